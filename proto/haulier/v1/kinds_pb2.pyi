@@ -1,0 +1,282 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class ColumnType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    COLUMN_TYPE_UNSPECIFIED: _ClassVar[ColumnType]
+    COLUMN_TYPE_BOOL: _ClassVar[ColumnType]
+    COLUMN_TYPE_INT64: _ClassVar[ColumnType]
+    COLUMN_TYPE_DECIMAL: _ClassVar[ColumnType]
+    COLUMN_TYPE_FLOAT64: _ClassVar[ColumnType]
+    COLUMN_TYPE_TEXT: _ClassVar[ColumnType]
+    COLUMN_TYPE_BYTES: _ClassVar[ColumnType]
+    COLUMN_TYPE_DATE: _ClassVar[ColumnType]
+    COLUMN_TYPE_TIMESTAMP: _ClassVar[ColumnType]
+    COLUMN_TYPE_TIMESTAMPTZ: _ClassVar[ColumnType]
+
+class IfExists(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    IF_EXISTS_UNSPECIFIED: _ClassVar[IfExists]
+    IF_EXISTS_REFUSE: _ClassVar[IfExists]
+    IF_EXISTS_REPLACE: _ClassVar[IfExists]
+COLUMN_TYPE_UNSPECIFIED: ColumnType
+COLUMN_TYPE_BOOL: ColumnType
+COLUMN_TYPE_INT64: ColumnType
+COLUMN_TYPE_DECIMAL: ColumnType
+COLUMN_TYPE_FLOAT64: ColumnType
+COLUMN_TYPE_TEXT: ColumnType
+COLUMN_TYPE_BYTES: ColumnType
+COLUMN_TYPE_DATE: ColumnType
+COLUMN_TYPE_TIMESTAMP: ColumnType
+COLUMN_TYPE_TIMESTAMPTZ: ColumnType
+IF_EXISTS_UNSPECIFIED: IfExists
+IF_EXISTS_REFUSE: IfExists
+IF_EXISTS_REPLACE: IfExists
+
+class Column(_message.Message):
+    __slots__ = ("name", "type", "precision", "scale", "required")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    PRECISION_FIELD_NUMBER: _ClassVar[int]
+    SCALE_FIELD_NUMBER: _ClassVar[int]
+    REQUIRED_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    type: ColumnType
+    precision: int
+    scale: int
+    required: bool
+    def __init__(self, name: _Optional[str] = ..., type: _Optional[_Union[ColumnType, str]] = ..., precision: _Optional[int] = ..., scale: _Optional[int] = ..., required: _Optional[bool] = ...) -> None: ...
+
+class CsvStore(_message.Message):
+    __slots__ = ("root", "delimiter", "null_text")
+    ROOT_FIELD_NUMBER: _ClassVar[int]
+    DELIMITER_FIELD_NUMBER: _ClassVar[int]
+    NULL_TEXT_FIELD_NUMBER: _ClassVar[int]
+    root: str
+    delimiter: str
+    null_text: str
+    def __init__(self, root: _Optional[str] = ..., delimiter: _Optional[str] = ..., null_text: _Optional[str] = ...) -> None: ...
+
+class ParquetStore(_message.Message):
+    __slots__ = ("root",)
+    ROOT_FIELD_NUMBER: _ClassVar[int]
+    root: str
+    def __init__(self, root: _Optional[str] = ...) -> None: ...
+
+class SqliteStore(_message.Message):
+    __slots__ = ("path",)
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    def __init__(self, path: _Optional[str] = ...) -> None: ...
+
+class DuckdbStore(_message.Message):
+    __slots__ = ("path",)
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    def __init__(self, path: _Optional[str] = ...) -> None: ...
+
+class PostgresqlStore(_message.Message):
+    __slots__ = ("host", "port", "database", "user", "password_ref", "schema", "sslmode")
+    HOST_FIELD_NUMBER: _ClassVar[int]
+    PORT_FIELD_NUMBER: _ClassVar[int]
+    DATABASE_FIELD_NUMBER: _ClassVar[int]
+    USER_FIELD_NUMBER: _ClassVar[int]
+    PASSWORD_REF_FIELD_NUMBER: _ClassVar[int]
+    SCHEMA_FIELD_NUMBER: _ClassVar[int]
+    SSLMODE_FIELD_NUMBER: _ClassVar[int]
+    host: str
+    port: int
+    database: str
+    user: str
+    password_ref: str
+    schema: str
+    sslmode: str
+    def __init__(self, host: _Optional[str] = ..., port: _Optional[int] = ..., database: _Optional[str] = ..., user: _Optional[str] = ..., password_ref: _Optional[str] = ..., schema: _Optional[str] = ..., sslmode: _Optional[str] = ...) -> None: ...
+
+class Datastore(_message.Message):
+    __slots__ = ("name", "csv", "parquet", "sqlite", "duckdb", "postgresql")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    CSV_FIELD_NUMBER: _ClassVar[int]
+    PARQUET_FIELD_NUMBER: _ClassVar[int]
+    SQLITE_FIELD_NUMBER: _ClassVar[int]
+    DUCKDB_FIELD_NUMBER: _ClassVar[int]
+    POSTGRESQL_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    csv: CsvStore
+    parquet: ParquetStore
+    sqlite: SqliteStore
+    duckdb: DuckdbStore
+    postgresql: PostgresqlStore
+    def __init__(self, name: _Optional[str] = ..., csv: _Optional[_Union[CsvStore, _Mapping]] = ..., parquet: _Optional[_Union[ParquetStore, _Mapping]] = ..., sqlite: _Optional[_Union[SqliteStore, _Mapping]] = ..., duckdb: _Optional[_Union[DuckdbStore, _Mapping]] = ..., postgresql: _Optional[_Union[PostgresqlStore, _Mapping]] = ...) -> None: ...
+
+class DatasetLocation(_message.Message):
+    __slots__ = ("dataset", "datastore", "object", "columns", "key")
+    DATASET_FIELD_NUMBER: _ClassVar[int]
+    DATASTORE_FIELD_NUMBER: _ClassVar[int]
+    OBJECT_FIELD_NUMBER: _ClassVar[int]
+    COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    dataset: str
+    datastore: Datastore
+    object: str
+    columns: _containers.RepeatedCompositeFieldContainer[Column]
+    key: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, dataset: _Optional[str] = ..., datastore: _Optional[_Union[Datastore, _Mapping]] = ..., object: _Optional[str] = ..., columns: _Optional[_Iterable[_Union[Column, _Mapping]]] = ..., key: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class StagedPart(_message.Message):
+    __slots__ = ("file", "rows", "size_bytes", "digest", "file_sha256")
+    FILE_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    FILE_SHA256_FIELD_NUMBER: _ClassVar[int]
+    file: str
+    rows: int
+    size_bytes: int
+    digest: bytes
+    file_sha256: bytes
+    def __init__(self, file: _Optional[str] = ..., rows: _Optional[int] = ..., size_bytes: _Optional[int] = ..., digest: _Optional[bytes] = ..., file_sha256: _Optional[bytes] = ...) -> None: ...
+
+class Staged(_message.Message):
+    __slots__ = ("datastore", "directory", "columns", "parts", "rows", "digest")
+    DATASTORE_FIELD_NUMBER: _ClassVar[int]
+    DIRECTORY_FIELD_NUMBER: _ClassVar[int]
+    COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    PARTS_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    datastore: Datastore
+    directory: str
+    columns: _containers.RepeatedCompositeFieldContainer[Column]
+    parts: _containers.RepeatedCompositeFieldContainer[StagedPart]
+    rows: int
+    digest: bytes
+    def __init__(self, datastore: _Optional[_Union[Datastore, _Mapping]] = ..., directory: _Optional[str] = ..., columns: _Optional[_Iterable[_Union[Column, _Mapping]]] = ..., parts: _Optional[_Iterable[_Union[StagedPart, _Mapping]]] = ..., rows: _Optional[int] = ..., digest: _Optional[bytes] = ...) -> None: ...
+
+class ExtractParams(_message.Message):
+    __slots__ = ("source", "staging", "part_rows_max")
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    STAGING_FIELD_NUMBER: _ClassVar[int]
+    PART_ROWS_MAX_FIELD_NUMBER: _ClassVar[int]
+    source: DatasetLocation
+    staging: Datastore
+    part_rows_max: int
+    def __init__(self, source: _Optional[_Union[DatasetLocation, _Mapping]] = ..., staging: _Optional[_Union[Datastore, _Mapping]] = ..., part_rows_max: _Optional[int] = ...) -> None: ...
+
+class ExtractResult(_message.Message):
+    __slots__ = ("output",)
+    OUTPUT_FIELD_NUMBER: _ClassVar[int]
+    output: Staged
+    def __init__(self, output: _Optional[_Union[Staged, _Mapping]] = ...) -> None: ...
+
+class TransformParams(_message.Message):
+    __slots__ = ("input", "sql", "columns", "staging")
+    INPUT_FIELD_NUMBER: _ClassVar[int]
+    SQL_FIELD_NUMBER: _ClassVar[int]
+    COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    STAGING_FIELD_NUMBER: _ClassVar[int]
+    input: Staged
+    sql: str
+    columns: _containers.RepeatedCompositeFieldContainer[Column]
+    staging: Datastore
+    def __init__(self, input: _Optional[_Union[Staged, _Mapping]] = ..., sql: _Optional[str] = ..., columns: _Optional[_Iterable[_Union[Column, _Mapping]]] = ..., staging: _Optional[_Union[Datastore, _Mapping]] = ...) -> None: ...
+
+class TransformResult(_message.Message):
+    __slots__ = ("output",)
+    OUTPUT_FIELD_NUMBER: _ClassVar[int]
+    output: Staged
+    def __init__(self, output: _Optional[_Union[Staged, _Mapping]] = ...) -> None: ...
+
+class LoadParams(_message.Message):
+    __slots__ = ("input", "destination", "if_exists")
+    INPUT_FIELD_NUMBER: _ClassVar[int]
+    DESTINATION_FIELD_NUMBER: _ClassVar[int]
+    IF_EXISTS_FIELD_NUMBER: _ClassVar[int]
+    input: Staged
+    destination: DatasetLocation
+    if_exists: IfExists
+    def __init__(self, input: _Optional[_Union[Staged, _Mapping]] = ..., destination: _Optional[_Union[DatasetLocation, _Mapping]] = ..., if_exists: _Optional[_Union[IfExists, str]] = ...) -> None: ...
+
+class LoadResult(_message.Message):
+    __slots__ = ("rows", "read_bytes", "published_fence", "already_published")
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    READ_BYTES_FIELD_NUMBER: _ClassVar[int]
+    PUBLISHED_FENCE_FIELD_NUMBER: _ClassVar[int]
+    ALREADY_PUBLISHED_FIELD_NUMBER: _ClassVar[int]
+    rows: int
+    read_bytes: int
+    published_fence: int
+    already_published: bool
+    def __init__(self, rows: _Optional[int] = ..., read_bytes: _Optional[int] = ..., published_fence: _Optional[int] = ..., already_published: _Optional[bool] = ...) -> None: ...
+
+class TestQuery(_message.Message):
+    __slots__ = ("name", "sql", "expected_rows_json")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SQL_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_ROWS_JSON_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    sql: str
+    expected_rows_json: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., sql: _Optional[str] = ..., expected_rows_json: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ValidateParams(_message.Message):
+    __slots__ = ("source", "extracted", "loaded", "transform_sql", "destination", "test_queries", "published_fence")
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    EXTRACTED_FIELD_NUMBER: _ClassVar[int]
+    LOADED_FIELD_NUMBER: _ClassVar[int]
+    TRANSFORM_SQL_FIELD_NUMBER: _ClassVar[int]
+    DESTINATION_FIELD_NUMBER: _ClassVar[int]
+    TEST_QUERIES_FIELD_NUMBER: _ClassVar[int]
+    PUBLISHED_FENCE_FIELD_NUMBER: _ClassVar[int]
+    source: DatasetLocation
+    extracted: Staged
+    loaded: Staged
+    transform_sql: str
+    destination: DatasetLocation
+    test_queries: _containers.RepeatedCompositeFieldContainer[TestQuery]
+    published_fence: int
+    def __init__(self, source: _Optional[_Union[DatasetLocation, _Mapping]] = ..., extracted: _Optional[_Union[Staged, _Mapping]] = ..., loaded: _Optional[_Union[Staged, _Mapping]] = ..., transform_sql: _Optional[str] = ..., destination: _Optional[_Union[DatasetLocation, _Mapping]] = ..., test_queries: _Optional[_Iterable[_Union[TestQuery, _Mapping]]] = ..., published_fence: _Optional[int] = ...) -> None: ...
+
+class Check(_message.Message):
+    __slots__ = ("name", "passed", "expected", "found")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    PASSED_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_FIELD_NUMBER: _ClassVar[int]
+    FOUND_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    passed: bool
+    expected: str
+    found: str
+    def __init__(self, name: _Optional[str] = ..., passed: _Optional[bool] = ..., expected: _Optional[str] = ..., found: _Optional[str] = ...) -> None: ...
+
+class RowDifference(_message.Message):
+    __slots__ = ("kind", "key_json", "columns_json")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    KEY_JSON_FIELD_NUMBER: _ClassVar[int]
+    COLUMNS_JSON_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    key_json: str
+    columns_json: str
+    def __init__(self, kind: _Optional[str] = ..., key_json: _Optional[str] = ..., columns_json: _Optional[str] = ...) -> None: ...
+
+class ValidateResult(_message.Message):
+    __slots__ = ("checks", "rows", "source_digest", "destination_digest", "differences", "differences_count")
+    CHECKS_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    DESTINATION_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    DIFFERENCES_FIELD_NUMBER: _ClassVar[int]
+    DIFFERENCES_COUNT_FIELD_NUMBER: _ClassVar[int]
+    checks: _containers.RepeatedCompositeFieldContainer[Check]
+    rows: int
+    source_digest: bytes
+    destination_digest: bytes
+    differences: _containers.RepeatedCompositeFieldContainer[RowDifference]
+    differences_count: int
+    def __init__(self, checks: _Optional[_Iterable[_Union[Check, _Mapping]]] = ..., rows: _Optional[int] = ..., source_digest: _Optional[bytes] = ..., destination_digest: _Optional[bytes] = ..., differences: _Optional[_Iterable[_Union[RowDifference, _Mapping]]] = ..., differences_count: _Optional[int] = ...) -> None: ...

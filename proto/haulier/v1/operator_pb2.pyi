@@ -1,0 +1,532 @@
+from haulier.v1 import agent_pb2 as _agent_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class ManifestChange(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    MANIFEST_CHANGE_UNSPECIFIED: _ClassVar[ManifestChange]
+    MANIFEST_CHANGE_CREATED: _ClassVar[ManifestChange]
+    MANIFEST_CHANGE_UPDATED: _ClassVar[ManifestChange]
+    MANIFEST_CHANGE_UNCHANGED: _ClassVar[ManifestChange]
+MANIFEST_CHANGE_UNSPECIFIED: ManifestChange
+MANIFEST_CHANGE_CREATED: ManifestChange
+MANIFEST_CHANGE_UPDATED: ManifestChange
+MANIFEST_CHANGE_UNCHANGED: ManifestChange
+
+class ManifestFile(_message.Message):
+    __slots__ = ("path", "content")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    content: bytes
+    def __init__(self, path: _Optional[str] = ..., content: _Optional[bytes] = ...) -> None: ...
+
+class Finding(_message.Message):
+    __slots__ = ("path", "line", "column", "field", "message", "hint")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    LINE_FIELD_NUMBER: _ClassVar[int]
+    COLUMN_FIELD_NUMBER: _ClassVar[int]
+    FIELD_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    HINT_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    line: int
+    column: int
+    field: str
+    message: str
+    hint: str
+    def __init__(self, path: _Optional[str] = ..., line: _Optional[int] = ..., column: _Optional[int] = ..., field: _Optional[str] = ..., message: _Optional[str] = ..., hint: _Optional[str] = ...) -> None: ...
+
+class ManifestOutcome(_message.Message):
+    __slots__ = ("kind", "name", "change")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    CHANGE_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    name: str
+    change: ManifestChange
+    def __init__(self, kind: _Optional[str] = ..., name: _Optional[str] = ..., change: _Optional[_Union[ManifestChange, str]] = ...) -> None: ...
+
+class ValidateManifestsRequest(_message.Message):
+    __slots__ = ("files",)
+    FILES_FIELD_NUMBER: _ClassVar[int]
+    files: _containers.RepeatedCompositeFieldContainer[ManifestFile]
+    def __init__(self, files: _Optional[_Iterable[_Union[ManifestFile, _Mapping]]] = ...) -> None: ...
+
+class ValidateManifestsResponse(_message.Message):
+    __slots__ = ("findings", "outcomes")
+    FINDINGS_FIELD_NUMBER: _ClassVar[int]
+    OUTCOMES_FIELD_NUMBER: _ClassVar[int]
+    findings: _containers.RepeatedCompositeFieldContainer[Finding]
+    outcomes: _containers.RepeatedCompositeFieldContainer[ManifestOutcome]
+    def __init__(self, findings: _Optional[_Iterable[_Union[Finding, _Mapping]]] = ..., outcomes: _Optional[_Iterable[_Union[ManifestOutcome, _Mapping]]] = ...) -> None: ...
+
+class ApplyManifestsRequest(_message.Message):
+    __slots__ = ("files", "request_id")
+    FILES_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    files: _containers.RepeatedCompositeFieldContainer[ManifestFile]
+    request_id: str
+    def __init__(self, files: _Optional[_Iterable[_Union[ManifestFile, _Mapping]]] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class ApplyManifestsResponse(_message.Message):
+    __slots__ = ("findings", "outcomes")
+    FINDINGS_FIELD_NUMBER: _ClassVar[int]
+    OUTCOMES_FIELD_NUMBER: _ClassVar[int]
+    findings: _containers.RepeatedCompositeFieldContainer[Finding]
+    outcomes: _containers.RepeatedCompositeFieldContainer[ManifestOutcome]
+    def __init__(self, findings: _Optional[_Iterable[_Union[Finding, _Mapping]]] = ..., outcomes: _Optional[_Iterable[_Union[ManifestOutcome, _Mapping]]] = ...) -> None: ...
+
+class ListManifestsRequest(_message.Message):
+    __slots__ = ("kind", "page_size", "page_token")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    page_size: int
+    page_token: str
+    def __init__(self, kind: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ManifestSummary(_message.Message):
+    __slots__ = ("kind", "name", "generation", "spec_json", "age_s")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    SPEC_JSON_FIELD_NUMBER: _ClassVar[int]
+    AGE_S_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    name: str
+    generation: int
+    spec_json: str
+    age_s: float
+    def __init__(self, kind: _Optional[str] = ..., name: _Optional[str] = ..., generation: _Optional[int] = ..., spec_json: _Optional[str] = ..., age_s: _Optional[float] = ...) -> None: ...
+
+class ListManifestsResponse(_message.Message):
+    __slots__ = ("manifests", "next_page_token")
+    MANIFESTS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    manifests: _containers.RepeatedCompositeFieldContainer[ManifestSummary]
+    next_page_token: str
+    def __init__(self, manifests: _Optional[_Iterable[_Union[ManifestSummary, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class GetManifestRequest(_message.Message):
+    __slots__ = ("kind", "name")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    name: str
+    def __init__(self, kind: _Optional[str] = ..., name: _Optional[str] = ...) -> None: ...
+
+class GetManifestResponse(_message.Message):
+    __slots__ = ("manifest", "metadata_json")
+    MANIFEST_FIELD_NUMBER: _ClassVar[int]
+    METADATA_JSON_FIELD_NUMBER: _ClassVar[int]
+    manifest: ManifestSummary
+    metadata_json: str
+    def __init__(self, manifest: _Optional[_Union[ManifestSummary, _Mapping]] = ..., metadata_json: _Optional[str] = ...) -> None: ...
+
+class StartMigrationsRequest(_message.Message):
+    __slots__ = ("names", "request_id")
+    NAMES_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    names: _containers.RepeatedScalarFieldContainer[str]
+    request_id: str
+    def __init__(self, names: _Optional[_Iterable[str]] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class StartMigrationsResponse(_message.Message):
+    __slots__ = ("started", "already_started")
+    STARTED_FIELD_NUMBER: _ClassVar[int]
+    ALREADY_STARTED_FIELD_NUMBER: _ClassVar[int]
+    started: _containers.RepeatedCompositeFieldContainer[MigrationSummary]
+    already_started: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, started: _Optional[_Iterable[_Union[MigrationSummary, _Mapping]]] = ..., already_started: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class MigrationSummary(_message.Message):
+    __slots__ = ("migration_id", "name", "dataset", "workflow", "state", "reason", "source", "destination", "steps_done", "steps_total", "current_step", "stage", "watermark", "total", "done_bytes", "elapsed_s", "verified_rows", "verified_digest", "staged_bytes")
+    MIGRATION_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    DATASET_FIELD_NUMBER: _ClassVar[int]
+    WORKFLOW_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    DESTINATION_FIELD_NUMBER: _ClassVar[int]
+    STEPS_DONE_FIELD_NUMBER: _ClassVar[int]
+    STEPS_TOTAL_FIELD_NUMBER: _ClassVar[int]
+    CURRENT_STEP_FIELD_NUMBER: _ClassVar[int]
+    STAGE_FIELD_NUMBER: _ClassVar[int]
+    WATERMARK_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    DONE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    ELAPSED_S_FIELD_NUMBER: _ClassVar[int]
+    VERIFIED_ROWS_FIELD_NUMBER: _ClassVar[int]
+    VERIFIED_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    STAGED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    migration_id: str
+    name: str
+    dataset: str
+    workflow: str
+    state: str
+    reason: str
+    source: str
+    destination: str
+    steps_done: int
+    steps_total: int
+    current_step: str
+    stage: str
+    watermark: int
+    total: int
+    done_bytes: int
+    elapsed_s: float
+    verified_rows: int
+    verified_digest: str
+    staged_bytes: int
+    def __init__(self, migration_id: _Optional[str] = ..., name: _Optional[str] = ..., dataset: _Optional[str] = ..., workflow: _Optional[str] = ..., state: _Optional[str] = ..., reason: _Optional[str] = ..., source: _Optional[str] = ..., destination: _Optional[str] = ..., steps_done: _Optional[int] = ..., steps_total: _Optional[int] = ..., current_step: _Optional[str] = ..., stage: _Optional[str] = ..., watermark: _Optional[int] = ..., total: _Optional[int] = ..., done_bytes: _Optional[int] = ..., elapsed_s: _Optional[float] = ..., verified_rows: _Optional[int] = ..., verified_digest: _Optional[str] = ..., staged_bytes: _Optional[int] = ...) -> None: ...
+
+class ListMigrationsRequest(_message.Message):
+    __slots__ = ("states", "page_size", "page_token")
+    STATES_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    states: _containers.RepeatedScalarFieldContainer[str]
+    page_size: int
+    page_token: str
+    def __init__(self, states: _Optional[_Iterable[str]] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListMigrationsResponse(_message.Message):
+    __slots__ = ("migrations", "next_page_token")
+    MIGRATIONS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    migrations: _containers.RepeatedCompositeFieldContainer[MigrationSummary]
+    next_page_token: str
+    def __init__(self, migrations: _Optional[_Iterable[_Union[MigrationSummary, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class GetMigrationRequest(_message.Message):
+    __slots__ = ("migration",)
+    MIGRATION_FIELD_NUMBER: _ClassVar[int]
+    migration: str
+    def __init__(self, migration: _Optional[str] = ...) -> None: ...
+
+class StepView(_message.Message):
+    __slots__ = ("step_id", "name", "kind", "state", "reason", "hint", "needs", "attempts", "result_json")
+    STEP_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    HINT_FIELD_NUMBER: _ClassVar[int]
+    NEEDS_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
+    RESULT_JSON_FIELD_NUMBER: _ClassVar[int]
+    step_id: str
+    name: str
+    kind: str
+    state: str
+    reason: str
+    hint: str
+    needs: _containers.RepeatedScalarFieldContainer[str]
+    attempts: _containers.RepeatedCompositeFieldContainer[AttemptView]
+    result_json: str
+    def __init__(self, step_id: _Optional[str] = ..., name: _Optional[str] = ..., kind: _Optional[str] = ..., state: _Optional[str] = ..., reason: _Optional[str] = ..., hint: _Optional[str] = ..., needs: _Optional[_Iterable[str]] = ..., attempts: _Optional[_Iterable[_Union[AttemptView, _Mapping]]] = ..., result_json: _Optional[str] = ...) -> None: ...
+
+class AttemptView(_message.Message):
+    __slots__ = ("attempt_id", "number", "direction", "state", "agent", "fence", "elapsed_s", "watermark", "total", "stage", "failure", "use")
+    ATTEMPT_ID_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    DIRECTION_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    AGENT_FIELD_NUMBER: _ClassVar[int]
+    FENCE_FIELD_NUMBER: _ClassVar[int]
+    ELAPSED_S_FIELD_NUMBER: _ClassVar[int]
+    WATERMARK_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    STAGE_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    USE_FIELD_NUMBER: _ClassVar[int]
+    attempt_id: str
+    number: int
+    direction: _agent_pb2.Direction
+    state: str
+    agent: str
+    fence: int
+    elapsed_s: float
+    watermark: int
+    total: int
+    stage: str
+    failure: _agent_pb2.AttemptFailure
+    use: _agent_pb2.ResourceUse
+    def __init__(self, attempt_id: _Optional[str] = ..., number: _Optional[int] = ..., direction: _Optional[_Union[_agent_pb2.Direction, str]] = ..., state: _Optional[str] = ..., agent: _Optional[str] = ..., fence: _Optional[int] = ..., elapsed_s: _Optional[float] = ..., watermark: _Optional[int] = ..., total: _Optional[int] = ..., stage: _Optional[str] = ..., failure: _Optional[_Union[_agent_pb2.AttemptFailure, _Mapping]] = ..., use: _Optional[_Union[_agent_pb2.ResourceUse, _Mapping]] = ...) -> None: ...
+
+class GetMigrationResponse(_message.Message):
+    __slots__ = ("migration", "steps")
+    MIGRATION_FIELD_NUMBER: _ClassVar[int]
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    migration: MigrationSummary
+    steps: _containers.RepeatedCompositeFieldContainer[StepView]
+    def __init__(self, migration: _Optional[_Union[MigrationSummary, _Mapping]] = ..., steps: _Optional[_Iterable[_Union[StepView, _Mapping]]] = ...) -> None: ...
+
+class CancelMigrationRequest(_message.Message):
+    __slots__ = ("migration", "reason")
+    MIGRATION_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    migration: str
+    reason: str
+    def __init__(self, migration: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class CancelMigrationResponse(_message.Message):
+    __slots__ = ("migration",)
+    MIGRATION_FIELD_NUMBER: _ClassVar[int]
+    migration: MigrationSummary
+    def __init__(self, migration: _Optional[_Union[MigrationSummary, _Mapping]] = ...) -> None: ...
+
+class RetryMigrationRequest(_message.Message):
+    __slots__ = ("migration",)
+    MIGRATION_FIELD_NUMBER: _ClassVar[int]
+    migration: str
+    def __init__(self, migration: _Optional[str] = ...) -> None: ...
+
+class RetryMigrationResponse(_message.Message):
+    __slots__ = ("migration",)
+    MIGRATION_FIELD_NUMBER: _ClassVar[int]
+    migration: MigrationSummary
+    def __init__(self, migration: _Optional[_Union[MigrationSummary, _Mapping]] = ...) -> None: ...
+
+class RollbackMigrationRequest(_message.Message):
+    __slots__ = ("migration", "reason")
+    MIGRATION_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    migration: str
+    reason: str
+    def __init__(self, migration: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class RollbackMigrationResponse(_message.Message):
+    __slots__ = ("migration",)
+    MIGRATION_FIELD_NUMBER: _ClassVar[int]
+    migration: MigrationSummary
+    def __init__(self, migration: _Optional[_Union[MigrationSummary, _Mapping]] = ...) -> None: ...
+
+class WhyRequest(_message.Message):
+    __slots__ = ("subject",)
+    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    subject: str
+    def __init__(self, subject: _Optional[str] = ...) -> None: ...
+
+class Hold(_message.Message):
+    __slots__ = ("code", "message", "lifted_by", "lifts_in_s")
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    LIFTED_BY_FIELD_NUMBER: _ClassVar[int]
+    LIFTS_IN_S_FIELD_NUMBER: _ClassVar[int]
+    code: str
+    message: str
+    lifted_by: str
+    lifts_in_s: float
+    def __init__(self, code: _Optional[str] = ..., message: _Optional[str] = ..., lifted_by: _Optional[str] = ..., lifts_in_s: _Optional[float] = ...) -> None: ...
+
+class WhyResponse(_message.Message):
+    __slots__ = ("steps",)
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    steps: _containers.RepeatedCompositeFieldContainer[StepHolds]
+    def __init__(self, steps: _Optional[_Iterable[_Union[StepHolds, _Mapping]]] = ...) -> None: ...
+
+class StepHolds(_message.Message):
+    __slots__ = ("step_id", "name", "state", "holds")
+    STEP_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    HOLDS_FIELD_NUMBER: _ClassVar[int]
+    step_id: str
+    name: str
+    state: str
+    holds: _containers.RepeatedCompositeFieldContainer[Hold]
+    def __init__(self, step_id: _Optional[str] = ..., name: _Optional[str] = ..., state: _Optional[str] = ..., holds: _Optional[_Iterable[_Union[Hold, _Mapping]]] = ...) -> None: ...
+
+class ListAgentsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class AgentView(_message.Message):
+    __slots__ = ("agent_id", "name", "state", "liveness", "incarnation", "slots", "leases", "kinds", "datastores", "labels", "heard_ago_s", "version", "sample")
+    class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    AGENT_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    LIVENESS_FIELD_NUMBER: _ClassVar[int]
+    INCARNATION_FIELD_NUMBER: _ClassVar[int]
+    SLOTS_FIELD_NUMBER: _ClassVar[int]
+    LEASES_FIELD_NUMBER: _ClassVar[int]
+    KINDS_FIELD_NUMBER: _ClassVar[int]
+    DATASTORES_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    HEARD_AGO_S_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    SAMPLE_FIELD_NUMBER: _ClassVar[int]
+    agent_id: str
+    name: str
+    state: str
+    liveness: str
+    incarnation: int
+    slots: int
+    leases: int
+    kinds: _containers.RepeatedScalarFieldContainer[str]
+    datastores: _containers.RepeatedScalarFieldContainer[str]
+    labels: _containers.ScalarMap[str, str]
+    heard_ago_s: float
+    version: str
+    sample: _agent_pb2.HostSample
+    def __init__(self, agent_id: _Optional[str] = ..., name: _Optional[str] = ..., state: _Optional[str] = ..., liveness: _Optional[str] = ..., incarnation: _Optional[int] = ..., slots: _Optional[int] = ..., leases: _Optional[int] = ..., kinds: _Optional[_Iterable[str]] = ..., datastores: _Optional[_Iterable[str]] = ..., labels: _Optional[_Mapping[str, str]] = ..., heard_ago_s: _Optional[float] = ..., version: _Optional[str] = ..., sample: _Optional[_Union[_agent_pb2.HostSample, _Mapping]] = ...) -> None: ...
+
+class ListAgentsResponse(_message.Message):
+    __slots__ = ("agents",)
+    AGENTS_FIELD_NUMBER: _ClassVar[int]
+    agents: _containers.RepeatedCompositeFieldContainer[AgentView]
+    def __init__(self, agents: _Optional[_Iterable[_Union[AgentView, _Mapping]]] = ...) -> None: ...
+
+class DrainAgentRequest(_message.Message):
+    __slots__ = ("agent", "reason")
+    AGENT_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    agent: str
+    reason: str
+    def __init__(self, agent: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class DrainAgentResponse(_message.Message):
+    __slots__ = ("agent",)
+    AGENT_FIELD_NUMBER: _ClassVar[int]
+    agent: AgentView
+    def __init__(self, agent: _Optional[_Union[AgentView, _Mapping]] = ...) -> None: ...
+
+class ResumeAgentRequest(_message.Message):
+    __slots__ = ("agent",)
+    AGENT_FIELD_NUMBER: _ClassVar[int]
+    agent: str
+    def __init__(self, agent: _Optional[str] = ...) -> None: ...
+
+class ResumeAgentResponse(_message.Message):
+    __slots__ = ("agent",)
+    AGENT_FIELD_NUMBER: _ClassVar[int]
+    agent: AgentView
+    def __init__(self, agent: _Optional[_Union[AgentView, _Mapping]] = ...) -> None: ...
+
+class CreateJoinTokenRequest(_message.Message):
+    __slots__ = ("agent_name", "ttl_s")
+    AGENT_NAME_FIELD_NUMBER: _ClassVar[int]
+    TTL_S_FIELD_NUMBER: _ClassVar[int]
+    agent_name: str
+    ttl_s: float
+    def __init__(self, agent_name: _Optional[str] = ..., ttl_s: _Optional[float] = ...) -> None: ...
+
+class CreateJoinTokenResponse(_message.Message):
+    __slots__ = ("token", "ttl_s")
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    TTL_S_FIELD_NUMBER: _ClassVar[int]
+    token: str
+    ttl_s: float
+    def __init__(self, token: _Optional[str] = ..., ttl_s: _Optional[float] = ...) -> None: ...
+
+class WatchEventsRequest(_message.Message):
+    __slots__ = ("after", "subject", "follow")
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    FOLLOW_FIELD_NUMBER: _ClassVar[int]
+    after: int
+    subject: str
+    follow: bool
+    def __init__(self, after: _Optional[int] = ..., subject: _Optional[str] = ..., follow: _Optional[bool] = ...) -> None: ...
+
+class WatchEventsResponse(_message.Message):
+    __slots__ = ("position", "at", "type", "subject", "data_json")
+    POSITION_FIELD_NUMBER: _ClassVar[int]
+    AT_FIELD_NUMBER: _ClassVar[int]
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    DATA_JSON_FIELD_NUMBER: _ClassVar[int]
+    position: int
+    at: float
+    type: str
+    subject: str
+    data_json: str
+    def __init__(self, position: _Optional[int] = ..., at: _Optional[float] = ..., type: _Optional[str] = ..., subject: _Optional[str] = ..., data_json: _Optional[str] = ...) -> None: ...
+
+class TailLogsRequest(_message.Message):
+    __slots__ = ("attempt_id", "follow")
+    ATTEMPT_ID_FIELD_NUMBER: _ClassVar[int]
+    FOLLOW_FIELD_NUMBER: _ClassVar[int]
+    attempt_id: str
+    follow: bool
+    def __init__(self, attempt_id: _Optional[str] = ..., follow: _Optional[bool] = ...) -> None: ...
+
+class TailLogsResponse(_message.Message):
+    __slots__ = ("data", "dropped_bytes")
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    DROPPED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    data: bytes
+    dropped_bytes: int
+    def __init__(self, data: _Optional[bytes] = ..., dropped_bytes: _Optional[int] = ...) -> None: ...
+
+class GetStatusRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class LoopView(_message.Message):
+    __slots__ = ("name", "last_run_ago_s", "duration_s", "last_error", "passes")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    LAST_RUN_AGO_S_FIELD_NUMBER: _ClassVar[int]
+    DURATION_S_FIELD_NUMBER: _ClassVar[int]
+    LAST_ERROR_FIELD_NUMBER: _ClassVar[int]
+    PASSES_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    last_run_ago_s: float
+    duration_s: float
+    last_error: str
+    passes: int
+    def __init__(self, name: _Optional[str] = ..., last_run_ago_s: _Optional[float] = ..., duration_s: _Optional[float] = ..., last_error: _Optional[str] = ..., passes: _Optional[int] = ...) -> None: ...
+
+class GetStatusResponse(_message.Message):
+    __slots__ = ("version", "store_generation", "loops", "migrations", "steps", "agents")
+    class MigrationsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    class StepsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    class AgentsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    STORE_GENERATION_FIELD_NUMBER: _ClassVar[int]
+    LOOPS_FIELD_NUMBER: _ClassVar[int]
+    MIGRATIONS_FIELD_NUMBER: _ClassVar[int]
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    AGENTS_FIELD_NUMBER: _ClassVar[int]
+    version: str
+    store_generation: int
+    loops: _containers.RepeatedCompositeFieldContainer[LoopView]
+    migrations: _containers.ScalarMap[str, int]
+    steps: _containers.ScalarMap[str, int]
+    agents: _containers.ScalarMap[str, int]
+    def __init__(self, version: _Optional[str] = ..., store_generation: _Optional[int] = ..., loops: _Optional[_Iterable[_Union[LoopView, _Mapping]]] = ..., migrations: _Optional[_Mapping[str, int]] = ..., steps: _Optional[_Mapping[str, int]] = ..., agents: _Optional[_Mapping[str, int]] = ...) -> None: ...
