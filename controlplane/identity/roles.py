@@ -1,0 +1,76 @@
+"""Who may call which method. What is not listed is refused, for everybody.
+
+A test walks every method of the contract, so that a new one without a rule fails before it ships.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from types import MappingProxyType
+
+
+class Role(StrEnum):
+    """What a caller has proven to be."""
+
+    ANONYMOUS = "anonymous"
+    AGENT = "agent"
+    VIEWER = "viewer"
+    OPERATOR = "operator"
+    ADMIN = "admin"
+
+
+OPERATOR_ROLES = frozenset({Role.VIEWER, Role.OPERATOR, Role.ADMIN})
+
+_NEWCOMERS = frozenset({Role.ANONYMOUS})
+_AGENTS = frozenset({Role.AGENT})
+_READING = OPERATOR_ROLES
+_CHANGING = frozenset({Role.OPERATOR, Role.ADMIN})
+_ADMINISTERING = frozenset({Role.ADMIN})
+_EVERYBODY = frozenset(Role)
+
+RULES: Mapping[str, frozenset[Role]] = MappingProxyType(
+    {
+        # The join token in the request is the proof; who has an identity already has no business here.
+        "/haulier.v1.AgentService/Enroll": _NEWCOMERS,
+        "/haulier.v1.AgentService/Session": _AGENTS,
+        "/haulier.v1.AgentService/Logs": _AGENTS,
+        "/haulier.v1.OperatorService/ValidateManifests": _READING,
+        "/haulier.v1.OperatorService/ListManifests": _READING,
+        "/haulier.v1.OperatorService/GetManifest": _READING,
+        "/haulier.v1.OperatorService/ListMigrations": _READING,
+        "/haulier.v1.OperatorService/GetMigration": _READING,
+        "/haulier.v1.OperatorService/Why": _READING,
+        "/haulier.v1.OperatorService/ListAgents": _READING,
+        "/haulier.v1.OperatorService/WatchEvents": _READING,
+        "/haulier.v1.OperatorService/TailLogs": _READING,
+        "/haulier.v1.OperatorService/GetStatus": _READING,
+        "/haulier.v1.OperatorService/ApplyManifests": _CHANGING,
+        "/haulier.v1.OperatorService/StartMigrations": _CHANGING,
+        "/haulier.v1.OperatorService/CancelMigration": _CHANGING,
+        "/haulier.v1.OperatorService/RetryMigration": _CHANGING,
+        "/haulier.v1.OperatorService/RollbackMigration": _CHANGING,
+        "/haulier.v1.OperatorService/DrainAgent": _ADMINISTERING,
+        "/haulier.v1.OperatorService/ResumeAgent": _ADMINISTERING,
+        "/haulier.v1.OperatorService/CreateJoinToken": _ADMINISTERING,
+        # Probes carry no identity.
+        "/grpc.health.v1.Health/Check": _EVERYBODY,
+        "/grpc.health.v1.Health/List": _EVERYBODY,
+        "/grpc.health.v1.Health/Watch": _EVERYBODY,
+        "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": _READING,
+    }
+)
+
+
+def may_call(role: Role, method: str) -> bool:
+    """True when `role` may call `method`, given as gRPC names it: "/package.Service/Method"."""
+    return role in RULES.get(method, frozenset())
+
+
+def why_refused(role: Role, method: str) -> str:
+    """What to tell a caller who may not."""
+    short = method.rpartition("/")[2]
+    allowed = [str(each) for each in Role if may_call(each, method)]
+    if not allowed:
+        return f"{short} has no authorisation rule, so nobody may call it"
+    if allowed == [Role.ANONYMOUS]:
+        return f"{short} is for callers without an identity; this caller is already known as {role}"
+    return f"{short} needs the role {' or '.join(allowed)}; this caller is {role}"

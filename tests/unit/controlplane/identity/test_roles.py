@@ -1,0 +1,80 @@
+"""Every method of every service that is served, with every role: the whole matrix, written out a second time.
+
+The table here is by hand on purpose: a slip in ``roles.py`` must disagree with something. The methods come
+from the descriptors, so a new method without a rule, or a rule without a method, fails.
+"""
+
+import pytest
+from google.protobuf.descriptor import FileDescriptor
+from grpc_health.v1 import health_pb2
+from grpc_reflection.v1alpha import reflection_pb2
+from haulier.v1 import agent_pb2, operator_pb2
+
+from controlplane.identity.roles import RULES, Role, may_call, why_refused
+
+# One letter a role that may: u(nknown), a(gent), v(iewer), o(perator), A(dmin).
+MATRIX = {
+    "haulier.v1.AgentService": {"Enroll": "u", "Session": "a", "Logs": "a"},
+    "haulier.v1.OperatorService": {
+        "ValidateManifests": "voA",
+        "ApplyManifests": "oA",
+        "ListManifests": "voA",
+        "GetManifest": "voA",
+        "StartMigrations": "oA",
+        "ListMigrations": "voA",
+        "GetMigration": "voA",
+        "CancelMigration": "oA",
+        "RetryMigration": "oA",
+        "RollbackMigration": "oA",
+        "Why": "voA",
+        "ListAgents": "voA",
+        "DrainAgent": "A",
+        "ResumeAgent": "A",
+        "CreateJoinToken": "A",
+        "WatchEvents": "voA",
+        "TailLogs": "voA",
+        "GetStatus": "voA",
+    },
+    "grpc.health.v1.Health": {"Check": "uavoA", "List": "uavoA", "Watch": "uavoA"},
+    "grpc.reflection.v1alpha.ServerReflection": {"ServerReflectionInfo": "voA"},
+}
+LETTERS = {Role.ANONYMOUS: "u", Role.AGENT: "a", Role.VIEWER: "v", Role.OPERATOR: "o", Role.ADMIN: "A"}
+
+
+def served() -> list[tuple[str, str]]:
+    files: list[FileDescriptor] = [
+        each.DESCRIPTOR for each in (agent_pb2, operator_pb2, health_pb2, reflection_pb2)
+    ]
+    return [
+        (service.full_name, method.name)
+        for file in files
+        for service in file.services_by_name.values()
+        for method in service.methods
+    ]
+
+
+def test_the_matrix_names_exactly_the_methods_that_are_served() -> None:
+    assert {(service, method) for service, methods in MATRIX.items() for method in methods} == set(served())
+    assert set(RULES) == {f"/{service}/{method}" for service, method in served()}
+    assert set(LETTERS) == set(Role)
+
+
+@pytest.mark.parametrize("role", Role)
+@pytest.mark.parametrize(("service", "method"), served())
+def test_each_role_may_call_what_the_matrix_says(service: str, method: str, role: Role) -> None:
+    assert may_call(role, f"/{service}/{method}") is (LETTERS[role] in MATRIX[service][method])
+
+
+@pytest.mark.parametrize("role", Role)
+@pytest.mark.parametrize("method", ["", "Why", "/haulier.v1.OperatorService/", "/haulier.v2.Operator/Why"])
+def test_what_is_not_listed_is_refused(method: str, role: Role) -> None:
+    assert not may_call(role, method)
+    assert "no authorisation rule" in why_refused(role, method)
+
+
+def test_a_refusal_names_the_roles_that_would_do() -> None:
+    assert (
+        why_refused(Role.VIEWER, "/haulier.v1.OperatorService/ApplyManifests")
+        == "ApplyManifests needs the role operator or admin; this caller is viewer"
+    )
+    assert "without an identity" in why_refused(Role.AGENT, "/haulier.v1.AgentService/Enroll")
