@@ -1,0 +1,16 @@
+"""Facts, past tense, one row each in the append-only log: every change of state has one."""
+
+from typing import NamedTuple
+
+
+class Event(NamedTuple):
+    """One fact. ``subject`` is the step, migration, agent or manifest it is about."""
+
+    at: float
+    type: str
+    subject: str
+    migration_id: str | None = None
+    attempt_id: str | None = None
+    agent_id: str | None = None
+    fence: int | None = None
+    detail: str = ""  # for people; never a secret

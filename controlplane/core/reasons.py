@@ -1,0 +1,165 @@
+"""Why a step does not run: everything that holds it, in order, each with what would lift it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from controlplane.core.model import Agent, Attempt, Requirements, Step
+from controlplane.core.placement import lacks
+from controlplane.core.states import AgentState, Direction, Liveness, StepState
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """One thing that holds a step; ``lifts_in_s`` is 0 when it does not lift by itself."""
+
+    code: str
+    message: str
+    lifted_by: str
+    lifts_in_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What ``holds`` must know besides the step: plain values loaded by the service."""
+
+    waits_for: Sequence[Step]  # the steps it needs (or, for undo, those that need it) that have not passed
+    requirements: Requirements
+    agents: Sequence[Agent]
+    leases_of_agent: Mapping[str, int]
+    budgets: Mapping[str, int]  # datastore → concurrencyMax, where one is set
+    in_use: Mapping[str, int]  # datastore → live leases
+    target_holder: Attempt | None  # live attempt of another step on the same target
+    live_attempt: Attempt | None
+
+
+def holds(step: Step, around: Surroundings, now: float) -> list[Hold]:
+    """Name everything that holds ``step``; an empty list means that nothing does and a grant is due."""
+    if step.state is StepState.LEASED:
+        return [_running(step, around)]
+    if step.state not in (StepState.BLOCKED, StepState.READY):
+        return [_ended(step)]
+    if step.state is StepState.BLOCKED:
+        return [_earlier(step, other) for other in around.waits_for]
+    found: list[Hold] = []
+    if step.ready_at > now:
+        wait_s = step.ready_at - now
+        found.append(
+            Hold(
+                "retry_backoff",
+                f"try {step.attempts} did not succeed ({step.reason_code}: {step.reason}); "
+                f"the next is due in {wait_s:.0f} s",
+                "wait, or start afresh with `haulier migration retry` once it has failed",
+                wait_s,
+            )
+        )
+    found += _no_agent(around)
+    found += _budget(around)
+    if around.target_holder is not None:
+        holder = around.target_holder
+        found.append(
+            Hold(
+                "target_busy",
+                f"attempt {holder.id} is writing {step.target}, and a target has one writer",
+                f"the end of attempt {holder.id}, or cancelling its migration {holder.migration_id}",
+            )
+        )
+    return found
+
+
+def _running(step: Step, around: Surroundings) -> Hold:
+    attempt = around.live_attempt
+    who = f"attempt {attempt.id} on {attempt.agent_id}" if attempt else "an attempt"
+    return Hold("running", f"nothing: {who} is running it", "its end")
+
+
+def _ended(step: Step) -> Hold:
+    reason = f": {step.reason}" if step.reason else ""
+    lifted_by = {
+        StepState.FAILED: "mend the cause, then `haulier migration retry` or `haulier migration rollback`",
+        StepState.STUCK: "mend the cause, then `haulier migration retry` to undo it again",
+    }.get(step.state, "nothing: it is over")
+    return Hold("ended", f"the step is {step.state}{reason}", lifted_by)
+
+
+def _earlier(step: Step, other: Step) -> Hold:
+    if step.direction is Direction.UNDO:
+        return Hold(
+            "earlier_step",
+            f"step {other.name} must be undone before it and is {other.state}",
+            f"the undo of step {other.name}",
+        )
+    if other.state is StepState.FAILED:
+        return Hold(
+            "earlier_step",
+            f"it needs step {other.name}, which has failed: {other.reason}",
+            "`haulier migration retry` after mending the cause",
+        )
+    return Hold(
+        "earlier_step",
+        f"it needs step {other.name}, which is {other.state}",
+        f"the success of step {other.name}",
+    )
+
+
+def _no_agent(around: Surroundings) -> list[Hold]:
+    """Explain why no agent takes it: nobody fits, or those that fit are drained, silent or full."""
+    fitting = [agent for agent in around.agents if not lacks(agent, around.requirements)]
+    if not fitting:
+        if not around.agents:
+            return [Hold("no_agent", "no agent has joined", "join one with `haulier-agentd join`")]
+        nearest = min(around.agents, key=lambda agent: len(lacks(agent, around.requirements)))
+        missing = ", ".join(lacks(nearest, around.requirements))
+        return [
+            Hold(
+                "no_agent",
+                f"none of {len(around.agents)} agents fits: the nearest, {nearest.name}, lacks {missing}",
+                f"an agent with {missing}",
+            )
+        ]
+    able = []
+    found = []
+    for agent in fitting:
+        if agent.state is AgentState.DRAINING:
+            why = f" ({agent.drain_reason})" if agent.drain_reason else ""
+            found.append(
+                Hold(
+                    "drained_agent",
+                    f"agent {agent.name} is draining{why}",
+                    f"`haulier agent resume {agent.name}`",
+                )
+            )
+        elif agent.liveness is not Liveness.ALIVE:
+            found.append(
+                Hold(
+                    "silent_agent",
+                    f"agent {agent.name} is {agent.liveness}: {agent.liveness_cause or 'it has not connected yet'}",
+                    f"start or reconnect agent {agent.name}",
+                )
+            )
+        elif around.leases_of_agent.get(agent.id, 0) >= agent.slots:
+            found.append(
+                Hold(
+                    "slots",
+                    f"all {agent.slots} slots of agent {agent.name} are taken",
+                    f"the end of a step on {agent.name}, or more slots there",
+                )
+            )
+        else:
+            able.append(agent)
+    return [] if able else found
+
+
+def _budget(around: Surroundings) -> list[Hold]:
+    found = []
+    for datastore in around.requirements.datastores:
+        limit = around.budgets.get(datastore)
+        if limit is not None and around.in_use.get(datastore, 0) >= limit:
+            found.append(
+                Hold(
+                    "datastore_budget",
+                    f"{around.in_use.get(datastore, 0)} steps already touch datastore {datastore}, "
+                    f"whose limit is {limit}",
+                    f"the end of one of them, or a larger concurrencyMax of datastore {datastore}",
+                )
+            )
+    return found

@@ -1,0 +1,168 @@
+"""States as text, and one transition table per machine: what is not in a table is invalid.
+
+Keys are ``(state, event type)``; the event types are those of ``events.py``. ``doctor`` folds the event log
+through the same tables and compares the outcome with the rows (promise C3).
+"""
+
+from enum import StrEnum
+
+
+class MigrationState(StrEnum):
+    """Where one dataset's move stands."""
+
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"  # a person decides: retry, or rollback
+    CANCELLING = "cancelling"  # undoing what may have been written, on the way to cancelled
+    CANCELLED = "cancelled"
+    ROLLING_BACK = "rolling_back"
+    ROLLED_BACK = "rolled_back"
+    STUCK = "stuck"  # undo failed: a person decides; the source is untouched
+
+
+class StepState(StrEnum):
+    """Where one step stands, in the direction its row names."""
+
+    BLOCKED = "blocked"
+    READY = "ready"
+    LEASED = "leased"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"  # never granted, so there is nothing to undo
+    UNDONE = "undone"
+    STUCK = "stuck"
+
+
+class AttemptState(StrEnum):
+    """How one try under one lease stands; ``running`` is the live lease itself."""
+
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    LOST = "lost"
+    FENCED = "fenced"
+
+
+class AgentState(StrEnum):
+    """What an agent is asked to do."""
+
+    SERVING = "serving"
+    DRAINING = "draining"
+
+
+class Liveness(StrEnum):
+    """What is believed of an agent, apart from its state."""
+
+    ALIVE = "alive"
+    SUSPECT = "suspect"
+    LOST = "lost"
+
+
+class Direction(StrEnum):
+    """Which way a step is done."""
+
+    FORWARD = "forward"
+    UNDO = "undo"
+
+
+M, S, A, G, L = MigrationState, StepState, AttemptState, AgentState, Liveness
+
+MIGRATION_TRANSITIONS: dict[tuple[MigrationState | None, str], MigrationState] = {
+    (None, "MigrationStarted"): M.RUNNING,
+    (M.RUNNING, "MigrationSucceeded"): M.SUCCEEDED,
+    (M.RUNNING, "MigrationFailed"): M.FAILED,
+    (M.FAILED, "MigrationRetried"): M.RUNNING,
+    (M.RUNNING, "MigrationCancelAsked"): M.CANCELLING,
+    (M.FAILED, "MigrationCancelAsked"): M.CANCELLING,
+    (M.RUNNING, "MigrationRollbackAsked"): M.ROLLING_BACK,
+    (M.FAILED, "MigrationRollbackAsked"): M.ROLLING_BACK,
+    (M.SUCCEEDED, "MigrationRollbackAsked"): M.ROLLING_BACK,
+    (M.CANCELLING, "MigrationCancelled"): M.CANCELLED,
+    (M.ROLLING_BACK, "MigrationRolledBack"): M.ROLLED_BACK,
+    (M.CANCELLING, "MigrationStuck"): M.STUCK,
+    (M.ROLLING_BACK, "MigrationStuck"): M.STUCK,
+    (M.STUCK, "MigrationUndoRetried"): M.ROLLING_BACK,
+}
+
+STEP_TRANSITIONS: dict[tuple[StepState | None, str], StepState] = {
+    (None, "StepPlanned"): S.BLOCKED,
+    (S.BLOCKED, "StepReadied"): S.READY,
+    (S.READY, "LeaseGranted"): S.LEASED,
+    (S.LEASED, "StepSucceeded"): S.SUCCEEDED,
+    (S.LEASED, "StepUndone"): S.UNDONE,
+    (S.LEASED, "StepReadied"): S.READY,
+    (S.LEASED, "StepFailed"): S.FAILED,
+    (S.READY, "StepFailed"): S.FAILED,
+    (S.BLOCKED, "StepFailed"): S.FAILED,
+    (S.LEASED, "StepStuck"): S.STUCK,
+    (S.READY, "StepStuck"): S.STUCK,
+    (S.FAILED, "StepReadied"): S.READY,
+    (S.STUCK, "StepReadied"): S.READY,
+    # Undo starts from wherever the forward direction stood.
+    (S.BLOCKED, "StepCancelled"): S.CANCELLED,
+    (S.READY, "StepCancelled"): S.CANCELLED,
+    (S.FAILED, "StepCancelled"): S.CANCELLED,
+    # A step that declares that it leaves nothing behind needs no undo even after it ran.
+    (S.LEASED, "StepCancelled"): S.CANCELLED,
+    (S.SUCCEEDED, "StepCancelled"): S.CANCELLED,
+    (S.READY, "StepUndoPlanned"): S.BLOCKED,
+    (S.BLOCKED, "StepUndoPlanned"): S.BLOCKED,
+    (S.LEASED, "StepUndoPlanned"): S.BLOCKED,
+    (S.SUCCEEDED, "StepUndoPlanned"): S.BLOCKED,
+    (S.FAILED, "StepUndoPlanned"): S.BLOCKED,
+}
+
+ATTEMPT_TRANSITIONS: dict[tuple[AttemptState | None, str], AttemptState] = {
+    (None, "LeaseGranted"): A.RUNNING,
+    (A.RUNNING, "StepSucceeded"): A.SUCCEEDED,
+    (A.RUNNING, "StepUndone"): A.SUCCEEDED,
+    (A.RUNNING, "AttemptFailed"): A.FAILED,
+    (A.RUNNING, "AttemptCancelled"): A.CANCELLED,
+    (A.RUNNING, "AttemptFenced"): A.FENCED,
+    (A.RUNNING, "LeaseExpired"): A.LOST,
+}
+
+AGENT_TRANSITIONS: dict[tuple[AgentState | None, str], AgentState] = {
+    (None, "AgentJoined"): G.SERVING,
+    (G.SERVING, "AgentDrained"): G.DRAINING,
+    (G.DRAINING, "AgentResumed"): G.SERVING,
+}
+
+LIVENESS_TRANSITIONS: dict[tuple[Liveness | None, str], Liveness] = {
+    (None, "AgentJoined"): L.LOST,  # joined, but its daemon has not called yet
+    (L.LOST, "AgentConnected"): L.ALIVE,
+    (L.SUSPECT, "AgentConnected"): L.ALIVE,
+    (L.ALIVE, "AgentConnected"): L.ALIVE,
+    (L.ALIVE, "AgentSuspected"): L.SUSPECT,
+    (L.SUSPECT, "AgentLost"): L.LOST,
+    (L.ALIVE, "AgentLost"): L.LOST,
+}
+
+MIGRATION_ENDED = frozenset({M.SUCCEEDED, M.CANCELLED, M.ROLLED_BACK})
+MIGRATION_ASKS_A_PERSON = frozenset({M.FAILED, M.STUCK})
+STEP_UNFINISHED = frozenset({S.BLOCKED, S.READY, S.LEASED})
+
+
+class InvalidTransition(AssertionError):
+    """A state met an event that its table does not list: always our own error, never a user's."""
+
+
+def step_after(state: StepState | None, event: str) -> StepState:
+    """Return the step state after ``event``; raise ``InvalidTransition`` when the table has no such row.
+
+    >>> step_after(StepState.READY, "LeaseGranted").value
+    'leased'
+    """
+    try:
+        return STEP_TRANSITIONS[state, event]
+    except KeyError:
+        raise InvalidTransition(f"a step that is {state} cannot meet {event}") from None
+
+
+def migration_after(state: MigrationState | None, event: str) -> MigrationState:
+    """Return the migration state after ``event``; raise ``InvalidTransition`` when there is no such row."""
+    try:
+        return MIGRATION_TRANSITIONS[state, event]
+    except KeyError:
+        raise InvalidTransition(f"a migration that is {state} cannot meet {event}") from None

@@ -1,0 +1,72 @@
+"""Group commit as a plain object: many calls, one transaction, one fsync, then all the answers.
+
+A thread drives it in production and the event queue drives it in the simulator, where a crash is ``abandon``:
+everything since the last commit is gone, and no answer of it has left.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from controlplane.store.port import StoreFailed
+from controlplane.store.sqlite import library
+from controlplane.store.sqlite.tx import SqliteTx
+
+Call = Callable[[SqliteTx], Any]
+
+
+class Answer:
+    """How one call of a batch went; delivered only after the batch is durable."""
+
+    __slots__ = ("error", "value")
+
+    def __init__(self, value: Any, error: BaseException | None) -> None:
+        self.value = value
+        self.error = error
+
+
+class Batcher:
+    """Runs batches of calls on the one writing connection."""
+
+    def __init__(self, connection: Any) -> None:
+        self.connection = connection
+        self.tx = SqliteTx(connection)
+
+    def run(self, calls: Sequence[Call]) -> list[Answer]:
+        """Run ``calls`` in one transaction and commit; return one answer per call, in order.
+
+        A call that raises is rolled back alone, by its savepoint. When the commit itself fails, every call is
+        answered with ``StoreFailed`` and nothing was kept.
+        """
+        try:
+            answers = self.prepare(calls)
+            self.commit()
+        except library.Error as error:
+            self.abandon()
+            failed = StoreFailed(f"the store could not write: {error}; nothing of this request was kept")
+            return [Answer(None, failed) for _ in calls]
+        return answers
+
+    def prepare(self, calls: Sequence[Call]) -> list[Answer]:
+        """Begin a transaction and run ``calls`` in it; the answers must not leave before ``commit``."""
+        execute = self.connection.execute
+        execute("BEGIN IMMEDIATE")
+        answers = []
+        for call in calls:
+            execute("SAVEPOINT call")
+            try:
+                answers.append(Answer(call(self.tx), None))
+            # Whatever a call raises belongs to its caller; the batch must live on.
+            except Exception as error:  # noqa: BLE001
+                execute("ROLLBACK TO call")
+                answers.append(Answer(None, error))
+            execute("RELEASE call")
+        return answers
+
+    def commit(self) -> None:
+        """Make the prepared batch durable."""
+        self.connection.execute("COMMIT")
+
+    def abandon(self) -> None:
+        """Drop whatever was not committed."""
+        if self.connection.in_transaction:
+            self.connection.execute("ROLLBACK")

@@ -1,0 +1,60 @@
+-- name: agent
+-- One agent.
+SELECT * FROM agent WHERE id = ?;
+
+-- name: agent_by_name
+-- One agent by the name it joined with.
+SELECT * FROM agent WHERE name = ?;
+
+-- name: agents
+-- All agents.
+SELECT * FROM agent ORDER BY name;
+
+-- name: put_agent
+-- What is known of an agent.
+INSERT INTO agent (id, name, state, liveness, liveness_cause, incarnation, slots, kinds, datastores, labels, boot_id,
+version, drain_reason, heard_at, joined_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (id) DO UPDATE SET state = excluded.state, liveness = excluded.liveness,
+liveness_cause = excluded.liveness_cause, incarnation = excluded.incarnation, slots = excluded.slots,
+kinds = excluded.kinds, datastores = excluded.datastores, labels = excluded.labels, boot_id = excluded.boot_id,
+version = excluded.version, drain_reason = excluded.drain_reason, heard_at = excluded.heard_at;
+
+-- name: heard
+-- When an agent was last heard, and its newest sample.
+UPDATE agent SET heard_at = ?, sample = coalesce(nullif(?, ''), sample) WHERE id = ?;
+
+-- name: classes
+-- All placement classes.
+SELECT id, requirements FROM placement_class;
+
+-- name: put_class
+-- A placement class; the same requirements always have the same name.
+INSERT OR IGNORE INTO placement_class VALUES (?, ?);
+
+-- name: join_token
+-- A join token by its hash.
+SELECT hash, agent_name, expires_at, used_at, request_id, key_fingerprint, response FROM join_token WHERE hash = ?;
+
+-- name: put_join_token
+-- A new join token.
+INSERT INTO join_token VALUES (?, ?, ?, ?, ?, ?, ?);
+
+-- name: use_join_token
+-- Use a token once: a second use changes no row.
+UPDATE join_token SET used_at = ?, request_id = ?, key_fingerprint = ?, response = ? WHERE hash = ? AND used_at IS NULL;
+
+-- name: put_certificate
+-- An issued certificate.
+INSERT INTO certificate (serial, agent_id, not_after) VALUES (?, ?, ?);
+
+-- name: certificate
+-- A certificate by serial.
+SELECT agent_id, not_after, revoked_at FROM certificate WHERE serial = ?;
+
+-- name: operator_tokens
+-- All operator tokens.
+SELECT hash, name, role FROM operator_token;
+
+-- name: put_operator_token
+-- A new operator token.
+INSERT INTO operator_token VALUES (?, ?, ?, ?);

@@ -1,0 +1,106 @@
+-- name: insert_migration
+-- A started migration.
+INSERT INTO migration VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: insert_step
+-- A planned step.
+INSERT INTO step ({step}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: insert_body
+-- Parameters of a planned step.
+INSERT INTO step_body (step_id, template, params) VALUES (?, ?, ?);
+
+-- name: insert_need
+-- An edge of the workflow.
+INSERT INTO need (needs_id, step_id) VALUES (?, ?);
+
+-- name: migration
+-- One migration.
+SELECT * FROM migration WHERE id = ?;
+
+-- name: migration_by_name
+-- One migration by the name of its manifest.
+SELECT * FROM migration WHERE name = ?;
+
+-- name: started_names
+-- Names of all migrations ever started.
+SELECT name FROM migration;
+
+-- name: open_migration_ids
+-- Migrations that may move by themselves.
+SELECT id FROM migration WHERE state IN ('running', 'cancelling', 'rolling_back') ORDER BY id;
+
+-- name: steps_of
+-- Steps of a migration in order.
+SELECT {step} FROM step WHERE migration_id = ? ORDER BY ordinal;
+
+-- name: needs_of
+-- Edges of a migration.
+SELECT n.step_id, n.needs_id FROM need n JOIN step s ON s.id = n.step_id WHERE s.migration_id = ?;
+
+-- name: steps_in
+-- Steps by id; the ids come as a JSON array.
+SELECT {step} FROM step WHERE id IN (SELECT value FROM json_each(?));
+
+-- name: step_named
+-- A step by its name.
+SELECT {step} FROM step WHERE migration_id = ? AND name = ?;
+
+-- name: body
+-- The large half of a step.
+SELECT template, params, result FROM step_body WHERE step_id = ?;
+
+-- name: bodies_in
+-- The large halves of steps; the ids come as a JSON array.
+SELECT step_id, template, params, result FROM step_body WHERE step_id IN (SELECT value FROM json_each(?));
+
+-- name: set_params
+-- Parameters once their references could be resolved.
+UPDATE step_body SET params = ? WHERE step_id = ?;
+
+-- name: has_dependents
+-- Whether any step needs this one.
+SELECT EXISTS (SELECT 1 FROM need WHERE needs_id = ?);
+
+-- name: has_unfinished
+-- Whether any step of the migration may still move.
+SELECT EXISTS (SELECT 1 FROM step WHERE migration_id = ? AND state IN ('blocked', 'ready', 'leased'));
+
+-- name: overdue_steps
+-- Ready steps that no agent took in time.
+SELECT {step} FROM step WHERE state = 'ready' AND queue_deadline_at < ? ORDER BY queue_deadline_at LIMIT ?;
+
+-- name: next_ready_at
+-- When the next backoff of any class ends.
+SELECT min(ready_at) FROM step WHERE state = 'ready' AND ready_at > ?;
+
+-- name: summaries
+-- Migrations with their progress; an empty array of states means all.
+SELECT m.id, m.name, m.dataset, m.workflow, m.state, m.reason, m.source, m.destination, m.created_at, m.ended_at,
+(SELECT count(*) FROM step s WHERE s.migration_id = m.id AND s.state = 'succeeded') AS steps_done,
+(SELECT count(*) FROM step s WHERE s.migration_id = m.id) AS steps_total,
+(SELECT s.name FROM step s WHERE s.migration_id = m.id AND s.state IN ('leased', 'ready', 'failed', 'stuck', 'blocked')
+ ORDER BY CASE s.state WHEN 'leased' THEN 0 WHEN 'stuck' THEN 1 WHEN 'failed' THEN 2 WHEN 'ready' THEN 3 ELSE 4 END, s.ordinal
+ LIMIT 1) AS current_step,
+(SELECT json_array(a.stage, a.watermark, a.total, a.done_bytes) FROM attempt a JOIN step s ON s.id = a.step_id
+ WHERE s.migration_id = m.id AND a.state = 'running' ORDER BY s.ordinal LIMIT 1) AS live
+FROM migration m
+WHERE m.id > ? AND (? = '[]' OR m.state IN (SELECT value FROM json_each(?))) ORDER BY m.id LIMIT ?;
+
+-- name: results_of_kind
+-- Results of the succeeded steps of some kinds in some migrations; both come as JSON arrays.
+SELECT s.migration_id, s.kind, b.result FROM step s JOIN step_body b ON b.step_id = s.id
+WHERE s.migration_id IN (SELECT value FROM json_each(?)) AND s.kind IN (SELECT value FROM json_each(?))
+AND s.state = 'succeeded' AND b.result IS NOT NULL;
+
+-- name: count_migrations
+-- Migrations by state.
+SELECT state, count(*) FROM migration GROUP BY state;
+
+-- name: count_steps
+-- Steps by state.
+SELECT state, count(*) FROM step GROUP BY state;
+
+-- name: count_agents
+-- Agents by liveness.
+SELECT liveness, count(*) FROM agent GROUP BY liveness;

@@ -1,0 +1,62 @@
+-- name: meta
+-- One setting of the store itself.
+SELECT value FROM meta WHERE key = ?;
+
+-- name: set_meta
+-- Change a setting of the store itself.
+UPDATE meta SET value = ? WHERE key = ?;
+
+-- name: resource
+-- One applied manifest.
+SELECT * FROM resource WHERE kind = ? AND name = ?;
+
+-- name: resources
+-- Applied manifests of a kind in order of name.
+SELECT * FROM resource WHERE kind = ? AND name > ? ORDER BY name LIMIT ?;
+
+-- name: all_specs
+-- Every applied manifest, short.
+SELECT kind, name, generation, digest, spec FROM resource;
+
+-- name: spec_at
+-- A manifest as it was at a generation.
+SELECT spec FROM resource_history WHERE kind = ? AND name = ? AND generation = ?;
+
+-- name: put_resource
+-- Apply a manifest.
+INSERT INTO resource VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (kind, name) DO UPDATE SET generation = excluded.generation, digest = excluded.digest,
+metadata = excluded.metadata, spec = excluded.spec, applied_at = excluded.applied_at;
+
+-- name: put_history
+-- Keep a generation.
+INSERT INTO resource_history VALUES (?, ?, ?, ?, ?);
+
+-- name: answer
+-- The answer that a request got.
+SELECT method, answer FROM request WHERE id = ?;
+
+-- name: keep_answer
+-- Keep an answer for a repeat of its request.
+INSERT INTO request VALUES (?, ?, ?, ?);
+
+-- name: events_after
+-- Events in order from a position on.
+SELECT position, at, type, subject, migration_id, attempt_id, agent_id, fence, detail FROM event
+WHERE position > ? ORDER BY position LIMIT ?;
+
+-- name: events_of_migration
+-- Events of a migration and its steps from a position on.
+SELECT position, at, type, subject, migration_id, attempt_id, agent_id, fence, detail FROM event
+WHERE migration_id = ? AND position > ? ORDER BY position LIMIT ?;
+
+-- name: events_of_subject
+-- Events of one subject that is no part of a migration.
+SELECT position, at, type, subject, migration_id, attempt_id, agent_id, fence, detail FROM event
+WHERE subject = ? AND migration_id IS NULL AND position > ? ORDER BY position LIMIT ?;
+
+-- name: events_of_step
+-- Events of one step, through its migration.
+SELECT position, at, type, subject, migration_id, attempt_id, agent_id, fence, detail FROM event
+WHERE migration_id = (SELECT migration_id FROM step WHERE id = ?) AND subject = ? AND position > ?
+ORDER BY position LIMIT ?;

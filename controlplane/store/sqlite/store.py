@@ -1,0 +1,110 @@
+"""The store on a file: a thread that drives the batcher, and readers on snapshots of their own."""
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from controlplane.store.port import StoreFailed, Tx
+from controlplane.store.sqlite import library
+from controlplane.store.sqlite.batcher import Answer, Batcher, Call
+from controlplane.store.sqlite.revisions import bring_up
+from controlplane.store.sqlite.tx import SqliteTx
+
+T = TypeVar("T")
+
+# A batch is bounded so that the first caller of a flood does not wait for its last.
+BATCH_CALLS_MAX = 256
+READERS = 2
+
+
+class SqliteStore:
+    """See ``store.port.Store``."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or create the file and bring it to the newest revision.
+
+        Raises ``library.UnsafeLibrary``, ``revisions.NewerRevision`` or ``StoreFailed``.
+        """
+        self.path = path
+        try:
+            connection = library.connect(str(path), writing=True)
+            bring_up(connection)
+        except library.Error as error:
+            raise StoreFailed(f"cannot open the store {path}: {error}") from None
+        self._batcher = Batcher(connection)
+        self._calls: queue.SimpleQueue[tuple[Call, asyncio.AbstractEventLoop, asyncio.Future[Any]] | None] = (
+            queue.SimpleQueue()
+        )
+        self._local = threading.local()
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
+        self._writer = threading.Thread(target=self._write_batches, name="store-writer", daemon=True)
+        self._writer.start()
+
+    async def write(self, call: Callable[[Tx], T]) -> T:
+        """Run ``call`` in the next batch; return its answer once the batch is durable."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        self._calls.put((cast(Call, call), loop, future))
+        return await future
+
+    async def read(self, call: Callable[[Tx], T]) -> T:
+        """Run ``call`` on a snapshot in a reader thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, call)
+
+    def close(self) -> None:
+        """Finish what was asked and close the file."""
+        self._calls.put(None)
+        self._writer.join()
+        self._readers.shutdown()
+        self._batcher.connection.close()
+
+    def _read(self, call: Callable[[Tx], T]) -> T:
+        tx = getattr(self._local, "tx", None)
+        if tx is None:
+            tx = self._local.tx = SqliteTx(library.connect(str(self.path), writing=False))
+        tx.connection.execute("BEGIN")
+        try:
+            return call(cast(Tx, tx))
+        finally:
+            tx.connection.execute("COMMIT")
+
+    def _write_batches(self) -> None:
+        while True:
+            first = self._calls.get()
+            if first is None:
+                return
+            batch = [first]
+            closing = False
+            while len(batch) < BATCH_CALLS_MAX:
+                try:
+                    more = self._calls.get_nowait()
+                except queue.Empty:
+                    break
+                if more is None:
+                    closing = True
+                    break
+                batch.append(more)
+            answers = self._batcher.run([call for call, _, _ in batch])
+            deliveries: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Answer]]] = {}
+            for (_, loop, future), answer in zip(batch, answers, strict=True):
+                deliveries.setdefault(loop, []).append((future, answer))
+            for loop, pairs in deliveries.items():
+                # One wake-up of the loop for the whole batch; a loop that has closed wants no answers.
+                if not loop.is_closed():
+                    loop.call_soon_threadsafe(_deliver, pairs)
+            if closing:
+                return
+
+
+def _deliver(pairs: list[tuple[asyncio.Future[Any], Answer]]) -> None:
+    for future, answer in pairs:
+        if future.done():
+            continue  # the caller has gone; what it asked for is durable all the same
+        if answer.error is not None:
+            future.set_exception(answer.error)
+        else:
+            future.set_result(answer.value)

@@ -1,0 +1,238 @@
+"""One transaction on SQLite: the verbs of ``store.port.Tx`` over the named queries.
+
+Fleet, manifests and tokens are in ``tx_records``; here are leases, migrations and the guarded writes.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from controlplane.core.changes import Changes
+from controlplane.core.events import Event
+from controlplane.core.model import Attempt, Candidate, Migration, Step, StepPlan
+from controlplane.store.port import Body, Conflict, Flush, LiveRow
+from controlplane.store.rows import (
+    attempt_of,
+    end_row,
+    grant_rows,
+    migration_move_row,
+    migration_of,
+    step_move_row,
+    step_of,
+    step_row,
+)
+from controlplane.store.sqlite import library
+from controlplane.store.sqlite.tx_records import RecordsTx
+
+_ID_BLOCK = 32  # an id is store generation · counter, so ids given after a restored backup are new
+
+
+class SqliteTx(RecordsTx):
+    """See ``store.port.Tx``; one object serves one connection for its whole life."""
+
+    def generation(self) -> int:
+        """Return the store generation, the high 32 bits of every fence."""
+        return int(self.one("meta", "generation")[0])
+
+    def next_ids(self, prefix: str, count: int) -> list[str]:
+        """Return ``count`` new ids with ``prefix`` ("mig_"); they never repeat, also after a restore."""
+        first = int(self.one("meta", "next_id")[0])
+        self.run("set_meta", str(first + count), "next_id")
+        base = self.generation() << _ID_BLOCK
+        return [f"{prefix}{base + first + i:x}" for i in range(count)]
+
+    def apply(self, changes: Changes) -> None:
+        """Write all changes; raise ``Conflict`` when a guard finds another state than the decision saw."""
+        if changes.ends:
+            self.guarded("end_attempt", [end_row(end) for end in changes.ends])
+        if changes.step_moves:
+            self.guarded("move_step", [step_move_row(move) for move in changes.step_moves])
+        if changes.results:
+            self.guarded("keep_result", [(r.result, r.step_id) for r in changes.results])
+        if changes.migration_moves:
+            self.guarded("move_migration", [migration_move_row(move) for move in changes.migration_moves])
+        if changes.grants:
+            grants = changes.grants
+            self.guarded("raise_fence", [(g.attempt.target, g.attempt.fence) for g in grants])
+            self.guarded("lease_step", [(g.attempt.step_id, g.queue_step_state, g.attempt.number - 1) for g in grants])
+            try:
+                self.guarded("insert_attempt", grant_rows(grants))
+            except library.IntegrityError as error:
+                raise Conflict(f"a lease on this step or target is alive: {error}") from None
+        self.record(changes.events)
+
+    def record(self, events: Iterable[Event]) -> None:
+        """Append facts to the event log."""
+        rows = list(events)
+        if rows:
+            self.connection.executemany(self.sql["insert_event"], rows)
+
+    def guarded(self, name: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Run a write that must change exactly one row per parameter set (promise L4)."""
+        changed = self.connection.executemany(self.sql[name], rows).rowcount
+        if changed != len(rows):
+            raise Conflict(f"{name}: {changed} of {len(rows)} rows were still as the decision saw them")
+
+    def insert_migration(self, migration: Migration) -> None:
+        """Insert a started migration."""
+        self.run("insert_migration", *migration)
+
+    def insert_steps(
+        self, migration: Migration, ids: Sequence[str], plans: Sequence[StepPlan], classes: Sequence[str]
+    ) -> None:
+        """Insert the planned steps of a migration, blocked, with their parameters and edges."""
+        by_name = {plan.name: step_id for step_id, plan in zip(ids, plans, strict=True)}
+        self.connection.executemany(
+            self.sql["insert_step"],
+            [
+                step_row(migration, step_id, ordinal, plan, placement)
+                for ordinal, (step_id, plan, placement) in enumerate(zip(ids, plans, classes, strict=True))
+            ],
+        )
+        self.connection.executemany(
+            self.sql["insert_body"], [(i, p.template, p.params) for i, p in zip(ids, plans, strict=True)]
+        )
+        self.connection.executemany(
+            self.sql["insert_need"],
+            [(by_name[need], i) for i, p in zip(ids, plans, strict=True) for need in p.needs],
+        )
+
+    def migration(self, migration_id: str) -> Migration | None:
+        """Return one migration."""
+        row = self.maybe("migration", migration_id)
+        return migration_of(row) if row else None
+
+    def migration_by_name(self, name: str) -> Migration | None:
+        """Return one migration by its manifest's name."""
+        row = self.maybe("migration_by_name", name)
+        return migration_of(row) if row else None
+
+    def started_names(self) -> set[str]:
+        """Return the names of all migrations ever started."""
+        return {row[0] for row in self.all("started_names")}
+
+    def open_migration_ids(self) -> list[str]:
+        """Return the migrations that may move by themselves."""
+        return [row[0] for row in self.all("open_migration_ids")]
+
+    def steps_of(self, migration_id: str) -> list[Step]:
+        """Return the steps of a migration in order."""
+        return [step_of(row) for row in self.all("steps_of", migration_id)]
+
+    def needs_of(self, migration_id: str) -> dict[str, list[str]]:
+        """Return step id → ids of the steps it needs."""
+        needs: dict[str, list[str]] = {}
+        for step_id, needs_id in self.all("needs_of", migration_id):
+            needs.setdefault(step_id, []).append(needs_id)
+        return needs
+
+    def steps(self, step_ids: Sequence[str]) -> dict[str, Step]:
+        """Return steps by id."""
+        return {row[0]: step_of(row) for row in self.all("steps_in", json.dumps(step_ids))}
+
+    def step_named(self, migration_id: str, name: str) -> Step | None:
+        """Return a step of a migration by its name in the workflow."""
+        row = self.maybe("step_named", migration_id, name)
+        return step_of(row) if row else None
+
+    def body(self, step_id: str) -> Body | None:
+        """Return the large half of a step."""
+        row = self.maybe("body", step_id)
+        return Body(*row) if row else None
+
+    def bodies(self, step_ids: Sequence[str]) -> dict[str, Body]:
+        """Return the large halves of steps by id."""
+        return {row[0]: Body(*row[1:]) for row in self.all("bodies_in", json.dumps(step_ids))}
+
+    def set_params(self, step_id: str, params: bytes) -> None:
+        """Keep a step's parameters once their references could be resolved."""
+        self.guarded("set_params", [(params, step_id)])
+
+    def holds_nothing(self, step_id: str, migration_id: str) -> bool:
+        """Tell whether the end of this step can change nothing else: the short way out of the hot path."""
+        return not self.one("has_dependents", step_id)[0] and bool(self.one("has_unfinished", migration_id)[0])
+
+    def overdue_steps(self, now: float, limit: int) -> list[Step]:
+        """Return ready steps whose queue deadline has passed."""
+        return [step_of(row) for row in self.all("overdue_steps", now, limit)]
+
+    def candidates(self, placement_class: str, now: float, limit: int) -> list[Candidate]:
+        """Return ready steps of a class that may start now, best first."""
+        return [Candidate(step_of(row), row[-1]) for row in self.all("candidates", placement_class, now, limit)]
+
+    def next_ready_at(self, now: float) -> float | None:
+        """Return when the next backoff ends, if any step waits for one."""
+        value: float | None = self.one("next_ready_at", now)[0]
+        return value
+
+    def live_count(self, agent_id: str) -> int:
+        """Return the leases that an agent holds."""
+        return int(self.one("live_count", agent_id)[0])
+
+    def live_counts(self) -> dict[str, int]:
+        """Return the leases that each agent holds."""
+        return dict(self.all("live_counts"))
+
+    def live_classes(self) -> list[str]:
+        """Return the placement class of each live lease."""
+        return [row[0] for row in self.all("live_classes")]
+
+    def live_rows(self) -> list[LiveRow]:
+        """Return every live lease with its limits."""
+        return [LiveRow(attempt_of(row), *row[13:]) for row in self.all("live_rows")]
+
+    def live_of_agent(self, agent_id: str) -> list[Attempt]:
+        """Return the live leases of one agent, oldest first."""
+        return [attempt_of(row) for row in self.all("live_of_agent", agent_id)]
+
+    def live_of_migration(self, migration_id: str) -> dict[str, Attempt]:
+        """Return step id → its live lease."""
+        return {row[1]: attempt_of(row) for row in self.all("live_of_migration", migration_id)}
+
+    def live_on_target(self, target: str) -> Attempt | None:
+        """Return the live writer of a target."""
+        row = self.maybe("live_on_target", target)
+        return attempt_of(row) if row else None
+
+    def attempts(self, attempt_ids: Sequence[str]) -> dict[str, Attempt]:
+        """Return attempts by id."""
+        return {row[0]: attempt_of(row) for row in self.all("attempts_in", json.dumps(attempt_ids))}
+
+    def attempts_of_steps(self, migration_id: str) -> list[Mapping[str, Any]]:
+        """Return every attempt of a migration with all it reported, as mappings."""
+        return self.mappings("attempts_of_steps", migration_id)
+
+    def unconfirmed(self, target: str, limit: int) -> list[str]:
+        """Return attempts on a target whose end nobody saw, newest first."""
+        return [row[0] for row in self.all("unconfirmed", target, limit)]
+
+    def flush(self, rows: Sequence[Flush], heard: Mapping[str, tuple[float, str]]) -> None:
+        """Make durable what heartbeats renewed; rows that ended meanwhile are passed over on purpose."""
+        self.connection.executemany(
+            self.sql["flush_attempt"],
+            [
+                (
+                    r.expires_at,
+                    r.moved_at,
+                    r.watermark,
+                    r.total,
+                    r.done_bytes,
+                    r.stage,
+                    r.started_at,
+                    r.attempt_id,
+                    r.fence,
+                )
+                for r in rows
+            ],
+        )
+        self.connection.executemany(
+            self.sql["heard"], [(at, sample, agent_id) for agent_id, (at, sample) in heard.items()]
+        )
+
+    def adopt(self, attempt_id: str, incarnation: int) -> None:
+        """Record that a newer life of the agent has taken over an attempt."""
+        self.run("adopt_attempt", incarnation, attempt_id, incarnation)
+
+    def extend_all(self, expires_at: float) -> None:
+        """Give every live lease at least until ``expires_at``."""
+        self.run("extend_all", expires_at)
