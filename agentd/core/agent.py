@@ -1,0 +1,466 @@
+"""What this agent does: every decision, and nothing else.
+
+`Agent.handle(event, now)` returns the effects to carry out; each effect leads to the events its docstring
+names.
+`Agent.wake_at` is the instant at which the agent wants a `Ticked`, so that a daemon can sleep and a
+simulator can
+schedule. Nothing here waits, writes or asks the time.
+"""
+
+from collections.abc import Iterable, Mapping
+from functools import singledispatchmethod
+
+from agentd.core import effects, events, lease_keeping, slots
+from agentd.core.effects import Effect
+from agentd.core.events import Event
+from agentd.core.grants import (
+    Capabilities,
+    Failure,
+    Grant,
+    HeldSummary,
+    Identity,
+    Outcome,
+    OutcomeKind,
+    Recovered,
+    ResourceUse,
+    SessionId,
+)
+from agentd.core.held import Held, StopReason, failed, outcome_of_end
+from agentd.core.reconnecting import GOOD_SESSION_S, wait_s
+from agentd.core.states import AttemptState
+
+# Until a Welcome says otherwise.
+DISCONNECTED_MAX_S = 900.0
+HEARTBEAT_S = 15.0
+# Attempt ids that are over and acknowledged: a repeated grant of one of them is not run again.
+FORGOTTEN_MAX = 1024
+# Fences seen per write target; the oldest target makes room.
+FENCES_MAX = 4096
+# A result without acknowledgement is sent again after this many heartbeat intervals.
+RESEND_HEARTBEATS = 2.0
+
+
+class Agent:
+    """The sans-IO agent: one per daemon lifetime. Not thread-safe; give it one event at a time."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        capabilities: Capabilities,
+        recovered: Iterable[Recovered] = (),
+        fences: Mapping[str, int] | None = None,
+        draining: bool = False,
+    ) -> None:
+        self.identity = identity
+        self.capabilities = capabilities
+        self.draining = draining
+        self.held: dict[str, Held] = {}
+        self.connected = False
+        self.session: SessionId | None = None
+        self.finished = False
+        self._recovered = tuple(recovered)
+        self._fences: dict[str, int] = dict(fences or {})
+        self._forgotten: dict[str, None] = {}
+        self._readings = lease_keeping.Readings()
+        self._sessions = 0
+        self._failures = 0
+        self._dial_at: float | None = None
+        self._opened_at = 0.0
+        self._heartbeat_s = HEARTBEAT_S
+        self._heartbeat_at = 0.0
+        self._disconnected_max_s = DISCONNECTED_MAX_S
+        self._stop_at: float | None = None
+        self._reopening = False
+
+    # What the daemon asks.
+
+    @property
+    def stopping(self) -> bool:
+        """True once the host asked the daemon to end."""
+        return self._stop_at is not None
+
+    @property
+    def wake_at(self) -> float | None:
+        """The instant at which `Ticked` is due; None when nothing is waited for."""
+        instants = [
+            held.limit_at(self._disconnected_max_s)[0]
+            for held in self.held.values()
+            if held.state in (AttemptState.STARTING, AttemptState.RUNNING)
+        ]
+        if self.connected:
+            instants.append(self._heartbeat_at)
+        if self._dial_at is not None:
+            instants.append(self._dial_at)
+        if self._stop_at is not None:
+            instants.append(self._stop_at)
+        return None if self.finished or not instants else min(instants)
+
+    def may_destroy(self, attempt_id: str, now: float) -> bool:
+        """Whether this attempt may start an unfenced or destructive effect at `now`."""
+        held = self.held.get(attempt_id)
+        return held is not None and not held.over and now < held.keeping.deadline_at
+
+    def handle(self, event: Event, now: float) -> list[Effect]:
+        """Return what should happen next. `now` is CLOCK_BOOTTIME in seconds and never goes back."""
+        if self.finished:
+            return []
+        done = self._on(event, now)
+        done += self._finish_if_done(now)
+        return done
+
+    @singledispatchmethod
+    def _on(self, event: Event, now: float) -> list[Effect]:
+        raise TypeError(f"unknown event {type(event).__name__} at {now}")
+
+    # Start, time, stop.
+
+    @_on.register
+    def _started(self, event: events.Started, now: float) -> list[Effect]:
+        done: list[Effect] = []
+        for found in self._recovered:
+            held = Held(found.grant, lease_keeping.unconfirmed(now), now, now, journalled=True)
+            self.held[found.grant.attempt_id] = held
+            if found.outcome is None:
+                held.go(AttemptState.STARTING)
+                done.append(effects.AdoptChild(found.grant))
+            else:
+                held.go(AttemptState.ENDED)
+                held.outcome, held.recorded = found.outcome, True
+        self._recovered = ()
+        self._dial_at = now
+        return done + self._ticked(events.Ticked(), now)
+
+    @_on.register
+    def _ticked(self, event: events.Ticked, now: float) -> list[Effect]:
+        done: list[Effect] = []
+        for held in list(self.held.values()):
+            if held.state in (AttemptState.STARTING, AttemptState.RUNNING):
+                limit_at, reason = held.limit_at(self._disconnected_max_s)
+                if now >= limit_at:
+                    done += self._stop(held, reason)
+        if self._dial_at is not None and now >= self._dial_at:
+            done.append(self._dial())
+        if self.connected and now >= self._heartbeat_at:
+            done.append(self._heartbeat(now))
+        return done
+
+    @_on.register
+    def _stop_asked(self, event: events.StopAsked, now: float) -> list[Effect]:
+        self._stop_at = now if self.stopping else now + event.drain_s
+        return []
+
+    def _finish_if_done(self, now: float) -> list[Effect]:
+        if self._stop_at is None or (self.held and now < self._stop_at):
+            return []
+        self.finished = True
+        return [effects.Finish()]
+
+    # The session.
+
+    def _dial(self) -> Effect:
+        self._dial_at = None
+        self._sessions += 1
+        self.session = SessionId(self.identity.incarnation, self._sessions)
+        self._readings.clear()
+        return effects.OpenSession(self.session, self.identity, self.capabilities, self._summaries(), self.draining)
+
+    def _summaries(self) -> tuple[HeldSummary, ...]:
+        return tuple(held.summary() for held in self.held.values() if not held.over)
+
+    def _heartbeat(self, now: float) -> Effect:
+        assert self.session is not None
+        self._heartbeat_at = now + self._heartbeat_s
+        again = [
+            held
+            for held in self.held.values()
+            if held.recorded and now >= held.sent_at + RESEND_HEARTBEATS * self._heartbeat_s
+        ]
+        return effects.SendReport(
+            self.session,
+            heartbeat=True,
+            held=self._summaries(),
+            results=tuple(self._sending(held, now) for held in again),
+        )
+
+    def _sending(self, held: Held, now: float) -> Outcome:
+        assert held.outcome is not None
+        held.sent_at = now
+        if held.state is AttemptState.ENDED:
+            held.go(AttemptState.REPORTED)
+        return held.outcome
+
+    @_on.register
+    def _session_opened(self, event: events.SessionOpened, now: float) -> list[Effect]:
+        if event.session != self.session or self.connected:
+            return []
+        self.connected = True
+        self._opened_at = now
+        self._heartbeat_s = event.heartbeat_s
+        self._disconnected_max_s = event.disconnected_max_s
+        self._heartbeat_at = now + event.heartbeat_s
+        running = [held for held in self.held.values() if held.state is AttemptState.RUNNING]
+        results = tuple(self._sending(held, now) for held in self.held.values() if held.recorded)
+        return [
+            effects.SendReport(
+                event.session,
+                heartbeat=True,
+                held=self._summaries(),
+                progress=tuple(held.report(started=True) for held in running),
+                results=results,
+            )
+        ]
+
+    @_on.register
+    def _session_closed(self, event: events.SessionClosed, now: float) -> list[Effect]:
+        if event.session != self.session:
+            return []
+        good = self.connected and now >= self._opened_at + GOOD_SESSION_S
+        self.connected = False
+        self.session = None
+        self._readings.clear()
+        if self._reopening:
+            self._reopening = False
+            self._dial_at = now
+        else:
+            self._failures = 0 if good else self._failures
+            self._dial_at = now + wait_s(self._failures, event.jitter, event.refused)
+            self._failures += 1
+        return [effects.Note(f"session closed: {event.reason}")]
+
+    @_on.register
+    def _report_sent(self, event: events.ReportSent, now: float) -> list[Effect]:
+        if event.session == self.session:
+            self._readings.remember(event.sequence, event.sent_at)
+        return []
+
+    @_on.register
+    def _config_reloaded(self, event: events.ConfigReloaded, now: float) -> list[Effect]:
+        if event.capabilities == self.capabilities:
+            return []
+        self.capabilities = event.capabilities
+        done = self._start_waiting()
+        if self.session is not None:
+            # Only a Hello carries capabilities, so the session is opened anew; running attempts do not
+            # notice.
+            self._reopening = True
+            done.append(effects.CloseSession(self.session, "the configuration changed"))
+        return done
+
+    # Leases.
+
+    @_on.register
+    def _lease_granted(self, event: events.LeaseGranted, now: float) -> list[Effect]:
+        grant = event.grant
+        if not self._is_current(event.session) or grant.attempt_id in self._forgotten:
+            return [effects.Note("a repeated or stale grant was ignored", grant.attempt_id)]
+        known = self.held.get(grant.attempt_id)
+        if known is not None:
+            return self._granted_again(known, grant, now)
+        held = Held(grant, lease_keeping.unconfirmed(now), now, now)
+        refusal = self._refusal(grant)
+        self.held[grant.attempt_id] = held
+        if refusal is not None:
+            return self._end(held, refusal)
+        self._remember_fence(grant)
+        return [effects.JournalIntent(grant), *self._evict(grant)]
+
+    def _granted_again(self, held: Held, grant: Grant, now: float) -> list[Effect]:
+        if grant.fence != held.grant.fence:
+            note = f"granted again with fence {grant.fence}, held with {held.grant.fence}; ignored"
+            return [effects.Note(note, grant.attempt_id)]
+        if held.recorded:
+            assert self.session is not None
+            return [effects.SendReport(self.session, results=(self._sending(held, now),))]
+        return []
+
+    def _refusal(self, grant: Grant) -> Outcome | None:
+        if grant.fence < self._fences.get(grant.target, 0):
+            seen = self._fences[grant.target]
+            message = f"fence {grant.fence} of target {grant.target} is smaller than {seen}, seen before"
+            failure = Failure("stale_fence", message)
+            return Outcome(grant.attempt_id, grant.fence, OutcomeKind.FENCED, failure=failure)
+        if self.stopping:
+            return failed(grant, Failure("agent_stopping", "the agent is stopping", retryable=True))
+        if grant.kind not in self.capabilities.kinds:
+            message = f"this agent does not run step kind {grant.kind!r}"
+            hint = "allow the kind in the host's policy file, or place the step elsewhere by labels"
+            return failed(grant, Failure("kind_refused", message, hint))
+        unended = sum(not held.over for held in self.held.values())
+        if slots.room(self.capabilities.slots, self._occupied(), unended) is slots.Room.FULL:
+            return failed(grant, Failure("no_free_slot", "the agent has no free slot", retryable=True))
+        return None
+
+    def _remember_fence(self, grant: Grant) -> None:
+        if grant.target:
+            self._fences.pop(grant.target, None)
+            self._fences[grant.target] = grant.fence
+            while len(self._fences) > FENCES_MAX:
+                del self._fences[next(iter(self._fences))]
+
+    def _evict(self, grant: Grant) -> list[Effect]:
+        done: list[Effect] = []
+        for attempt_id in grant.evict_attempt_ids:
+            old = self.held.get(attempt_id)
+            if old is not None and not old.over and attempt_id != grant.attempt_id:
+                done += self._stop(old, StopReason.EVICTED)
+        return done
+
+    @_on.register
+    def _lease_renewed(self, event: events.LeaseRenewed, now: float) -> list[Effect]:
+        held = self.held.get(event.attempt_id)
+        sent_at = self._readings.of(event.asked_in_sequence)
+        if not self._is_current(event.session) or sent_at is None or held is None or held.over:
+            return []
+        if event.fence != held.grant.fence:
+            return [effects.Note(f"renewal with fence {event.fence} ignored", event.attempt_id)]
+        held.keeping = lease_keeping.renewed(held.keeping, sent_at, event.ttl_s)
+        return [self._deadline(held)]
+
+    def _deadline(self, held: Held) -> Effect:
+        keeping = held.keeping
+        ends_at = keeping.disconnected_at(self._disconnected_max_s)
+        return effects.WriteDeadline(held.grant.attempt_id, keeping.deadline_at, ends_at)
+
+    def _is_current(self, session: SessionId) -> bool:
+        return self.connected and session == self.session
+
+    # Attempts.
+
+    @_on.register
+    def _attempt_journalled(self, event: events.AttemptJournalled, now: float) -> list[Effect]:
+        held = self.held.get(event.attempt_id)
+        if held is None or held.over:
+            return []
+        held.journalled = True
+        return self._start_waiting()
+
+    def _occupied(self) -> int:
+        return sum(held.occupying for held in self.held.values())
+
+    def _start_waiting(self) -> list[Effect]:
+        done: list[Effect] = []
+        free = self.capabilities.slots - self._occupied()
+        for held in self.held.values():
+            if free > 0 and held.state is AttemptState.GRANTED and held.journalled:
+                held.go(AttemptState.STARTING)
+                done.append(effects.StartChild(held.grant))
+                free -= 1
+        return done
+
+    @_on.register
+    def _child_started(self, event: events.ChildStarted, now: float) -> list[Effect]:
+        held = self.held.get(event.attempt_id)
+        if held is None or held.state is not AttemptState.STARTING:
+            return []
+        held.go(AttemptState.RUNNING)
+        held.started_at = held.moved_at = now
+        return [self._deadline(held), *self._news(held)]
+
+    @_on.register
+    def _child_adopted(self, event: events.ChildAdopted, now: float) -> list[Effect]:
+        held = self.held.get(event.attempt_id)
+        if held is None or held.state is not AttemptState.STARTING:
+            return []
+        held.go(AttemptState.RUNNING)
+        held.started_at, held.moved_at = event.started_at, now
+        held.progress = event.progress
+        # The deadline file keeps what the earlier incarnation was promised; it is not shortened or widened
+        # here.
+        return [effects.Note("adopted", event.attempt_id), *self._news(held)]
+
+    def _news(self, held: Held) -> list[Effect]:
+        """Tell that the child runs, and ask for the first renewal at once: only that permits destructive
+        work."""
+        if not self.connected or self.session is None:
+            return []
+        report = (held.report(started=True),)
+        return [effects.SendReport(self.session, heartbeat=True, held=(held.summary(),), progress=report)]
+
+    @_on.register
+    def _child_progressed(self, event: events.ChildProgressed, now: float) -> list[Effect]:
+        held = self.held.get(event.attempt_id)
+        if held is None or held.state not in (AttemptState.RUNNING, AttemptState.STOPPING):
+            return []
+        if event.progress.watermark > held.progress.watermark:
+            held.moved_at = now
+        held.progress = event.progress
+        if not self.connected or self.session is None:
+            return []
+        return [effects.SendReport(self.session, progress=(held.report(),))]
+
+    @_on.register
+    def _child_ended(self, event: events.ChildEnded, now: float) -> list[Effect]:
+        held = self.held.get(event.attempt_id)
+        if held is None or not held.occupying:
+            return []
+        outcome = outcome_of_end(held, event.outcome, event.use, event.detail)
+        return [*self._end(held, outcome), *self._start_waiting()]
+
+    def _end(self, held: Held, outcome: Outcome) -> list[Effect]:
+        held.go(AttemptState.ENDED)
+        held.outcome = outcome
+        return [effects.RecordOutcome(held.grant, outcome)]
+
+    @_on.register
+    def _outcome_recorded(self, event: events.OutcomeRecorded, now: float) -> list[Effect]:
+        held = self.held.get(event.attempt_id)
+        if held is None or held.outcome is None:
+            return []
+        held.recorded = True
+        if not self.connected or self.session is None:
+            return []
+        return [effects.SendReport(self.session, results=(self._sending(held, now),))]
+
+    @_on.register
+    def _result_acknowledged(self, event: events.ResultAcknowledged, now: float) -> list[Effect]:
+        held = self.held.get(event.attempt_id)
+        if held is None or not held.recorded:
+            return []
+        del self.held[event.attempt_id]
+        self._forgotten[event.attempt_id] = None
+        while len(self._forgotten) > FORGOTTEN_MAX:
+            del self._forgotten[next(iter(self._forgotten))]
+        return [effects.ForgetAttempt(event.attempt_id)]
+
+    # Stopping.
+
+    @_on.register
+    def _cancel_asked(self, event: events.CancelAsked, now: float) -> list[Effect]:
+        if not self._is_current(event.session):
+            return []
+        held = self.held.get(event.attempt_id)
+        if held is None:
+            return self._cancel_unknown(event)
+        if held.over or event.fence < held.grant.fence:
+            return []
+        return self._stop(held, StopReason.CANCELLED, event.reason)
+
+    def _cancel_unknown(self, event: events.CancelAsked) -> list[Effect]:
+        """Nothing of that attempt runs here: say so, or the control plane would wait until a deadline."""
+        if event.attempt_id in self._forgotten:
+            return []
+        failure = Failure("cancelled", "this agent holds no such attempt")
+        outcome = Outcome(event.attempt_id, event.fence, OutcomeKind.CANCELLED, failure=failure)
+        return [effects.SendReport(event.session, results=(outcome,))]
+
+    def _stop(self, held: Held, reason: StopReason, detail: str = "") -> list[Effect]:
+        if held.state is AttemptState.STOPPING:
+            return []
+        held.stop_reason, held.stop_detail = reason, detail
+        if not held.occupying:
+            return self._end(held, outcome_of_end(held, None, ResourceUse(), ""))
+        held.go(AttemptState.STOPPING)
+        at_once = reason is StopReason.EVICTED
+        return [effects.StopChild(held.grant.attempt_id, reason.value, at_once)]
+
+    # Drain and resume.
+
+    @_on.register
+    def _drain_asked(self, event: events.DrainAsked, now: float) -> list[Effect]:
+        self.draining = True
+        return [effects.MarkDraining(True), effects.Note(f"draining: {event.reason}")]
+
+    @_on.register
+    def _resume_asked(self, event: events.ResumeAsked, now: float) -> list[Effect]:
+        self.draining = False
+        return [effects.MarkDraining(False), effects.Note("taking work again")]

@@ -1,0 +1,143 @@
+"""What should happen next, returned by `Agent.handle`. Imperative; the daemon (or a simulator) carries it
+out."""
+
+from dataclasses import dataclass
+
+from agentd.core.grants import (
+    Capabilities,
+    Grant,
+    HeldSummary,
+    Identity,
+    Outcome,
+    ProgressReport,
+    SessionId,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSession:
+    """Dial now and say Hello. Answer: SessionOpened or SessionClosed under the same id."""
+
+    session: SessionId
+    identity: Identity
+    capabilities: Capabilities
+    held: tuple[HeldSummary, ...]
+    draining: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CloseSession:
+    """Hang up. Answer: SessionClosed."""
+
+    session: SessionId
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SendReport:
+    """Put this into the next message of the session; merges with whatever still waits unsent.
+
+    With `heartbeat`, `held` names the leases to renew. Answer: ReportSent for each message that carries any
+    of it.
+    """
+
+    session: SessionId
+    heartbeat: bool = False
+    held: tuple[HeldSummary, ...] = ()
+    progress: tuple[ProgressReport, ...] = ()
+    results: tuple[Outcome, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class JournalIntent:
+    """Make the grant durable before anything is done about it. Answer: AttemptJournalled."""
+
+    grant: Grant
+
+
+@dataclass(frozen=True, slots=True)
+class RecordOutcome:
+    """Make the outcome durable before anyone is told. Answer: OutcomeRecorded."""
+
+    grant: Grant
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class MarkDraining:
+    """Remember across restarts whether the agent drains. No answer."""
+
+    draining: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetAttempt:
+    """Drop the attempt from the journal and its directory from the host. No answer."""
+
+    attempt_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class StartChild:
+    """Evict the attempts that the grant names, then run the step. Answer: ChildStarted or ChildEnded."""
+
+    grant: Grant
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptChild:
+    """Find the process of an attempt that an earlier incarnation started. Answer: ChildAdopted or
+    ChildEnded."""
+
+    grant: Grant
+
+
+@dataclass(frozen=True, slots=True)
+class StopChild:
+    """Stop the whole process group: ask, wait the grace, kill; with `at_once` kill without asking.
+
+    Answer: ChildEnded when no process is left."""
+
+    attempt_id: str
+    reason: str
+    at_once: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WriteDeadline:
+    """Tell the child until when it may do unfenced or destructive work (`deadline_at`), and when even
+    fenced work must end (`disconnected_at`). No answer."""
+
+    attempt_id: str
+    deadline_at: float
+    disconnected_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Tell the host's log. No answer."""
+
+    message: str
+    attempt_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """End the daemon; children that still run live on. No answer."""
+
+
+Effect = (
+    OpenSession
+    | CloseSession
+    | SendReport
+    | JournalIntent
+    | RecordOutcome
+    | MarkDraining
+    | ForgetAttempt
+    | StartChild
+    | AdoptChild
+    | StopChild
+    | WriteDeadline
+    | Note
+    | Finish
+)

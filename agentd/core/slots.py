@@ -1,0 +1,23 @@
+"""Whether there is room for one more attempt."""
+
+from enum import StrEnum
+
+# A cancelled attempt keeps its slot until its processes are gone, so a grant may wait for that; but only as
+# many
+# wait as there are slots, or a confused control plane could queue without bound here.
+WAITING_FACTOR = 2
+
+
+class Room(StrEnum):
+    """Answer for one more attempt."""
+
+    FREE = "free"
+    WAIT = "wait"
+    FULL = "full"
+
+
+def room(slots: int, occupied: int, unended: int) -> Room:
+    """Tell what one more attempt finds: `occupied` have a process, `unended` includes those that wait."""
+    if unended >= WAITING_FACTOR * slots:
+        return Room.FULL
+    return Room.FREE if occupied < slots else Room.WAIT

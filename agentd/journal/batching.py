@@ -1,0 +1,91 @@
+"""Puts the journal on its own thread and writes whatever waits in one transaction."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from agentd.journal.journal import Contents, Entry, Journal
+
+T = TypeVar("T")
+
+
+class JournalFailed(Exception):
+    """A write did not become durable. Nothing may be assumed about it, so the daemon must end and start
+    again."""
+
+
+class JournalWriter:
+    """The journal for an asyncio loop. Every method is called on that loop."""
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="journal")
+        self._journal: Journal | None = None
+        self._waiting: list[tuple[Entry, asyncio.Future[None]]] = []
+        self._writing: asyncio.Task[None] | None = None
+        self._failed: JournalFailed | None = None
+
+    async def open(self, path: Path) -> Contents:
+        """Open the journal and begin an incarnation; raises what `Journal.open` raises."""
+
+        def opened() -> tuple[Journal, Contents]:
+            journal = Journal.open(path)
+            try:
+                return journal, journal.begin_incarnation()
+            except BaseException:
+                journal.close()
+                raise
+
+        self._journal, contents = await self._on_thread(opened)
+        return contents
+
+    async def write(self, entry: Entry) -> None:
+        """Return when `entry` is durable; raises JournalFailed when it never will be.
+
+        Entries become durable in the order of the calls."""
+        if self._failed is not None:
+            raise self._failed
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((entry, done))
+        if self._writing is None:
+            self._writing = asyncio.get_running_loop().create_task(self._write_waiting())
+        await done
+
+    async def _write_waiting(self) -> None:
+        assert self._journal is not None
+        journal = self._journal
+        while self._waiting:
+            batch, self._waiting = self._waiting, []
+            entries = [entry for entry, _ in batch]
+            try:
+                await self._on_thread(partial(journal.write, entries))
+            except Exception as error:  # noqa: BLE001 - which class is up to the SQLite library
+                self._fail(batch, error)
+                break
+            for _, done in batch:
+                if not done.done():
+                    done.set_result(None)
+        self._writing = None
+
+    def _fail(self, batch: list[tuple[Entry, asyncio.Future[None]]], error: Exception) -> None:
+        # A failed fsync is never tried again: the kernel may have dropped the page. The next start reads the
+        # file as it is.
+        self._failed = JournalFailed(f"the journal cannot be written: {error}")
+        for _, done in [*batch, *self._waiting]:
+            if not done.done():
+                done.set_exception(self._failed)
+        self._waiting = []
+
+    async def close(self) -> None:
+        """Write what waits, then close."""
+        if self._writing is not None:
+            await self._writing
+        if self._journal is not None:
+            await self._on_thread(self._journal.close)
+            self._journal = None
+        self._thread.shutdown(wait=True)
+
+    async def _on_thread(self, call: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
