@@ -1,0 +1,112 @@
+"""`haulier agent list|drain|resume` and `haulier token create`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from controlplane.cli.commands.options import OutputOption, ProfileOption, ReasonOption
+from controlplane.cli.terminal import OutputFormat, note, show, show_message, stdout_look, write
+
+AgentArgument = Annotated[str, typer.Argument(metavar="AGENT", help="Name or ag_… id.")]
+TOKEN_TTL_S_MAX = 900.0
+
+
+def list_agents(profile: ProfileOption = None, output: OutputOption = OutputFormat.table) -> None:
+    """List agents: what they hold, when they were heard, how their hosts do."""
+    from haulier.v1 import operator_pb2 as op
+
+    from controlplane.cli.connection import connect
+    from controlplane.cli.render_agents import agent_table
+
+    with connect(profile) as operator:
+        listing = operator.call(op.ListAgentsRequest(), op.ListAgentsResponse)
+    if output is OutputFormat.json:
+        show_message(listing)
+    else:
+        show(agent_table(listing, stdout_look(output)), output)
+
+
+def drain(
+    agent: AgentArgument,
+    reason: ReasonOption,
+    profile: ProfileOption = None,
+    output: OutputOption = OutputFormat.table,
+) -> None:
+    """Let an agent finish what it holds and give it nothing new."""
+    from haulier.v1 import operator_pb2 as op
+
+    from controlplane.cli.connection import connect
+    from controlplane.cli.render_agents import agent_table
+
+    with connect(profile) as operator:
+        answer = operator.call(op.DrainAgentRequest(agent=agent, reason=reason), op.DrainAgentResponse)
+    if output is OutputFormat.json:
+        show_message(answer)
+    else:
+        show(agent_table(op.ListAgentsResponse(agents=[answer.agent]), stdout_look(output)), output)
+
+
+def resume(agent: AgentArgument, profile: ProfileOption = None, output: OutputOption = OutputFormat.table) -> None:
+    """Let a drained agent take work again."""
+    from haulier.v1 import operator_pb2 as op
+
+    from controlplane.cli.connection import connect
+    from controlplane.cli.render_agents import agent_table
+
+    with connect(profile) as operator:
+        answer = operator.call(op.ResumeAgentRequest(agent=agent), op.ResumeAgentResponse)
+    if output is OutputFormat.json:
+        show_message(answer)
+    else:
+        show(agent_table(op.ListAgentsResponse(agents=[answer.agent]), stdout_look(output)), output)
+
+
+def create_token(
+    agent: Annotated[
+        str | None,
+        typer.Option("--agent", metavar="NAME", help="Only an agent of this name may use it.", show_default=False),
+    ] = None,
+    ttl: Annotated[
+        float, typer.Option("--ttl", metavar="SECONDS", min=1, max=TOKEN_TTL_S_MAX, help="Life of the token.")
+    ] = TOKEN_TTL_S_MAX,
+    profile: ProfileOption = None,
+    output: OutputOption = OutputFormat.table,
+) -> None:
+    """Make a join token for one agent. It is shown once, on standard output."""
+    from haulier.v1 import operator_pb2 as op
+
+    from controlplane.cli import wording
+    from controlplane.cli.connection import connect
+
+    with connect(profile) as operator:
+        request = op.CreateJoinTokenRequest(agent_name=agent or "", ttl_s=ttl)
+        answer = operator.call(request, op.CreateJoinTokenResponse, repeatable=False)
+    if output is OutputFormat.json:
+        show_message(answer)
+        return
+    write(answer.token + "\n")
+    whose = f"for {agent}" if agent else "for any one agent"
+    note(f"one use, {whose}, valid for {wording.duration(answer.ttl_s)}; hand it to `haulier-agentd join`")
+
+
+def agent_noun() -> typer.Typer:
+    """`haulier agent`."""
+    app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="See and steer agents.")
+    app.command("list")(list_agents)
+    app.command("drain")(drain)
+    app.command("resume")(resume)
+    return app
+
+
+def token_noun() -> typer.Typer:
+    """`haulier token`."""
+    app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Join tokens for agents.")
+
+    @app.callback()
+    def group() -> None:
+        """Join tokens for agents."""
+
+    app.command("create")(create_token)
+    return app

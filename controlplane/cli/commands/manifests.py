@@ -1,0 +1,107 @@
+"""`haulier apply`, `haulier validate`, and `haulier dataset|datastore|workflow list|get`."""
+
+from __future__ import annotations
+
+import sys
+import uuid
+from typing import Annotated
+
+import typer
+
+from controlplane.cli.commands.options import OutputOption, ProfileOption, TimeoutOption
+from controlplane.cli.exits import Exit
+from controlplane.cli.terminal import OutputFormat, show, show_message, stdout_look
+
+APPLY_TIMEOUT_S = 120.0
+
+PathsArgument = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="PATH...", help="Files, directories with all *.yaml and *.yml below them, or - for standard input."
+    ),
+]
+
+
+def apply(
+    paths: PathsArgument,
+    profile: ProfileOption = None,
+    output: OutputOption = OutputFormat.table,
+    timeout: TimeoutOption = APPLY_TIMEOUT_S,
+) -> None:
+    """Check manifests and keep them: all, or none when one is wrong."""
+    _submit(paths, profile, output, timeout, keep=True)
+
+
+def validate(
+    paths: PathsArgument,
+    profile: ProfileOption = None,
+    output: OutputOption = OutputFormat.table,
+    timeout: TimeoutOption = APPLY_TIMEOUT_S,
+) -> None:
+    """Check manifests together with what is applied already, and keep nothing."""
+    _submit(paths, profile, output, timeout, keep=False)
+
+
+def _submit(paths: list[str], profile: str | None, output: OutputFormat, timeout_s: float, *, keep: bool) -> None:
+    from haulier.v1 import operator_pb2 as op
+
+    from controlplane.cli import render_manifests
+    from controlplane.cli.connection import connect
+    from controlplane.cli.manifest_files import gather
+
+    files = gather(paths, sys.stdin.buffer)
+    answer: op.ApplyManifestsResponse | op.ValidateManifestsResponse
+    with connect(profile, timeout_s=timeout_s) as operator:
+        if keep:
+            request = op.ApplyManifestsRequest(files=files, request_id=str(uuid.uuid4()))
+            answer = operator.call(request, op.ApplyManifestsResponse)
+        else:
+            answer = operator.call(op.ValidateManifestsRequest(files=files), op.ValidateManifestsResponse)
+    if output is OutputFormat.json:
+        show_message(answer)
+    elif answer.findings:
+        show(render_manifests.findings(answer.findings), output)
+    else:
+        look = stdout_look(output)
+        show(render_manifests.outcomes(answer.outcomes, files=len(files), would=not keep, look=look), output)
+    if answer.findings:
+        raise typer.Exit(Exit.BAD_ANSWER)
+
+
+def noun(kind: str) -> typer.Typer:
+    """The commands of one kind of manifest, e.g. "Dataset"."""
+    app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help=f"{kind}s that were applied.")
+
+    @app.command("list", help=f"List the applied {kind.lower()}s.")
+    def list_manifests(profile: ProfileOption = None, output: OutputOption = OutputFormat.table) -> None:
+        from haulier.v1 import operator_pb2 as op
+
+        from controlplane.cli.connection import connect
+        from controlplane.cli.render_manifests import manifest_table
+
+        with connect(profile) as operator:
+            listing = operator.listing(op.ListManifestsRequest(kind=kind), op.ListManifestsResponse)
+        if output is OutputFormat.json:
+            show_message(listing)
+        else:
+            show(manifest_table(listing, kind, stdout_look(output)), output)
+
+    @app.command("get", help=f"Show one {kind.lower()} as it was applied.")
+    def get_manifest(
+        name: Annotated[str, typer.Argument(metavar="NAME", help="metadata.name of the manifest.")],
+        profile: ProfileOption = None,
+        output: OutputOption = OutputFormat.table,
+    ) -> None:
+        from haulier.v1 import operator_pb2 as op
+
+        from controlplane.cli.connection import connect
+        from controlplane.cli.render_manifests import manifest_page
+
+        with connect(profile) as operator:
+            answer = operator.call(op.GetManifestRequest(kind=kind, name=name), op.GetManifestResponse)
+        if output is OutputFormat.json:
+            show_message(answer)
+        else:
+            show(manifest_page(answer), output)
+
+    return app

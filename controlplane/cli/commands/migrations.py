@@ -1,0 +1,222 @@
+"""`haulier migration …` and its aliases at the top level."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from controlplane.cli.commands.options import OutputOption, ProfileOption, ReasonOption
+from controlplane.cli.exits import Exit
+from controlplane.cli.problems import Problem
+from controlplane.cli.terminal import OutputFormat, note, show, show_message, stdout_look, write
+
+if TYPE_CHECKING:
+    from haulier.v1 import operator_pb2 as op
+
+    from controlplane.cli.connection import Operator
+
+MigrationArgument = Annotated[str, typer.Argument(metavar="MIGRATION", help="Name or mig_… id.")]
+NamesArgument = Annotated[
+    list[str] | None, typer.Argument(metavar="[NAME]...", help="Names of migrations.", show_default=False)
+]
+
+
+def start(
+    names: NamesArgument = None,
+    every: Annotated[bool, typer.Option("--all", help="Start all that were applied and never started.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait for the end; exit 0 only if all are verified.")] = False,
+    live: Annotated[bool, typer.Option("--watch", "-w", help="Like --wait, with live progress.")] = False,
+    profile: ProfileOption = None,
+    output: OutputOption = OutputFormat.table,
+) -> None:
+    """Start migrations that were applied."""
+    from haulier.v1 import operator_pb2 as op
+
+    from controlplane.cli.connection import connect
+    from controlplane.cli.render_migrations import migration_table
+
+    if bool(names) is every:
+        raise Problem(
+            "name the migrations to start, or say --all", hint="haulier migration start --all", code=Exit.USAGE
+        )
+    with connect(profile) as operator:
+        request = op.StartMigrationsRequest(names=names or [], request_id=str(uuid.uuid4()))
+        answer = operator.call(request, op.StartMigrationsResponse)
+        if wait or live:
+            subjects = [migration.migration_id for migration in answer.started] + list(answer.already_started)
+            if not subjects:
+                note("nothing to start: every migration was started before")
+            _follow(operator, subjects, output, live=live)
+            return
+    if output is OutputFormat.json:
+        show_message(answer)
+        return
+    if answer.started:
+        show(migration_table(answer.started, stdout_look(output)), output)
+        note(f"{len(answer.started)} started; `haulier migration watch` shows how they move")
+    elif not answer.already_started:
+        note("nothing to start: every migration was started before")
+    for name in answer.already_started:
+        note(f"{name} was started before; `haulier migration get {name}` shows it")
+
+
+def watch(
+    names: NamesArgument = None,
+    profile: ProfileOption = None,
+    output: OutputOption = OutputFormat.table,
+) -> None:
+    """Follow migrations until they have ended; without names, all that have not ended."""
+    from controlplane.cli.connection import connect
+
+    with connect(profile) as operator:
+        _follow(operator, names or [], output, live=True)
+
+
+def _follow(operator: Operator, subjects: Collection[str], output: OutputFormat, *, live: bool) -> None:
+    """Watches to the end, prints it, and exits 1 when a migration did not end well."""
+    from haulier.v1 import operator_pb2 as op
+
+    from controlplane.cli import states, watching
+    from controlplane.cli.render_migrations import migration_table, verdict
+
+    look = stdout_look(output)
+    if output is OutputFormat.json:
+        ended = watching.watch(operator, subjects, watching.SilentScreen())
+        show_message(op.ListMigrationsResponse(migrations=ended))
+    else:
+        if look.terminal and live:
+            with watching.live_screen(look) as screen:
+                ended = watching.watch(operator, subjects, screen)
+        else:
+            ended = watching.watch(
+                operator, subjects, watching.SilentScreen() if look.terminal else watching.PlainScreen()
+            )
+        if not ended:
+            note("nothing to watch: no migration is under way")
+            return
+        if look.terminal:
+            show(migration_table(ended, look), output)
+        write("\n")
+        show(verdict(ended), output)
+    bad = [migration for migration in ended if migration.state not in states.ENDED_WELL]
+    for migration in bad:
+        note(f"{migration.name} {migration.state}: {migration.reason or 'no reason was given'}")
+        note(f"  hint: haulier migration get {migration.name}")
+    if bad:
+        raise typer.Exit(Exit.BAD_ANSWER)
+
+
+def list_migrations(
+    states: Annotated[
+        list[str] | None,
+        typer.Option("--state", metavar="STATE", help="Only these; may be given again.", show_default=False),
+    ] = None,
+    live: Annotated[bool, typer.Option("--watch", "-w", help="Follow those under way, live.")] = False,
+    profile: ProfileOption = None,
+    output: OutputOption = OutputFormat.table,
+) -> None:
+    """List migrations and how far they are."""
+    from haulier.v1 import operator_pb2 as op
+
+    from controlplane.cli.connection import connect
+    from controlplane.cli.render_migrations import migration_table
+
+    with connect(profile) as operator:
+        if live:
+            _follow(operator, [], output, live=True)
+            return
+        listing = operator.listing(op.ListMigrationsRequest(states=states or []), op.ListMigrationsResponse)
+    if output is OutputFormat.json:
+        show_message(listing)
+    else:
+        show(migration_table(listing.migrations, stdout_look(output)), output)
+
+
+def get(migration: MigrationArgument, profile: ProfileOption = None, output: OutputOption = OutputFormat.table) -> None:
+    """Show one migration: steps, attempts, agents, fences, failures, proof."""
+    from haulier.v1 import operator_pb2 as op
+
+    from controlplane.cli.connection import connect
+    from controlplane.cli.render_migrations import migration_page
+
+    with connect(profile) as operator:
+        answer = operator.call(op.GetMigrationRequest(migration=migration), op.GetMigrationResponse)
+    if output is OutputFormat.json:
+        show_message(answer)
+    else:
+        show(migration_page(answer, stdout_look(output)), output)
+
+
+def cancel(
+    migration: MigrationArgument,
+    reason: ReasonOption,
+    profile: ProfileOption = None,
+    output: OutputOption = OutputFormat.table,
+) -> None:
+    """Stop a migration and undo what its steps may have written."""
+    from haulier.v1 import operator_pb2 as op
+
+    from controlplane.cli.connection import connect
+
+    with connect(profile) as operator:
+        request = op.CancelMigrationRequest(migration=migration, reason=reason)
+        answer = operator.call(request, op.CancelMigrationResponse, repeatable=False)
+    _show_after(answer, output)
+
+
+def retry(
+    migration: MigrationArgument, profile: ProfileOption = None, output: OutputOption = OutputFormat.table
+) -> None:
+    """Give the failed or stuck steps of a migration a fresh set of attempts."""
+    from haulier.v1 import operator_pb2 as op
+
+    from controlplane.cli.connection import connect
+
+    with connect(profile) as operator:
+        request = op.RetryMigrationRequest(migration=migration)
+        answer = operator.call(request, op.RetryMigrationResponse, repeatable=False)
+    _show_after(answer, output)
+
+
+def rollback(
+    migration: MigrationArgument,
+    reason: ReasonOption,
+    profile: ProfileOption = None,
+    output: OutputOption = OutputFormat.table,
+) -> None:
+    """Undo a migration in reverse order, before its point of no return."""
+    from haulier.v1 import operator_pb2 as op
+
+    from controlplane.cli.connection import connect
+
+    with connect(profile) as operator:
+        request = op.RollbackMigrationRequest(migration=migration, reason=reason)
+        answer = operator.call(request, op.RollbackMigrationResponse, repeatable=False)
+    _show_after(answer, output)
+
+
+def _show_after(
+    answer: op.CancelMigrationResponse | op.RetryMigrationResponse | op.RollbackMigrationResponse, output: OutputFormat
+) -> None:
+    from controlplane.cli.render_migrations import migration_table
+
+    if output is OutputFormat.json:
+        show_message(answer)
+    else:
+        show(migration_table([answer.migration], stdout_look(output)), output)
+
+
+def noun() -> typer.Typer:
+    """`haulier migration`."""
+    app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Start, follow, stop and undo migrations.")
+    app.command("start")(start)
+    app.command("watch")(watch)
+    app.command("list")(list_migrations)
+    app.command("get")(get)
+    app.command("cancel")(cancel)
+    app.command("retry")(retry)
+    app.command("rollback")(rollback)
+    return app

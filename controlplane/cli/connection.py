@@ -1,0 +1,130 @@
+"""The way to the control plane: one TLS channel, the token on every call, a deadline on every unary call."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import grpc
+from google.protobuf.message import Message
+from haulier.v1 import operator_pb2_grpc
+
+from controlplane.cli import profile as profiles
+from controlplane.cli.problems import Problem, of_rpc_error
+from controlplane.cli.profile import Profile
+
+A = TypeVar("A", bound=Message)
+
+TIMEOUT_S = 30.0
+_REPEAT_AFTER_S = (0.2, 0.6)
+_RECEIVE_BYTES_MAX = 256 << 20
+
+_CHANNEL_OPTIONS = [
+    ("grpc.max_receive_message_length", _RECEIVE_BYTES_MAX),
+    ("grpc.max_send_message_length", -1),
+    # A control plane is a neighbour, not a web site: a web proxy in the environment would only break the call.
+    ("grpc.enable_http_proxy", 0),
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+    # A watcher must notice that its control plane vanished without a word.
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+]
+
+
+class Operator:
+    """The operator service behind one profile. Use as a context manager; every failure is a Problem."""
+
+    def __init__(self, profile: Profile, *, timeout_s: float = TIMEOUT_S) -> None:
+        self._profile = profile
+        self._timeout_s = timeout_s
+        credentials = grpc.ssl_channel_credentials(root_certificates=profile.ca_pem.encode())
+        self._channel = grpc.secure_channel(profile.address, credentials, options=_CHANNEL_OPTIONS)
+        self._stub: Any = _stub(self._channel)
+        self._metadata = (("authorization", f"Bearer {profile.token}"),)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._channel.close()
+
+    @property
+    def address(self) -> str:
+        """host:port of the control plane."""
+        return self._profile.address
+
+    def call(self, request: Message, answer: type[A], *, timeout_s: float | None = None, repeatable: bool = True) -> A:
+        """Makes the unary call that `request` belongs to and returns its answer.
+
+        A repeatable call (reading, or carrying its own request id) is tried again when the control plane is briefly
+        away, as in a restart. Raises Problem.
+        """
+        method = getattr(self._stub, _method_of(request))
+        deadline_s = self._timeout_s if timeout_s is None else timeout_s
+        pauses = iter(_REPEAT_AFTER_S if repeatable else ())
+        while True:
+            try:
+                response = method(request, timeout=deadline_s, metadata=self._metadata)
+            except grpc.RpcError as error:
+                pause_s = next(pauses, None) if _may_pass(error) else None
+                if pause_s is None:
+                    raise self._problem(error, deadline_s) from None
+                threading.Event().wait(pause_s)
+            else:
+                if not isinstance(response, answer):
+                    raise TypeError(f"{type(request).__name__} is answered by {type(response).__name__}")
+                return response
+
+    def stream(self, request: Message, answer: type[A]) -> Iterator[A]:
+        """Yields what the server-streaming call that `request` belongs to sends, until it ends. Raises Problem."""
+        stream = getattr(self._stub, _method_of(request))(request, metadata=self._metadata)
+        try:
+            for response in stream:
+                if not isinstance(response, answer):
+                    raise TypeError(f"{type(request).__name__} is answered by {type(response).__name__}")
+                yield response
+        except grpc.RpcError as error:
+            raise self._problem(error, 0) from None
+        finally:
+            stream.cancel()
+
+    def listing(self, request: Any, answer: type[A]) -> A:
+        """Makes a paged call to its end; the answer holds the items of all pages and no page token. Raises Problem."""
+        whole = answer()
+        while True:
+            page: Any = self.call(request, answer)
+            whole.MergeFrom(page)
+            if not page.next_page_token:
+                whole.ClearField("next_page_token")
+                return whole
+            request.page_token = page.next_page_token
+
+    def _problem(self, error: grpc.RpcError, timeout_s: float) -> Problem:
+        return of_rpc_error(error, address=self._profile.address, profile_path=self._profile.path, timeout_s=timeout_s)
+
+
+def connect(given: str | None, *, timeout_s: float = TIMEOUT_S) -> Operator:
+    """The operator service of the profile that was named, or found in its usual places. Raises Problem."""
+    return Operator(profiles.load(profiles.find(given, os.environ, Path.home())), timeout_s=timeout_s)
+
+
+def _stub(channel: grpc.Channel) -> Any:
+    # The generated stubs carry no types; the answers' types are checked in `call` and `stream`.
+    return operator_pb2_grpc.OperatorServiceStub(channel)  # type: ignore[no-untyped-call]
+
+
+def _method_of(request: Message) -> str:
+    return str(request.DESCRIPTOR.name).removesuffix("Request")
+
+
+def _may_pass(error: grpc.RpcError) -> bool:
+    """Whether the control plane may be back in a moment. A wrong certificate stays wrong."""
+    lowered = str(error.details() or "").lower()
+    return error.code() is grpc.StatusCode.UNAVAILABLE and "ssl" not in lowered and "handshake" not in lowered

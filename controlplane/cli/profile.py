@@ -1,0 +1,104 @@
+"""The profile: which control plane to talk to, how to know it, and the token that lets us in."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from controlplane.cli.exits import Exit
+from controlplane.cli.problems import Problem
+
+VARIABLE = "HAULIER_PROFILE"
+_PROFILE_BYTES_MAX = 1 << 20
+# Anything else could not travel in an HTTP/2 header, and grpc would print the whole header when it complains.
+_TOKEN = re.compile(r"[\x21-\x7e]+")
+_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/]+):\d{1,5}")
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One control plane as an operator sees it."""
+
+    path: str
+    """File that it came from."""
+    address: str
+    """host:port of the door listener."""
+    ca_pem: str
+    """PEM certificate of the authority that signs the control plane."""
+    token: str = field(repr=False)
+    """Bearer token; never printed."""
+
+
+def find(given: str | None, environment: Mapping[str, str], home: Path) -> Path:
+    """The profile's path: the given one, else from HAULIER_PROFILE, else below `home`."""
+    if given:
+        return Path(given)
+    named = environment.get(VARIABLE)
+    return Path(named) if named else home / ".config" / "haulier" / "profile.json"
+
+
+def load(path: Path) -> Profile:
+    """Reads and checks a profile. Raises Problem when it is missing, open to others, or not a profile."""
+    try:
+        with path.open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            content = file.read(_PROFILE_BYTES_MAX + 1)
+    except FileNotFoundError:
+        raise Problem(
+            "there is no profile",
+            where=str(path),
+            hint=f"`haulier-controlplane init` writes operator.json: name it with --profile or {VARIABLE}",
+            code=Exit.UNREACHABLE,
+        ) from None
+    except OSError as error:
+        raise Problem(
+            f"the profile cannot be read: {error.strerror}",
+            where=str(path),
+            hint="check the path and its permissions",
+            code=Exit.UNREACHABLE,
+        ) from None
+    if stat.S_ISREG(mode) and mode & 0o077:
+        raise Problem(
+            "the profile holds a token and other users may read or change it",
+            where=str(path),
+            hint=f"chmod 600 {path}",
+            code=Exit.UNREACHABLE,
+        )
+    return _parse(path, content)
+
+
+def _parse(path: Path, content: bytes) -> Profile:
+    try:
+        document = json.loads(content)
+    except ValueError:
+        # The decoder's message would quote the file, and the file holds a token.
+        raise _refusal(path, "the profile is not valid JSON") from None
+    if not isinstance(document, dict):
+        raise _refusal(path, "the profile is not a JSON object")
+    values: dict[str, str] = {}
+    for key in ("address", "ca_pem", "token"):
+        value = document.get(key)
+        if not isinstance(value, str) or not value:
+            raise _refusal(path, f"the profile has no `{key}`")
+        values[key] = value
+    if not _ADDRESS.fullmatch(values["address"]):
+        raise _refusal(path, "`address` in the profile is not host:port")
+    if "-----BEGIN CERTIFICATE-----" not in values["ca_pem"] or not values["ca_pem"].isascii():
+        raise _refusal(path, "`ca_pem` in the profile is not a PEM certificate")
+    if not _TOKEN.fullmatch(values["token"]):
+        raise _refusal(path, "`token` in the profile holds blanks or characters that no token has")
+    return Profile(path=str(path), **values)
+
+
+def _refusal(path: Path, what: str) -> Problem:
+    return Problem(
+        what,
+        where=str(path),
+        hint="copy operator.json from the control plane again",
+        code=Exit.UNREACHABLE,
+    )

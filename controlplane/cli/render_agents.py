@@ -1,0 +1,56 @@
+"""What the agent commands print. Pure."""
+
+from __future__ import annotations
+
+from haulier.v1 import operator_pb2 as op
+from rich.console import RenderableType
+from rich.text import Text
+
+from controlplane.cli import render_pieces as pieces
+from controlplane.cli import wording
+from controlplane.cli.terminal import Look
+
+
+def agent_table(listing: op.ListAgentsResponse, look: Look) -> RenderableType:
+    """Agents, what they hold, when they were heard, and their hosts."""
+    if not listing.agents:
+        return pieces.nothing("no agent has joined; `haulier token create` makes a join token")
+    columns = [
+        pieces.column("name"),
+        pieces.column("state"),
+        pieces.column("liveness"),
+        pieces.column("slots", justify="right"),
+        pieces.column("heard", justify="right"),
+        pieces.column("cpu", justify="right"),
+        pieces.column("rss", justify="right"),
+    ]
+    if look.fits(110):
+        columns += [pieces.column("version"), pieces.column("labels")]
+    if look.fits(140):
+        columns += [pieces.column("datastores"), pieces.column("incarnation", justify="right")]
+    if look.fits(200):
+        columns += [pieces.column("kinds"), pieces.column("agent")]
+    table = pieces.table(columns)
+    for agent in listing.agents:
+        table.add_row(*_cells(agent)[: len(columns)])
+    return table
+
+
+def _cells(agent: op.AgentView) -> list[Text]:
+    sampled = agent.HasField("sample")
+    labels = ",".join(f"{key}={agent.labels[key]}" for key in sorted(agent.labels))
+    return [
+        pieces.name(agent.name),
+        pieces.state(agent.state),
+        pieces.state(agent.liveness),
+        Text(f"{agent.leases}/{agent.slots}"),
+        Text(wording.duration(agent.heard_ago_s)),
+        Text(wording.percent(agent.sample.cpu_fraction) if sampled else ""),
+        Text(wording.size(agent.sample.agent_rss_bytes) if sampled else ""),
+        pieces.quiet(agent.version),
+        pieces.quiet(labels),
+        pieces.quiet(",".join(agent.datastores)),
+        Text(str(agent.incarnation)),
+        pieces.quiet(",".join(agent.kinds)),
+        pieces.quiet(agent.agent_id),
+    ]

@@ -1,0 +1,65 @@
+"""What `haulier events` prints. Pure."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+from haulier.v1 import operator_pb2 as op
+from rich.text import Text
+
+from controlplane.cli import render_pieces as pieces
+from controlplane.cli import wording
+
+# Verbs of event names that deserve a colour.
+_STYLES = {
+    "Failed": "red",
+    "Lost": "red",
+    "Stuck": "bold red",
+    "Refused": "yellow",
+    "Expired": "yellow",
+    "Fenced": "yellow",
+    "Cancelled": "yellow",
+    "Verified": "green",
+    "Succeeded": "green",
+    "Completed": "green",
+}
+
+
+def instant(at: float) -> str:
+    """Seconds since 1970 as "2026-01-31T12:00:00.250Z". What no calendar holds is printed as the number."""
+    try:
+        moment = datetime.fromtimestamp(at, tz=UTC)
+    except (ValueError, OverflowError, OSError):
+        return f"{at:.3f}"
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+
+
+def event_line(event: op.WatchEventsResponse) -> Text:
+    """One event on one line: position, instant, type, subject, details as key=value."""
+    style = next((style for word, style in _STYLES.items() if event.type.endswith(word)), "")
+    text = Text(no_wrap=True, overflow="ellipsis")
+    text.append(f"{event.position:>6}  ", style=pieces.QUIET)
+    text.append(f"{instant(event.at)}  ", style=pieces.QUIET)
+    text.append(f"{wording.clean(event.type):<20}  ", style=style)
+    text.append(wording.clean(event.subject))
+    details = _details(event.data_json)
+    if details:
+        text.append("  " + wording.clean(details), style=pieces.QUIET)
+    return text
+
+
+def _details(data_json: str) -> str:
+    try:
+        data = json.loads(data_json) if data_json else {}
+    except ValueError:
+        return data_json
+    if not isinstance(data, dict):
+        return data_json
+    return " ".join(f"{key}={_short(value)}" for key, value in data.items() if value not in (None, "", [], {}))
+
+
+def _short(value: object) -> str:
+    if isinstance(value, str):
+        return value if value and " " not in value else json.dumps(value, ensure_ascii=False)
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -1,0 +1,180 @@
+"""What the migration commands print as tables and pages. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from haulier.v1 import agent_pb2
+from haulier.v1 import operator_pb2 as op
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from controlplane.cli import render_pieces as pieces
+from controlplane.cli import states, wording
+from controlplane.cli.render_proof import proof
+from controlplane.cli.terminal import Look
+
+
+def migration_table(migrations: Sequence[op.MigrationSummary], look: Look) -> RenderableType:
+    """Migrations one per line. Narrow terminals get fewer columns; `-o wide` gets all."""
+    if not migrations:
+        return pieces.nothing("no migration was started; `haulier migration start --all` starts what was applied")
+    columns = [
+        pieces.column("name", min_width=12),
+        pieces.column("state"),
+        pieces.column("step"),
+        pieces.column("steps", justify="right"),
+        pieces.column("rows", justify="right"),
+        pieces.column("time", justify="right"),
+    ]
+    if look.fits(100):
+        columns += [pieces.column("from → to")]
+    if look.fits(120):
+        columns += [pieces.column("staged", justify="right"), pieces.column("digest")]
+    if look.fits(160):
+        columns += [pieces.column("dataset"), pieces.column("workflow"), pieces.column("migration")]
+    table = pieces.table(columns)
+    for migration in migrations:
+        table.add_row(*_cells(migration, look)[: len(columns)])
+    return table
+
+
+def _cells(migration: op.MigrationSummary, look: Look) -> list[Text]:
+    return [
+        pieces.name(migration.name),
+        pieces.state(migration.state),
+        pieces.name(migration.current_step),
+        Text(f"{migration.steps_done}/{migration.steps_total}"),
+        Text(wording.count(migration.verified_rows) if migration.verified_digest else ""),
+        Text(wording.duration(migration.elapsed_s)),
+        pieces.name(f"{migration.source} → {migration.destination}"),
+        Text(wording.size(migration.staged_bytes) if migration.staged_bytes else ""),
+        pieces.digest(migration.verified_digest, look),
+        pieces.quiet(migration.dataset),
+        pieces.quiet(migration.workflow),
+        pieces.quiet(migration.migration_id),
+    ]
+
+
+def verdict(migrations: Sequence[op.MigrationSummary]) -> Text:
+    """One line that sums up: "12 verified, 1 failed · 1,034,112 rows · 48 MB staged"."""
+    by_state: dict[str, int] = {}
+    for migration in migrations:
+        by_state[migration.state] = by_state.get(migration.state, 0) + 1
+    text = Text()
+    for index, word in enumerate(sorted(by_state, key=lambda word: (word not in states.ENDED_WELL, word))):
+        text.append(", " if index else "").append_text(pieces.state(word)).append(f" {by_state[word]}")
+    rows = sum(migration.verified_rows for migration in migrations)
+    staged = sum(migration.staged_bytes for migration in migrations)
+    text.append(f" · {wording.plural(rows, 'row')} proven · {wording.size(staged)} staged", style=pieces.QUIET)
+    return text
+
+
+def migration_page(answer: op.GetMigrationResponse, look: Look) -> RenderableType:
+    """One migration: what it is, its steps with their attempts, its failures, its proof."""
+    parts: list[RenderableType] = [_head(answer.migration), Text(), _step_table(answer.steps, look)]
+    for step in answer.steps:
+        failure = _failure(step)
+        if failure is not None:
+            parts += [Text(), failure]
+    parts += [part for step in answer.steps for part in proof(step, look)]
+    return Group(*parts)
+
+
+def _head(migration: op.MigrationSummary) -> RenderableType:
+    title = Text(wording.clean(migration.name), style="bold").append("  ")
+    title.append_text(pieces.state(migration.state))
+    lines = pieces.table([pieces.column("field"), pieces.column("value", fold=True)])
+    lines.show_header = False
+    rows = [
+        ("reason", migration.reason),
+        ("dataset", migration.dataset),
+        ("route", f"{migration.source} → {migration.destination}"),
+        ("workflow", f"{migration.workflow}, {migration.steps_done} of {migration.steps_total} steps done"),
+        ("time", wording.duration(migration.elapsed_s)),
+        ("staged", wording.size(migration.staged_bytes) if migration.staged_bytes else ""),
+        ("id", migration.migration_id),
+    ]
+    for key, value in rows:
+        if value:
+            lines.add_row(pieces.quiet(key), pieces.prose(value))
+    return Group(title, lines)
+
+
+def _step_table(steps: Sequence[op.StepView], look: Look) -> RenderableType:
+    columns = [
+        pieces.column("step"),
+        pieces.column("state"),
+        pieces.column("try", justify="right"),
+        pieces.column("agent"),
+        pieces.column("time", justify="right"),
+        pieces.column("rows", justify="right"),
+    ]
+    if look.fits(100):
+        columns += [pieces.column("fence", justify="right"), pieces.column("stage"), pieces.column("attempt")]
+    if look.fits(120):
+        columns += [pieces.column("cpu", justify="right"), pieces.column("rss", justify="right")]
+    if look.fits(140):
+        columns += [pieces.column("kind"), pieces.column("needs")]
+    table = pieces.table(columns)
+    for step in steps:
+        head = [pieces.name(step.name), pieces.state(step.state)]
+        tail = [pieces.quiet(step.kind), pieces.quiet(", ".join(step.needs))]
+        blank = [Text("")] * 9
+        newest_first = list(reversed(step.attempts))
+        # The newest attempt stands beside its step; earlier ones follow below, indented.
+        beside = _attempt_cells(newest_first[0]) if newest_first else blank
+        table.add_row(*[*head, *beside, *tail][: len(columns)])
+        for earlier in newest_first[1:]:
+            first = [Text("  ↳", style=pieces.QUIET), pieces.state(earlier.state)]
+            table.add_row(*[*first, *_attempt_cells(earlier)][: len(columns)])
+    return table
+
+
+def fence_text(fence: int) -> str:
+    """A fence as GENERATION·COUNTER: the high and the low 32 bits, which mean different things to a reader."""
+    return f"{fence >> 32}·{fence & 0xFFFFFFFF}" if fence else ""
+
+
+def _attempt_cells(attempt: op.AttemptView) -> list[Text]:
+    undo = " undo" if attempt.direction == agent_pb2.DIRECTION_UNDO else ""
+    used = attempt.HasField("use")
+    return [
+        Text(f"{attempt.number}{undo}"),
+        pieces.name(attempt.agent),
+        Text(wording.duration(attempt.elapsed_s)),
+        Text(_progress(attempt.watermark, attempt.total)),
+        Text(fence_text(attempt.fence)),
+        pieces.quiet(attempt.stage),
+        pieces.quiet(attempt.attempt_id),
+        Text(wording.duration(attempt.use.cpu_s) if used else ""),
+        Text(wording.size(attempt.use.rss_bytes_max) if used else ""),
+    ]
+
+
+def _progress(watermark: int, total: int) -> str:
+    if not watermark and not total:
+        return ""
+    if total and watermark < total:
+        return f"{wording.percent(watermark / total)} of {wording.short_count(total)}"
+    return wording.count(watermark)
+
+
+def _failure(step: op.StepView) -> Text | None:
+    """Why a step is where it is: its own reason, else the failure of its newest attempt."""
+    newest = step.attempts[-1] if step.attempts else None
+    failed = newest is not None and newest.HasField("failure") and states.mood(step.state) is not states.Mood.GOOD
+    message = step.reason or (newest.failure.message if newest and failed else "")
+    if not message:
+        return None
+    hint = step.hint or (newest.failure.hint if newest and failed else "")
+    text = Text(overflow="fold")
+    text.append(f"{wording.clean(step.name)}: ", style="bold red")
+    if newest and failed and newest.failure.code:
+        text.append(f"[{wording.clean(newest.failure.code)}] ", style="yellow")
+    text.append(wording.clean_lines(message))
+    if hint:
+        text.append("\n  hint: ", style=pieces.QUIET).append(wording.clean_lines(hint))
+    if newest and failed and newest.failure.retryable:
+        text.append("\n  trying again may help", style=pieces.QUIET)
+    return text

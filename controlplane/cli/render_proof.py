@@ -1,0 +1,104 @@
+"""The proof inside a step's result, for people: what was compared, and the digests. Pure."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from typing import Any
+
+from haulier.v1 import operator_pb2 as op
+from rich.console import RenderableType
+from rich.text import Text
+
+from controlplane.cli import render_pieces as pieces
+from controlplane.cli import wording
+from controlplane.cli.terminal import Look
+
+_HEX = re.compile(r"(?:[0-9a-f]{2})+")
+
+
+def proof(step: op.StepView, look: Look) -> list[RenderableType]:
+    """What a step's result proves; empty for steps that prove nothing."""
+    try:
+        result = json.loads(step.result_json) if step.result_json else None
+    except ValueError:
+        return []
+    checks = result.get("checks") if isinstance(result, dict) else None
+    if not isinstance(result, dict) or not isinstance(checks, list):
+        return []
+    title = Text("\nproof", style="bold").append(f"  {wording.clean(step.name)} re-read ", style=pieces.QUIET)
+    title.append(f"{wording.plural(_number(result.get('rows')), 'row')} at the destination", style=pieces.QUIET)
+    parts: list[RenderableType] = [title, _check_table(checks)]
+    for key, label in (("source_digest", "source"), ("destination_digest", "destination")):
+        digest = _digest(_pick(result, key))
+        if digest:
+            parts.append(Text(f"{label + ' digest':<20}", style=pieces.QUIET).append(wording.clean(digest)))
+    parts += _differences(result, look)
+    return parts
+
+
+def _check_table(checks: list[Any]) -> RenderableType:
+    table = pieces.table(
+        [
+            pieces.column("check"),
+            pieces.column("held"),
+            pieces.column("expected", fold=True),
+            pieces.column("found", fold=True),
+        ]
+    )
+    for check in checks:
+        if not isinstance(check, dict):
+            continue
+        passed = check.get("passed") is True
+        table.add_row(
+            pieces.name(str(check.get("name", ""))),
+            pieces.state("passed" if passed else "failed"),
+            pieces.prose(str(check.get("expected", ""))),
+            pieces.prose(str(check.get("found", ""))),
+        )
+    return table
+
+
+def _differences(result: dict[str, Any], look: Look) -> list[RenderableType]:
+    listed = result.get("differences")
+    total = _number(_pick(result, "differences_count"))
+    if not isinstance(listed, list) or not listed:
+        return []
+    table = pieces.table([pieces.column("row"), pieces.column("key", fold=True), pieces.column("columns", fold=True)])
+    for difference in listed:
+        if isinstance(difference, dict):
+            table.add_row(
+                Text(wording.clean(str(difference.get("kind", ""))), style="red"),
+                pieces.prose(str(_pick(difference, "key_json") or "")),
+                pieces.prose(str(_pick(difference, "columns_json") or "")),
+            )
+    head = Text(f"\n{wording.plural(total or len(listed), 'row')} differ", style="bold red")
+    return [head, table]
+
+
+def _pick(record: dict[str, Any], key: str) -> Any:
+    """A field by its contract name, or by the name that protobuf's own JSON gives it."""
+    first, *rest = key.split("_")
+    return record.get(key, record.get(first + "".join(word.title() for word in rest)))
+
+
+def _number(value: Any) -> int:
+    """A 64-bit number: protobuf's own JSON writes it as text."""
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        return 0
+
+
+def _digest(value: Any) -> str:
+    """Bytes as hex: protobuf's own JSON writes them in base64."""
+    if not isinstance(value, str) or not value:
+        return ""
+    if _HEX.fullmatch(value) and len(value) >= 32:
+        return value
+    try:
+        return base64.b64decode(value, validate=True).hex()
+    except (binascii.Error, ValueError):
+        return value

@@ -1,0 +1,55 @@
+"""How a state looks: always a symbol and a word, and a colour on top where colours are wanted. Pure."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import NamedTuple
+
+
+class Mood(Enum):
+    """What a state means to the reader: (symbol, colour)."""
+
+    GOOD = ("✓", "green")
+    BUSY = ("●", "blue")
+    WAITING = ("○", "cyan")
+    CAREFUL = ("▲", "yellow")
+    BAD = ("✗", "red")
+    HELP = ("!", "bold red")
+    OVER = ("–", "bright_black")  # noqa: RUF001  (an en dash is meant)
+    UNKNOWN = ("?", "")
+
+
+class Looks(NamedTuple):
+    """What to print for a state."""
+
+    symbol: str
+    word: str
+    style: str
+
+
+_MOODS: dict[Mood, str] = {
+    Mood.GOOD: "verified succeeded alive serving created done kept passed well",
+    Mood.BUSY: "running leased granted started active",
+    Mood.WAITING: "planned pending ready waiting blocked registered queued backing_off",
+    Mood.CAREFUL: "suspect draining drained cancelling undoing rolling_back retrying updated fenced expired",
+    Mood.BAD: "failed lost error refused unwell",
+    Mood.HELP: "stuck",
+    Mood.OVER: "cancelled rolled_back undone skipped gone unchanged ended abandoned superseded released deleted",
+}
+_MOOD_OF = {word: mood for mood, words in _MOODS.items() for word in words.split()}
+
+# A migration in one of these moves no more by itself.
+ENDED = frozenset({"verified", "succeeded", "failed", "cancelled", "stuck", "rolled_back"})
+# The ends that people wish for.
+ENDED_WELL = frozenset({"verified", "succeeded"})
+
+
+def mood(state: str) -> Mood:
+    """The mood of a state word; what follows a colon is its cause and does not count."""
+    return _MOOD_OF.get(state.partition(":")[0].strip().lower(), Mood.UNKNOWN)
+
+
+def looks(state: str) -> Looks:
+    """Symbol, word and colour of a state. Unknown words, e.g. from a newer control plane, are shown as they are."""
+    symbol, style = mood(state).value
+    return Looks(symbol, state, style)

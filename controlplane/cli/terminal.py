@@ -1,0 +1,138 @@
+"""Where output goes and how it looks there: pure rendering to text, and the one place that writes it."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, TextIO
+
+from controlplane.cli import wording
+from controlplane.cli.problems import Problem
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+    from rich.console import Console, RenderableType
+
+# Wide enough that nothing is cut or wrapped where no person is looking.
+_PIPE_WIDTH = 10_000
+
+
+class OutputFormat(StrEnum):
+    """What `-o` takes."""
+
+    table = "table"
+    wide = "wide"
+    json = "json"
+
+
+@dataclass(frozen=True)
+class Look:
+    """How output appears at its destination."""
+
+    terminal: bool
+    """A person looks at it: lines are cut to the width, and may be painted over."""
+    colour: bool
+    """Colours are wanted."""
+    width: int
+    """Columns."""
+    wide: bool = False
+    """Every column is wanted, also where it does not fit."""
+
+    def fits(self, columns: int) -> bool:
+        """Whether something that needs `columns` columns should be shown."""
+        return self.wide or not self.terminal or self.width >= columns
+
+
+def look_of(stream: TextIO, environment: Mapping[str, str], *, wide: bool = False) -> Look:
+    """The look of a stream: NO_COLOR and TERM=dumb turn colours off, COLUMNS overrides the width."""
+    terminal = stream.isatty()
+    if not terminal:
+        return Look(terminal=False, colour=False, width=_PIPE_WIDTH, wide=wide)
+    dumb = environment.get("TERM", "") == "dumb"
+    width = max(shutil.get_terminal_size().columns, 40)
+    return Look(terminal=not dumb, colour=not (dumb or environment.get("NO_COLOR")), width=width, wide=wide)
+
+
+def console(stream: TextIO, look: Look) -> Console:
+    """A console that prints what it is given: no markup, no emoji codes, no highlighting of foreign text."""
+    from rich.console import Console
+
+    return Console(
+        file=stream,
+        force_terminal=look.terminal,
+        color_system="standard" if look.colour else None,
+        no_color=not look.colour,
+        width=look.width,
+        markup=False,
+        emoji=False,
+        highlight=False,
+        legacy_windows=False,
+    )
+
+
+def draw(renderable: RenderableType, look: Look) -> str:
+    """`renderable` as text, each line without blanks at its end. Pure."""
+    buffer = io.StringIO()
+    quiet = look if look.colour else Look(terminal=False, colour=False, width=look.width, wide=look.wide)
+    console(buffer, quiet).print(renderable, soft_wrap=False)
+    return "".join(line.rstrip() + "\n" for line in buffer.getvalue().splitlines())
+
+
+def stdout_look(output: OutputFormat = OutputFormat.table) -> Look:
+    """The look of standard output."""
+    return look_of(sys.stdout, os.environ, wide=output is OutputFormat.wide)
+
+
+def show(renderable: RenderableType, output: OutputFormat = OutputFormat.table) -> None:
+    """Prints a renderable to standard output."""
+    write(draw(renderable, stdout_look(output)))
+
+
+def write(text: str) -> None:
+    """Writes text to standard output as it is."""
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def show_json(value: Any, *, line: bool = False) -> None:
+    """Prints a value as JSON: indented, or on one line for streams."""
+    from controlplane.cli.as_json import dump
+
+    write(dump(value, indent=None if line else 2) + "\n")
+
+
+def show_message(message: Message, *, line: bool = False) -> None:
+    """Prints a contract message as JSON."""
+    from controlplane.cli.as_json import as_dict
+
+    show_json(as_dict(message), line=line)
+
+
+def note(text: str) -> None:
+    """Says something beside the answer, on standard error."""
+    sys.stderr.write(wording.clean_lines(text) + "\n")
+    sys.stderr.flush()
+
+
+def complain(problems: Iterable[Problem]) -> None:
+    """Prints problems on standard error: what, where, how to mend it."""
+    look = look_of(sys.stderr, os.environ)
+    for problem in problems:
+        sys.stderr.write(problem_text(problem, colour=look.colour))
+    sys.stderr.flush()
+
+
+def problem_text(problem: Problem, *, colour: bool) -> str:
+    """A problem in at most three lines. Pure. Plain escapes, because an error must not wait for a library."""
+    red, dim, off = ("\x1b[1;31m", "\x1b[2m", "\x1b[0m") if colour else ("", "", "")
+    lines = [f"{red}error:{off} {wording.clean_lines(problem.what)}"]
+    if problem.where:
+        lines.append(f"{dim}   at:{off} {wording.clean(problem.where)}")
+    if problem.hint:
+        lines.append(f"{dim} hint:{off} {wording.clean_lines(problem.hint)}")
+    return "\n".join(lines) + "\n"
