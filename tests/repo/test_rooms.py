@@ -1,0 +1,170 @@
+"""The walls between rooms: who may import what. Unlisted is forbidden.
+
+The table is the law; a change of it is a change of the architecture. The standard library is open to every room but
+the pure ones, which may use its value modules only: nothing in them can wait, write, or ask the time.
+"""
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+# Modules of values: no clock, no chance, no input, no output.
+VALUES = re.compile(
+    "__future__|abc|bisect|collections|dataclasses|decimal|enum|fractions|functools|hashlib|heapq|itertools|json"
+    "|math|numbers|operator|re|string|struct|textwrap|types|typing|unicodedata"
+)
+PURE = ("controlplane.core", "agentd.core", "agentd.proof")
+# Names that read a clock, or reach outside, without an import that shows it.
+IMPURE_CALLS = frozenset({"now", "utcnow", "today", "open", "input", "print", "eval", "exec", "__import__"})
+
+CONTRACT = "haulier.v1 google.protobuf"
+# What a room may import besides itself and the standard library. The longest matching name counts.
+ROOMS = {
+    "controlplane": "",
+    "controlplane.core": "",
+    "controlplane.store": "controlplane.core",
+    "controlplane.store.sqlite": "controlplane.core controlplane.store pysqlite3 sqlite_utils",
+    "controlplane.manifests": f"controlplane.core {CONTRACT} pydantic pydantic_core yaml",
+    "controlplane.identity": "controlplane.core cryptography",
+    "controlplane.service": "controlplane.core controlplane.store.port controlplane.manifests controlplane.identity",
+    "controlplane.loops": "controlplane.core controlplane.service",
+    "controlplane.rpc": "controlplane.core controlplane.service controlplane.identity"
+    f" {CONTRACT} grpc grpc_health grpc_reflection",
+    "controlplane.cli": f"controlplane.manifests agentd.proof {CONTRACT} grpc typer rich yaml",
+    "controlplane.config": "pydantic yaml",
+    "agentd": "",
+    "agentd.core": "",
+    "agentd.journal": "agentd.core sqlite_utils",
+    "agentd.link": f"agentd.core {CONTRACT} grpc cryptography",
+    "agentd.policy": "agentd.core yaml",
+    "agentd.config": "agentd.core agentd.policy yaml",
+    "agentd.sensors": "agentd.core psutil",
+    "agentd.watch": "agentd.core watchfiles",
+    "agentd.runner": "agentd.core agentd.journal agentd.policy psutil",
+    "agentd.proof": "pyarrow",
+    "agentd.datastores": f"agentd.proof {CONTRACT} pyarrow duckdb psycopg sqlite_utils pysqlite3",
+    "agentd.executors": f"agentd.datastores agentd.proof {CONTRACT} pyarrow duckdb",
+}
+# Composition roots know their whole side, and whatever libraries it takes to start it.
+ROOTS = {
+    "controlplane.serve": "controlplane",
+    "controlplane.__main__": "controlplane",
+    "agentd.daemon": "agentd",
+    "agentd.__main__": "agentd",
+    "agentd.runnerhost": "agentd.runner agentd.executors agentd.datastores agentd.proof agentd.policy haulier.v1",
+}
+
+
+def module_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports_in(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Line and full name of everything imported, inside functions too; `from a import b` counts as a.b."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"relative import in line {node.lineno}"
+            yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
+
+
+def is_below(name: str, prefixes: list[str]) -> bool:
+    return any(name == prefix or name.startswith(prefix + ".") for prefix in prefixes)
+
+
+def room_of(module: str) -> str:
+    return max((room for room in ROOMS if is_below(module, [room])), key=len)
+
+
+def is_foreign(name: str) -> bool:
+    top = name.partition(".")[0]
+    return top not in ("controlplane", "agentd", "haulier", "tests") and top not in sys.stdlib_module_names
+
+
+def is_allowed(module: str, name: str) -> bool:
+    if module in ROOTS:
+        return is_below(name, ROOTS[module].split()) or is_foreign(name) or is_standard(name)
+    room = room_of(module)
+    if is_standard(name):
+        return not is_below(module, list(PURE)) or VALUES.fullmatch(name.partition(".")[0]) is not None
+    if room in ("controlplane", "agentd"):
+        # A file of no listed room: it may know itself only.
+        return is_below(name, [module])
+    return is_below(name, [room, *ROOMS[room].split()])
+
+
+def is_standard(name: str) -> bool:
+    return name.partition(".")[0] in sys.stdlib_module_names
+
+
+def product_files() -> list[Path]:
+    return sorted(each for side in ("controlplane", "agentd") for each in (ROOT / side).rglob("*.py"))
+
+
+def test_every_import_stays_within_its_walls() -> None:
+    broken = [
+        f"{path.relative_to(ROOT)}:{line} imports {name}"
+        for path in product_files()
+        for line, name in imports_in(ast.parse(path.read_text()))
+        if not is_allowed(module_of(path), name)
+    ]
+    assert not broken, "imports that the table of rooms does not list:\n" + "\n".join(broken)
+
+
+def test_the_pure_rooms_call_nothing_impure() -> None:
+    broken = [
+        f"{path.relative_to(ROOT)}:{node.lineno} calls {called}()"
+        for path in product_files()
+        if is_below(module_of(path), list(PURE))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call)
+        for called in [node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")]
+        if called in IMPURE_CALLS
+    ]
+    assert not broken, "\n".join(broken)
+
+
+def test_nobody_loads_a_second_sqlite() -> None:
+    """Two copies of the library in one process drop each other's locks on a file that both have open."""
+    broken = [
+        f"{path.relative_to(ROOT)}:{line}"
+        for path in [*product_files(), *sorted((ROOT / "tests").rglob("*.py"))]
+        for line, name in imports_in(ast.parse(path.read_text()))
+        if is_below(name, ["sqlite3", "_sqlite3", "aiosqlite"])
+    ]
+    assert not broken, "import pysqlite3, or go through sqlite_utils, instead:\n" + "\n".join(broken)
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "is_fine"),
+    [
+        ("controlplane.core.leasing", "dataclasses.dataclass", True),
+        ("controlplane.core.leasing", "controlplane.core.model.Step", True),
+        ("controlplane.core.leasing", "time.monotonic", False),
+        ("controlplane.core.leasing", "controlplane.corelike.x", False),
+        ("controlplane.core.leasing", "datetime.datetime", False),
+        ("controlplane.service.leases", "controlplane.store.port.Store", True),
+        ("controlplane.service.leases", "controlplane.store.sqlite.store", False),
+        ("controlplane.service.leases", "haulier.v1.agent_pb2", False),
+        ("controlplane.serve", "controlplane.store.sqlite.store", True),
+        ("controlplane.serve", "agentd.proof.digests", False),
+        ("controlplane.cli.main", "agentd.proof.digests", True),
+        ("controlplane.cli.main", "agentd.core.agent", False),
+        ("controlplane.rpc.agent_door", "agentd.proof.digests", False),
+        ("controlplane.new_room.file", "controlplane.core.model", False),
+        ("agentd.daemon", "agentd.link.client", True),
+        ("agentd.daemon", "controlplane.core.model", False),
+        ("agentd.runnerhost", "agentd.link.client", False),
+        ("agentd.proof.digests", "os.path", False),
+    ],
+)
+def test_the_walls_themselves_stand(module: str, name: str, is_fine: bool) -> None:
+    assert is_allowed(module, name) is is_fine
