@@ -1,0 +1,53 @@
+"""The verbs: bare `make` lists them all, and each one calls something that exists."""
+
+import re
+import subprocess
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+MAKEFILE = (ROOT / "Makefile").read_text()
+
+
+@cache
+def listed() -> dict[str, str]:
+    """What bare `make` prints: verb to explanation."""
+    printed = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, timeout=30, check=True).stdout
+    return dict(re.findall(r"^  ([a-z-]+) +(\S.*)$", printed, re.MULTILINE))
+
+
+def verbs() -> set[str]:
+    return set(re.findall(r"^\.PHONY: (\S+)$", MAKEFILE, re.MULTILINE))
+
+
+def test_bare_make_lists_every_verb_with_one_line() -> None:
+    assert listed().keys() == verbs()
+    assert all(len(line) <= 90 for line in listed().values())
+
+
+def test_every_verb_is_a_target() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
+    assert targets == verbs()
+
+
+def test_every_program_that_a_verb_runs_exists() -> None:
+    called = set(re.findall(r"-m (tests[.\w]*)", MAKEFILE))
+    assert called
+    missing = [
+        name
+        for name in sorted(called)
+        for path in [ROOT / name.replace(".", "/")]
+        if not (path.with_suffix(".py").is_file() or (path / "__main__.py").is_file())
+    ]
+    assert not missing
+
+
+def test_the_readme_explains_every_verb_and_no_other() -> None:
+    explained = set(re.findall(r"\bmake ([a-z][a-z-]*)", (ROOT / "README.md").read_text()))
+    assert explained == verbs() - {"help"}
+
+
+def test_the_manual_mentions_only_verbs_that_exist() -> None:
+    for page in sorted((ROOT / "docs").rglob("*.md")):
+        mentioned = set(re.findall(r"`(?:[A-Z]+=\S+ )?make ([a-z][a-z-]*)", page.read_text()))
+        assert mentioned <= verbs(), f"{page.name}: {sorted(mentioned - verbs())}"
