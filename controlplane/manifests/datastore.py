@@ -1,0 +1,138 @@
+"""The Datastore kind: a named place that holds datasets, one model for each engine."""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePosixPath
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from controlplane.manifests.model import Line, Model, Placement, Text, refusal
+
+_PASSWORD_REF_FORM = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*|file:/[^\x00-\x1f]+|credential:[A-Za-z0-9._-]+")
+
+
+def _absolute(value: str) -> str:
+    path = PurePosixPath(value)
+    if not path.is_absolute() or ".." in path.parts:
+        raise refusal("this must be an absolute path on the host, without ..", "for example /srv/lake")
+    return value
+
+
+def _password_ref(value: str) -> str:
+    # The value is never shown: it may well be the password itself.
+    if not _PASSWORD_REF_FORM.fullmatch(value):
+        raise refusal(
+            "this must be a reference to a password, never the password",
+            "write env:NAME, file:/absolute/path or credential:NAME; the host of the agent resolves it",
+        )
+    return value
+
+
+def _host(value: str) -> str:
+    if "@" in value or "://" in value or any(letter.isspace() for letter in value):
+        raise refusal(
+            "this must be a host name, an address, or the absolute directory of a unix socket, not a URL",
+            "put port, database and user into their own fields, and the password behind passwordRef",
+        )
+    return value
+
+
+def _delimiter(value: str) -> str:
+    if len(value) != 1 or value in '"\n\r\x00':
+        raise refusal("the delimiter must be one character, and neither a quote nor a line break")
+    return value
+
+
+AbsolutePath = Annotated[Line, AfterValidator(_absolute)]
+
+
+class EngineSpec(Model):
+    """What every Datastore has, whatever its engine."""
+
+    concurrency_max: Annotated[int, Field(strict=True, ge=1, le=100_000)] | None = Field(
+        default=None,
+        description="Most steps that may touch this datastore at once. Unset means no limit of its own.",
+    )
+    placement: Placement = Field(default=Placement(), description="Which agents reach this datastore.")
+
+
+class CsvSpec(EngineSpec):
+    """CSV files below one directory."""
+
+    engine: Literal["csv"]
+    root: AbsolutePath = Field(description="Absolute directory on the host.")
+    delimiter: Annotated[str, AfterValidator(_delimiter)] = Field(default=",", description="Field separator.")
+    null_text: Text = Field(default="", description="Text that stands for NULL in an unquoted field.")
+
+
+class ParquetSpec(EngineSpec):
+    """Parquet files below one directory."""
+
+    engine: Literal["parquet"]
+    root: AbsolutePath = Field(description="Absolute directory on the host.")
+
+
+class SqliteSpec(EngineSpec):
+    """One SQLite file."""
+
+    engine: Literal["sqlite"]
+    path: AbsolutePath = Field(description="Absolute path of the file on the host.")
+
+
+class DuckdbSpec(EngineSpec):
+    """One DuckDB file."""
+
+    engine: Literal["duckdb"]
+    path: AbsolutePath = Field(description="Absolute path of the file on the host.")
+
+
+class PostgresqlSpec(EngineSpec):
+    """One PostgreSQL database."""
+
+    engine: Literal["postgresql"]
+    host: Annotated[Line, AfterValidator(_host)] = Field(description="Host name, address, or socket directory.")
+    port: Annotated[int, Field(strict=True, ge=1, le=65535)] = Field(default=5432, description="TCP port.")
+    database: Line = Field(description="Database name.")
+    user: Line = Field(description="Role to log in as.")
+    password_ref: Annotated[Line, AfterValidator(_password_ref)] | None = Field(
+        default=None, description="Reference to the password: env:NAME, file:/path or credential:NAME."
+    )
+    schema_: Annotated[Line, Field(alias="schema")] = Field(
+        default="public", alias="schema", description="Schema of unqualified objects."
+    )
+    sslmode: Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] = Field(
+        default="prefer", description="libpq sslmode."
+    )
+
+
+DatastoreSpec = CsvSpec | ParquetSpec | SqliteSpec | DuckdbSpec | PostgresqlSpec
+ENGINES: dict[str, type[DatastoreSpec]] = {
+    "csv": CsvSpec,
+    "parquet": ParquetSpec,
+    "sqlite": SqliteSpec,
+    "duckdb": DuckdbSpec,
+    "postgresql": PostgresqlSpec,
+}
+FILE_ENGINES = frozenset({"csv", "parquet"})
+# Engines whose sources say too little about their types: such datasets declare their columns.
+UNDECLARED_ENGINES = frozenset({"csv", "sqlite"})
+
+
+def same_place(one: DatastoreSpec, other: DatastoreSpec) -> bool:
+    """Say whether two Datastores are one physical place. Equal paths count only under equal placement labels."""
+    if one.engine != other.engine:
+        return False
+    if isinstance(one, PostgresqlSpec) and isinstance(other, PostgresqlSpec):
+        where = (one.host, one.port, one.database, one.schema_)
+        return where == (other.host, other.port, other.database, other.schema_)
+    return one.placement == other.placement and _path(one) == _path(other)
+
+
+def _path(spec: DatastoreSpec) -> PurePosixPath:
+    if isinstance(spec, CsvSpec | ParquetSpec):
+        return PurePosixPath(spec.root)
+    if isinstance(spec, SqliteSpec | DuckdbSpec):
+        return PurePosixPath(spec.path)
+    return PurePosixPath(spec.host)

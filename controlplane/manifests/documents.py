@@ -1,0 +1,74 @@
+"""Documents: manifests that are right by themselves, and the models behind each kind."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+
+from controlplane.manifests.dataset import DatasetSpec
+from controlplane.manifests.datastore import ENGINES, CsvSpec, DatastoreSpec
+from controlplane.manifests.findings import Finding, Problem, field_text
+from controlplane.manifests.migration import MigrationSpec
+from controlplane.manifests.model import Metadata
+from controlplane.manifests.workflow import WorkflowSpec
+from controlplane.manifests.yaml_reading import RawDocument, locate
+
+Spec = DatastoreSpec | DatasetSpec | WorkflowSpec | MigrationSpec
+KINDS = ("Datastore", "Dataset", "Workflow", "Migration")
+_SPECS: dict[str, type[BaseModel]] = {"Dataset": DatasetSpec, "Workflow": WorkflowSpec, "Migration": MigrationSpec}
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One manifest. ``raw`` remembers where it stands, so that later checks can point into it."""
+
+    kind: str
+    metadata: Metadata
+    spec: Spec
+    raw: RawDocument
+
+    @property
+    def name(self) -> str:
+        """metadata.name."""
+        return self.metadata.name
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What it is known by: kind and name."""
+        return self.kind, self.metadata.name
+
+    @property
+    def path(self) -> str:
+        """Path of its file, for messages."""
+        return self.raw.path
+
+
+def finding_at(raw: RawDocument, problem: Problem) -> Finding:
+    """Give a problem its place in the file."""
+    line, column = locate(raw, problem.field, problem.at_key)
+    return Finding(raw.path, line, column, field_text(problem.field), problem.message, problem.hint)
+
+
+def spec_model(kind: str, spec: object) -> type[BaseModel]:
+    """Return the model of a spec; an unknown engine gets some model, which refuses it. Raises KeyError for no kind."""
+    if kind != "Datastore":
+        return _SPECS[kind]
+    engine = spec.get("engine") if isinstance(spec, Mapping) else None
+    return ENGINES.get(engine, CsvSpec) if isinstance(engine, str) else CsvSpec
+
+
+def load_spec(kind: str, spec_json: str | bytes) -> Spec:
+    """Read a spec back from its canonical JSON. Raises pydantic's ValidationError where it never was one."""
+    data = json.loads(spec_json)
+    spec: Any = spec_model(kind, data).model_validate(data)
+    checked: Spec = spec
+    return checked
+
+
+def load_metadata(metadata_json: str | bytes) -> Metadata:
+    """Read metadata back from its canonical JSON."""
+    return Metadata.model_validate_json(metadata_json)

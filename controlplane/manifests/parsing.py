@@ -1,0 +1,132 @@
+"""Files into documents: every document that is right by itself, and findings for all the others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from controlplane.manifests.datastore import ENGINES
+from controlplane.manifests.document_checks import check_document
+from controlplane.manifests.documents import KINDS, Document, finding_at, spec_model
+from controlplane.manifests.findings import Finding, Problem, SourceFile, shown, suggestion
+from controlplane.manifests.model import API_VERSION, Metadata
+from controlplane.manifests.model_errors import problems_of
+from controlplane.manifests.yaml_reading import RawDocument, read
+
+_TOP_FIELDS = ("apiVersion", "kind", "metadata", "spec")
+# Findings on one answer: a person mends the first few, and a hostile file must not fill the memory.
+FINDINGS_MAX = 500
+
+_ModelT = TypeVar("_ModelT", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """What the files say. Documents are in the order of the files; with any finding, nothing should be applied."""
+
+    documents: tuple[Document, ...]
+    findings: tuple[Finding, ...]
+
+
+def parse(files: Sequence[SourceFile]) -> Parsed:
+    """Read manifests. Never raises for any content: what is wrong becomes findings, at most FINDINGS_MAX of them."""
+    documents: list[Document] = []
+    findings: list[Finding] = []
+    seen: dict[tuple[str, str], RawDocument] = {}
+    for file in files:
+        raws, wrong = read(file)
+        findings.extend(wrong)
+        broken = {finding.line for finding in wrong}
+        for raw in raws:
+            if len(findings) >= FINDINGS_MAX:
+                return Parsed(tuple(documents), _capped(findings))
+            document, problems = _document(raw)
+            # A line that YAML itself complained about needs no second complaint.
+            findings.extend(
+                found for found in (finding_at(raw, problem) for problem in problems) if found.line not in broken
+            )
+            if document is None:
+                continue
+            first = seen.setdefault(document.key, raw)
+            if first is not raw:
+                message = (
+                    f"{document.kind} {shown(document.name)} is defined twice, first in {first.path} line {first.line}"
+                )
+                problem = Problem(("metadata", "name"), message, "rename or remove one of the two")
+                findings.append(finding_at(raw, problem))
+            else:
+                documents.append(document)
+    return Parsed(tuple(documents), _capped(findings))
+
+
+def _capped(findings: list[Finding]) -> tuple[Finding, ...]:
+    if len(findings) <= FINDINGS_MAX:
+        return tuple(findings)
+    more = Finding("", 0, 0, "", "there are more findings than can be shown", "mend these first, then check again")
+    return (*findings[:FINDINGS_MAX], more)
+
+
+def _document(raw: RawDocument) -> tuple[Document | None, list[Problem]]:
+    data = raw.data
+    if not isinstance(data, dict):
+        hint = "begin with apiVersion, kind, metadata and spec"
+        return None, [Problem((), "a manifest must be a mapping", hint)]
+    problems = _envelope(data)
+    kind = data.get("kind")
+    metadata = _read_model(Metadata, data.get("metadata"), "metadata", problems) if "metadata" in data else None
+    if kind not in KINDS or "spec" not in data:
+        return None, problems
+    engine_problem = _engine(kind, data["spec"])
+    if engine_problem is not None:
+        return None, [*problems, engine_problem]
+    spec: Any = _read_model(spec_model(kind, data["spec"]), data["spec"], "spec", problems)
+    if spec is not None:
+        problems += check_document(spec)
+    if problems or spec is None or not isinstance(metadata, Metadata):
+        return None, problems
+    return Document(kind, metadata, spec, raw), []
+
+
+def _envelope(data: Mapping[str, object]) -> list[Problem]:
+    problems = [
+        Problem((key,), f"there is no field {shown(key)} here", suggestion(key, _TOP_FIELDS), at_key=True)
+        for key in data
+        if key not in _TOP_FIELDS
+    ]
+    problems += [
+        Problem((key,), "this field is required", f"add {key}: {API_VERSION if key == 'apiVersion' else '…'}")
+        for key in _TOP_FIELDS
+        if key not in data
+    ]
+    version, kind = data.get("apiVersion"), data.get("kind")
+    if "apiVersion" in data and version != API_VERSION:
+        problems.append(Problem(("apiVersion",), "this version is not known", f"write {API_VERSION}"))
+    if "kind" in data and kind not in KINDS:
+        hint = suggestion(kind, KINDS) if isinstance(kind, str) else "known: " + ", ".join(KINDS)
+        message = f"{shown(kind)} is not a kind" if isinstance(kind, str) else "this must be the name of a kind"
+        problems.append(Problem(("kind",), message, hint))
+    return problems
+
+
+def _engine(kind: object, spec: object) -> Problem | None:
+    if kind != "Datastore" or not isinstance(spec, Mapping):
+        return None
+    if "engine" not in spec:
+        return Problem(("spec", "engine"), "this field is required", "add engine: one of " + ", ".join(ENGINES))
+    engine = spec["engine"]
+    if isinstance(engine, str) and engine in ENGINES:
+        return None
+    if not isinstance(engine, str):
+        return Problem(("spec", "engine"), "this must be text", "write one of " + ", ".join(ENGINES))
+    return Problem(("spec", "engine"), f"{shown(engine)} is not an engine", suggestion(engine, ENGINES))
+
+
+def _read_model(model: type[_ModelT], data: object, at: str, problems: list[Problem]) -> _ModelT | None:
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        problems.extend(problems_of(error, model, data, (at,)))
+        return None

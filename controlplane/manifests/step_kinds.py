@@ -1,0 +1,47 @@
+"""The built-in step kinds as the contract describes them: their messages, and what they must be given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from google.protobuf.descriptor import Descriptor
+from google.protobuf.message import Message
+from haulier.v1 import kinds_pb2
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltInKind:
+    """A step kind of `kinds.proto`.
+
+    ``required`` holds JSON names of parameters; ``writes_destination`` says whose fence it needs; ``read_only`` that
+    there is nothing to undo.
+    """
+
+    params: type[Message]
+    result: type[Message]
+    required: tuple[str, ...]
+    writes_destination: bool = False
+    read_only: bool = False
+
+    @property
+    def params_descriptor(self) -> Descriptor:
+        """Descriptor of the parameter message."""
+        return kinds_pb2.DESCRIPTOR.message_types_by_name[self.params.__name__]
+
+    @property
+    def result_descriptor(self) -> Descriptor:
+        """Descriptor of the result message."""
+        return kinds_pb2.DESCRIPTOR.message_types_by_name[self.result.__name__]
+
+
+BUILT_IN: dict[str, BuiltInKind] = {
+    "extract": BuiltInKind(kinds_pb2.ExtractParams, kinds_pb2.ExtractResult, ("source", "staging")),
+    "transform": BuiltInKind(kinds_pb2.TransformParams, kinds_pb2.TransformResult, ("input", "sql")),
+    "load": BuiltInKind(kinds_pb2.LoadParams, kinds_pb2.LoadResult, ("input", "destination"), writes_destination=True),
+    "validate": BuiltInKind(
+        kinds_pb2.ValidateParams,
+        kinds_pb2.ValidateResult,
+        ("source", "extracted", "loaded", "destination"),
+        read_only=True,
+    ),
+}
