@@ -88,9 +88,7 @@ class CertificateAuthority:
                 f"{path} does not exist", "run `haulier-controlplane init` first, or restore it from a backup"
             ) from None
         except OSError as refused:
-            raise IdentityError(
-                f"{path} cannot be read: {refused.strerror}", "check its owner and mode"
-            ) from None
+            raise IdentityError(f"{path} cannot be read: {refused.strerror}", "check its owner and mode") from None
         try:
             key = serialization.load_pem_private_key(content, password=None)
             certificate = x509.load_pem_x509_certificate(content)
@@ -229,9 +227,7 @@ def key_fingerprint(csr_pem: bytes) -> str:
 
 def _spki_fingerprint(public_key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey) -> str:
     digest = hashes.Hash(hashes.SHA256())
-    digest.update(
-        public_key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    )
+    digest.update(public_key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo))
     return digest.finalize().hex()
 
 
@@ -297,9 +293,7 @@ def _general_name(name: str) -> x509.GeneralName:
     except ValueError:
         pass
     if not _AGENT_NAME.fullmatch(name):
-        raise IdentityError(
-            f"{name!r} is neither a host name nor an IP address", "correct it in the configuration"
-        )
+        raise IdentityError(f"{name!r} is neither a host name nor an IP address", "correct it in the configuration")
     return x509.DNSName(name)
 
 

@@ -17,7 +17,7 @@ TTL_S_MAX = 900.0
 SECRET_BYTES = 32
 
 _PREFIX = "haulier-join"
-_HINT = "ask for a new one with `haulier agents token`, and copy the whole line"
+_HINT = "ask for a new one with `haulier token create`, and copy the whole line"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +129,7 @@ def may_join(
     return Granted(repeated=False)
 
 
-def used(
-    record: JoinTokenRecord, *, agent_name: str, request_id: str, key_fingerprint: str
-) -> JoinTokenRecord:
+def used(record: JoinTokenRecord, *, agent_name: str, request_id: str, key_fingerprint: str) -> JoinTokenRecord:
     """The record after its one use; store it in the transaction that creates the agent."""
     return replace(
         record,

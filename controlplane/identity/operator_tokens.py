@@ -64,9 +64,7 @@ def hashed(secret: bytes) -> str:
     return hashlib.sha256(secret).hexdigest()
 
 
-def record_of(
-    secret: bytes, *, name: str, role: Role, now: float, ttl_s: float = TTL_S
-) -> OperatorTokenRecord:
+def record_of(secret: bytes, *, name: str, role: Role, now: float, ttl_s: float = TTL_S) -> OperatorTokenRecord:
     """The record of a fresh token. Raises IdentityError on a role that is no operator's, or a bad life."""
     if role not in OPERATOR_ROLES:
         allowed = ", ".join(sorted(OPERATOR_ROLES))

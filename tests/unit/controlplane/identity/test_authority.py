@@ -36,9 +36,7 @@ def pem_of(key: ec.EllipticCurvePrivateKey) -> bytes:
     )
 
 
-def csr_for(
-    key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey, *extensions: tuple[x509.ExtensionType, bool]
-) -> bytes:
+def csr_for(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey, *extensions: tuple[x509.ExtensionType, bool]) -> bytes:
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "whatever it wants")])
     builder = x509.CertificateSigningRequestBuilder().subject_name(subject)
     for extension, critical in extensions:
@@ -166,9 +164,7 @@ def test_a_leaf_ends_with_its_authority_at_the_latest(authority: CertificateAuth
 
 
 @pytest.mark.parametrize("not_before_at", [LATER, LATER + 1, float("nan")])
-def test_a_leaf_that_ends_before_it_begins_is_refused(
-    authority: CertificateAuthority, not_before_at: float
-) -> None:
+def test_a_leaf_that_ends_before_it_begins_is_refused(authority: CertificateAuthority, not_before_at: float) -> None:
     with pytest.raises(IdentityError, match="end before it begins"):
         issue(authority, csr_for(make_key()), not_before_at=not_before_at)
 
@@ -235,9 +231,7 @@ def test_an_exposed_key_is_refused(authority: CertificateAuthority, tmp_path: Pa
         CertificateAuthority.load(tmp_path)
 
 
-def test_a_damaged_authority_is_refused_without_quoting_it(
-    authority: CertificateAuthority, tmp_path: Path
-) -> None:
+def test_a_damaged_authority_is_refused_without_quoting_it(authority: CertificateAuthority, tmp_path: Path) -> None:
     authority.save(tmp_path)
     path = tmp_path / "authority.pem"
     whole = path.read_bytes()
@@ -256,9 +250,7 @@ def test_a_key_of_another_authority_is_refused(authority: CertificateAuthority, 
         CertificateAuthority.load(tmp_path)
 
 
-def test_a_directory_that_cannot_be_written_is_one_clear_error(
-    authority: CertificateAuthority, tmp_path: Path
-) -> None:
+def test_a_directory_that_cannot_be_written_is_one_clear_error(authority: CertificateAuthority, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(IdentityError, match="cannot be written"):
         authority.save(tmp_path / "file" / "state")
@@ -323,9 +315,7 @@ def test_agent_and_control_plane_trust_each_other(
     assert identity_of(ssl.DER_cert_to_PEM_cert(der).encode()).id == "ag_tls"
 
 
-def test_an_agent_without_a_certificate_is_not_let_in(
-    authority: CertificateAuthority, tmp_path: Path
-) -> None:
+def test_an_agent_without_a_certificate_is_not_let_in(authority: CertificateAuthority, tmp_path: Path) -> None:
     ends = Ends(authority, tmp_path)
     with pytest.raises(ssl.SSLError, match=r"(?i)peer did not return a certificate"):
         handshake(ends.client, ends.server, "localhost")

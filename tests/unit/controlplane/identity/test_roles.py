@@ -42,9 +42,7 @@ LETTERS = {Role.ANONYMOUS: "u", Role.AGENT: "a", Role.VIEWER: "v", Role.OPERATOR
 
 
 def served() -> list[tuple[str, str]]:
-    files: list[FileDescriptor] = [
-        each.DESCRIPTOR for each in (agent_pb2, operator_pb2, health_pb2, reflection_pb2)
-    ]
+    files: list[FileDescriptor] = [each.DESCRIPTOR for each in (agent_pb2, operator_pb2, health_pb2, reflection_pb2)]
     return [
         (service.full_name, method.name)
         for file in files
