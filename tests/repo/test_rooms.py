@@ -33,8 +33,10 @@ ROOMS = {
     "controlplane.manifests": f"controlplane.core {CONTRACT} pydantic pydantic_core yaml",
     "controlplane.identity": "controlplane.core cryptography",
     "controlplane.service": "controlplane.core controlplane.store.port controlplane.manifests controlplane.identity",
-    "controlplane.loops": "controlplane.core controlplane.service",
+    # A pass is one transaction, and a door must tell a failed store from a bug: they know the port, never a store.
+    "controlplane.loops": "controlplane.core controlplane.service controlplane.store.port",
     "controlplane.rpc": "controlplane.core controlplane.service controlplane.identity"
+    " controlplane.store.port.StoreFailed"
     f" {CONTRACT} grpc grpc_health grpc_reflection",
     "controlplane.cli": f"controlplane.manifests agentd.proof {CONTRACT} grpc typer rich yaml",
     "controlplane.config": "pydantic yaml",
