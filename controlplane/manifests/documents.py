@@ -15,7 +15,7 @@ from controlplane.manifests.findings import Finding, Problem, field_text
 from controlplane.manifests.migration import MigrationSpec
 from controlplane.manifests.model import Metadata
 from controlplane.manifests.workflow import WorkflowSpec
-from controlplane.manifests.yaml_reading import RawDocument, locate
+from controlplane.manifests.yaml_reading import Place, locate
 
 Spec = DatastoreSpec | DatasetSpec | WorkflowSpec | MigrationSpec
 KINDS = ("Datastore", "Dataset", "Workflow", "Migration")
@@ -24,12 +24,12 @@ _SPECS: dict[str, type[BaseModel]] = {"Dataset": DatasetSpec, "Workflow": Workfl
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One manifest. ``raw`` remembers where it stands, so that later checks can point into it."""
+    """One manifest, and where it stands, so that later checks can point into it."""
 
     kind: str
     metadata: Metadata
     spec: Spec
-    raw: RawDocument
+    place: Place
 
     @property
     def name(self) -> str:
@@ -44,13 +44,13 @@ class Document:
     @property
     def path(self) -> str:
         """Path of its file, for messages."""
-        return self.raw.path
+        return self.place.path
 
 
-def finding_at(raw: RawDocument, problem: Problem) -> Finding:
-    """Give a problem its place in the file."""
-    line, column = locate(raw, problem.field, problem.at_key)
-    return Finding(raw.path, line, column, field_text(problem.field), problem.message, problem.hint)
+def finding_at(place: Place, problem: Problem) -> Finding:
+    """Give a problem of a document its line and column."""
+    line, column = locate(place, problem.field, problem.at_key)
+    return Finding(place.path, line, column, field_text(problem.field), problem.message, problem.hint)
 
 
 def spec_model(kind: str, spec: object) -> type[BaseModel]:
@@ -63,8 +63,9 @@ def spec_model(kind: str, spec: object) -> type[BaseModel]:
 
 def load_spec(kind: str, spec_json: str | bytes) -> Spec:
     """Read a spec back from its canonical JSON. Raises pydantic's ValidationError where it never was one."""
-    data = json.loads(spec_json)
-    spec: Any = spec_model(kind, data).model_validate(data)
+    # Only a Datastore's model depends on what it says.
+    model = spec_model(kind, json.loads(spec_json) if kind == "Datastore" else None)
+    spec: Any = model.model_validate_json(spec_json)
     checked: Spec = spec
     return checked
 

@@ -14,7 +14,7 @@ from controlplane.manifests.documents import KINDS, Document, finding_at, spec_m
 from controlplane.manifests.findings import Finding, Problem, SourceFile, shown, suggestion
 from controlplane.manifests.model import API_VERSION, Metadata
 from controlplane.manifests.model_errors import problems_of
-from controlplane.manifests.yaml_reading import RawDocument, read
+from controlplane.manifests.yaml_reading import Place, RawDocument, read
 
 _TOP_FIELDS = ("apiVersion", "kind", "metadata", "spec")
 # Findings on one answer: a person mends the first few, and a hostile file must not fill the memory.
@@ -35,7 +35,7 @@ def parse(files: Sequence[SourceFile]) -> Parsed:
     """Read manifests. Never raises for any content: what is wrong becomes findings, at most FINDINGS_MAX of them."""
     documents: list[Document] = []
     findings: list[Finding] = []
-    seen: dict[tuple[str, str], RawDocument] = {}
+    seen: dict[tuple[str, str], Place] = {}
     for file in files:
         raws, wrong = read(file)
         findings.extend(wrong)
@@ -46,17 +46,17 @@ def parse(files: Sequence[SourceFile]) -> Parsed:
             document, problems = _document(raw)
             # A line that YAML itself complained about needs no second complaint.
             findings.extend(
-                found for found in (finding_at(raw, problem) for problem in problems) if found.line not in broken
+                found for found in (finding_at(raw.place, problem) for problem in problems) if found.line not in broken
             )
             if document is None:
                 continue
-            first = seen.setdefault(document.key, raw)
-            if first is not raw:
+            first = seen.setdefault(document.key, raw.place)
+            if first is not raw.place:
                 message = (
                     f"{document.kind} {shown(document.name)} is defined twice, first in {first.path} line {first.line}"
                 )
                 problem = Problem(("metadata", "name"), message, "rename or remove one of the two")
-                findings.append(finding_at(raw, problem))
+                findings.append(finding_at(raw.place, problem))
             else:
                 documents.append(document)
     return Parsed(tuple(documents), _capped(findings))
@@ -87,7 +87,7 @@ def _document(raw: RawDocument) -> tuple[Document | None, list[Problem]]:
         problems += check_document(spec)
     if problems or spec is None or not isinstance(metadata, Metadata):
         return None, problems
-    return Document(kind, metadata, spec, raw), []
+    return Document(kind, metadata, spec, raw.place), []
 
 
 def _envelope(data: Mapping[str, object]) -> list[Problem]:

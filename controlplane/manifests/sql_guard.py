@@ -33,68 +33,12 @@ SQL_LENGTH_MAX = 100_000
 _NESTING_MAX = 200
 
 _HEADS = frozenset({"select", "with", "from", "values", "("})
-# Refused where a statement may begin: at the start, after "(" and after "AS MATERIALIZED (".
-_OTHER_STATEMENTS = frozenset(
-    [
-        "alter",
-        "analyze",
-        "attach",
-        "begin",
-        "call",
-        "checkpoint",
-        "cluster",
-        "comment",
-        "commit",
-        "copy",
-        "create",
-        "deallocate",
-        "declare",
-        "delete",
-        "describe",
-        "detach",
-        "discard",
-        "do",
-        "drop",
-        "end",
-        "execute",
-        "explain",
-        "export",
-        "fetch",
-        "force",
-        "grant",
-        "import",
-        "insert",
-        "install",
-        "listen",
-        "load",
-        "lock",
-        "merge",
-        "move",
-        "notify",
-        "pivot",
-        "pragma",
-        "prepare",
-        "reassign",
-        "refresh",
-        "reindex",
-        "release",
-        "replace",
-        "reset",
-        "revoke",
-        "rollback",
-        "savepoint",
-        "security",
-        "set",
-        "show",
-        "start",
-        "summarize",
-        "truncate",
-        "unlisten",
-        "unpivot",
-        "update",
-        "use",
-        "vacuum",
-    ]
+# Refused where a statement may begin: at the start, in a common table expression, in a FROM list.
+_OTHER_STATEMENTS = re.compile(
+    r"alter|analyze|attach|begin|call|checkpoint|cluster|comment|commit|copy|create|deallocate|declare|delete|describe"
+    r"|detach|discard|do|drop|end|execute|explain|export|fetch|force|grant|import|insert|install|listen|load|lock"
+    r"|merge|move|notify|pivot|pragma|prepare|reassign|refresh|reindex|release|replace|reset|revoke|rollback|savepoint"
+    r"|security|set|show|start|summarize|truncate|unlisten|unpivot|update|use|vacuum"
 )
 _REASONS = {
     "copy": "COPY reads and writes files",
@@ -111,7 +55,7 @@ _REASONS = {
 _FILE_FUNCTIONS = re.compile(
     r"read_\w+|parquet_(?:scan|metadata|schema|file_metadata|kv_metadata|bloom_probe)|scan_\w+|\w+_scan|glob|sniff_csv"
     r"|arrow_scan_dumb|st_read\w*|pg_read_\w+|pg_ls_\w+|pg_stat_file|lo_\w+|readfile|writefile|edit|load_extension"
-    r"|pg_file_\w+|adminpack\w*|getenv|duckdb_secrets|which_secret|fsdir|zipfile|url_\w+|http_\w+|shellfs\w*"
+    r"|pg_file_\w+|adminpack\w*|getenv|duckdb_secrets|which_secret|fsdir|zipfile|http_\w+|shellfs\w*"
 )
 _REACHING_FUNCTIONS = re.compile(
     r"dblink\w*|postgres_\w+|mysql_\w+|sqlite_attach|query|query_table|query_to_xml\w*|table_to_xml\w*|cursor_to_xml\w*"
@@ -127,30 +71,14 @@ _CHANGING_FUNCTIONS = re.compile(
 _UNSTABLE_FUNCTIONS = re.compile(
     r"random|rand|uuid|uuidv[147]|gen_random_uuid|now|get_current_time\w*|get_current_timestamp|today|current_date"
     r"|current_localtime\w*|current_query_id|clock_timestamp|statement_timestamp|transaction_timestamp|timeofday"
-    r"|current_connection_id|current_transaction_id|rowid_random|age_now"
+    r"|current_connection_id|current_transaction_id"
 )
-_UNSTABLE_WORDS = frozenset({"current_timestamp", "current_time", "localtimestamp", "localtime", "tablesample"})
-_LEAVES_FROM = frozenset(
-    [
-        "select",
-        "where",
-        "group",
-        "order",
-        "having",
-        "limit",
-        "offset",
-        "window",
-        "union",
-        "intersect",
-        "except",
-        "qualify",
-        "returning",
-        "using",
-        "on",
-        "set",
-        "fetch",
-        "sample",
-    ]
+_UNSTABLE_WORDS = frozenset(
+    {"current_timestamp", "current_time", "current_date", "localtimestamp", "localtime", "tablesample"}
+)
+# ON and USING do not end a FROM list: another table may follow their comma.
+_LEAVES_FROM = re.compile(
+    r"select|values|where|group|order|having|limit|offset|window|union|intersect|except|qualify|returning|fetch|sample"
 )
 _FILE_NAME = re.compile(
     r"[/\\*?]|://|\.(?:csv|tsv|txt|parquet|json|jsonl|ndjson|arrow|feather|db|duckdb|sqlite3?|xlsx|gz|zst)$",
@@ -164,10 +92,20 @@ def check_select(sql: str, statement: Statement) -> None:
     tokens = _read(sql)
     _check_head(tokens)
     _Walk(tokens, statement).check()
-    if statement is Statement.TRANSFORM and not any(
-        token.text.lower() == "input" for token in tokens if token.kind in (TokenKind.WORD, TokenKind.QUOTED)
+    if statement is Statement.TRANSFORM:
+        _check_transform(tokens)
+
+
+def _check_transform(tokens: list[Token]) -> None:
+    words = {token.text for token in tokens if token.kind is TokenKind.WORD}
+    if "input" not in words and not any(
+        token.text.lower() == "input" for token in tokens if token.kind is TokenKind.QUOTED
     ):
         raise SqlRefused("the transform never reads `input`", 1, "select FROM input: it holds the staged rows")
+    if words & {"limit", "fetch"} and "order" not in words:
+        limit = next(token for token in tokens if token.kind is TokenKind.WORD and token.text in ("limit", "fetch"))
+        message = "LIMIT without ORDER BY picks other rows each time, and validate runs the transform again to prove it"
+        raise SqlRefused(message, limit.line, "add ORDER BY over a unique key")
 
 
 def single_statement(sql: str) -> str:
@@ -250,19 +188,31 @@ class _Walk:
             self.in_from.pop()
 
     def _word(self, index: int, token: Token) -> None:
-        begins = index == 0 or self._is(index - 1, "(")
+        begins = index == 0 or (
+            self._is(index - 1, "(") and self._is(index - 2, "as", "materialized", "from", "join", ",")
+        )
         names_something = self._is(index + 1, "(", ",", ")", ".", "=", "<", ">", "+", "-", "*", "/", "|", ":")
-        if begins and token.text in _OTHER_STATEMENTS and not names_something:
+        if begins and _OTHER_STATEMENTS.fullmatch(token.text) and not names_something:
             raise _not_select(token)
         follows_name = self._is(index - 1, ".", "as")
         if token.text == "into" and not follows_name:
             raise SqlRefused("SELECT … INTO writes a table", token.line, "leave INTO out")
         if token.text == "for" and self._is(index + 1, "update", "share", "no", "key"):
             raise SqlRefused("SELECT … FOR UPDATE locks rows", token.line, "leave FOR UPDATE out")
-        if token.text == "u" and self._is(index + 1, "&"):
+        if token.text == "u" and self._escaped_by_unicode(index):
             raise SqlRefused("U& escapes hide what is meant", token.line, "write the text itself")
         self._stable(index, token, follows_name)
         self._clause(index, token, follows_name)
+
+    def _escaped_by_unicode(self, index: int) -> bool:
+        """Tell U&"…" and U&'…' from a column u in u & 1: only there nothing stands between."""
+        following = self.tokens[index + 1 : index + 3]
+        start = self.tokens[index].start
+        return (
+            [token.start for token in following] == [start + 1, start + 2]
+            and following[0].text == "&"
+            and following[1].kind in (TokenKind.STRING, TokenKind.QUOTED)
+        )
 
     def _stable(self, index: int, token: Token, follows_name: bool) -> None:
         if self.statement is not Statement.TRANSFORM or follows_name:
@@ -283,12 +233,13 @@ class _Walk:
             return
         if token.text == "select":
             self.in_select[-1] = True
-        if token.text == "from" and (self.in_select[-1] or index == 0 or self._is(index - 1, "(")):
+        compared = self._is(index - 1, "distinct") and self._is(index - 2, "is", "not")
+        if token.text == "from" and not compared and (self.in_select[-1] or index == 0 or self._is(index - 1, "(")):
             self.in_select[-1] = True
             self.in_from[-1] = True
         elif token.text == "join" and self.in_select[-1]:
             self.in_from[-1] = True
-        elif token.text in _LEAVES_FROM:
+        elif _LEAVES_FROM.fullmatch(token.text):
             self.in_from[-1] = False
 
     def _literal(self, index: int, token: Token) -> None:

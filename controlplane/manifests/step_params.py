@@ -1,4 +1,4 @@
-"""Checks a step's parameters against the contract: unknown and missing fields, values and references of a wrong type."""
+"""Checks a step's parameters against the contract: unknown and missing ones, values and references of a wrong type."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def validate(documents: Sequence[Document], existing: Mapping[Key, Spec]) -> tup
     findings: list[Finding] = []
     for document in documents:
         problems = _check(document, world)
-        findings += [finding_at(document.raw, problem) for problem in problems]
+        findings += [finding_at(document.place, problem) for problem in problems]
         if len(findings) >= FINDINGS_MAX:
             break
     findings += _check_cycle(documents, world)
@@ -189,4 +189,4 @@ def _check_cycle(documents: Sequence[Document], world: _World) -> list[Finding]:
     shown_cycle = [*cycle[turn:-1], *cycle[: turn + 1]]
     message = "these datasets depend on each other: " + " -> ".join(shown_cycle)
     problem = Problem(("spec", "dependsOn"), message, "remove one of these dependencies")
-    return [finding_at(world.documents["Dataset", name].raw, problem)]
+    return [finding_at(world.documents["Dataset", name].place, problem)]

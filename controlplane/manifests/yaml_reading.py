@@ -39,15 +39,22 @@ _SPECIAL_FIRST = frozenset("-+.0123456789tTfFnN~")
 
 
 @dataclass(frozen=True, slots=True)
-class RawDocument:
-    """One YAML document: its plain value and where it stands in its file. ``line`` counts from 1."""
+class Place:
+    """Where a YAML document stands: its file's whole text, its first line from 1, and where its characters are."""
 
     path: str
-    data: object
     line: int
     text: str
     start: int
     end: int
+
+
+@dataclass(frozen=True, slots=True)
+class RawDocument:
+    """One YAML document: its plain value, and where it stands."""
+
+    place: Place
+    data: object
 
 
 class _Unreadable(yaml.MarkedYAMLError):
@@ -143,7 +150,7 @@ def _document(path: str, text: str, node: Node, findings: list[Finding]) -> RawD
     findings.extend(reader.findings)
     # From the beginning of the line, so that the indentation of a block stays what it was.
     start = mark.index - mark.column
-    return RawDocument(path, data, mark.line + 1, text, start, node.end_mark.index)
+    return RawDocument(Place(path, mark.line + 1, text, start, node.end_mark.index), data)
 
 
 class _Conversion:
@@ -266,16 +273,16 @@ def _syntax_hint(line: str, problem: str) -> str:
     return ""
 
 
-def locate(document: RawDocument, field: FieldPath, at_key: bool = False) -> tuple[int, int]:
+def locate(place: Place, field: FieldPath, at_key: bool = False) -> tuple[int, int]:
     """Return line and column, from 1, of a field's value (or key); of its nearest ancestor where it is absent."""
-    before = document.text.count("\n", 0, document.start)
+    before = place.text.count("\n", 0, place.start)
     try:
-        node: Node | None = next(_compose_all(document.text[document.start : document.end]), None)
+        node: Node | None = next(_compose_all(place.text[place.start : place.end]), None)
     except yaml.YAMLError:
         # A document that leans on directives of its file cannot be read alone: its first line still helps.
-        return document.line, 1
+        return place.line, 1
     if node is None:
-        return document.line, 1
+        return place.line, 1
     mark = node.start_mark
     for part in field:
         child = _child(node, part)
