@@ -16,20 +16,20 @@ def agent_table(listing: op.ListAgentsResponse, look: Look) -> RenderableType:
     if not listing.agents:
         return pieces.nothing("no agent has joined; `haulier token create` makes a join token")
     columns = [
-        pieces.column("name"),
+        pieces.column("name", flex=True),
         pieces.column("state"),
-        pieces.column("liveness"),
+        pieces.column("liveness", flex=True),
         pieces.column("slots", justify="right"),
         pieces.column("heard", justify="right"),
         pieces.column("cpu", justify="right"),
         pieces.column("rss", justify="right"),
     ]
     if look.fits(110):
-        columns += [pieces.column("version"), pieces.column("labels")]
+        columns += [pieces.column("version"), pieces.column("labels", flex=True)]
     if look.fits(140):
-        columns += [pieces.column("datastores"), pieces.column("incarnation", justify="right")]
+        columns += [pieces.column("datastores", flex=True), pieces.column("incarnation", justify="right")]
     if look.fits(200):
-        columns += [pieces.column("kinds"), pieces.column("agent")]
+        columns += [pieces.column("kinds", flex=True), pieces.column("agent", flex=True)]
     table = pieces.table(columns)
     for agent in listing.agents:
         table.add_row(*_cells(agent)[: len(columns)])

@@ -58,7 +58,7 @@ def outcomes(done: Sequence[op.ManifestOutcome], *, files: int, would: bool, loo
     changed = [outcome for outcome in done if outcome.change != op.MANIFEST_CHANGE_UNCHANGED]
     parts: list[RenderableType] = []
     if changed and (len(changed) <= OUTCOMES_MAX or look.wide):
-        table = pieces.table([pieces.column("kind"), pieces.column("name"), pieces.column("change")])
+        table = pieces.table([pieces.column("kind"), pieces.column("name", flex=True), pieces.column("change")])
         for outcome in changed:
             table.add_row(pieces.name(outcome.kind), pieces.name(outcome.name), pieces.state(_change(outcome)))
         parts += [table, Text()]
@@ -85,8 +85,8 @@ def manifest_table(listing: op.ListManifestsResponse, kind: str, look: Look) -> 
     fields = _FIELDS_OF_KIND.get(kind, ())
     table = pieces.table(
         [
-            pieces.column("name"),
-            *(pieces.column(title) for title, _ in fields),
+            pieces.column("name", flex=True),
+            *(pieces.column(title, flex=True) for title, _ in fields),
             pieces.column("generation", justify="right"),
             pieces.column("age", justify="right"),
         ]

@@ -20,19 +20,23 @@ def migration_table(migrations: Sequence[op.MigrationSummary], look: Look) -> Re
     if not migrations:
         return pieces.nothing("no migration was started; `haulier migration start --all` starts what was applied")
     columns = [
-        pieces.column("name", min_width=12),
+        pieces.column("name", flex=True),
         pieces.column("state"),
-        pieces.column("step"),
+        pieces.column("step", flex=True),
         pieces.column("steps", justify="right"),
         pieces.column("rows", justify="right"),
         pieces.column("time", justify="right"),
     ]
     if look.fits(100):
-        columns += [pieces.column("from → to")]
+        columns += [pieces.column("from → to", flex=True)]
     if look.fits(120):
         columns += [pieces.column("staged", justify="right"), pieces.column("digest")]
     if look.fits(160):
-        columns += [pieces.column("dataset"), pieces.column("workflow"), pieces.column("migration")]
+        columns += [
+            pieces.column("dataset", flex=True),
+            pieces.column("workflow", flex=True),
+            pieces.column("migration"),
+        ]
     table = pieces.table(columns)
     for migration in migrations:
         table.add_row(*_cells(migration, look)[: len(columns)])
@@ -103,19 +107,23 @@ def _head(migration: op.MigrationSummary) -> RenderableType:
 
 def _step_table(steps: Sequence[op.StepView], look: Look) -> RenderableType:
     columns = [
-        pieces.column("step"),
+        pieces.column("step", flex=True),
         pieces.column("state"),
         pieces.column("try", justify="right"),
-        pieces.column("agent"),
+        pieces.column("agent", flex=True),
         pieces.column("time", justify="right"),
         pieces.column("rows", justify="right"),
     ]
     if look.fits(100):
-        columns += [pieces.column("fence", justify="right"), pieces.column("stage"), pieces.column("attempt")]
+        columns += [
+            pieces.column("fence", justify="right"),
+            pieces.column("stage", flex=True),
+            pieces.column("attempt"),
+        ]
     if look.fits(120):
         columns += [pieces.column("cpu", justify="right"), pieces.column("rss", justify="right")]
     if look.fits(140):
-        columns += [pieces.column("kind"), pieces.column("needs")]
+        columns += [pieces.column("kind"), pieces.column("needs", flex=True)]
     table = pieces.table(columns)
     for step in steps:
         head = [pieces.name(step.name), pieces.state(step.state)]

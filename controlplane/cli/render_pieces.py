@@ -45,15 +45,17 @@ def column(
     header: str,
     *,
     justify: Literal["left", "right"] = "left",
-    min_width: int | None = None,
+    width: int | None = None,
+    flex: bool = False,
     fold: bool = False,
 ) -> Column:
-    """A column; `fold` lets its text take several lines instead of being cut."""
+    """A column that keeps its width where the terminal is narrow. `flex`: this one gives way first, its cells are cut;
+    `fold`: it gives way and its cells take several lines."""
     return Column(
         header.upper(),
         justify=justify,
-        min_width=min_width,
-        no_wrap=not fold,
+        width=width,
+        no_wrap=not (flex or fold),
         overflow="fold" if fold else "ellipsis",
     )
 

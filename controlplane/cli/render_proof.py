@@ -42,7 +42,7 @@ def proof(step: op.StepView, look: Look) -> list[RenderableType]:
 def _check_table(checks: list[Any]) -> RenderableType:
     table = pieces.table(
         [
-            pieces.column("check"),
+            pieces.column("check", flex=True),
             pieces.column("held"),
             pieces.column("expected", fold=True),
             pieces.column("found", fold=True),
@@ -74,7 +74,7 @@ def _differences(result: dict[str, Any], look: Look) -> list[RenderableType]:
                 pieces.prose(str(_pick(difference, "key_json") or "")),
                 pieces.prose(str(_pick(difference, "columns_json") or "")),
             )
-    head = Text(f"\n{wording.plural(total or len(listed), 'row')} differ", style="bold red")
+    head = Text(f"\n{wording.plural(total or len(listed), 'differing row')}", style="bold red")
     return [head, table]
 
 

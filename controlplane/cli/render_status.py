@@ -24,7 +24,7 @@ def status_page(status: op.GetStatusResponse, address: str) -> RenderableType:
         counts.add_row(Text(title), _tally(by_state))
     loops = pieces.table(
         [
-            pieces.column("loop"),
+            pieces.column("loop", flex=True),
             pieces.column("last pass", justify="right"),
             pieces.column("took", justify="right"),
             pieces.column("passes", justify="right"),

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple, TypeVar
 
 from haulier.v1 import operator_pb2 as op
+from rich.cells import cell_len
 from rich.console import Group, RenderableType
+from rich.table import Column
 from rich.text import Text
 
 from controlplane.cli import render_pieces as pieces
@@ -14,9 +17,44 @@ from controlplane.cli import states, wording
 from controlplane.cli.pace import Pace
 from controlplane.cli.terminal import Look
 
+T = TypeVar("T")
+
 _BAR_WIDTH_MIN = 10
 _BAR_WIDTH_MAX = 30
+_STATE_WIDTH = 14
+_RATE_WIDTH = 12
+_ETA_WIDTH = 6
+_GAP = 2
 _FULL, _EMPTY = "━", "─"
+
+
+class _Layout(NamedTuple):
+    """Where things stand on the screen. It depends on the names and the width alone, so that nothing jumps."""
+
+    columns: list[Column]
+    bar_width: int
+    words: bool
+    """Whether states are words, and not symbols only."""
+
+
+def _layout(migrations: Sequence[op.MigrationSummary], width: int) -> _Layout:
+    words = width >= 100
+    state_width = _STATE_WIDTH if words else 1
+    bar_width = min(max(width // 8, _BAR_WIDTH_MIN), _BAR_WIDTH_MAX)
+    progress_width = bar_width + len(" 100%")
+    left = width - state_width - progress_width - _RATE_WIDTH - _ETA_WIDTH - 5 * _GAP
+    longest = max((cell_len(wording.clean(migration.name)) for migration in migrations), default=0)
+    name_width = max(min(longest, left * 3 // 5), len("name"))
+    step_width = max(min(left - name_width, 40), len("step"))
+    columns = [
+        pieces.column("name", width=name_width),
+        pieces.column("state" if words else "", width=state_width),
+        pieces.column("progress", width=progress_width),
+        pieces.column("step", width=step_width),
+        pieces.column("rate", width=_RATE_WIDTH, justify="right"),
+        pieces.column("eta", width=_ETA_WIDTH, justify="right"),
+    ]
+    return _Layout(_state_first(columns, words), bar_width, words)
 
 
 def fraction(migration: op.MigrationSummary) -> float:
@@ -50,20 +88,11 @@ def live_page(
     room = max(height - 4, 1)
     ranked = sorted(migrations, key=_rank)
     shown = {migration.migration_id for migration in ranked[:room]}
-    bar_width = min(max(look.width - 68, _BAR_WIDTH_MIN), _BAR_WIDTH_MAX)
-    table = pieces.table(
-        [
-            pieces.column("name", min_width=12),
-            pieces.column("state"),
-            pieces.column("progress"),
-            pieces.column("step"),
-            pieces.column("rate", justify="right"),
-            pieces.column("eta", justify="right"),
-        ]
-    )
+    layout = _layout(migrations, look.width)
+    table = pieces.table(layout.columns)
     for migration in migrations:
         if migration.migration_id in shown:
-            table.add_row(*_line(migration, paces.get(migration.migration_id), bar_width))
+            table.add_row(*_line(migration, paces.get(migration.migration_id), layout))
     parts: list[RenderableType] = [table]
     hidden = ranked[room:]
     if hidden:
@@ -91,13 +120,13 @@ def _rank(migration: op.MigrationSummary) -> tuple[int, bool]:
     return (_RANK.get(states.mood(migration.state), 5), not moving)
 
 
-def _line(migration: op.MigrationSummary, pace: Pace | None, bar_width: int) -> list[Text]:
-    style = states.looks(migration.state).style
+def _line(migration: op.MigrationSummary, pace: Pace | None, layout: _Layout) -> list[Text]:
+    looks = states.looks(migration.state)
     done = fraction(migration)
-    progress = bar(done, bar_width, style).append(f" {wording.percent(done):>4}")
-    ended = migration.state in states.ENDED
+    progress = bar(done, layout.bar_width, looks.style).append(f" {wording.percent(done):>4}")
+    state = pieces.state(migration.state) if layout.words else Text(looks.symbol, style=looks.style)
     rate, eta = Text(""), Text("")
-    if ended:
+    if migration.state in states.ENDED:
         eta = pieces.quiet(wording.duration(migration.elapsed_s))
         if migration.verified_rows:
             rate = Text(f"{wording.short_count(migration.verified_rows)} rows")
@@ -105,12 +134,21 @@ def _line(migration: op.MigrationSummary, pace: Pace | None, bar_width: int) -> 
         rate = Text(wording.rate(pace.per_s, "rows"))
         left_s = pace.eta_s(migration.total)
         eta = Text(wording.duration(left_s) if left_s is not None else "")
-    return [pieces.name(migration.name), pieces.state(migration.state), progress, _step(migration), rate, eta]
+    return _state_first(
+        [pieces.name(migration.name), state, progress, _step(migration, layout), rate, eta], layout.words
+    )
 
 
-def _step(migration: op.MigrationSummary) -> Text:
-    step = migration.current_step
-    return pieces.name(f"{step}: {migration.stage}" if step and migration.stage else step)
+def _state_first(row: list[T], words: bool) -> list[T]:
+    """A state that is only a symbol stands before the name, as a bullet."""
+    return row if words else [row[1], row[0], *row[2:]]
+
+
+def _step(migration: op.MigrationSummary, layout: _Layout) -> Text:
+    if not migration.current_step:
+        return pieces.name("" if layout.words else migration.state)
+    step = f"{migration.current_step}: {migration.stage}" if migration.stage else migration.current_step
+    return pieces.name(step)
 
 
 def _foot(migrations: Sequence[op.MigrationSummary], paces: Mapping[str, Pace]) -> Text:

@@ -117,6 +117,18 @@ class PlainScreen:
 
 
 @contextmanager
+def screen_for(look: Look, *, live: bool, silent: bool) -> Iterator[Screen]:
+    """The screen that suits where the output goes: `silent` for JSON; on a terminal bars when `live`, else nothing."""
+    if silent or (look.terminal and not live):
+        yield SilentScreen()
+    elif look.terminal:
+        with live_screen(look) as screen:
+            yield screen
+    else:
+        yield PlainScreen()
+
+
+@contextmanager
 def live_screen(look: Look) -> Iterator[Screen]:
     """A screen that repaints itself in place and is gone at the end, so that the result can take its place."""
     from rich.live import Live

@@ -29,8 +29,8 @@ def clean_lines(text: str) -> str:
 
 def _scaled(value: float, units: tuple[str, ...]) -> tuple[float, str]:
     index = 0
-    # 999.95 would round up to 1000.0, so it already takes the next unit.
-    while value >= (999.95 if index else 999.5) and index < len(units) - 1:
+    # 999.5 would round up to 1000, so it already takes the next unit.
+    while value >= 999.5 and index < len(units) - 1:
         value /= 1000
         index += 1
     return value, units[index]
@@ -64,7 +64,7 @@ def rate(per_s: float, noun: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds in words: "0.4s", "42s", "3m12s", "2h05m", "3d04h". Negative counts as 0."""
+    """Seconds in words: "0.4s", "42s", "3m12s", "15m", "2h05m", "3d04h". Negative counts as 0."""
     seconds = max(seconds, 0.0)
     if seconds < 9.95:
         return f"{seconds:.1f}s"
@@ -72,10 +72,15 @@ def duration(seconds: float) -> str:
     if whole < 60:
         return f"{whole}s"
     if whole < 3600:
-        return f"{whole // 60}m{whole % 60:02d}s"
+        return _two(whole, 60, "m", 1, "s")
     if whole < 86400:
-        return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
-    return f"{whole // 86400}d{whole % 86400 // 3600:02d}h"
+        return _two(whole, 3600, "h", 60, "m")
+    return _two(whole, 86400, "d", 3600, "h")
+
+
+def _two(whole: int, large: int, large_unit: str, small: int, small_unit: str) -> str:
+    rest = whole % large // small
+    return f"{whole // large}{large_unit}" + (f"{rest:02d}{small_unit}" if rest else "")
 
 
 def percent(fraction: float) -> str:

@@ -38,7 +38,7 @@ def validate(
     output: OutputOption = OutputFormat.table,
     timeout: TimeoutOption = APPLY_TIMEOUT_S,
 ) -> None:
-    """Check manifests together with what is applied already, and keep nothing."""
+    """Check manifests against what is applied, and keep nothing."""
     _submit(paths, profile, output, timeout, keep=False)
 
 

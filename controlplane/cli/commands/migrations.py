@@ -11,14 +11,19 @@ import typer
 from controlplane.cli.commands.options import OutputOption, ProfileOption, ReasonOption
 from controlplane.cli.exits import Exit
 from controlplane.cli.problems import Problem
+from controlplane.cli.states import ENDED_WELL
 from controlplane.cli.terminal import OutputFormat, note, show, show_message, stdout_look, write
 
 if TYPE_CHECKING:
+    from google.protobuf.message import Message
     from haulier.v1 import operator_pb2 as op
 
     from controlplane.cli.connection import Operator
 
 MigrationArgument = Annotated[str, typer.Argument(metavar="MIGRATION", help="Name or mig_… id.")]
+WaitOption = Annotated[
+    bool, typer.Option("--wait", help="Wait for the end; exit 0 only if that is what was asked for.")
+]
 NamesArgument = Annotated[
     list[str] | None, typer.Argument(metavar="[NAME]...", help="Names of migrations.", show_default=False)
 ]
@@ -68,40 +73,43 @@ def watch(
     profile: ProfileOption = None,
     output: OutputOption = OutputFormat.table,
 ) -> None:
-    """Follow migrations until they have ended; without names, all that have not ended."""
+    """Follow migrations until they have ended.
+
+    Without names: all that have not ended, and those that are started meanwhile.
+    """
     from controlplane.cli.connection import connect
 
     with connect(profile) as operator:
         _follow(operator, names or [], output, live=True)
 
 
-def _follow(operator: Operator, subjects: Collection[str], output: OutputFormat, *, live: bool) -> None:
-    """Watches to the end, prints it, and exits 1 when a migration did not end well."""
+def _follow(
+    operator: Operator,
+    subjects: Collection[str],
+    output: OutputFormat,
+    *,
+    live: bool,
+    wished: Collection[str] = ENDED_WELL,
+) -> None:
+    """Watches to the end, prints it, and exits 1 when a migration did not end as wished."""
     from haulier.v1 import operator_pb2 as op
 
-    from controlplane.cli import states, watching
+    from controlplane.cli import watching
     from controlplane.cli.render_migrations import migration_table, verdict
 
     look = stdout_look(output)
+    with watching.screen_for(look, live=live, silent=output is OutputFormat.json) as screen:
+        ended = watching.watch(operator, subjects, screen)
     if output is OutputFormat.json:
-        ended = watching.watch(operator, subjects, watching.SilentScreen())
         show_message(op.ListMigrationsResponse(migrations=ended))
+    elif not ended:
+        note("nothing to watch: no migration is under way")
     else:
-        if look.terminal and live:
-            with watching.live_screen(look) as screen:
-                ended = watching.watch(operator, subjects, screen)
-        else:
-            ended = watching.watch(
-                operator, subjects, watching.SilentScreen() if look.terminal else watching.PlainScreen()
-            )
-        if not ended:
-            note("nothing to watch: no migration is under way")
-            return
         if look.terminal:
             show(migration_table(ended, look), output)
         write("\n")
         show(verdict(ended), output)
-    bad = [migration for migration in ended if migration.state not in states.ENDED_WELL]
+    bad = [migration for migration in ended if migration.state not in wished]
     for migration in bad:
         note(f"{migration.name} {migration.state}: {migration.reason or 'no reason was given'}")
         note(f"  hint: haulier migration get {migration.name}")
@@ -136,7 +144,7 @@ def list_migrations(
 
 
 def get(migration: MigrationArgument, profile: ProfileOption = None, output: OutputOption = OutputFormat.table) -> None:
-    """Show one migration: steps, attempts, agents, fences, failures, proof."""
+    """Show one migration: steps, attempts, failures, proof."""
     from haulier.v1 import operator_pb2 as op
 
     from controlplane.cli.connection import connect
@@ -153,56 +161,62 @@ def get(migration: MigrationArgument, profile: ProfileOption = None, output: Out
 def cancel(
     migration: MigrationArgument,
     reason: ReasonOption,
+    wait: WaitOption = False,
     profile: ProfileOption = None,
     output: OutputOption = OutputFormat.table,
 ) -> None:
     """Stop a migration and undo what its steps may have written."""
     from haulier.v1 import operator_pb2 as op
 
-    from controlplane.cli.connection import connect
-
-    with connect(profile) as operator:
-        request = op.CancelMigrationRequest(migration=migration, reason=reason)
-        answer = operator.call(request, op.CancelMigrationResponse, repeatable=False)
-    _show_after(answer, output)
+    request = op.CancelMigrationRequest(migration=migration, reason=reason)
+    _ask(request, op.CancelMigrationResponse, {"cancelled"} if wait else None, profile, output)
 
 
 def retry(
-    migration: MigrationArgument, profile: ProfileOption = None, output: OutputOption = OutputFormat.table
+    migration: MigrationArgument,
+    wait: WaitOption = False,
+    profile: ProfileOption = None,
+    output: OutputOption = OutputFormat.table,
 ) -> None:
-    """Give the failed or stuck steps of a migration a fresh set of attempts."""
+    """Give failed or stuck steps a fresh set of attempts."""
     from haulier.v1 import operator_pb2 as op
 
-    from controlplane.cli.connection import connect
-
-    with connect(profile) as operator:
-        request = op.RetryMigrationRequest(migration=migration)
-        answer = operator.call(request, op.RetryMigrationResponse, repeatable=False)
-    _show_after(answer, output)
+    request = op.RetryMigrationRequest(migration=migration)
+    # What a retry leads to depends on what was stuck: the way forward, or the way back.
+    wished = {"succeeded", "rolled_back", "cancelled"} if wait else None
+    _ask(request, op.RetryMigrationResponse, wished, profile, output)
 
 
 def rollback(
     migration: MigrationArgument,
     reason: ReasonOption,
+    wait: WaitOption = False,
     profile: ProfileOption = None,
     output: OutputOption = OutputFormat.table,
 ) -> None:
-    """Undo a migration in reverse order, before its point of no return."""
+    """Undo a migration in reverse order, before its cut-over."""
     from haulier.v1 import operator_pb2 as op
 
-    from controlplane.cli.connection import connect
-
-    with connect(profile) as operator:
-        request = op.RollbackMigrationRequest(migration=migration, reason=reason)
-        answer = operator.call(request, op.RollbackMigrationResponse, repeatable=False)
-    _show_after(answer, output)
+    request = op.RollbackMigrationRequest(migration=migration, reason=reason)
+    _ask(request, op.RollbackMigrationResponse, {"rolled_back"} if wait else None, profile, output)
 
 
-def _show_after(
-    answer: op.CancelMigrationResponse | op.RetryMigrationResponse | op.RollbackMigrationResponse, output: OutputFormat
+def _ask(
+    request: Message,
+    kind: type[op.CancelMigrationResponse] | type[op.RetryMigrationResponse] | type[op.RollbackMigrationResponse],
+    wished: Collection[str] | None,
+    profile: str | None,
+    output: OutputFormat,
 ) -> None:
+    """Asks for a change of one migration and shows it; with `wished` end states, waits for the end first."""
+    from controlplane.cli.connection import connect
     from controlplane.cli.render_migrations import migration_table
 
+    with connect(profile) as operator:
+        answer = operator.call(request, kind, repeatable=False)
+        if wished is not None:
+            _follow(operator, [answer.migration.migration_id], output, live=True, wished=wished)
+            return
     if output is OutputFormat.json:
         show_message(answer)
     else:

@@ -18,7 +18,7 @@ FollowOption = Annotated[bool, typer.Option("--follow", "-f", help="Go on with w
 
 
 def status(profile: ProfileOption = None, output: OutputOption = OutputFormat.table) -> None:
-    """Show the control plane: counts by state, and its loops with their last errors."""
+    """Show the control plane: counts by state, loops, last errors."""
     from haulier.v1 import operator_pb2 as op
 
     from controlplane.cli.connection import connect
@@ -40,7 +40,7 @@ def why(
     profile: ProfileOption = None,
     output: OutputOption = OutputFormat.table,
 ) -> None:
-    """Name everything that holds a step or a migration, in order, with what would lift it."""
+    """Name everything that holds a step, and what would lift it."""
     from haulier.v1 import operator_pb2 as op
 
     from controlplane.cli.connection import connect
@@ -64,7 +64,10 @@ def events(
     profile: ProfileOption = None,
     output: OutputOption = OutputFormat.table,
 ) -> None:
-    """Print the log of every change, oldest first. With -o json: one object per line."""
+    """Print the log of every change, oldest first.
+
+    With -o json: one object per line.
+    """
     from controlplane.cli.connection import connect
     from controlplane.cli.following import events_from
     from controlplane.cli.render_events import event_line
@@ -86,7 +89,10 @@ def logs(
     profile: ProfileOption = None,
     output: OutputOption = OutputFormat.table,
 ) -> None:
-    """Print the output of an attempt. With -o json: one object per piece."""
+    """Print the output of an attempt.
+
+    With -o json: one object per piece.
+    """
     import sys
 
     from controlplane.cli.connection import connect

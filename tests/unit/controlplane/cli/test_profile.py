@@ -1,0 +1,83 @@
+"""Profiles: where they are found, and what is refused."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from controlplane.cli import profile
+from controlplane.cli.exits import Exit
+from controlplane.cli.problems import Problem
+
+SECRET = "haulier-operator.very-secret-value"
+GOOD = {
+    "address": "control.example.org:7443",
+    "ca_pem": "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+    "token": SECRET,
+}
+
+
+def written(path: Path, content: str, mode: int = 0o600) -> Path:
+    path.write_text(content)
+    path.chmod(mode)
+    return path
+
+
+def refusal(path: Path) -> Problem:
+    with pytest.raises(Problem) as caught:
+        profile.load(path)
+    assert caught.value.code is Exit.UNREACHABLE
+    assert caught.value.hint
+    assert SECRET not in caught.value.what + caught.value.where + caught.value.hint
+    return caught.value
+
+
+def test_the_given_path_wins_over_the_environment_over_the_home(tmp_path: Path) -> None:
+    environment = {"HAULIER_PROFILE": "/from/environment"}
+    assert profile.find("given", environment, tmp_path) == Path("given")
+    assert profile.find(None, environment, tmp_path) == Path("/from/environment")
+    assert profile.find(None, {}, tmp_path) == tmp_path / ".config" / "haulier" / "profile.json"
+    assert profile.find(None, {"HAULIER_PROFILE": ""}, tmp_path).name == "profile.json"
+
+
+@pytest.mark.parametrize("address", ["control.example.org:7443", "127.0.0.1:1", "[::1]:7443"])
+def test_a_good_profile_is_read_and_never_shows_its_token(tmp_path: Path, address: str) -> None:
+    loaded = profile.load(written(tmp_path / "p", json.dumps({**GOOD, "address": address, "later": 1})))
+    assert (loaded.address, loaded.ca_pem, loaded.token) == (address, GOOD["ca_pem"], SECRET)
+    assert SECRET not in repr(loaded)
+
+
+def test_a_missing_profile_says_how_to_get_one(tmp_path: Path) -> None:
+    problem = refusal(tmp_path / "missing")
+    assert problem.where == str(tmp_path / "missing")
+    assert "haulier-controlplane init" in problem.hint
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o602, 0o644])
+def test_a_profile_that_others_may_read_or_change_is_refused(tmp_path: Path, mode: int) -> None:
+    problem = refusal(written(tmp_path / "p", json.dumps(GOOD), mode))
+    assert problem.hint == f"chmod 600 {tmp_path / 'p'}"
+
+
+def test_a_directory_is_no_profile(tmp_path: Path) -> None:
+    assert "cannot be read" in refusal(tmp_path).what
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (f'{{"token": "{SECRET}", nonsense', "not valid JSON"),
+        ("\ufeff[]", "not a JSON object"),
+        (json.dumps([GOOD]), "not a JSON object"),
+        *[(json.dumps({k: v for k, v in GOOD.items() if k != key}), f"no `{key}`") for key in GOOD],
+        *[(json.dumps({**GOOD, key: 7}), f"no `{key}`") for key in GOOD],
+        (json.dumps({**GOOD, "address": "control.example.org"}), "host:port"),
+        (json.dumps({**GOOD, "address": "https://control.example.org:443"}), "host:port"),
+        (json.dumps({**GOOD, "address": "unix:/run/x"}), "host:port"),
+        (json.dumps({**GOOD, "ca_pem": "junk"}), "PEM"),
+        (json.dumps({**GOOD, "token": SECRET + "\nx-role: admin"}), "token"),
+        (json.dumps({**GOOD, "token": SECRET + "ü"}), "token"),
+    ],
+)
+def test_what_is_no_profile_is_refused_without_quoting_it(tmp_path: Path, content: str, what: str) -> None:
+    assert what in refusal(written(tmp_path / "p", content)).what
