@@ -299,7 +299,8 @@ def _general_name(name: str) -> x509.GeneralName:
 
 def _write_new(path: Path, content: bytes, *, mode: int) -> None:
     """Creates the file durably: whole under its name, or not at all. Raises FileExistsError if it exists."""
-    draft = path.with_name(path.name + ".draft")
+    # Named by the process, so that two inits at once cannot link each other's half-written draft.
+    draft = path.with_name(f"{path.name}.{os.getpid()}.draft")
     draft.unlink(missing_ok=True)
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
