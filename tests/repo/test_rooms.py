@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 
 # Modules of values: no clock, no chance, no input, no output.
 VALUES = re.compile(
-    "__future__|abc|bisect|collections|dataclasses|decimal|enum|fractions|functools|hashlib|heapq|itertools|json"
+    "__future__|abc|bisect|collections|contextlib|dataclasses|decimal|enum|fractions|functools|hashlib|heapq|itertools|json"
     "|math|numbers|operator|re|string|struct|textwrap|types|typing|unicodedata"
 )
 PURE = ("controlplane.core", "agentd.core", "agentd.proof")
