@@ -1,0 +1,186 @@
+"""CSV files with a header line. Columns are declared by the manifest: text alone never decides a type.
+
+Reading is strict: every record has the header's number of fields, every quote is closed, every value means exactly one
+value of its column. An unquoted field that equals the NULL text is NULL; a quoted one never is.
+"""
+
+import codecs
+import csv
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import pyarrow as pa
+import pyarrow.csv as pacsv
+
+from agentd.datastores.arrow_form import require_names, required_is_null
+from agentd.datastores.copy_text import quoted_lines
+from agentd.datastores.directory import DirectoryDatastore
+from agentd.datastores.failures import StepFailure
+from agentd.datastores.port import CsvPlace, Description, Location
+from agentd.datastores.text_cells import Unfit, from_text
+from agentd.proof.types import Columns, arrow_schema
+
+_BLOCK_BYTES = 4 * 1024 * 1024
+
+
+class _Counted:
+    """A file that counts the quotes read from it: an odd number means that the last one was never closed."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.quotes = 0
+        self.closed = False
+
+    def read(self, size: int = -1) -> bytes:
+        block = self._file.read(size)
+        self.quotes += block.count(b'"')
+        return block
+
+    def readable(self) -> bool:
+        return True
+
+    def writable(self) -> bool:
+        return False
+
+    def seekable(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class CsvDatastore(DirectoryDatastore):
+    """CSV files below one root."""
+
+    engine = "csv"
+    suffixes = (".csv", ".tsv", ".txt")
+
+    def __init__(self, place: CsvPlace) -> None:
+        super().__init__(place.name, place.root)
+        self.delimiter = place.delimiter or ","
+        self.null_text = place.null_text
+
+    def header(self, path: Path) -> list[str]:
+        """Column names of a file."""
+        try:
+            with path.open(encoding="utf-8-sig", newline="") as file:
+                return next(csv.reader(file, delimiter=self.delimiter), [])
+        except (UnicodeDecodeError, csv.Error) as err:
+            raise StepFailure(
+                "corrupt_file", f"{path}: the header line is not CSV in UTF-8", "Write the file again in UTF-8."
+            ) from err
+
+    def describe_files(self, files: list[Path], location: Location) -> Description:
+        """The declared columns, seen to be those of every header."""
+        place = f"{self.name}:{location.object}"
+        if not location.columns:
+            raise StepFailure(
+                "columns_not_declared",
+                f"{place}: a CSV file has no types, and the Dataset declares no columns",
+                "Declare the columns; `haulier inspect` proposes them.",
+            )
+        for path in files:
+            require_names(self.header(path), location.columns, f"{place} ({path.name})")
+        return Description(location.columns, location.key)
+
+    def read_files(self, files: list[Path], columns: Columns) -> Iterator[pa.RecordBatch]:
+        """All rows in exact Arrow form."""
+        for path in files:
+            yield from self._read_file(path, columns)
+
+    def _read_file(self, path: Path, columns: Columns) -> Iterator[pa.RecordBatch]:
+        place = f"{self.name}:{path.name}"
+        names = self.header(path)
+        require_names(names, columns, place)
+        rows = 0
+        with path.open("rb") as file:
+            if file.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:
+                file.seek(0)
+            counted = _Counted(file)
+            try:
+                for batch in self._reader(counted, names):
+                    yield self._typed(batch, columns, path, rows)
+                    rows += batch.num_rows
+            except pa.ArrowInvalid as err:
+                raise StepFailure(
+                    "corrupt_file", f"{place}: {str(err)[:160]}", "Mend the record in the source file."
+                ) from err
+            if counted.quotes % 2:
+                raise StepFailure(
+                    "corrupt_file",
+                    f"{place}: a quote is never closed, so the file may be cut short",
+                    "Write the file again, with quotes inside values doubled.",
+                )
+
+    def _reader(self, file: _Counted, names: list[str]) -> Iterator[pa.RecordBatch]:
+        options = pacsv.ConvertOptions(
+            column_types={n: pa.binary() for n in names},
+            null_values=[self.null_text],
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+        )
+        reader = pacsv.open_csv(
+            pa.PythonFile(file, mode="r"),
+            read_options=pacsv.ReadOptions(use_threads=False, block_size=_BLOCK_BYTES),
+            parse_options=pacsv.ParseOptions(
+                delimiter=self.delimiter, newlines_in_values=True, ignore_empty_lines=False
+            ),
+            convert_options=options,
+        )
+        yield from reader
+
+    def _typed(self, batch: pa.RecordBatch, columns: Columns, path: Path, rows: int) -> pa.RecordBatch:
+        arrays = []
+        for column in columns:
+            try:
+                found = from_text(batch.column(column.name), column)
+            except Unfit as err:
+                where = self._where(path, rows + err.index)
+                raise StepFailure(
+                    "value_does_not_fit",
+                    f"{self.name}:{path.name}, {where}, column {column.name!r}: {err.why}",
+                    "Mend the value, declare another type, or set the Datastore's nullText if it stands for NULL.",
+                ) from err
+            if column.required and found.null_count:
+                index = found.is_null().index(pa.scalar(True)).as_py()
+                raise required_is_null(f"{self.name}:{path.name}", column, self._where(path, rows + index))
+            arrays.append(found)
+        return pa.RecordBatch.from_arrays(arrays, schema=arrow_schema(columns))
+
+    def _where(self, path: Path, index: int) -> str:
+        """Line and record of a row, found by reading again: only ever done to explain a failure."""
+        csv.field_size_limit(2**31 - 1)
+        try:
+            with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+                reader = csv.reader(file, delimiter=self.delimiter)
+                for record, _ in enumerate(reader):
+                    if record == index + 1:
+                        return f"line {reader.line_num}"
+        except csv.Error:
+            pass
+        return f"record {index + 1}"
+
+    def write_file(self, path: Path, columns: Columns, batches: Iterator[pa.RecordBatch]) -> int:
+        """A header line, then one record per row with every value quoted and NULL as the NULL text."""
+        rows = 0
+        header = self.delimiter.join('"' + c.name.replace('"', '""') + '"' for c in columns) + "\n"
+        with path.open("xb") as file:
+            file.write(header.encode())
+            for batch in batches:
+                file.write(self._lines(batch, columns, path, rows))
+                rows += batch.num_rows
+            file.flush()
+            os.fsync(file.fileno())
+        return rows
+
+    def _lines(self, batch: pa.RecordBatch, columns: Columns, path: Path, rows: int) -> bytes:
+        try:
+            return quoted_lines(batch, columns, self.delimiter, self.null_text)
+        except Unfit as err:
+            raise StepFailure(
+                "value_does_not_fit",
+                f"{self.name}:{path.name}: row {rows + err.index + 1}: {err.why}",
+                "Mend it in a transform.",
+            ) from err

@@ -1,0 +1,295 @@
+"""A directory of files as source and fenced destination, whatever the file format.
+
+An object is a path below the root: one file, or a directory of part files. What Haulier publishes is always one file
+with the object's own name, derived from the log in `_haulier/` beside it (see `file_log`). A subclass knows the
+format only.
+"""
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+
+from agentd.datastores import file_log
+from agentd.datastores.eviction import OWN_DIRECTORY, holding
+from agentd.datastores.failures import StepFailure, naming_os_errors
+from agentd.datastores.file_log import Entry, FileLog, State
+from agentd.datastores.ledger import already_there
+from agentd.datastores.port import (
+    Cells,
+    Description,
+    FenceRecord,
+    Input,
+    Location,
+    Published,
+    Writer,
+    not_found,
+)
+from agentd.proof.types import Columns
+
+_LISTED_MAX = 1000
+
+
+class DirectoryDatastore(ABC):
+    """Files of one format below one root. Subclasses read and write single files."""
+
+    engine = ""
+    suffixes: tuple[str, ...] = ()
+
+    def __init__(self, name: str, root: Path) -> None:
+        self.name = name
+        self.root = root
+
+    @abstractmethod
+    def describe_files(self, files: list[Path], location: Location) -> Description:
+        """Columns and estimated rows of the files taken together."""
+
+    @abstractmethod
+    def read_files(self, files: list[Path], columns: Columns) -> Iterator[pa.RecordBatch]:
+        """All rows of the files in exact Arrow form."""
+
+    @abstractmethod
+    def write_file(self, path: Path, columns: Columns, batches: Iterator[pa.RecordBatch]) -> int:
+        """Write a new file, durably; returns its rows."""
+
+    def check(self) -> None:
+        """The root is a directory that can be listed and written."""
+        with naming_os_errors(f"datastore {self.name!r}, reading its root"):
+            next(iter(os.scandir(self.root)), None)
+        if not os.access(self.root, os.W_OK | os.X_OK):
+            raise StepFailure(
+                "permission_denied",
+                f"datastore {self.name!r}: {self.root} is not writable",
+                "Needed only for a destination; give the agent's user write access.",
+            )
+
+    def objects(self) -> list[str]:
+        """Files of the format below the root, relative, without Haulier's own."""
+        found = []
+        for directory, names, files in os.walk(self.root):
+            names[:] = sorted(n for n in names if not n.startswith(("_", ".")))
+            found += [str((Path(directory) / f).relative_to(self.root)) for f in files if f.endswith(self.suffixes)]
+            if len(found) >= _LISTED_MAX:
+                break
+        return sorted(found)[:_LISTED_MAX]
+
+    def path(self, found: str) -> Path:
+        """Absolute path of an object; refuses one that leaves the root, by its text or by a symbolic link."""
+        parts = Path(found).parts
+        bad = not parts or Path(found).is_absolute() or ".." in parts or OWN_DIRECTORY in parts
+        path = self.root / found
+        if bad or not path.resolve().is_relative_to(self.root.resolve()):
+            raise StepFailure(
+                "bad_name",
+                f"datastore {self.name!r}: object {found!r} is not a path below the root",
+                "Name it relative to the datastore's root, without `..`.",
+            )
+        return path
+
+    def log(self, path: Path) -> FileLog:
+        """The log of an object's path."""
+        return FileLog(path.parent / OWN_DIRECTORY / path.name)
+
+    def files(self, found: str) -> list[Path]:
+        """The files to read for an object: by the log's newest publish, unless someone else put other content
+        there."""
+        path = self.path(found)
+        with naming_os_errors(f"datastore {self.name!r}"):
+            chosen = self._content(path, file_log.folded(self.log(path).entries()))
+            if chosen is None or not chosen.exists():
+                raise not_found(self.name, found, self.objects())
+            if chosen.is_dir():
+                return sorted(
+                    p
+                    for p in chosen.rglob("*")
+                    if p.suffix in self.suffixes
+                    and not any(part.startswith(("_", ".")) for part in p.relative_to(chosen).parts)
+                )
+            return [chosen]
+
+    def _content(self, path: Path, state: State) -> Path | None:
+        """What readers should see: the bare name, unless it is a left-over of a superseded publish or is gone."""
+        expected = None if state.content is None else self.log(path).home / state.content
+        if not path.exists():
+            return expected
+        if path.is_file() and file_log.mark_of(path) in state.superseded:
+            return expected
+        return path
+
+    def describe(self, location: Location) -> Description:
+        """Columns and estimated rows."""
+        return self.describe_files(self.files(location.object), location)
+
+    def read(self, location: Location, columns: Columns) -> Iterator[pa.RecordBatch]:
+        """All rows, file by file."""
+        with naming_os_errors(f"reading {self.name}:{location.object}"):
+            yield from self.read_files(self.files(location.object), columns)
+
+    def publish(
+        self, location: Location, writer: Writer, source: Input, batches: Iterator[pa.RecordBatch]
+    ) -> Published:
+        """Write the data under the attempt's own name, append the publish at claim + 1, derive the bare name."""
+        path = self.path(location.object)
+        log = self.log(path)
+        with naming_os_errors(f"publishing {self.name}:{location.object}"):
+            log.require_not_stale(writer)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with holding(path, writer):
+                number = log.claim(writer)
+                state = file_log.folded(log.entries())
+                self._require_room(path, state, writer, source, location.object)
+                data = log.home / f"data-{number:06d}{path.suffix}"
+                data.unlink(missing_ok=True)
+                rows = self.write_file(data, source.columns, batches)
+                file_log.sync_directory(log.home)
+                writer.reach("before_publish")
+                kept = self._keep(path, log, state, writer, number)
+                writer.reach("publish_open")
+                log.publish(
+                    Entry(
+                        number + 1,
+                        "publish",
+                        writer.target,
+                        writer.fence,
+                        writer.attempt_id,
+                        writer.migration_id,
+                        data.name,
+                        kept,
+                        source.digest.hex(),
+                        rows,
+                        file_log.mark_of(data),
+                    )
+                )
+                writer.reach("after_publish")
+                self._derive(path, log, writer, changed=True)
+        return Published(rows, writer.fence)
+
+    def _require_room(self, path: Path, state: State, writer: Writer, source: Input, found: str) -> None:
+        if path.is_dir():
+            raise StepFailure(
+                "object_exists",
+                f"{found!r} is a directory at the destination; Haulier publishes one file",
+                "Choose an object name that is free, such as one with a file suffix.",
+            )
+        ours = bool(state.publishes) and state.publishes[-1].target == writer.target
+        if path.exists() and not ours and not source.replace:
+            raise already_there(found)
+
+    def _keep(self, path: Path, log: FileLog, state: State, writer: Writer, number: int) -> str:
+        """Name below the log of the content that undo restores; "" where there was none."""
+        own = file_log.require_newest(state, writer) if state.publishes else None
+        if own is not None:
+            return own.kept
+        current = self._content(path, state)
+        if current is None:
+            return ""
+        if current.parent == log.home:
+            return current.name
+        if state.content is not None and file_log.mark_of(current) == state.publishes[-1].mark:
+            return state.content
+        kept = log.home / f"kept-{number:06d}{path.suffix}"
+        kept.unlink(missing_ok=True)
+        file_log.link_or_copy(current, kept)
+        return kept.name
+
+    def _derive(self, path: Path, log: FileLog, writer: Writer, changed: bool) -> None:
+        """Give the newest content its bare name; again, until the log has not moved meanwhile.
+
+        Without `changed` the bare name is touched only where it is absent or a left-over of a superseded publish:
+        what somebody else put there since is theirs.
+        """
+        while True:
+            entries = log.entries()
+            state = file_log.folded(entries)
+            stale = path.is_file() and file_log.mark_of(path) in state.superseded
+            if state.content is not None and (changed or stale or not path.exists()):
+                writer.before_destructive()
+                temporary = path.parent / f".{path.name}.{writer.fence}.{os.getpid()}.tmp"
+                temporary.unlink(missing_ok=True)
+                file_log.link_or_copy(log.home / state.content, temporary)
+                temporary.replace(path)
+            elif state.content is None and state.restored and path.exists() and (changed or stale):
+                writer.before_destructive()
+                path.unlink()
+            file_log.sync_directory(path.parent)
+            if log.entries()[-1].number == entries[-1].number:
+                return
+            changed = True
+
+    def adopt(self, location: Location, writer: Writer, source: Input) -> Published | None:
+        """Publish this migration's own data again under our fence, if it is there, whole, and from the same input."""
+        path = self.path(location.object)
+        log = self.log(path)
+        with naming_os_errors(f"looking at {self.name}:{location.object}"):
+            log.require_not_stale(writer)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with holding(path, writer):
+                number = log.claim(writer)
+                state = file_log.folded(log.entries())
+                top = state.publishes[-1] if state.publishes else None
+                if (
+                    top is None
+                    or (top.target, top.migration_id) != (writer.target, writer.migration_id)
+                    or top.input_digest != source.digest.hex()
+                    or state.content is None
+                    or not (log.home / state.content).exists()
+                    or file_log.mark_of(log.home / state.content) != top.mark
+                    or (path.exists() and file_log.mark_of(path) not in state.superseded | {top.mark})
+                ):
+                    return None
+                log.publish(
+                    Entry(
+                        number + 1,
+                        "publish",
+                        writer.target,
+                        writer.fence,
+                        writer.attempt_id,
+                        writer.migration_id,
+                        top.data,
+                        top.kept,
+                        top.input_digest,
+                        top.rows,
+                        top.mark,
+                    )
+                )
+                self._derive(path, log, writer, changed=False)
+                return Published(top.rows, writer.fence, already=True)
+
+    def withdraw(self, location: Location, writer: Writer) -> None:
+        """Raise the fence; give the kept content its bare name back, or remove ours."""
+        path = self.path(location.object)
+        log = self.log(path)
+        with naming_os_errors(f"undoing {self.name}:{location.object}"):
+            log.require_not_stale(writer)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with holding(path, writer):
+                number = log.claim(writer)
+                own = file_log.require_newest(file_log.folded(log.entries()), writer)
+                writer.reach("publish_open")
+                log.publish(
+                    Entry(
+                        number + 1,
+                        "withdraw",
+                        writer.target,
+                        writer.fence,
+                        writer.attempt_id,
+                        writer.migration_id,
+                        data=own.kept if own is not None else "",
+                        changed=own is not None,
+                    )
+                )
+                writer.reach("after_publish")
+                self._derive(path, log, writer, changed=own is not None)
+
+    def read_fence(self, location: Location, target: str) -> FenceRecord | None:
+        """The log's record for the target."""
+        with naming_os_errors(f"reading the log of {self.name}:{location.object}"):
+            return file_log.record_of(self.log(self.path(location.object)).entries(), target)
+
+    def query(self, location: Location, columns: Columns, sql: str, scratch: Path) -> list[Cells]:
+        """One SELECT in a locked DuckDB that sees nothing but the view `dataset`."""
+        from agentd.datastores.locked_sql import query_batches
+
+        return query_batches(self.read(location, columns), columns, sql, scratch)

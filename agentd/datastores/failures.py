@@ -1,0 +1,78 @@
+"""How work on data fails: one exception with a code, a sentence, and a way to mend it.
+
+Whatever a library raises is turned into one of these at the edge where it happens, so that no traceback and no secret
+travels on. Codes are stable: people's alerts and the retry policy read them.
+"""
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class StepFailure(Exception):
+    """A step cannot go on. `code` is for machines, `message` says what and where, `hint` how to mend it.
+
+    `retryable` is True where the same step may succeed later without anybody's help. `result` carries a serialised
+    result message where there is one to show in spite of the failure (a failed `validate` still carries its checks).
+    """
+
+    def __init__(
+        self, code: str, message: str, hint: str = "", *, retryable: bool = False, result: bytes = b""
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.hint = hint
+        self.retryable = retryable
+        self.result = result
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.code})" + (f". {self.hint}" if self.hint else "")
+
+
+class Fenced(StepFailure):
+    """The destination has accepted a newer writer of this target: this one must stop and can never publish."""
+
+    def __init__(self, target: str, fence: int, found: str) -> None:
+        super().__init__(
+            "fenced",
+            f"target {target!r} refused fence {fence}: {found}",
+            "Nothing to mend: a newer attempt, an undo or a cancel took this target over.",
+        )
+
+
+class Cancelled(Exception):
+    """The control plane asked this attempt to stop; raised at the next check."""
+
+
+def refused_type(engine: str, place: str, column: str, found: str, supported: str) -> StepFailure:
+    """Failure for a column that has no exact logical type."""
+    return StepFailure(
+        "unsupported_type",
+        f"{place}: column {column!r} has {engine} type {found}, which Haulier does not move exactly",
+        f"Supported are {supported}. Cast or drop the column in a view at the source.",
+    )
+
+
+_OS_CODES = {
+    errno.ENOSPC: ("disk_full", "Free space on this file system, then retry.", True),
+    errno.EDQUOT: ("disk_full", "Raise the quota or free space, then retry.", True),
+    errno.EIO: ("disk_error", "The device reports errors; check it before retrying.", False),
+    errno.ENOENT: ("not_found", "Check the path in the Datastore and Dataset manifests.", False),
+    errno.ENOTDIR: ("not_found", "Check the path in the Datastore and Dataset manifests.", False),
+    errno.EACCES: ("permission_denied", "Give the agent's user access to this path.", False),
+    errno.EPERM: ("permission_denied", "Give the agent's user access to this path.", False),
+    errno.EROFS: ("permission_denied", "The file system is mounted read-only.", False),
+}
+
+
+@contextmanager
+def naming_os_errors(doing: str) -> Iterator[None]:
+    """Turn an OSError into a StepFailure that says what was being done to which path."""
+    try:
+        yield
+    except OSError as err:
+        code, hint, retryable = _OS_CODES.get(err.errno or 0, ("io_error", "", True))
+        path = f" {err.filename}" if err.filename else ""
+        said = err.strerror or str(err) or type(err).__name__
+        raise StepFailure(code, f"{doing}:{path} {said}", hint, retryable=retryable) from err

@@ -1,0 +1,224 @@
+"""The port that every engine implements, and the small values that cross it."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import pyarrow as pa
+
+from agentd.datastores.failures import StepFailure
+from agentd.proof.types import Columns
+
+# Rows in one batch between engines: large enough for vectorised work, small enough for bounded memory.
+BATCH_ROWS = 16_384
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A dataset at one place: its name for messages, the object (table, or path below the root), columns and key.
+
+    Empty `columns` mean that the engine is asked. Empty `key` means that no key is known.
+    """
+
+    dataset: str
+    object: str
+    columns: Columns = ()
+    key: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What an engine says about an object. `rows_estimate` is 0 where it is not known cheaply."""
+
+    columns: Columns
+    key: tuple[str, ...] = ()
+    rows_estimate: int = 0
+
+
+def _nothing(*_: object, **__: object) -> None:
+    """For callers that do not watch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """Who writes, and the doors back to who runs it.
+
+    `fence` is valid for `target` only. `evict` names earlier attempts that may still hold the destination.
+    `reach(point)` marks an exact point of the publish; `progress(rows)` moves the watermark; `check_cancelled`
+    raises Cancelled; `before_destructive` raises where the local deadline has passed.
+    """
+
+    target: str
+    fence: int
+    attempt_id: str
+    migration_id: str
+    evict: tuple[str, ...] = ()
+    reach: Callable[[str], None] = field(default=_nothing)
+    progress: Callable[[int], None] = field(default=_nothing)
+    check_cancelled: Callable[[], None] = field(default=_nothing)
+    before_destructive: Callable[[], None] = field(default=_nothing)
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """What is about to be published: where from (digest of the staged rows, 16 bytes) and how it meets what is
+    there."""
+
+    digest: bytes
+    columns: Columns
+    replace: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """Outcome of a publish. `already` is True where an earlier attempt's publish was taken over as it is."""
+
+    rows: int
+    fence: int
+    already: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FenceRecord:
+    """What a destination remembers about one target.
+
+    `fence` and `attempt_id` are the newest accepted writer's. `published_fence` is 0 unless this target is published
+    now.
+    """
+
+    fence: int
+    attempt_id: str
+    published_fence: int = 0
+    input_digest: bytes = b""
+    rows: int = 0
+
+
+Cells = list[str | None]
+
+
+class Datastore(Protocol):
+    """One place that holds datasets. Every method opens and closes what it needs, and raises StepFailure only."""
+
+    def check(self) -> None:
+        """Reach the place and see that the role may do what Haulier needs; raises StepFailure that says what to
+        mend."""
+
+    def objects(self) -> list[str]:
+        """Names of the objects that `describe` would accept, sorted, at most 1000."""
+
+    def describe(self, location: Location) -> Description:
+        """Columns, key and estimated rows of an object; refuses by name a column type that is not moved exactly."""
+
+    def read(self, location: Location, columns: Columns) -> Iterator[pa.RecordBatch]:
+        """One consistent pass over all rows in the columns' exact Arrow form; a value that does not fit is a
+        failure."""
+
+    def publish(
+        self, location: Location, writer: Writer, source: Input, batches: Iterator[pa.RecordBatch]
+    ) -> Published:
+        """Make exactly these rows the object's content, at once, behind the fence. Raises Fenced where refused."""
+
+    def adopt(self, location: Location, writer: Writer, source: Input) -> Published | None:
+        """Take over this migration's publish of the same input under the writer's higher fence; None if there is
+        none."""
+
+    def withdraw(self, location: Location, writer: Writer) -> None:
+        """Raise the fence and restore what was there before this migration published, even if it never did."""
+
+    def read_fence(self, location: Location, target: str) -> FenceRecord | None:
+        """What the destination remembers about the target; None if nothing."""
+
+    def query(self, location: Location, columns: Columns, sql: str, scratch: Path) -> list[Cells]:
+        """Rows of one SELECT as text cells, run locked in: nothing but this datastore's data can be read, nothing
+        written.
+
+        `scratch` is a directory of the attempt's own for what has to be materialised on the way.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class CsvPlace:
+    """CSV files below `root`. `null_text` stands for NULL in an unquoted field."""
+
+    name: str
+    root: Path
+    delimiter: str = ","
+    null_text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ParquetPlace:
+    """Parquet files below `root`."""
+
+    name: str
+    root: Path
+
+
+@dataclass(frozen=True, slots=True)
+class SqlitePlace:
+    """One SQLite file."""
+
+    name: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class DuckdbPlace:
+    """One DuckDB file."""
+
+    name: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresqlPlace:
+    """One PostgreSQL database. `password` is the resolved secret and never shown."""
+
+    name: str
+    host: str
+    port: int
+    database: str
+    user: str
+    password: str = field(default="", repr=False)
+    schema: str = "public"
+    sslmode: str = "prefer"
+
+
+Place = CsvPlace | ParquetPlace | SqlitePlace | DuckdbPlace | PostgresqlPlace
+
+
+def open_datastore(place: Place, attempt_id: str = "") -> Datastore:
+    """The datastore at a place. Engines are imported only when used: a child needs one or two of five.
+
+    `attempt_id` names this attempt to the destination, so that a successor can evict it.
+    """
+    if isinstance(place, CsvPlace):
+        from agentd.datastores.csv import CsvDatastore
+
+        return CsvDatastore(place)
+    if isinstance(place, ParquetPlace):
+        from agentd.datastores.parquet import ParquetDatastore
+
+        return ParquetDatastore(place)
+    if isinstance(place, SqlitePlace):
+        from agentd.datastores.sqlite import SqliteDatastore
+
+        return SqliteDatastore(place)
+    if isinstance(place, DuckdbPlace):
+        from agentd.datastores.duckdb import DuckdbDatastore
+
+        return DuckdbDatastore(place)
+    from agentd.datastores.postgresql import PostgresqlDatastore
+
+    return PostgresqlDatastore(place, attempt_id)
+
+
+def not_found(place: str, found: str, available: list[str]) -> StepFailure:
+    """Failure for an object that is not there, with what is."""
+    shown = ", ".join(available[:8]) + (" …" if len(available) > 8 else "")
+    return StepFailure(
+        "not_found",
+        f"datastore {place!r} has no object {found!r}",
+        f"It has: {shown}." if available else "It has no objects.",
+    )

@@ -1,0 +1,282 @@
+"""PostgreSQL as source and destination, through COPY and Arrow's CSV reader: no Python object per value.
+
+Rows travel as COPY's CSV with every value quoted, so that NULL (nothing) and the empty text ("") differ. The session
+pins every setting that text depends on (UTC, ISO dates, shortest exact floats, hex bytes). One COPY is one snapshot.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pyarrow as pa
+from psycopg import sql as pgsql
+
+from agentd.datastores import ledger
+from agentd.datastores.copy_text import copied_batches, copy_lines
+from agentd.datastores.failures import StepFailure, refused_type
+from agentd.datastores.port import (
+    Cells,
+    Description,
+    FenceRecord,
+    Input,
+    Location,
+    PostgresqlPlace,
+    Published,
+    Writer,
+    not_found,
+)
+from agentd.datastores.postgresql_roles import require_ordinary_role
+from agentd.datastores.postgresql_session import PostgresqlSession, connected
+from agentd.proof.types import SUPPORTED, Column, Columns, ColumnType
+
+QUERY_TIMEOUT_S = 60.0
+
+_TYPES = {
+    "boolean": ColumnType.BOOL,
+    "smallint": ColumnType.INT64,
+    "integer": ColumnType.INT64,
+    "bigint": ColumnType.INT64,
+    "real": ColumnType.FLOAT64,
+    "double precision": ColumnType.FLOAT64,
+    "text": ColumnType.TEXT,
+    "character varying": ColumnType.TEXT,
+    "bytea": ColumnType.BYTES,
+    "date": ColumnType.DATE,
+    "timestamp without time zone": ColumnType.TIMESTAMP,
+    "timestamp with time zone": ColumnType.TIMESTAMPTZ,
+}
+_SPELLED = {
+    ColumnType.BOOL: "boolean",
+    ColumnType.INT64: "bigint",
+    ColumnType.FLOAT64: "double precision",
+    ColumnType.TEXT: "text",
+    ColumnType.BYTES: "bytea",
+    ColumnType.DATE: "date",
+    ColumnType.TIMESTAMP: "timestamp without time zone",
+    ColumnType.TIMESTAMPTZ: "timestamp with time zone",
+}
+_IDENTIFIER_BYTES_MAX = 63
+
+
+def spelled(column: Column) -> str:
+    """The PostgreSQL type of a column that Haulier creates."""
+    if column.type is ColumnType.DECIMAL:
+        return f"numeric({column.precision},{column.scale})"
+    return _SPELLED[column.type]
+
+
+class PostgresqlDatastore:
+    """One database; objects are tables (and, to read, views) of the place's schema, or `schema.table`."""
+
+    engine = "postgresql"
+
+    def __init__(self, place: PostgresqlPlace, attempt_id: str = "") -> None:
+        self._place = place
+        self._attempt_id = attempt_id
+
+    def check(self) -> None:
+        """Log in, see the schema, and refuse roles that could leave the database: superusers and server-file
+        roles."""
+        with connected(self._place, self._attempt_id) as session:
+            require_ordinary_role(session, self._place)
+
+    def objects(self) -> list[str]:
+        """Tables and views of the schema that are not Haulier's own."""
+        with connected(self._place, self._attempt_id) as session:
+            return self._objects(session)
+
+    def _objects(self, session: PostgresqlSession) -> list[str]:
+        found = session.rows(
+            "SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = ? "
+            "AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT starts_with(c.relname, 'haulier_') "
+            "ORDER BY 1 LIMIT 1000",
+            (self._place.schema,),
+        )
+        return [row[0] for row in found]
+
+    def describe(self, location: Location) -> Description:
+        """Columns by the catalogue, primary key, and the planner's row estimate."""
+        with connected(self._place, self._attempt_id) as session:
+            return self._describe(session, location)
+
+    def _describe(self, session: PostgresqlSession, location: Location) -> Description:
+        oid = session.oid(location.object)
+        if oid is None:
+            raise not_found(self._place.name, location.object, self._objects(session))
+        rows = session.rows(
+            "SELECT attname, format_type(atttypid, NULL), atttypmod, attnotnull FROM pg_attribute "
+            "WHERE attrelid = ? AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
+            (oid,),
+        )
+        declared = {c.name: c for c in location.columns}
+        columns = tuple(self._column(location, declared, *row) for row in rows)
+        key = session.rows(
+            "SELECT a.attname FROM pg_index i CROSS JOIN unnest(i.indkey) WITH ORDINALITY AS k(attnum, place) "
+            "JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum "
+            "WHERE i.indrelid = ? AND i.indisprimary ORDER BY k.place",
+            (oid,),
+        )
+        estimate = session.rows("SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = ?", (oid,))
+        return Description(columns, tuple(row[0] for row in key), int(estimate[0][0]))
+
+    def _column(
+        self, location: Location, declared: dict[str, Column], name: str, kind: str, modifier: int, required: bool
+    ) -> Column:
+        place = f"{self._place.name}:{location.object}"
+        if kind == "numeric":
+            if modifier >= 4:
+                precision, scale = (modifier - 4) >> 16, (modifier - 4) & 0x7FF
+                if precision <= 38 and scale <= precision:
+                    return Column(name, ColumnType.DECIMAL, precision, scale, required)
+                raise refused_type("PostgreSQL", place, name, f"numeric({precision},{scale})", SUPPORTED)
+            wanted = declared.get(name)
+            if wanted is not None and wanted.type is ColumnType.DECIMAL:
+                return Column(name, ColumnType.DECIMAL, wanted.precision, wanted.scale, required)
+            raise StepFailure(
+                "unsupported_type",
+                f"{place}: column {name!r} is numeric without precision",
+                "Declare the Dataset's columns with decimal precision and scale; every value is checked against them.",
+            )
+        if kind not in _TYPES:
+            raise refused_type("PostgreSQL", place, name, kind, SUPPORTED)
+        return Column(name, _TYPES[kind], required=required)
+
+    def read(self, location: Location, columns: Columns) -> Iterator[pa.RecordBatch]:
+        """Every row through one COPY, which is one snapshot."""
+        place = f"{self._place.name}:{location.object}"
+        with connected(self._place, self._attempt_id) as session:
+            found = self._describe(session, Location(location.dataset, location.object, columns))
+            self._require_readable(place, found.columns, columns)
+            casts = {ColumnType.FLOAT64: "::float8", ColumnType.TEXT: "::text"}
+            if not columns:
+                return
+            cells = [pgsql.Identifier(c.name) + pgsql.SQL(casts.get(c.type, "")) for c in columns]
+            wanted = pgsql.SQL(", ").join(cells)
+            statement = pgsql.SQL("COPY (SELECT {} FROM {}) TO STDOUT (FORMAT csv, FORCE_QUOTE *)").format(
+                wanted, session.identifier(location.object)
+            )
+            with session.connection.cursor().copy(statement) as copy:
+                yield from copied_batches(map(bytes, copy), columns, place)
+
+    def _require_readable(self, place: str, found: Columns, wanted: Columns) -> None:
+        from agentd.datastores.arrow_form import require_names
+
+        require_names([c.name for c in found], wanted, place)
+        types = {c.name: c for c in found}
+        for column in wanted:
+            if types[column.name].type is not column.type:
+                raise StepFailure(
+                    "columns_differ",
+                    f"{place}: column {column.name!r} holds {types[column.name].spelled()}, "
+                    f"declared is {column.spelled()}",
+                    "Declare the type that the source has, or cast in a transform.",
+                )
+
+    def publish(
+        self, location: Location, writer: Writer, source: Input, batches: Iterator[pa.RecordBatch]
+    ) -> Published:
+        """COPY into a staging table, then swap it in behind the fence."""
+        staging = ledger.short_name("staging", writer.attempt_id)
+        with connected(self._place, self._attempt_id) as session:
+            self._take_over(session, location, writer, staging)
+            ledger.require_room(session, location, writer, source)
+            rows = self._stage(session, location, writer, source, staging, batches)
+            writer.reach("before_publish")
+            ledger.publish(session, location, writer, source, staging, rows)
+        return Published(rows, writer.fence)
+
+    def _take_over(self, session: PostgresqlSession, location: Location, writer: Writer, staging: str = "") -> None:
+        """Refuse a stale writer, then end earlier writers of the target, then claim."""
+        session.work_in(location.object)
+        ledger.require_not_stale(session, writer)
+        session.evict(writer)
+        ledger.claim(session, writer, staging)
+
+    def _stage(
+        self,
+        session: PostgresqlSession,
+        location: Location,
+        writer: Writer,
+        source: Input,
+        staging: str,
+        batches: Iterator[pa.RecordBatch],
+    ) -> int:
+        for column in source.columns:
+            if len(column.name.encode()) > _IDENTIFIER_BYTES_MAX:
+                raise StepFailure(
+                    "bad_name",
+                    f"column {column.name!r} is longer than PostgreSQL's {_IDENTIFIER_BYTES_MAX} bytes",
+                    "Rename it in a transform.",
+                )
+        session.drop(staging)
+        session.create(staging, [(c.name, spelled(c), c.required) for c in source.columns])
+        rows = 0
+        place = f"{self._place.name}:{location.object}"
+        statement = pgsql.SQL("COPY {} FROM STDIN (FORMAT csv)").format(session.identifier(staging))
+        with session.connection.cursor().copy(statement) as copy:
+            for batch in batches:
+                writer.check_cancelled()
+                copy.write(copy_lines(batch, source.columns, place, rows))
+                rows += batch.num_rows
+                writer.progress(rows)
+        if location.key:
+            session.add_key(staging, location.key)
+        session.run(f"ANALYZE {session.named(staging)}")
+        return rows
+
+    def adopt(self, location: Location, writer: Writer, source: Input) -> Published | None:
+        """Put our fence on this migration's own earlier publish of the same input, if it is what is there."""
+        with connected(self._place, self._attempt_id) as session:
+            self._take_over(session, location, writer)
+            return ledger.adopt(session, location, writer, source)
+
+    def withdraw(self, location: Location, writer: Writer) -> None:
+        """Raise the fence; put the kept table back, or drop ours."""
+        with connected(self._place, self._attempt_id) as session:
+            self._take_over(session, location, writer)
+            ledger.withdraw(session, writer)
+
+    def read_fence(self, location: Location, target: str) -> FenceRecord | None:
+        """The ledger's record for the target."""
+        with connected(self._place, self._attempt_id) as session:
+            session.work_in(location.object)
+            return ledger.read_record(session, target)
+
+    def query(self, location: Location, columns: Columns, sql: str, scratch: Path) -> list[Cells]:
+        """One SELECT in a read-only transaction with a timeout, under a role that cannot leave the database."""
+        del location, columns, scratch
+        with connected(self._place, self._attempt_id) as session:
+            require_ordinary_role(session, self._place)
+            return _locked_query(session.connection, self._place.schema, sql)
+
+
+def _locked_query(connection: psycopg.Connection[Any], schema: str, sql: str) -> list[Cells]:
+    with connection.transaction(force_rollback=True), connection.cursor() as cursor:
+        cursor.execute("SET TRANSACTION READ ONLY")
+        cursor.execute(pgsql.SQL("SET LOCAL statement_timeout = {}").format(pgsql.Literal(int(QUERY_TIMEOUT_S * 1000))))
+        cursor.execute(pgsql.SQL("SET LOCAL search_path = {}").format(pgsql.Identifier(schema)))
+        # Nested, so that only a query parses; prepared, so that the server refuses a second statement.
+        text = f"SELECT * FROM (\n{sql.rstrip().rstrip(';')}\n) AS asked"
+        try:
+            cursor.execute(text.encode(), prepare=True)
+        except (psycopg.errors.SyntaxError, psycopg.errors.DataError, psycopg.ProgrammingError) as err:
+            said = err.diag.message_primary or type(err).__name__
+            raise StepFailure(
+                "bad_sql", f"the query was refused: {said}", "It must be one SELECT of this database."
+            ) from err
+        result = cursor.pgresult
+        if result is None:
+            return []
+        kinds = [result.ftype(i) for i in range(result.nfields)]
+        return [[_cell(result.get_value(r, i), k) for i, k in enumerate(kinds)] for r in range(result.ntuples)]
+
+
+_BOOL_OID = 16
+
+
+def _cell(value: bytes | None, kind: int) -> str | None:
+    if value is None:
+        return None
+    text = bytes(value).decode()
+    return {"t": "true", "f": "false"}.get(text, text) if kind == _BOOL_OID else text

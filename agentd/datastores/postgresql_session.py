@@ -1,0 +1,250 @@
+"""One PostgreSQL connection as the ledger wants it: settings pinned, errors named, earlier writers ended.
+
+The connection is named `haulier/ATTEMPT` to the server, and holds a session-level advisory lock per write target
+while it writes. A successor finds whoever still holds it, by either, and terminates that backend: the server ends it
+even while the client process is stopped or out of reach.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+import psycopg
+from psycopg import sql as pgsql
+
+from agentd.datastores.failures import StepFailure
+from agentd.datastores.port import PostgresqlPlace, Writer
+
+APPLICATION = "haulier"
+CONNECT_S = 10
+LOCK_S = 20.0
+TERMINATE_S = 10.0
+IDLE_IN_TRANSACTION_S = 60.0
+
+# Text that crosses this connection has one spelling per value only under these settings.
+_SETTINGS = {
+    "timezone": "UTC",
+    "datestyle": "ISO,YMD",
+    "extra_float_digits": "1",
+    "bytea_output": "hex",
+    "standard_conforming_strings": "on",
+    "search_path": "pg_catalog",
+    "lock_timeout": str(int(LOCK_S * 1000)),
+    "idle_in_transaction_session_timeout": str(int(IDLE_IN_TRANSACTION_S * 1000)),
+    "synchronous_commit": "on",
+}
+
+_BY_SQLSTATE = {
+    "28P01": ("authentication_failed", "Check the Datastore's user and the secret its passwordRef names.", False),
+    "28000": ("authentication_failed", "Check the Datastore's user and pg_hba.conf.", False),
+    "3D000": ("not_found", "Create the database or mend the Datastore.", False),
+    "42501": ("permission_denied", "Grant the role what it lacks.", False),
+    "42P01": ("not_found", "Check the Dataset's object and the Datastore's schema.", False),
+    "23505": ("key_not_unique", "The declared key names more than one row; mend the Dataset's key.", False),
+    "23502": ("value_does_not_fit", "A required or key column holds NULL.", False),
+    "2BP01": ("has_dependents", "Drop or repoint what depends on the table.", False),
+    "53100": ("disk_full", "Free space on the database's host, then retry.", True),
+    "53300": ("busy", "The server has no free connection slots.", True),
+    "55P03": ("busy", "Another session holds the table; see pg_locks.", True),
+    "57014": ("timeout", "The statement took too long.", True),
+    "57P01": ("evicted", "A newer attempt or an administrator ended this session.", False),
+    "25P03": ("evicted", "The session was idle inside a transaction for too long.", False),
+    "40001": ("busy", "", True),
+    "40P01": ("busy", "", True),
+}
+
+
+@contextmanager
+def naming_errors(place: PostgresqlPlace) -> Iterator[None]:
+    """Turn psycopg's errors into StepFailures without the password, whatever the server echoes."""
+    try:
+        yield
+    except psycopg.Error as err:
+        said = (err.diag.message_primary or str(err)).strip().replace("\n", " ")
+        if place.password:
+            said = said.replace(place.password, "***")
+        state = err.sqlstate or ("28P01" if "password authentication failed" in said else "")
+        lost = isinstance(err, psycopg.OperationalError) and not state
+        default = ("connection_lost", "", True) if lost else ("engine_error", "", False)
+        code, hint, retryable = _BY_SQLSTATE.get(state, default)
+        raise StepFailure(code, f"datastore {place.name!r} (PostgreSQL): {said}", hint, retryable=retryable) from None
+
+
+def _application(attempt_id: str) -> str:
+    return f"{APPLICATION}/{attempt_id}"[:63]
+
+
+@contextmanager
+def connected(place: PostgresqlPlace, attempt_id: str = "") -> Iterator["PostgresqlSession"]:
+    """A session on its own connection, closed at the end. Raises StepFailure where it cannot be had."""
+    try:
+        connection = psycopg.connect(
+            host=place.host,
+            port=place.port,
+            dbname=place.database,
+            user=place.user,
+            password=place.password or None,
+            sslmode=place.sslmode,
+            application_name=_application(attempt_id),
+            client_encoding="UTF8",
+            connect_timeout=CONNECT_S,
+            keepalives_idle=15,
+            keepalives_interval=5,
+            keepalives_count=3,
+            options=" ".join(f"-c {k}={v}" for k, v in _SETTINGS.items()),
+            autocommit=True,
+        )
+    except psycopg.Error as err:
+        with naming_errors(place):
+            if err.sqlstate is None and "authentication failed" not in str(err):
+                raise StepFailure(
+                    "unreachable",
+                    f"datastore {place.name!r}: no connection to PostgreSQL at {place.host}:{place.port} as "
+                    f"{place.user!r}: {_without_secret(err, place)}",
+                    "Check host, port and database, and that the server is up.",
+                    retryable=True,
+                ) from None
+            raise
+    try:
+        with naming_errors(place):
+            yield PostgresqlSession(connection, place)
+    finally:
+        connection.close()
+
+
+def _without_secret(err: Exception, place: PostgresqlPlace) -> str:
+    said = " ".join(str(err).split())
+    return said.replace(place.password, "***") if place.password else said
+
+
+class PostgresqlSession:
+    """An `agentd.datastores.ledger.SqlSession` in one schema."""
+
+    def __init__(self, connection: psycopg.Connection[Any], place: PostgresqlPlace) -> None:
+        self.connection = connection
+        self._schema = place.schema
+
+    def work_in(self, found: str) -> None:
+        """Keep the ledger and staging in the schema of this object, where renames can work."""
+        self._schema = self._split(found)[0]
+
+    def _split(self, found: str) -> tuple[str, str]:
+        schema, dot, table = found.partition(".")
+        return (schema, table) if dot else (self._schema, found)
+
+    def identifier(self, found: str) -> pgsql.Identifier:
+        """Quoted schema.table of an object or of a table of ours."""
+        return pgsql.Identifier(*self._split(found))
+
+    def named(self, table: str) -> str:
+        """Quoted schema.table as text."""
+        return self.identifier(table).as_string(self.connection)
+
+    def _execute(self, sql: str, params: Sequence[object]) -> psycopg.Cursor[Any]:
+        text = sql.replace("%", "%%").replace("?", "%s") if params else sql
+        return self.connection.execute(text.encode(), params or None)
+
+    def run(self, sql: str, params: Sequence[object] = ()) -> int:
+        """Execute and return the number of rows changed."""
+        return self._execute(sql, params).rowcount
+
+    def rows(self, sql: str, params: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """All rows of a query."""
+        return self._execute(sql, params).fetchall()
+
+    def transaction(self) -> AbstractContextManager[Any]:
+        """A transaction that commits at the end and rolls back on any exception."""
+        return self.connection.transaction()
+
+    def oid(self, table: str) -> int | None:
+        """Object id of a table or view, None where there is none."""
+        found = self.rows("SELECT to_regclass(?)::oid", (self.named(table),))
+        return None if found[0][0] is None else int(found[0][0])
+
+    def exists(self, table: str) -> bool:
+        """Whether a table or view of this name is there."""
+        return self.oid(table) is not None
+
+    def create(self, table: str, columns: list[tuple[str, str, bool]]) -> None:
+        """Create a table of (name, type, required) columns."""
+        cells = ", ".join(
+            f"{pgsql.Identifier(name).as_string(self.connection)} {kind}{' NOT NULL' if required else ''}"
+            for name, kind, required in columns
+        )
+        self.run(f"CREATE TABLE {self.named(table)} ({cells})")
+
+    def add_key(self, table: str, key: tuple[str, ...]) -> None:
+        """Make these columns the primary key."""
+        names = ", ".join(pgsql.Identifier(name).as_string(self.connection) for name in key)
+        self.run(f"ALTER TABLE {self.named(table)} ADD PRIMARY KEY ({names})")
+
+    def rename(self, table: str, name: str) -> None:
+        """Rename a table within its schema."""
+        new = pgsql.Identifier(self._split(name)[1]).as_string(self.connection)
+        self.run(f"ALTER TABLE {self.named(table)} RENAME TO {new}")
+
+    def drop(self, table: str) -> None:
+        """Drop a table if it is there; refused by the server where others depend on it."""
+        self.run(f"DROP TABLE IF EXISTS {self.named(table)}")
+
+    def guard_replace(self, table: str) -> None:
+        """Refuse to rename away what views or foreign keys hang on: they would go on reading the old rows."""
+        found = self.rows(
+            "SELECT DISTINCT coalesce(v.oid::regclass, k.conrelid::regclass)::text FROM pg_depend d "
+            "LEFT JOIN pg_rewrite w ON d.classid = 'pg_rewrite'::regclass AND w.oid = d.objid "
+            "LEFT JOIN pg_class v ON v.oid = w.ev_class AND v.oid <> d.refobjid "
+            "LEFT JOIN pg_constraint k ON d.classid = 'pg_constraint'::regclass AND k.oid = d.objid "
+            "AND k.contype = 'f' AND k.conrelid <> d.refobjid "
+            "WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = ? "
+            "AND (v.oid IS NOT NULL OR k.oid IS NOT NULL)",
+            (self.oid(table),),
+        )
+        kind = self.rows("SELECT relkind FROM pg_class WHERE oid = ?", (self.oid(table),))[0][0]
+        if kind not in ("r", b"r"):
+            raise StepFailure(
+                "cannot_replace",
+                f"{table!r} is not a plain table, so it cannot be replaced",
+                "Choose another object.",
+            )
+        if found:
+            names = ", ".join(sorted(str(row[0]) for row in found))
+            raise StepFailure(
+                "has_dependents",
+                f"{table!r} cannot be replaced: {names} would go on reading the old rows",
+                "Drop or repoint what depends on it, then retry.",
+            )
+
+    def settle(self, old: str, new: str) -> None:
+        """Grant on the new table what was granted on the old one, so that consumers still may read."""
+        grants = self.rows(
+            "SELECT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(r.rolname) END, a.privilege_type, "
+            "a.is_grantable FROM pg_class c CROSS JOIN aclexplode(c.relacl) AS a "
+            "LEFT JOIN pg_roles r ON r.oid = a.grantee WHERE c.oid = ? AND a.grantee <> c.relowner",
+            (self.oid(old),),
+        )
+        for grantee, privilege, grantable in grants:
+            option = " WITH GRANT OPTION" if grantable else ""
+            self.run(f"GRANT {privilege} ON {self.named(new)} TO {grantee}{option}")
+
+    def evict(self, writer: Writer) -> None:
+        """Terminate the backends of earlier attempts and of whoever else holds this target's advisory lock; take
+        it."""
+        key = int.from_bytes(hashlib.blake2b(writer.target.encode(), digest_size=8).digest(), signed=True)
+        names = [_application(attempt_id) for attempt_id in writer.evict if attempt_id != writer.attempt_id]
+        self.rows(
+            "SELECT pg_terminate_backend(a.pid, ?) FROM pg_stat_activity a WHERE a.pid <> pg_backend_pid() "
+            "AND a.datname = current_database() AND (a.application_name = ANY(?) OR (starts_with("
+            "a.application_name, ?) AND EXISTS (SELECT FROM pg_locks l WHERE l.pid = a.pid AND "
+            "l.locktype = 'advisory' AND l.database = (SELECT oid FROM pg_database WHERE "
+            "datname = current_database()) AND l.objsubid = 1 AND "
+            "((l.classid::bigint << 32) | l.objid::bigint) = ?)))",
+            (int(TERMINATE_S * 1000), names, APPLICATION + "/", key),
+        )
+        if not self.rows("SELECT pg_try_advisory_lock(?)", (key,))[0][0]:
+            raise StepFailure(
+                "busy",
+                f"another session still writes target {writer.target!r} and could not be ended",
+                "It ends by itself once its connection drops; see pg_stat_activity.",
+                retryable=True,
+            )

@@ -1,0 +1,91 @@
+"""What an executor is given: who it is, what it may do, and the doors back to its agent."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from haulier.v1 import kinds_pb2 as k
+
+from agentd.datastores.port import Writer
+
+
+class Progress(Protocol):
+    """Moves the watermark. All but `watermark` may be left out; `stage` names what is going on, such as "staging"."""
+
+    def __call__(self, watermark: int, total: int = 0, done_bytes: int = 0, stage: str = "") -> None: ...
+
+
+def _nothing(*_: object) -> None:
+    """For callers that do not watch."""
+
+
+def _no_progress(watermark: int, total: int = 0, done_bytes: int = 0, stage: str = "") -> None:
+    """For callers that do not watch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One attempt at a step. `params` and `forward_result` are serialised kinds messages; `directory` is private
+    scratch.
+
+    `forward_result` is what the step's forward run reported, for `undo`; empty where it never did. The callables are
+    doors to the agent: `resolve_secret` gives the value of a reference, `allow_datastore` raises StepFailure
+    (policy_refused) where the host's policy does not allow a place, `check_cancelled` raises Cancelled,
+    `before_destructive` raises where the local deadline has passed, `reach` marks exact points (before_publish,
+    publish_open, after_publish).
+    """
+
+    attempt_id: str
+    step_id: str
+    migration_id: str
+    number: int
+    fence: int
+    target: str
+    params: bytes
+    directory: Path
+    forward_result: bytes = b""
+    evict_attempt_ids: tuple[str, ...] = ()
+    progress: Progress = field(default=_no_progress)
+    check_cancelled: Callable[[], None] = field(default=_nothing)
+    resolve_secret: Callable[[str], str] = field(default=lambda ref: "")
+    allow_datastore: Callable[[k.Datastore], None] = field(default=_nothing)
+    before_destructive: Callable[[], None] = field(default=_nothing)
+    reach: Callable[[str], None] = field(default=_nothing)
+
+    def writer(self, total: int = 0, stage: str = "staging") -> Writer:
+        """This attempt as a destination knows it; rows that it takes in move the watermark under the stage's name."""
+        return Writer(
+            target=self.target,
+            fence=self.fence,
+            attempt_id=self.attempt_id,
+            migration_id=self.migration_id,
+            evict=self.evict_attempt_ids,
+            reach=self._reach,
+            progress=lambda rows: self.progress(rows, total, stage=stage),
+            check_cancelled=self.check_cancelled,
+            before_destructive=self.before_destructive,
+        )
+
+    def _reach(self, point: str) -> None:
+        """Cancel is still possible up to the publish, and not in the middle of it."""
+        if point == "before_publish":
+            self.check_cancelled()
+        self.reach(point)
+
+
+class Executor(Protocol):
+    """One step kind. Instances hold no state: everything comes with the context."""
+
+    kind: str
+    SAFE_TO_REPEAT: str
+    UNDO: str
+
+    def probe(self, ctx: Context) -> bytes | None:
+        """Serialised result if an earlier attempt already did all of it, else None. Does no work of its own."""
+
+    def run(self, ctx: Context) -> bytes:
+        """Do it; returns the serialised result. Raises StepFailure or Cancelled."""
+
+    def undo(self, ctx: Context) -> None:
+        """Restore what was before, whether or not the forward run got anywhere. Harmless when repeated."""

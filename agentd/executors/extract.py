@@ -1,0 +1,53 @@
+"""`extract`: read a source once into staged parts, with the digest of what was read."""
+
+from haulier.v1 import kinds_pb2 as k
+
+from agentd.datastores.failures import StepFailure
+from agentd.executors import staging
+from agentd.executors.context import Context
+from agentd.executors.translate import decoded, location, opened
+
+
+class Extract:
+    """Source → staged Parquet parts and a manifest."""
+
+    kind = "extract"
+    SAFE_TO_REPEAT = (
+        "Every attempt reads the source without changing it and writes to a directory of its own name; "
+        "only a directory with a finished manifest is ever used."
+    )
+    UNDO = "Removes everything that any attempt of this step staged; the source was never touched."
+
+    def probe(self, ctx: Context) -> bytes | None:
+        """Result of this very attempt, if it finished staging and could not say so."""
+        params = decoded(k.ExtractParams(), ctx.params)
+        staged = staging.finished(ctx, params.staging)
+        return None if staged is None else k.ExtractResult(output=staged).SerializeToString()
+
+    def run(self, ctx: Context) -> bytes:
+        """Read and stage; memory is bounded by one batch and one open part."""
+        params = decoded(k.ExtractParams(), ctx.params)
+        source = opened(ctx, params.source.datastore)
+        where = location(params.source)
+        ctx.progress(0, stage="reading")
+        description = source.describe(where)
+        found = where.columns or description.columns
+        if not found:
+            raise StepFailure(
+                "columns_not_declared",
+                f"dataset {where.dataset!r}: {where.object!r} has no columns to read",
+                "Declare the columns in the Dataset.",
+            )
+        staged = staging.stage(
+            ctx,
+            params.staging,
+            found,
+            source.read(where, found),
+            params.part_rows_max,
+            description.rows_estimate,
+        )
+        return k.ExtractResult(output=staged).SerializeToString()
+
+    def undo(self, ctx: Context) -> None:
+        """Remove the step's staged directory."""
+        staging.remove_step(ctx, decoded(k.ExtractParams(), ctx.params).staging)

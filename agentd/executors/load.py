@@ -1,0 +1,59 @@
+"""`load`: publish staged parts at the destination, behind the fence."""
+
+from haulier.v1 import kinds_pb2 as k
+
+from agentd.datastores.port import Input, Published
+from agentd.executors import staging
+from agentd.executors.context import Context
+from agentd.executors.translate import columns, decoded, location, opened
+
+
+def _input(params: k.LoadParams) -> Input:
+    return Input(bytes(params.input.digest), columns(params.input.columns), params.if_exists == k.IF_EXISTS_REPLACE)
+
+
+def _result(params: k.LoadParams, published: Published) -> bytes:
+    return k.LoadResult(
+        rows=published.rows,
+        read_bytes=0 if published.already else sum(p.size_bytes for p in params.input.parts),
+        published_fence=published.fence,
+        already_published=published.already,
+    ).SerializeToString()
+
+
+class Load:
+    """Staged parts → the destination's object."""
+
+    kind = "load"
+    SAFE_TO_REPEAT = (
+        "Rows go to a staging object of the attempt's own; one fenced publish makes exactly these rows the content, "
+        "whatever an earlier attempt left, and a writer with a smaller fence is refused at the destination."
+    )
+    UNDO = (
+        "Raises the fence at the destination, so that no forward attempt can publish any more, and puts back exactly "
+        "what was there before this migration, or nothing where there was nothing."
+    )
+
+    def probe(self, ctx: Context) -> bytes | None:
+        """Take over an earlier attempt's publish of the same input under our fence, if that is what is there."""
+        params = decoded(k.LoadParams(), ctx.params)
+        store = opened(ctx, params.destination.datastore)
+        published = store.adopt(location(params.destination), ctx.writer(), _input(params))
+        return None if published is None else _result(params, published)
+
+    def run(self, ctx: Context) -> bytes:
+        """Stage at the destination, then publish."""
+        params = decoded(k.LoadParams(), ctx.params)
+        store = opened(ctx, params.destination.datastore)
+        rows = int(params.input.rows)
+        ctx.progress(0, rows, stage="reading")
+        batches = staging.rows_of(ctx, params.input)
+        published = store.publish(location(params.destination), ctx.writer(rows), _input(params), batches)
+        ctx.progress(published.rows, rows, stage="publishing")
+        return _result(params, published)
+
+    def undo(self, ctx: Context) -> None:
+        """Withdraw at the destination."""
+        params = decoded(k.LoadParams(), ctx.params)
+        store = opened(ctx, params.destination.datastore)
+        store.withdraw(location(params.destination), ctx.writer())

@@ -1,0 +1,204 @@
+"""Staged parts: a directory MIGRATION/STEP/ATTEMPT of Parquet files with the digest of every row that went in.
+
+`manifest.json` is written last and durably: a directory without one is an attempt that did not finish.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pyarrow as pa
+from google.protobuf import json_format
+from haulier.v1 import kinds_pb2 as k
+
+from agentd.datastores.arrow_form import conformed
+from agentd.datastores.failures import StepFailure, naming_os_errors
+from agentd.datastores.file_log import sync_directory
+from agentd.datastores.parquet import FileWriter, batches_of
+from agentd.datastores.port import ParquetPlace
+from agentd.executors.context import Context
+from agentd.executors.translate import bad_params, column_message, columns, place
+from agentd.proof.digests import DatasetDigest, combined
+from agentd.proof.types import Columns
+
+MANIFEST = "manifest.json"
+PART_ROWS = 131_072
+PART_ROWS_MAX = 4_194_304
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+
+
+def root_of(ctx: Context, datastore: k.Datastore) -> Path:
+    """Root directory of a staging datastore, which must be a Parquet directory."""
+    found = place(ctx, datastore)
+    if not isinstance(found, ParquetPlace):
+        raise bad_params(f"staging datastore {datastore.name!r} is not a Parquet directory")
+    return found.root
+
+
+def directory_name(ctx: Context) -> str:
+    """MIGRATION/STEP/ATTEMPT below the root."""
+    for part in (ctx.migration_id, ctx.step_id, ctx.attempt_id):
+        if not _NAME.fullmatch(part):
+            raise bad_params(f"{part!r} cannot name a directory")
+    return f"{ctx.migration_id}/{ctx.step_id}/{ctx.attempt_id}"
+
+
+def finished(ctx: Context, datastore: k.Datastore) -> k.Staged | None:
+    """What this very attempt staged, if it finished."""
+    path = root_of(ctx, datastore) / directory_name(ctx) / MANIFEST
+    try:
+        return json_format.Parse(path.read_text(), k.Staged())
+    except (OSError, json_format.ParseError):
+        return None
+
+
+class _Part:
+    """One part on its way to disk."""
+
+    def __init__(self, path: Path, found: Columns) -> None:
+        self.path = path
+        self.digest = DatasetDigest(found)
+        self._writer = FileWriter(path, found)
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        self.digest.add(batch)
+        self._writer.write(batch)
+
+    def close(self) -> k.StagedPart:
+        self._writer.close()
+        return k.StagedPart(
+            file=self.path.name,
+            rows=self.digest.rows,
+            size_bytes=self.path.stat().st_size,
+            digest=self.digest.value(),
+            file_sha256=sha256_of(self.path),
+        )
+
+    def abandon(self) -> None:
+        self._writer.abandon()
+
+
+def sha256_of(path: Path) -> bytes:
+    """SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
+
+
+def stage(
+    ctx: Context,
+    datastore: k.Datastore,
+    found: Columns,
+    batches: Iterable[pa.RecordBatch],
+    part_rows_max: int = 0,
+    total: int = 0,
+) -> k.Staged:
+    """Write all rows as parts of at most `part_rows_max` rows, with digests taken on the way; durable on return.
+
+    Starts from an empty directory, so an attempt that is run again leaves nothing of its first run.
+    """
+    part_rows = min(part_rows_max or PART_ROWS, PART_ROWS_MAX)
+    name = directory_name(ctx)
+    with naming_os_errors("staging parts"):
+        directory = root_of(ctx, datastore) / name
+        shutil.rmtree(directory, ignore_errors=True)
+        directory.mkdir(parents=True)
+        parts = list(_parts(ctx, directory, found, batches, part_rows, total))
+        staged = k.Staged(
+            datastore=datastore,
+            directory=name,
+            columns=[column_message(c) for c in found],
+            parts=parts,
+            rows=sum(p.rows for p in parts),
+            digest=combined(p.digest for p in parts),
+        )
+        ctx.reach("before_publish")
+        _finish(directory, staged)
+    ctx.reach("after_publish")
+    return staged
+
+
+def _parts(
+    ctx: Context,
+    directory: Path,
+    found: Columns,
+    batches: Iterable[pa.RecordBatch],
+    part_rows: int,
+    total: int,
+) -> Iterator[k.StagedPart]:
+    part: _Part | None = None
+    number = rows = 0
+    try:
+        for batch in batches:
+            ctx.check_cancelled()
+            while batch.num_rows:
+                if part is None:
+                    number += 1
+                    part = _Part(directory / f"part-{number:05d}.parquet", found)
+                head = batch.slice(0, part_rows - part.digest.rows)
+                part.write(head)
+                rows += head.num_rows
+                batch = batch.slice(head.num_rows)  # noqa: PLW2901 - what is left of it
+                if part.digest.rows >= part_rows:
+                    yield part.close()
+                    part = None
+            ctx.progress(rows, total, stage="staging")
+        if part is not None:
+            yield part.close()
+            part = None
+    finally:
+        if part is not None:
+            part.abandon()
+
+
+def _finish(directory: Path, staged: k.Staged) -> None:
+    temporary = directory / f".{MANIFEST}.tmp"
+    with temporary.open("w") as file:
+        file.write(json_format.MessageToJson(staged))
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(directory / MANIFEST)
+    for path in (directory, *list(directory.parents)[:3]):
+        sync_directory(path)
+
+
+def files_of(ctx: Context, staged: k.Staged) -> list[Path]:
+    """Paths of the parts, each seen to be the very file that was staged; StepFailure (corrupt_staging) otherwise."""
+    root = root_of(ctx, staged.datastore)
+    directory = root / staged.directory
+    if not directory.resolve().is_relative_to(root.resolve()) or not staged.directory:
+        raise bad_params(f"staged directory {staged.directory!r} is not below its root")
+    files = []
+    for part in staged.parts:
+        if not _NAME.fullmatch(part.file):
+            raise bad_params(f"staged part {part.file!r} is not a file name")
+        path = directory / part.file
+        with naming_os_errors("opening a staged part"):
+            if path.stat().st_size != part.size_bytes or sha256_of(path) != part.file_sha256:
+                raise StepFailure(
+                    "corrupt_staging",
+                    f"staged part {staged.directory}/{part.file} is not what its step wrote",
+                    "Something else wrote to the staging directory; retry the step that staged it.",
+                )
+        files.append(path)
+    return files
+
+
+def rows_of(ctx: Context, staged: k.Staged) -> Iterator[pa.RecordBatch]:
+    """All staged rows in exact Arrow form, in the order written."""
+    found = columns(staged.columns)
+    for path in files_of(ctx, staged):
+        with naming_os_errors("reading a staged part"):
+            yield from conformed(batches_of(path), found, path.name)
+
+
+def remove_step(ctx: Context, datastore: k.Datastore) -> None:
+    """Remove everything that any attempt of this step staged. Harmless where there is nothing."""
+    directory = root_of(ctx, datastore) / Path(directory_name(ctx)).parent
+    ctx.before_destructive()
+    with naming_os_errors("removing staged parts"):
+        if directory.exists():
+            shutil.rmtree(directory)
+            sync_directory(directory.parent)

@@ -1,0 +1,129 @@
+"""Contract messages ↔ the values that datastores and proof speak. Total: what is not understood is refused by name."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TypeVar
+
+from google.protobuf.message import DecodeError, Message
+from haulier.v1 import kinds_pb2 as k
+
+from agentd.datastores.failures import StepFailure
+from agentd.datastores.port import (
+    CsvPlace,
+    Datastore,
+    DuckdbPlace,
+    Location,
+    ParquetPlace,
+    Place,
+    PostgresqlPlace,
+    SqlitePlace,
+    open_datastore,
+)
+from agentd.executors.context import Context
+from agentd.proof.types import Column, Columns, ColumnType, UnsupportedType, arrow_type
+
+POSTGRESQL_PORT = 5432
+
+M = TypeVar("M", bound=Message)
+
+
+def bad_params(what: str) -> StepFailure:
+    """Failure for parameters that no correct control plane sends."""
+    return StepFailure("bad_params", f"step parameters: {what}", "Validate and apply the manifests again.")
+
+
+def decoded(message: M, data: bytes) -> M:
+    """Parse bytes into the message given; StepFailure where they are not one."""
+    try:
+        message.ParseFromString(data)
+    except DecodeError as err:
+        raise bad_params(f"not a {type(message).__name__}") from err
+    return message
+
+
+def column(message: k.Column) -> Column:
+    """A contract column; refuses an unknown type or impossible digits."""
+    if int(message.type) not in [int(kind) for kind in ColumnType]:
+        raise bad_params(f"column {message.name!r} has type number {int(message.type)}")
+    digits = (message.precision, message.scale) if message.type == k.COLUMN_TYPE_DECIMAL else (0, 0)
+    found = Column(message.name, ColumnType(message.type), *digits, required=message.required)
+    try:
+        arrow_type(found)
+    except UnsupportedType as err:
+        raise bad_params(str(err)) from err
+    return found
+
+
+def columns(messages: Iterable[k.Column]) -> Columns:
+    """Contract columns in order; refuses two of one name."""
+    found = tuple(column(m) for m in messages)
+    names = [c.name for c in found]
+    for name in names:
+        if not name or names.count(name) > 1:
+            raise bad_params(f"column name {name!r} is empty or used twice")
+    return found
+
+
+def column_message(found: Column) -> k.Column:
+    """The contract's form of a column."""
+    return k.Column(
+        name=found.name,
+        type=k.ColumnType.Value(f"COLUMN_TYPE_{found.type.name}"),
+        precision=found.precision,
+        scale=found.scale,
+        required=found.required,
+    )
+
+
+def location(message: k.DatasetLocation) -> Location:
+    """A dataset at one place, without the place."""
+    if not message.object:
+        raise bad_params(f"dataset {message.dataset!r} names no object")
+    return Location(message.dataset, message.object, columns(message.columns), tuple(message.key))
+
+
+def _absolute(text: str, what: str) -> Path:
+    path = Path(text)
+    if not path.is_absolute() or ".." in path.parts:
+        raise bad_params(f"{what} {text!r} is not an absolute path")
+    return path
+
+
+def place(ctx: Context, message: k.Datastore) -> Place:
+    """Where a datastore is, once the host's policy allows it and its secret is resolved."""
+    ctx.allow_datastore(message)
+    which = message.WhichOneof("engine")
+    name = message.name
+    if which == "csv":
+        root = _absolute(message.csv.root, "CSV root")
+        delimiter = message.csv.delimiter or ","
+        if len(delimiter) != 1 or delimiter in '"\n\r' or not delimiter.isascii():
+            raise bad_params(f"datastore {name!r}: delimiter {delimiter!r} is not one plain character")
+        if re.search(r'["\n\r]', message.csv.null_text) or delimiter in message.csv.null_text:
+            raise bad_params(f"datastore {name!r}: the NULL text holds a quote, delimiter or line end")
+        return CsvPlace(name, root, delimiter, message.csv.null_text)
+    if which == "parquet":
+        return ParquetPlace(name, _absolute(message.parquet.root, "Parquet root"))
+    if which == "sqlite":
+        return SqlitePlace(name, _absolute(message.sqlite.path, "SQLite path"))
+    if which == "duckdb":
+        return DuckdbPlace(name, _absolute(message.duckdb.path, "DuckDB path"))
+    if which == "postgresql":
+        found = message.postgresql
+        return PostgresqlPlace(
+            name,
+            found.host,
+            found.port or POSTGRESQL_PORT,
+            found.database,
+            found.user,
+            ctx.resolve_secret(found.password_ref) if found.password_ref else "",
+            found.schema or "public",
+            found.sslmode or "prefer",
+        )
+    raise bad_params(f"datastore {name!r} has no engine this agent knows")
+
+
+def opened(ctx: Context, message: k.Datastore) -> Datastore:
+    """The datastore of a message, allowed by policy."""
+    return open_datastore(place(ctx, message), ctx.attempt_id)

