@@ -26,7 +26,6 @@ class Migration(NamedTuple):
     priority: int
     state: MigrationState
     reason: str
-    context: str  # JSON: the values that step parameters may refer to
     created_at: float
     ended_at: float | None
 

@@ -57,6 +57,7 @@ ROOMS = {
 ROOTS = {
     "controlplane.serve": "controlplane",
     "controlplane.__main__": "controlplane",
+    "controlplane.initialising": "controlplane",
     "agentd.daemon": "agentd",
     "agentd.__main__": "agentd",
     "agentd.runnerhost": "agentd.runner agentd.executors agentd.datastores agentd.proof agentd.policy haulier.v1",

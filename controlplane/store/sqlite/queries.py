@@ -27,5 +27,6 @@ def named() -> dict[str, str]:
                 statement.replace("{step}", STEP_COLUMNS)
                 .replace("{s.step}", ", ".join("s." + c for c in STEP_COLUMNS.split(", ")))
                 .replace("{attempt}", ATTEMPT_COLUMNS)
+                .replace("{a.attempt}", ", ".join("a." + c for c in ATTEMPT_COLUMNS.split(", ")))
             )
     return statements

@@ -55,6 +55,11 @@ class SqliteStore:
         """Run ``call`` on a snapshot in a reader thread."""
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, call)
 
+    def newest_at(self) -> float:
+        """Return the newest instant in the event log, 0 when it is empty; call it before the first write."""
+        row = self._batcher.connection.execute("SELECT at FROM event ORDER BY position DESC LIMIT 1").fetchone()
+        return float(row[0]) if row else 0.0
+
     def close(self) -> None:
         """Finish what was asked and close the file."""
         self._calls.put(None)
@@ -98,6 +103,15 @@ class SqliteStore:
                     loop.call_soon_threadsafe(_deliver, pairs)
             if closing:
                 return
+
+
+def open_snapshot(path: Path) -> SqliteTx:
+    """Open a reading transaction on a store, for examining it; raise ``StoreFailed`` when there is none."""
+    if not path.exists():
+        raise StoreFailed(f"there is no store at {path}: check --state, or run `haulier-controlplane init`")
+    tx = SqliteTx(library.connect(str(path), writing=False))
+    tx.connection.execute("BEGIN")
+    return tx
 
 
 def _deliver(pairs: list[tuple[asyncio.Future[Any], Answer]]) -> None:

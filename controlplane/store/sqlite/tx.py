@@ -4,7 +4,7 @@ Fleet, manifests and tokens are in ``tx_records``; here are leases, migrations a
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from controlplane.core.changes import Changes
@@ -115,6 +115,10 @@ class SqliteTx(RecordsTx):
         """Return the migrations that may move by themselves."""
         return [row[0] for row in self.all("open_migration_ids")]
 
+    def migration_ids(self) -> list[str]:
+        """Return all migrations in order of creation."""
+        return [row[0] for row in self.all("migration_ids")]
+
     def steps_of(self, migration_id: str) -> list[Step]:
         """Return the steps of a migration in order."""
         return [step_of(row) for row in self.all("steps_of", migration_id)]
@@ -160,10 +164,9 @@ class SqliteTx(RecordsTx):
         """Return ready steps of a class that may start now, best first."""
         return [Candidate(step_of(row), row[-1]) for row in self.all("candidates", placement_class, now, limit)]
 
-    def next_ready_at(self, now: float) -> float | None:
-        """Return when the next backoff ends, if any step waits for one."""
-        value: float | None = self.one("next_ready_at", now)[0]
-        return value
+    def ready_count(self, placement_class: str, now: float, limit: int) -> int:
+        """Count the ready steps of a class that may start now, no further than ``limit``."""
+        return int(self.one("ready_count", placement_class, now, limit)[0])
 
     def live_count(self, agent_id: str) -> int:
         """Return the leases that an agent holds."""
@@ -197,6 +200,18 @@ class SqliteTx(RecordsTx):
     def attempts(self, attempt_ids: Sequence[str]) -> dict[str, Attempt]:
         """Return attempts by id."""
         return {row[0]: attempt_of(row) for row in self.all("attempts_in", json.dumps(attempt_ids))}
+
+    def attempts_of_migration(self, migration_id: str) -> list[Attempt]:
+        """Return every attempt of a migration, oldest first."""
+        return [attempt_of(row) for row in self.all("attempts_of_migration", migration_id)]
+
+    def all_attempts(self) -> Iterator[Attempt]:
+        """Stream every attempt in the order of their grants, as the event log has them."""
+        return (attempt_of(row) for row in self.connection.execute(self.sql["all_attempts"]))
+
+    def fences(self) -> dict[str, int]:
+        """Return target → its highest fence."""
+        return dict(self.all("fences"))
 
     def attempts_of_steps(self, migration_id: str) -> list[Mapping[str, Any]]:
         """Return every attempt of a migration with all it reported, as mappings."""

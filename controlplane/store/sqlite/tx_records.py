@@ -7,7 +7,7 @@ from typing import Any
 from controlplane.core.events import Event
 from controlplane.core.model import Agent, Requirements
 from controlplane.core.placement import from_text, to_text
-from controlplane.store.port import Conflict, JoinToken, Resource
+from controlplane.store.port import Conflict, JoinToken, OperatorToken, Resource
 from controlplane.store.rows import agent_of, agent_row
 from controlplane.store.sqlite.queries import named
 
@@ -108,10 +108,10 @@ class RecordsTx:
         """Burn a token; raise ``Conflict`` when it was used before."""
         changed = self.run(
             "use_join_token",
-            token.used_at,
-            token.request_id,
-            token.key_fingerprint,
-            token.response,
+            token.used_request_id,
+            token.used_key_fingerprint,
+            token.used_agent_name,
+            token.answer,
             token.hash,
         )
         if changed != 1:
@@ -126,13 +126,14 @@ class RecordsTx:
         row = self.maybe("certificate", serial)
         return (row[0], row[1], row[2]) if row else None
 
-    def operator_tokens(self) -> dict[str, tuple[str, str]]:
-        """Return hash → (name, role)."""
-        return {row[0]: (row[1], row[2]) for row in self.all("operator_tokens")}
+    def operator_token(self, token_hash: str) -> OperatorToken | None:
+        """Return an operator token by its hash."""
+        row = self.maybe("operator_token", token_hash)
+        return OperatorToken(*row) if row else None
 
-    def put_operator_token(self, token_hash: str, name: str, role: str, now: float) -> None:
+    def put_operator_token(self, token: OperatorToken, now: float) -> None:
         """Keep a new operator token."""
-        self.run("put_operator_token", token_hash, name, role, now)
+        self.run("put_operator_token", token.hash, token.name, token.role, token.expires_at, now)
 
     def answer(self, request_id: str) -> tuple[str, str] | None:
         """Return (method, answer as JSON) of a request that was answered before."""
@@ -158,7 +159,15 @@ class RecordsTx:
     def summaries(self, states: Sequence[str], after: str, limit: int) -> list[Mapping[str, Any]]:
         """Return migrations with their progress, in order of creation, after an id."""
         wanted = json.dumps(list(states), separators=(",", ":"))
-        rows = self.mappings("summaries", after, wanted, wanted, limit)
+        return self._with_results(self.mappings("summaries", after, "", "", wanted, wanted, limit))
+
+    def summary(self, migration_id: str) -> Mapping[str, Any] | None:
+        """Return one migration with its progress."""
+        rows = self._with_results(self.mappings("summaries", "", migration_id, migration_id, "[]", "[]", 1))
+        return rows[0] if rows else None
+
+    def _with_results(self, rows: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        """Add to each migration the results of its extract and validate steps."""
         ids = json.dumps([row["id"] for row in rows])
         results: dict[str, dict[str, bytes]] = {}
         for migration_id, kind, result in self.all("results_of_kind", ids, '["extract", "validate"]'):

@@ -33,7 +33,7 @@ INSERT OR IGNORE INTO placement_class VALUES (?, ?);
 
 -- name: join_token
 -- A join token by its hash.
-SELECT hash, agent_name, expires_at, used_at, request_id, key_fingerprint, response FROM join_token WHERE hash = ?;
+SELECT * FROM join_token WHERE hash = ?;
 
 -- name: put_join_token
 -- A new join token.
@@ -41,7 +41,8 @@ INSERT INTO join_token VALUES (?, ?, ?, ?, ?, ?, ?);
 
 -- name: use_join_token
 -- Use a token once: a second use changes no row.
-UPDATE join_token SET used_at = ?, request_id = ?, key_fingerprint = ?, response = ? WHERE hash = ? AND used_at IS NULL;
+UPDATE join_token SET used_request_id = ?, used_key_fingerprint = ?, used_agent_name = ?, answer = ?
+WHERE hash = ? AND used_request_id = '';
 
 -- name: put_certificate
 -- An issued certificate.
@@ -51,10 +52,10 @@ INSERT INTO certificate (serial, agent_id, not_after) VALUES (?, ?, ?);
 -- A certificate by serial.
 SELECT agent_id, not_after, revoked_at FROM certificate WHERE serial = ?;
 
--- name: operator_tokens
--- All operator tokens.
-SELECT hash, name, role FROM operator_token;
+-- name: operator_token
+-- An operator token by its hash.
+SELECT name, role, hash, expires_at FROM operator_token WHERE hash = ?;
 
 -- name: put_operator_token
 -- A new operator token.
-INSERT INTO operator_token VALUES (?, ?, ?, ?);
+INSERT INTO operator_token VALUES (?, ?, ?, ?, ?);

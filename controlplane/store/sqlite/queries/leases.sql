@@ -96,3 +96,15 @@ UPDATE attempt SET incarnation = ? WHERE id = ? AND state = 'running' AND incarn
 -- name: extend_all
 -- After a start: no live lease ends before this instant, because nobody could renew while we were away.
 UPDATE attempt SET expires_at = max(expires_at, ?) WHERE state = 'running';
+
+-- name: attempts_of_migration
+-- Every attempt of a migration, oldest first.
+SELECT {attempt} FROM attempt WHERE step_id IN (SELECT id FROM step WHERE migration_id = ?) ORDER BY step_id, number;
+
+-- name: all_attempts
+-- Every attempt in the order of their grants.
+SELECT {a.attempt} FROM event e JOIN attempt a ON a.id = e.attempt_id WHERE e.type = 'LeaseGranted' ORDER BY e.position;
+
+-- name: fences
+-- Every target with its highest fence.
+SELECT name, fence FROM target;

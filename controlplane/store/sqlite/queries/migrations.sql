@@ -1,6 +1,6 @@
 -- name: insert_migration
 -- A started migration.
-INSERT INTO migration VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+INSERT INTO migration VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: insert_step
 -- A planned step.
@@ -29,6 +29,10 @@ SELECT name FROM migration;
 -- name: open_migration_ids
 -- Migrations that may move by themselves.
 SELECT id FROM migration WHERE state IN ('running', 'cancelling', 'rolling_back') ORDER BY id;
+
+-- name: migration_ids
+-- All migrations.
+SELECT id FROM migration ORDER BY id;
 
 -- name: steps_of
 -- Steps of a migration in order.
@@ -70,12 +74,12 @@ SELECT EXISTS (SELECT 1 FROM step WHERE migration_id = ? AND state IN ('blocked'
 -- Ready steps that no agent took in time.
 SELECT {step} FROM step WHERE state = 'ready' AND queue_deadline_at < ? ORDER BY queue_deadline_at LIMIT ?;
 
--- name: next_ready_at
--- When the next backoff of any class ends.
-SELECT min(ready_at) FROM step WHERE state = 'ready' AND ready_at > ?;
+-- name: ready_count
+-- Ready steps of a class that may start now, counted no further than a limit.
+SELECT count(*) FROM (SELECT 1 FROM step WHERE state = 'ready' AND placement_class = ? AND ready_at <= ? LIMIT ?);
 
 -- name: summaries
--- Migrations with their progress; an empty array of states means all.
+-- Migrations with their progress; an empty id means any, an empty array of states means all.
 SELECT m.id, m.name, m.dataset, m.workflow, m.state, m.reason, m.source, m.destination, m.created_at, m.ended_at,
 (SELECT count(*) FROM step s WHERE s.migration_id = m.id AND s.state = 'succeeded') AS steps_done,
 (SELECT count(*) FROM step s WHERE s.migration_id = m.id) AS steps_total,
@@ -85,7 +89,8 @@ SELECT m.id, m.name, m.dataset, m.workflow, m.state, m.reason, m.source, m.desti
 (SELECT json_array(a.stage, a.watermark, a.total, a.done_bytes) FROM attempt a JOIN step s ON s.id = a.step_id
  WHERE s.migration_id = m.id AND a.state = 'running' ORDER BY s.ordinal LIMIT 1) AS live
 FROM migration m
-WHERE m.id > ? AND (? = '[]' OR m.state IN (SELECT value FROM json_each(?))) ORDER BY m.id LIMIT ?;
+WHERE m.id > ? AND (? = '' OR m.id = ?) AND (? = '[]' OR m.state IN (SELECT value FROM json_each(?)))
+ORDER BY m.id LIMIT ?;
 
 -- name: results_of_kind
 -- Results of the succeeded steps of some kinds in some migrations; both come as JSON arrays.

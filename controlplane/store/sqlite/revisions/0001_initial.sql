@@ -18,7 +18,7 @@ CREATE TABLE resource_history (
 CREATE TABLE migration (
   id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, dataset TEXT NOT NULL, workflow TEXT NOT NULL,
   workflow_generation INTEGER NOT NULL, source TEXT NOT NULL, destination TEXT NOT NULL, priority INTEGER NOT NULL,
-  state TEXT NOT NULL, reason TEXT NOT NULL, context TEXT NOT NULL, created_at REAL NOT NULL, ended_at REAL
+  state TEXT NOT NULL, reason TEXT NOT NULL, created_at REAL NOT NULL, ended_at REAL
 ) WITHOUT ROWID;
 CREATE INDEX migration_open ON migration (id) WHERE state IN ('running', 'cancelling', 'rolling_back');
 
@@ -74,11 +74,11 @@ CREATE TABLE certificate (
 
 -- Only hashes: a stolen database gives nobody a way in.
 CREATE TABLE join_token (
-  hash TEXT PRIMARY KEY, agent_name TEXT NOT NULL, expires_at REAL NOT NULL, used_at REAL,
-  request_id TEXT, key_fingerprint TEXT, response BLOB
+  hash TEXT PRIMARY KEY, agent_name TEXT NOT NULL, expires_at REAL NOT NULL,
+  used_request_id TEXT NOT NULL, used_key_fingerprint TEXT NOT NULL, used_agent_name TEXT NOT NULL, answer BLOB
 ) WITHOUT ROWID;
 CREATE TABLE operator_token (
-  hash TEXT PRIMARY KEY, name TEXT NOT NULL, role TEXT NOT NULL, created_at REAL NOT NULL
+  hash TEXT PRIMARY KEY, name TEXT NOT NULL, role TEXT NOT NULL, expires_at REAL NOT NULL, created_at REAL NOT NULL
 ) WITHOUT ROWID;
 
 -- Answers to requests that carry a request_id, so that a repeat after a lost reply changes nothing (promise L6).

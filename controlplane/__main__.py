@@ -1,0 +1,100 @@
+"""`haulier-controlplane init | serve | doctor`: what is done on the control plane's own host.
+
+Exit codes: 0 ok · 1 doctor found something · 2 wrong usage · 3 the configuration or state cannot be used ·
+6 it stopped on an internal error.
+"""
+
+import argparse
+import asyncio
+import json
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from controlplane.config import Config, ConfigError, load
+from controlplane.identity.peers import IdentityError
+from controlplane.store.port import StoreFailed
+from controlplane.store.sqlite.library import UnsafeLibrary
+from controlplane.store.sqlite.revisions import NewerRevision
+
+_USER_ERRORS = (ConfigError, IdentityError, StoreFailed, UnsafeLibrary, NewerRevision, OSError, RuntimeError)
+
+
+def run(arguments: Sequence[str] | None = None) -> None:
+    """Entry point: parse, act, exit with a documented code and never a traceback."""
+    parsed = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        config = load(parsed.config)
+        if parsed.state is not None:
+            config = replace(config, state_dir=parsed.state)
+        code = parsed.act(config, parsed)
+    except _USER_ERRORS as error:
+        print(f"haulier-controlplane: {error}", file=sys.stderr)
+        code = 3
+    except KeyboardInterrupt:
+        code = 130
+    sys.exit(code)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="haulier-controlplane",
+        description="The Haulier control plane.",
+        epilog="exit codes: 0 ok, 1 doctor found something, 2 wrong usage, 3 configuration or state unusable",
+    )
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--state", type=Path, help="state directory (default: state_dir of the configuration)")
+    common.add_argument("--config", type=Path, help="configuration file (TOML)")
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    init = verbs.add_parser("init", parents=[common], help="make the state: authority, store, administrator's profile")
+    init.set_defaults(act=_init)
+    serve = verbs.add_parser("serve", parents=[common], help="run the control plane")
+    serve.set_defaults(act=_serve)
+    doctor = verbs.add_parser("doctor", parents=[common], help="check the store against the promises")
+    doctor.set_defaults(act=_doctor)
+    return parser
+
+
+def _init(config: Config, _: argparse.Namespace) -> int:
+    from controlplane.initialising import initialise
+
+    profile = asyncio.run(initialise(config))
+    print(f"state made in {config.state_dir}; the administrator's profile is {profile}")
+    print(f"next: haulier-controlplane serve --state {config.state_dir}")
+    return 0
+
+
+def _serve(config: Config, _: argparse.Namespace) -> int:
+    import uvloop
+
+    from controlplane.serve import serve
+
+    uvloop.run(serve(config))
+    return 0
+
+
+def _doctor(config: Config, _: argparse.Namespace) -> int:
+    from controlplane.serve import STORE_FILE
+    from controlplane.service.examining import findings
+    from controlplane.store.sqlite.store import open_snapshot
+
+    broken = 0
+    for found in findings(open_snapshot(config.state_dir / STORE_FILE)):
+        broken += 1
+        print(
+            json.dumps(asdict(found))
+            if not sys.stdout.isatty()
+            else f"{found.promise} {found.subject}: {found.message}"
+        )
+    if not broken:
+        print("the store keeps every promise that a doctor can check", file=sys.stderr)
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    os.umask(0o077)
+    run()

@@ -1,0 +1,83 @@
+"""One frozen object from a TOML file and the environment; an unknown key is an error that names the near miss."""
+
+import difflib
+import os
+import tomllib
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+ENVIRONMENT_PREFIX = "HAULIER_CONTROLPLANE_"
+
+
+class ConfigError(Exception):
+    """A configuration that cannot be used; the message says which key, where, and how to mend it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Settings of the control plane. Durations are seconds, addresses host:port."""
+
+    state_dir: Path = Path("/var/lib/haulier-controlplane")
+    agents_listen: str = "0.0.0.0:7421"  # agents come from other hosts, over mutual TLS
+    door_listen: str = "0.0.0.0:7422"  # operators and newcomers too, over TLS
+    probes_listen: str = "127.0.0.1:7423"
+    advertised_host: str = "localhost"
+    extra_names: tuple[str, ...] = ()
+    lease_ttl_s: float = 60.0
+    heartbeat_s: float = 15.0
+    heartbeat_grace_s: float = 10.0
+    lost_after_s: float = 60.0
+    lock_delay_s: float = 60.0
+    disconnected_max_s: float = 900.0
+    stop_grace_s: float = 5.0
+
+
+def load(path: Path | None, environment: dict[str, str] | None = None) -> Config:
+    """Read a configuration file, then the environment over it. Raises ``ConfigError``."""
+    values: dict[str, Any] = {}
+    if path is not None:
+        try:
+            values = tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise ConfigError(f"{path}: cannot be read: {error.strerror}; check --config") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{path}: is not TOML: {error}") from None
+    where = dict.fromkeys(values, str(path))
+    for name, text in (os.environ if environment is None else environment).items():
+        if name.startswith(ENVIRONMENT_PREFIX):
+            key = name.removeprefix(ENVIRONMENT_PREFIX).lower()
+            values[key], where[key] = text, f"environment variable {name}"
+    config = Config()
+    for key, value in values.items():
+        config = replace(config, **{key: _read(key, value, where[key])})
+    if config.heartbeat_s * 2 > config.lease_ttl_s:
+        raise ConfigError(
+            f"heartbeat_s ({config.heartbeat_s:g}) must be at most half of lease_ttl_s ({config.lease_ttl_s:g}), "
+            "or one lost heartbeat loses every lease"
+        )
+    return config
+
+
+def _read(key: str, value: Any, where: str) -> Any:
+    known = {field.name: field.type for field in fields(Config)}
+    if key not in known:
+        near = difflib.get_close_matches(key, known, 1)
+        hint = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(sorted(known))}"
+        raise ConfigError(f"{where}: unknown key {key}; {hint}")
+    kind = str(known[key])
+    if "Path" in kind:
+        return Path(value)
+    if "tuple" in kind:
+        return tuple(value.split(",")) if isinstance(value, str) else tuple(str(item) for item in value)
+    if "float" in kind:
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            number = -1.0
+        if not 0 < number < float("inf"):
+            raise ConfigError(f"{where}: {key} must be a number of seconds above 0, not {value!r}")
+        return number
+    if not isinstance(value, str):
+        raise ConfigError(f"{where}: {key} must be text, not {value!r}")
+    return value

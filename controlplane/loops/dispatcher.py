@@ -1,0 +1,29 @@
+"""Offers ready steps to agents with room: finds those whose backoff has ended or whose budget came free."""
+
+from collections.abc import Callable
+
+from controlplane.service.fleet import Fleet
+from controlplane.store.port import Store, Tx
+
+# Counting further would not change who is asked: no class has more matching agents with more slots than this.
+COUNT_MAX = 1000
+
+
+class Dispatcher:
+    """See the module."""
+
+    def __init__(self, store: Store, clock: Callable[[], float], fleet: Fleet) -> None:
+        self._store = store
+        self._clock = clock
+        self._fleet = fleet
+
+    async def run(self) -> None:
+        """Make one pass."""
+        now = self._clock()
+        names = self._fleet.wanted_classes()
+
+        def count(tx: Tx) -> dict[str, int]:
+            return {name: tx.ready_count(name, now, COUNT_MAX) for name in names}
+
+        if names:
+            self._fleet.offer(await self._store.read(count))

@@ -1,0 +1,62 @@
+"""Ends leases whose time is over and steps that waited too long; makes renewals durable."""
+
+from collections.abc import Callable
+
+from controlplane.core.leasing import overrun
+from controlplane.core.model import Failure
+from controlplane.core.workflow_planning import fail_waiting
+from controlplane.service.advancing import advance
+from controlplane.service.fleet import Fleet
+from controlplane.service.steps import Settlement, expire
+from controlplane.store.port import Store, Tx
+
+BATCH_MAX = 500
+
+
+class LeaseReaper:
+    """See the module."""
+
+    def __init__(self, store: Store, clock: Callable[[], float], fleet: Fleet) -> None:
+        self._store = store
+        self._clock = clock
+        self._fleet = fleet
+
+    async def run(self) -> None:
+        """Make one pass."""
+        await self._fleet.flush()
+        now = self._clock()
+        due = [
+            (
+                lease.attempt_id,
+                lease.fence,
+                overrun(lease, now)
+                or Failure("lease_expired", f"agent {lease.agent_id} did not renew the lease in time"),
+                lease.agent_id,
+            )
+            for lease in self._fleet.book.due(now)
+        ]
+        lock_delay_s = self._fleet.settings.lock_delay_s
+
+        def reap(tx: Tx) -> Settlement:
+            done = expire(tx, [row[:3] for row in due], now, lock_delay_s=lock_delay_s)
+            for step in tx.overdue_steps(now, BATCH_MAX):
+                failure = Failure(
+                    "queue_timeout",
+                    f"no agent took the step within {step.queue_s:g} s",
+                    f"`haulier why {step.id}` names what held it; then `haulier migration retry`",
+                )
+                tx.apply(fail_waiting(step, failure, now))
+                done.readied += advance(tx, step.migration_id, now)
+            return done
+
+        done = await self._store.write(reap)
+        ended = set(done.ended)
+        self._fleet.cancel(
+            (agent_id, attempt_id, fence, failure.message)
+            for attempt_id, fence, failure, agent_id in due
+            if attempt_id in ended
+        )
+        if done.readied:
+            self._fleet.offer(done.readied)
+        if due:
+            self._fleet.changed.ring()

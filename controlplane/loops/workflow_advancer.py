@@ -1,0 +1,28 @@
+"""Moves on whatever the end of a step could not move at once, for instance because the process died in between."""
+
+from collections import Counter
+from collections.abc import Callable
+
+from controlplane.service.advancing import advance
+from controlplane.service.fleet import Fleet
+from controlplane.store.port import Store
+
+
+class WorkflowAdvancer:
+    """See the module."""
+
+    def __init__(self, store: Store, clock: Callable[[], float], fleet: Fleet) -> None:
+        self._store = store
+        self._clock = clock
+        self._fleet = fleet
+
+    async def run(self) -> None:
+        """Make one pass: each open migration in a transaction of its own."""
+        for migration_id in await self._store.read(lambda tx: tx.open_migration_ids()):
+            now = self._clock()
+            readied: Counter[str] = await self._store.write(
+                lambda tx, migration_id=migration_id, now=now: advance(tx, migration_id, now)  # type: ignore[misc]
+            )
+            if readied:
+                self._fleet.offer(readied)
+                self._fleet.changed.ring()

@@ -1,0 +1,188 @@
+"""The door for agents: enrolment, the session stream, output of attempts."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+from haulier.v1 import agent_pb2 as pb
+from haulier.v1 import agent_pb2_grpc
+
+from controlplane.core.leasing import Refused
+from controlplane.core.model import Held
+from controlplane.identity.peers import IdentityError
+from controlplane.rpc import translate
+from controlplane.rpc.callers import agent_of
+from controlplane.rpc.outgoing import Outgoing
+from controlplane.service import fleet
+from controlplane.service.errors import StoreFailed
+from controlplane.service.joining import CERTIFICATE_TTL_S, Denied, Joining
+from controlplane.service.outputs import Outputs
+
+_log = logging.getLogger("haulier.rpc.agents")
+
+MESSAGE_BYTES_MAX = 64 * 1024
+# Results a session may have in flight towards the store; beyond it the stream is not read (back-pressure, promise C5).
+RESULTS_IN_FLIGHT_MAX = 8
+
+
+class AgentDoor(agent_pb2_grpc.AgentServiceServicer):
+    """See ``haulier.v1.AgentService``."""
+
+    def __init__(
+        self, agents: fleet.Fleet, joining: Joining, outputs: Outputs, session_address: str, version: str
+    ) -> None:
+        self._fleet = agents
+        self._joining = joining
+        self._outputs = outputs
+        self.session_address = session_address
+        self._open: set[Outgoing] = set()
+        self._version = version
+
+    async def Enroll(self, request: pb.EnrollRequest, context: Any) -> pb.EnrollResponse:  # noqa: N802
+        """Trade a join token for a certificate."""
+        try:
+            joined = await self._joining.enroll(
+                token=request.token,
+                csr_pem=request.csr_pem,
+                agent_name=request.agent_name,
+                request_id=request.request_id,
+            )
+        except Denied as denied:
+            await context.abort(grpc.StatusCode.PERMISSION_DENIED, str(denied))
+        except IdentityError as error:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        return pb.EnrollResponse(
+            agent_id=joined.agent_id,
+            certificate_pem=joined.certificate_pem,
+            ca_pem=self._joining.authority.certificate_pem,
+            session_address=self.session_address,
+            certificate_ttl_s=CERTIFICATE_TTL_S,
+        )
+
+    async def Session(  # noqa: N802
+        self, requests: AsyncIterator[pb.SessionRequest], context: Any
+    ) -> AsyncIterator[pb.SessionResponse]:
+        """Serve one agent until its stream ends."""
+        identity = agent_of(context)
+        assert identity is not None, "the interceptor lets only agents through"
+        outgoing = Outgoing()
+        self._open.add(outgoing)
+        first = await anext(aiter(requests), None)
+        if first is None:
+            self._open.discard(outgoing)
+            return
+        session = await self._welcome(first, identity.id, outgoing, context)
+        settings = self._fleet.settings
+        yield translate.welcome(session.agent.id, settings, self._version)
+        reader = asyncio.create_task(self._read(requests, session, outgoing, first, context))
+        try:
+            while (said := await outgoing.take()) is not None:
+                for message in translate.responses(said, settings.ttl_s, MESSAGE_BYTES_MAX):
+                    yield message
+            await reader
+        finally:
+            reader.cancel()
+            self._open.discard(outgoing)
+            self._fleet.close(session)
+
+    def end_sessions(self) -> None:
+        """Let every stream end after what it is sending: agents reconnect, wherever the control plane is then."""
+        for outgoing in self._open:
+            outgoing.close()
+
+    async def _welcome(
+        self, first: pb.SessionRequest, agent_id: str, outgoing: Outgoing, context: Any
+    ) -> fleet.Session:
+        """Open the session that Hello asks for, or abort the call."""
+        if not first.HasField("hello"):
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the first message of a session must carry hello")
+        try:
+            hello = translate.introduction_of(first.hello)
+        except translate.BadMessage as error:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        opened = await self._fleet.open(agent_id, hello, outgoing.send)
+        if isinstance(opened, Refused):
+            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, opened.because)
+        assert isinstance(opened, fleet.Session), "abort does not return"
+        return opened
+
+    async def _read(
+        self,
+        requests: AsyncIterator[pb.SessionRequest],
+        session: fleet.Session,
+        outgoing: Outgoing,
+        first: pb.SessionRequest,
+        context: Any,
+    ) -> None:
+        """Take in the agent's messages until they end; results go to the store side by side."""
+        in_flight = asyncio.Semaphore(RESULTS_IN_FLIGHT_MAX)
+        try:
+            async with asyncio.TaskGroup() as settling:
+                self._take(first, session)
+                if first.results:
+                    await self._settle(first, session, in_flight)
+                async for message in requests:
+                    self._take(message, session)
+                    if message.results:
+                        await in_flight.acquire()
+                        settling.create_task(self._settle(message, session, in_flight, acquired=True))
+        except* translate.BadMessage as errors:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(errors.exceptions[0]))
+        except* StoreFailed as errors:
+            # Not acknowledged, so the agent says it again when it is back.
+            _log.error("results of %s were not kept: %s", session.agent.name, errors.exceptions[0])
+            await context.abort(grpc.StatusCode.UNAVAILABLE, str(errors.exceptions[0]))
+        finally:
+            outgoing.close()
+
+    def _take(self, message: pb.SessionRequest, session: fleet.Session) -> None:
+        """Take in what costs no transaction."""
+        now = self._fleet.now()
+        for progress in message.progress:
+            self._fleet.book.report(
+                Held(progress.attempt_id, progress.fence, progress.watermark),
+                agent_id=session.agent.id,
+                total=progress.total,
+                done_bytes=progress.done_bytes,
+                stage=progress.stage[:64],
+                started=progress.started,
+                now=now,
+            )
+        if message.HasField("heartbeat"):
+            beat = message.heartbeat
+            held = [translate.held_of(item) for item in beat.held]
+            self._fleet.heartbeat(session, held, message.sequence, translate.sample_text(beat))
+        else:
+            session.heard_at = now
+
+    async def _settle(
+        self,
+        message: pb.SessionRequest,
+        session: fleet.Session,
+        in_flight: asyncio.Semaphore,
+        *,
+        acquired: bool = False,
+    ) -> None:
+        try:
+            await self._fleet.results(session, [translate.outcome_of(result) for result in message.results])
+        finally:
+            if acquired:
+                in_flight.release()
+
+    async def Logs(  # noqa: N802
+        self, requests: AsyncIterator[pb.LogsRequest], context: Any
+    ) -> AsyncIterator[pb.LogsResponse]:
+        """Keep the output of attempts that this agent holds."""
+        identity = agent_of(context)
+        assert identity is not None, "the interceptor lets only agents through"
+        async for piece in requests:
+            stored = await self._outputs.append(
+                identity.id, piece.attempt_id, piece.offset, piece.data, piece.dropped_bytes, last=piece.last
+            )
+            if stored is None:
+                await context.abort(
+                    grpc.StatusCode.PERMISSION_DENIED, f"attempt {piece.attempt_id} is not this agent's"
+                )
+            yield pb.LogsResponse(attempt_id=piece.attempt_id, stored_offset=stored)

@@ -1,0 +1,28 @@
+"""Who is calling, found once per call and carried in a context variable that the interceptors set."""
+
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+from controlplane.identity.peers import Identity, IdentityError, identity_of_peer
+from controlplane.identity.roles import Role
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """What a caller has proven: a role, and a name for the record."""
+
+    role: Role
+    name: str
+
+
+CALLER: ContextVar[Caller] = ContextVar("caller")
+
+
+def agent_of(context: Any) -> Identity | None:
+    """Return the agent whose certificate the peer showed; None for any other peer."""
+    try:
+        identity = identity_of_peer(context.auth_context())
+    except IdentityError:
+        return None
+    return identity if identity is not None and identity.kind == "agent" else None

@@ -1,0 +1,99 @@
+"""What every call passes on its way in: identity, authorisation, a deadline, and errors that people can read."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import grpc
+
+from controlplane.identity.operator_tokens import Recognised
+from controlplane.identity.roles import Role, may_call, why_refused
+from controlplane.rpc.callers import CALLER, Caller, agent_of
+from controlplane.rpc.operator_door import STATUS_OF
+from controlplane.service.joining import Joining
+
+_log = logging.getLogger("haulier.rpc")
+
+# An operator's unary call without a deadline could wait for ever; this bounds it.
+DEADLINE_S_MAX = 300.0
+ENROLL = "/haulier.v1.AgentService/Enroll"
+
+
+class Gate(grpc.aio.ServerInterceptor):  # type: ignore[misc]
+    """Finds out who calls, refuses what the role may not do, and turns errors into statuses."""
+
+    def __init__(self, joining: Joining, *, by_certificate: bool) -> None:
+        """``by_certificate``: this listener demands client certificates and serves agents only."""
+        self._joining = joining
+        self._by_certificate = by_certificate
+
+    async def intercept_service(
+        self, continuation: Callable[[Any], Awaitable[Any]], details: grpc.HandlerCallDetails
+    ) -> Any:
+        """Wrap the method's handler."""
+        handler = await continuation(details)
+        if handler is None:
+            return None
+        if handler.request_streaming or handler.response_streaming:
+            return self._wrap_stream(handler, details)
+        return grpc.unary_unary_rpc_method_handler(
+            self._unary(handler.unary_unary, details),
+            handler.request_deserializer,
+            handler.response_serializer,
+        )
+
+    def _unary(self, inner: Callable[[Any, Any], Awaitable[Any]], details: Any) -> Callable[[Any, Any], Awaitable[Any]]:
+        async def call(request: Any, context: Any) -> Any:
+            await self._admit(context, details)
+            remaining = context.time_remaining()
+            if remaining is None:
+                await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the call needs a deadline; set a timeout")
+            try:
+                return await inner(request, context)
+            except tuple(STATUS_OF) as error:
+                await context.abort(STATUS_OF[type(error)], str(error))
+            except grpc.aio.AbortError:
+                raise
+            # Whatever is left is our own error: the caller gets one line, the log gets the rest.
+            except Exception as error:  # noqa: BLE001
+                _log.exception("%s failed", details.method)
+                await context.abort(grpc.StatusCode.INTERNAL, f"internal error: {type(error).__name__}")
+
+        return call
+
+    def _wrap_stream(self, handler: Any, details: Any) -> Any:
+        inner = handler.stream_stream or handler.unary_stream
+
+        async def call(request: Any, context: Any) -> Any:
+            await self._admit(context, details)
+            try:
+                async for response in inner(request, context):
+                    yield response
+            except tuple(STATUS_OF) as error:
+                await context.abort(STATUS_OF[type(error)], str(error))
+
+        make = grpc.stream_stream_rpc_method_handler if handler.stream_stream else grpc.unary_stream_rpc_method_handler
+        return make(call, handler.request_deserializer, handler.response_serializer)
+
+    async def _admit(self, context: Any, details: Any) -> None:
+        """Refuse the call unless its caller may make it."""
+        caller, doubt = await self._caller(context, details)
+        if not may_call(caller.role, details.method):
+            if caller.role is Role.ANONYMOUS:
+                await context.abort(grpc.StatusCode.UNAUTHENTICATED, doubt or why_refused(caller.role, details.method))
+            await context.abort(grpc.StatusCode.PERMISSION_DENIED, why_refused(caller.role, details.method))
+        CALLER.set(caller)
+
+    async def _caller(self, context: Any, details: Any) -> tuple[Caller, str]:
+        if self._by_certificate:
+            identity = agent_of(context)
+            if identity is None:
+                return Caller(Role.ANONYMOUS, ""), "the certificate names no agent of this control plane"
+            return Caller(Role.AGENT, identity.id), ""
+        for key, value in details.invocation_metadata or ():
+            if key == "authorization":
+                answer = await self._joining.recognise(value)
+                if isinstance(answer, Recognised):
+                    return Caller(answer.role, answer.name), ""
+                return Caller(Role.ANONYMOUS, ""), answer.because
+        return Caller(Role.ANONYMOUS, ""), ""

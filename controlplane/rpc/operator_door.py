@@ -1,0 +1,242 @@
+"""The door for people's tools. Every method: read the request, ask a service, write the answer."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+from haulier.v1 import operator_pb2 as pb
+from haulier.v1 import operator_pb2_grpc
+
+from controlplane.core.model import Agent
+from controlplane.core.states import AgentState
+from controlplane.identity.peers import IdentityError
+from controlplane.rpc import translate_operator as translate
+from controlplane.service.errors import Conflict, NotFound, Precondition, StoreFailed
+from controlplane.service.fleet import Fleet
+from controlplane.service.inventory import Inventory
+from controlplane.service.joining import Joining
+from controlplane.service.loop_health import LoopHealth
+from controlplane.service.migrations import Migrations
+from controlplane.service.outputs import Outputs
+from controlplane.service.queries import Queries
+
+PAGE_MAX = 1000
+EVENTS_AT_ONCE = 500
+FOLLOW_LOOK_S = 1.0
+OUTPUT_BYTES_AT_ONCE = 32 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the door opens onto."""
+
+    fleet: Fleet
+    inventory: Inventory
+    migrations: Migrations
+    queries: Queries
+    joining: Joining
+    outputs: Outputs
+    loops: Sequence[LoopHealth]
+    version: str
+
+
+class OperatorDoor(operator_pb2_grpc.OperatorServiceServicer):
+    """See ``haulier.v1.OperatorService``; the errors of the services become statuses in ``answers.answering``."""
+
+    def __init__(self, services: Services) -> None:
+        self._s = services
+        self.door_address = ""  # where newcomers find this door; known once the port is bound
+
+    async def ValidateManifests(  # noqa: N802
+        self, request: pb.ValidateManifestsRequest, context: Any
+    ) -> pb.ValidateManifestsResponse:
+        """Check manifests without keeping them."""
+        applied = await self._s.inventory.validate(translate.files_of(request.files))
+        return pb.ValidateManifestsResponse(
+            findings=map(translate.finding, applied.findings), outcomes=translate.outcomes(applied)
+        )
+
+    async def ApplyManifests(  # noqa: N802
+        self, request: pb.ApplyManifestsRequest, context: Any
+    ) -> pb.ApplyManifestsResponse:
+        """Keep all manifests or none."""
+        await _require(context, "request_id", request.request_id)
+        applied = await self._s.inventory.apply(translate.files_of(request.files), request.request_id)
+        return pb.ApplyManifestsResponse(
+            findings=map(translate.finding, applied.findings), outcomes=translate.outcomes(applied)
+        )
+
+    async def ListManifests(  # noqa: N802
+        self, request: pb.ListManifestsRequest, context: Any
+    ) -> pb.ListManifestsResponse:
+        """List applied manifests of a kind."""
+        await _require(context, "kind", request.kind)
+        limit = _page(request.page_size)
+        rows = await self._s.inventory.page(request.kind, request.page_token, limit + 1)
+        now = self._s.queries.now()
+        return pb.ListManifestsResponse(
+            manifests=[translate.manifest(row, now) for row in rows[:limit]],
+            next_page_token=rows[limit - 1].name if len(rows) > limit else "",
+        )
+
+    async def GetManifest(self, request: pb.GetManifestRequest, context: Any) -> pb.GetManifestResponse:  # noqa: N802
+        """Show one manifest."""
+        row = await self._s.inventory.get(request.kind, request.name)
+        if row is None:
+            raise NotFound(f"there is no {request.kind} {request.name}: see `haulier {request.kind.lower()} list`")
+        return pb.GetManifestResponse(
+            manifest=translate.manifest(row, self._s.queries.now()), metadata_json=row.metadata
+        )
+
+    async def StartMigrations(  # noqa: N802
+        self, request: pb.StartMigrationsRequest, context: Any
+    ) -> pb.StartMigrationsResponse:
+        """Start migrations."""
+        await _require(context, "request_id", request.request_id)
+        started = await self._s.migrations.start(request.names, request.request_id)
+        return pb.StartMigrationsResponse(
+            started=[await self._summary(migration_id) for migration_id in started.migration_ids],
+            already_started=started.already,
+        )
+
+    async def ListMigrations(  # noqa: N802
+        self, request: pb.ListMigrationsRequest, context: Any
+    ) -> pb.ListMigrationsResponse:
+        """List migrations."""
+        limit = _page(request.page_size)
+        rows = await self._s.queries.migrations(request.states, request.page_token, limit + 1)
+        now = self._s.queries.now()
+        return pb.ListMigrationsResponse(
+            migrations=[translate.migration(row, now) for row in rows[:limit]],
+            next_page_token=rows[limit - 1]["id"] if len(rows) > limit else "",
+        )
+
+    async def GetMigration(self, request: pb.GetMigrationRequest, context: Any) -> pb.GetMigrationResponse:  # noqa: N802
+        """Show one migration."""
+        return translate.detail(await self._s.queries.migration(request.migration), self._s.queries.now())
+
+    async def CancelMigration(  # noqa: N802
+        self, request: pb.CancelMigrationRequest, context: Any
+    ) -> pb.CancelMigrationResponse:
+        """Stop a migration."""
+        await _require(context, "reason", request.reason)
+        ended = await self._s.migrations.undo(request.migration, "MigrationCancelAsked", request.reason)
+        return pb.CancelMigrationResponse(migration=await self._summary(ended))
+
+    async def RetryMigration(  # noqa: N802
+        self, request: pb.RetryMigrationRequest, context: Any
+    ) -> pb.RetryMigrationResponse:
+        """Give failed or stuck steps a fresh set of attempts."""
+        retried = await self._s.migrations.retry(request.migration)
+        return pb.RetryMigrationResponse(migration=await self._summary(retried))
+
+    async def RollbackMigration(  # noqa: N802
+        self, request: pb.RollbackMigrationRequest, context: Any
+    ) -> pb.RollbackMigrationResponse:
+        """Undo a migration."""
+        await _require(context, "reason", request.reason)
+        undone = await self._s.migrations.undo(request.migration, "MigrationRollbackAsked", request.reason)
+        return pb.RollbackMigrationResponse(migration=await self._summary(undone))
+
+    async def Why(self, request: pb.WhyRequest, context: Any) -> pb.WhyResponse:  # noqa: N802
+        """Name what holds a step or migration."""
+        await _require(context, "subject", request.subject)
+        return translate.holds(await self._s.queries.why(request.subject))
+
+    async def ListAgents(self, request: pb.ListAgentsRequest, context: Any) -> pb.ListAgentsResponse:  # noqa: N802
+        """List agents."""
+        now = self._s.queries.now()
+        rows = await self._s.queries.agents()
+        return pb.ListAgentsResponse(agents=[translate.agent(*row, now) for row in rows])
+
+    async def DrainAgent(self, request: pb.DrainAgentRequest, context: Any) -> pb.DrainAgentResponse:  # noqa: N802
+        """Drain an agent."""
+        await _require(context, "reason", request.reason)
+        return pb.DrainAgentResponse(agent=await self._set(request.agent, AgentState.DRAINING, request.reason))
+
+    async def ResumeAgent(self, request: pb.ResumeAgentRequest, context: Any) -> pb.ResumeAgentResponse:  # noqa: N802
+        """Let an agent take work again."""
+        return pb.ResumeAgentResponse(agent=await self._set(request.agent, AgentState.SERVING, ""))
+
+    async def CreateJoinToken(  # noqa: N802
+        self, request: pb.CreateJoinTokenRequest, context: Any
+    ) -> pb.CreateJoinTokenResponse:
+        """Make a join token."""
+        token, ttl_s = await self._s.joining.create_token(request.agent_name, request.ttl_s, self.door_address)
+        return pb.CreateJoinTokenResponse(token=token, ttl_s=ttl_s)
+
+    async def WatchEvents(  # noqa: N802
+        self, request: pb.WatchEventsRequest, context: Any
+    ) -> AsyncIterator[pb.WatchEventsResponse]:
+        """Stream events."""
+        position = request.after
+        with self._s.fleet.changed.watch() as watch:
+            while True:
+                found = await self._s.queries.events(position, request.subject, EVENTS_AT_ONCE)
+                for position, fact in found:
+                    yield translate.event(position, fact)
+                if len(found) == EVENTS_AT_ONCE:
+                    continue
+                if not request.follow:
+                    return
+                await watch.rung(FOLLOW_LOOK_S)
+
+    async def TailLogs(  # noqa: N802
+        self, request: pb.TailLogsRequest, context: Any
+    ) -> AsyncIterator[pb.TailLogsResponse]:
+        """Stream an attempt's output."""
+        outputs = self._s.outputs
+        if not await outputs.known(request.attempt_id):
+            raise NotFound(f"there is no attempt {request.attempt_id}: see `haulier migration get NAME`")
+        position = 0
+        with outputs.changed.watch() as watch:
+            while True:
+                data = await outputs.read(request.attempt_id, position, OUTPUT_BYTES_AT_ONCE)
+                if data:
+                    position += len(data)
+                    yield pb.TailLogsResponse(data=data)
+                elif not request.follow or outputs.over(request.attempt_id):
+                    return
+                else:
+                    await watch.rung(FOLLOW_LOOK_S)
+
+    async def GetStatus(self, request: pb.GetStatusRequest, context: Any) -> pb.GetStatusResponse:  # noqa: N802
+        """Show the control plane."""
+        counts = await self._s.queries.counts()
+        now = self._s.queries.now()
+        return pb.GetStatusResponse(
+            version=self._s.version,
+            store_generation=await self._s.queries.generation(),
+            loops=[translate.loop(loop, now) for loop in self._s.loops],
+            **counts,
+        )
+
+    async def _summary(self, migration_id: str) -> pb.MigrationSummary:
+        return translate.migration(await self._s.queries.summary(migration_id), self._s.queries.now())
+
+    async def _set(self, name: str, state: AgentState, reason: str) -> pb.AgentView:
+        agent: Agent | None = await self._s.fleet.set_state(name, state, reason)
+        if agent is None:
+            raise NotFound(f"there is no agent {name}: see `haulier agent list`")
+        leases = self._s.fleet.book.held_by(agent.id)
+        return translate.agent(agent, "", leases, self._s.queries.now())
+
+
+STATUS_OF: dict[type[Exception], grpc.StatusCode] = {
+    NotFound: grpc.StatusCode.NOT_FOUND,
+    Precondition: grpc.StatusCode.FAILED_PRECONDITION,
+    IdentityError: grpc.StatusCode.INVALID_ARGUMENT,
+    Conflict: grpc.StatusCode.ABORTED,
+    StoreFailed: grpc.StatusCode.UNAVAILABLE,
+}
+
+
+async def _require(context: Any, field: str, value: str) -> None:
+    """Refuse a request that lacks a required field."""
+    if not value:
+        await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"{field} is required")
+
+
+def _page(asked: int) -> int:
+    return min(asked or PAGE_MAX, PAGE_MAX)

@@ -1,0 +1,143 @@
+"""Contract ↔ core for agents: total in both directions, and the last place that contract messages reach."""
+
+import json
+
+from haulier.v1 import agent_pb2 as pb
+
+from controlplane.core.model import Failure, Held, Introduction, Outcome, Use
+from controlplane.core.states import AttemptState, Direction
+from controlplane.service.fleet import FleetSettings, ToAgent
+from controlplane.service.steps import GrantedLease
+
+_OUTCOMES = {
+    pb.ATTEMPT_OUTCOME_SUCCEEDED: AttemptState.SUCCEEDED,
+    pb.ATTEMPT_OUTCOME_FAILED: AttemptState.FAILED,
+    pb.ATTEMPT_OUTCOME_CANCELLED: AttemptState.CANCELLED,
+    pb.ATTEMPT_OUTCOME_FENCED: AttemptState.FENCED,
+}
+DIRECTIONS = {Direction.FORWARD: pb.DIRECTION_FORWARD, Direction.UNDO: pb.DIRECTION_UNDO}
+
+# Bounds on what an agent may say of itself: it is stored and shown (promise C5).
+SLOTS_MAX = 1024
+TEXT_MAX = 4096
+NAMES_MAX = 10_000
+
+
+class BadMessage(ValueError):
+    """A message that no well-behaved agent sends; says which field."""
+
+
+def introduction_of(hello: pb.Hello) -> Introduction:
+    """Read Hello. Raises ``BadMessage``."""
+    if hello.incarnation < 1:
+        raise BadMessage("hello.incarnation must be at least 1")
+    if not 1 <= hello.slots <= SLOTS_MAX:
+        raise BadMessage(f"hello.slots must be 1 to {SLOTS_MAX}, not {hello.slots}")
+    if len(hello.kinds) + len(hello.datastores) + len(hello.labels) > NAMES_MAX:
+        raise BadMessage(f"hello names more than {NAMES_MAX} kinds, datastores and labels")
+    return Introduction(
+        incarnation=hello.incarnation,
+        version=hello.agent_version[:TEXT_MAX],
+        kinds=frozenset(hello.kinds),
+        datastores=frozenset(hello.datastores),
+        labels=dict(hello.labels),
+        slots=hello.slots,
+        boot_id=hello.boot_id[:TEXT_MAX],
+        draining=hello.draining,
+        held=tuple(held_of(held) for held in hello.held),
+    )
+
+
+def held_of(held: pb.HeldAttempt) -> Held:
+    """Read what an agent says it holds."""
+    return Held(held.attempt_id, held.fence, held.watermark)
+
+
+def outcome_of(result: pb.AttemptResult) -> Outcome:
+    """Read the end of an attempt. Raises ``BadMessage`` for an outcome this version does not know."""
+    state = _OUTCOMES.get(result.outcome)
+    if state is None:
+        raise BadMessage(f"result of {result.attempt_id} has the unknown outcome {result.outcome}")
+    failure = None
+    if result.HasField("failure"):
+        said = result.failure
+        failure = Failure(said.code[:64], said.message[:TEXT_MAX], said.hint[:TEXT_MAX], said.retryable)
+    use = result.use
+    return Outcome(
+        result.attempt_id,
+        result.fence,
+        state,
+        result.result,
+        failure,
+        Use(use.wall_s, use.cpu_s, use.rss_bytes_max, use.read_bytes, use.written_bytes),
+    )
+
+
+def sample_text(heartbeat: pb.Heartbeat) -> str:
+    """Write a host's sample as JSON; empty when the heartbeat has none."""
+    if not heartbeat.HasField("sample"):
+        return ""
+    sample = heartbeat.sample
+    return json.dumps({field.name: value for field, value in sample.ListFields()})
+
+
+def sample_message(text: str) -> pb.HostSample:
+    """Write a stored sample as message."""
+    return pb.HostSample(**json.loads(text or "{}"))
+
+
+def welcome(agent_id: str, settings: FleetSettings, version: str) -> pb.SessionResponse:
+    """Write the answer to Hello."""
+    return pb.SessionResponse(
+        welcome=pb.Welcome(
+            agent_id=agent_id,
+            heartbeat_s=settings.heartbeat_s,
+            disconnected_max_s=settings.disconnected_max_s,
+            controlplane_version=version,
+        )
+    )
+
+
+def grant_message(lease: GrantedLease, ttl_s: float) -> pb.LeaseGrant:
+    """Write a granted lease."""
+    attempt, step = lease.attempt, lease.step
+    return pb.LeaseGrant(
+        attempt_id=attempt.id,
+        step_id=step.id,
+        migration_id=step.migration_id,
+        step_name=step.name,
+        kind=step.kind,
+        number=attempt.number,
+        fence=attempt.fence,
+        target=attempt.target,
+        direction=DIRECTIONS[attempt.direction],
+        params=lease.params,
+        forward_result=lease.forward_result,
+        ttl_s=ttl_s,
+        start_to_finish_s=step.start_to_finish_s,
+        progress_s=step.progress_s,
+        evict_attempt_ids=lease.evict_attempt_ids,
+    )
+
+
+def responses(said: ToAgent, ttl_s: float, bytes_max: int) -> list[pb.SessionResponse]:
+    """Write what a session has to say: renewals first, in messages of at most ``bytes_max`` where grants allow it."""
+    first = pb.SessionResponse(acknowledged_attempt_ids=said.acknowledged)
+    for attempt_id, fence, renewed_s, sequence in said.renewals:
+        first.renewals.add(attempt_id=attempt_id, fence=fence, ttl_s=renewed_s, asked_in_sequence=sequence)
+    for attempt_id, fence, reason in said.cancels:
+        first.directives.add(cancel=pb.CancelAttempt(attempt_id=attempt_id, fence=fence, reason=reason))
+    if said.drain_reason is not None:
+        first.directives.add(drain=pb.Drain(reason=said.drain_reason))
+    if said.resume:
+        first.directives.add(resume=pb.Resume())
+    messages = [first]
+    size = first.ByteSize() if said.grants else 0
+    for lease in said.grants:
+        grant = grant_message(lease, ttl_s)
+        size += len(grant.params) + len(grant.forward_result) + 300
+        if size > bytes_max:
+            messages.append(pb.SessionResponse())
+            size = 0
+        messages[-1].grants.append(grant)
+    return messages

@@ -1,0 +1,191 @@
+"""Contract ↔ core for operators."""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from haulier.v1 import agent_pb2, kinds_pb2
+from haulier.v1 import operator_pb2 as pb
+
+from controlplane.core.events import Event
+from controlplane.core.model import Agent, Step
+from controlplane.rpc.translate import DIRECTIONS, sample_message
+from controlplane.service.inventory import Applied, Change, Finding, Resource, SourceFile
+from controlplane.service.loop_health import LoopHealth
+from controlplane.service.queries import MigrationDetail, StepHolds, result_json
+
+_CHANGES = {
+    Change.CREATED: pb.MANIFEST_CHANGE_CREATED,
+    Change.UPDATED: pb.MANIFEST_CHANGE_UPDATED,
+    Change.UNCHANGED: pb.MANIFEST_CHANGE_UNCHANGED,
+}
+
+
+def files_of(files: Iterable[pb.ManifestFile]) -> list[SourceFile]:
+    """Read files of manifests."""
+    return [SourceFile(file.path, file.content) for file in files]
+
+
+def finding(found: Finding) -> pb.Finding:
+    """Write a finding."""
+    return pb.Finding(
+        path=found.path,
+        line=found.line,
+        column=found.column,
+        field=found.field,
+        message=found.message,
+        hint=found.hint,
+    )
+
+
+def outcomes(applied: Applied) -> list[pb.ManifestOutcome]:
+    """Write what an apply did or would do."""
+    return [
+        pb.ManifestOutcome(kind=kind, name=name, change=_CHANGES[change]) for kind, name, change in applied.outcomes
+    ]
+
+
+def manifest(resource: Resource, now: float) -> pb.ManifestSummary:
+    """Write an applied manifest."""
+    return pb.ManifestSummary(
+        kind=resource.kind,
+        name=resource.name,
+        generation=resource.generation,
+        spec_json=resource.spec,
+        age_s=max(0.0, now - resource.applied_at),
+    )
+
+
+def migration(row: Mapping[str, Any], now: float) -> pb.MigrationSummary:
+    """Write a migration at a glance."""
+    ended = row["ended_at"] is not None
+    stage, watermark, total, done_bytes = json.loads(row["live"]) if row["live"] else ("", 0, 0, 0)
+    message = pb.MigrationSummary(
+        migration_id=row["id"],
+        name=row["name"],
+        dataset=row["dataset"],
+        workflow=row["workflow"],
+        state=row["state"],
+        reason=row["reason"],
+        source=row["source"],
+        destination=row["destination"],
+        steps_done=row["steps_done"],
+        steps_total=row["steps_total"],
+        current_step="" if ended else row["current_step"] or "",
+        stage=stage,
+        watermark=watermark,
+        total=total,
+        done_bytes=done_bytes,
+        elapsed_s=max(0.0, (row["ended_at"] if ended else now) - row["created_at"]),
+    )
+    if "validate" in row["results"]:
+        proof = kinds_pb2.ValidateResult.FromString(row["results"]["validate"])
+        message.verified_rows = proof.rows
+        message.verified_digest = proof.destination_digest.hex()
+    if "extract" in row["results"]:
+        staged = kinds_pb2.ExtractResult.FromString(row["results"]["extract"]).output
+        message.staged_bytes = sum(part.size_bytes for part in staged.parts)
+    return message
+
+
+def detail(found: MigrationDetail, now: float) -> pb.GetMigrationResponse:
+    """Write a migration whole."""
+    return pb.GetMigrationResponse(
+        migration=migration(found.summary, now), steps=[_step(step, found, now) for step in found.steps]
+    )
+
+
+def _step(step: Step, found: MigrationDetail, now: float) -> pb.StepView:
+    result = found.results.get(step.id)
+    return pb.StepView(
+        step_id=step.id,
+        name=step.name,
+        kind=step.kind,
+        state=step.state,
+        reason=step.reason,
+        hint=step.hint,
+        needs=found.needs.get(step.id, ()),
+        attempts=[_attempt(row, now) for row in found.attempts.get(step.id, ())],
+        result_json=result_json(step.kind, result) if result is not None else "",
+    )
+
+
+def _attempt(row: Mapping[str, Any], now: float) -> pb.AttemptView:
+    view = pb.AttemptView(
+        attempt_id=row["id"],
+        number=row["number"],
+        direction=DIRECTIONS[row["direction"]],
+        state=row["state"],
+        agent=row["agent_name"] or row["agent_id"],
+        fence=row["fence"],
+        elapsed_s=max(0.0, (row["ended_at"] if row["ended_at"] is not None else now) - row["granted_at"]),
+        watermark=row["watermark"],
+        total=row["total"],
+        stage=row["stage"],
+    )
+    if row["failure"]:
+        view.failure.CopyFrom(agent_pb2.AttemptFailure(**json.loads(row["failure"])))
+    if row["use"]:
+        view.use.CopyFrom(agent_pb2.ResourceUse(**json.loads(row["use"])))
+    return view
+
+
+def holds(answers: Iterable[StepHolds]) -> pb.WhyResponse:
+    """Write what holds steps."""
+    response = pb.WhyResponse()
+    for answer in answers:
+        view = response.steps.add(
+            step_id=answer.step.id, name=f"{answer.migration}/{answer.step.name}", state=answer.step.state
+        )
+        for hold in answer.holds:
+            view.holds.add(code=hold.code, message=hold.message, lifted_by=hold.lifted_by, lifts_in_s=hold.lifts_in_s)
+    return response
+
+
+def agent(known: Agent, sample: str, leases: int, now: float) -> pb.AgentView:
+    """Write an agent."""
+    cause = f": {known.liveness_cause}" if known.liveness_cause else ""
+    return pb.AgentView(
+        agent_id=known.id,
+        name=known.name,
+        state=known.state,
+        liveness=f"{known.liveness}{cause}",
+        incarnation=known.incarnation,
+        slots=known.slots,
+        leases=leases,
+        kinds=sorted(known.kinds),
+        datastores=sorted(known.datastores),
+        labels=known.labels,
+        heard_ago_s=max(0.0, now - known.heard_at),
+        version=known.version,
+        sample=sample_message(sample),
+    )
+
+
+def event(position: int, fact: Event) -> pb.WatchEventsResponse:
+    """Write one event."""
+    data = {
+        name: value
+        for name, value in (
+            ("migration_id", fact.migration_id),
+            ("attempt_id", fact.attempt_id),
+            ("agent_id", fact.agent_id),
+            ("fence", fact.fence),
+            ("detail", fact.detail),
+        )
+        if value
+    }
+    return pb.WatchEventsResponse(
+        position=position, at=fact.at, type=fact.type, subject=fact.subject, data_json=json.dumps(data)
+    )
+
+
+def loop(known: LoopHealth, now: float) -> pb.LoopView:
+    """Write a background loop."""
+    return pb.LoopView(
+        name=known.name,
+        last_run_ago_s=-1.0 if known.last_run_at is None else max(0.0, now - known.last_run_at),
+        duration_s=known.duration_s,
+        last_error=known.last_error,
+        passes=known.passes,
+    )

@@ -1,0 +1,168 @@
+"""The composition root: the only file that knows every room. Builds a control plane, runs it, stops it."""
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from controlplane.config import Config
+from controlplane.identity.authority import CertificateAuthority
+from controlplane.loops.agent_watcher import AgentWatcher
+from controlplane.loops.dispatcher import Dispatcher
+from controlplane.loops.driver import Driver, Loop
+from controlplane.loops.lease_reaper import LeaseReaper
+from controlplane.loops.workflow_advancer import WorkflowAdvancer
+from controlplane.rpc.agent_door import AgentDoor
+from controlplane.rpc.operator_door import OperatorDoor, Services
+from controlplane.rpc.server import Addresses, Listeners
+from controlplane.service.fleet import Fleet, FleetSettings
+from controlplane.service.inventory import Inventory
+from controlplane.service.joining import Joining
+from controlplane.service.migrations import Migrations
+from controlplane.service.outputs import Outputs
+from controlplane.service.queries import Queries
+from controlplane.service.signals import Signal
+from controlplane.store.sqlite.store import SqliteStore
+
+_log = logging.getLogger("haulier.controlplane")
+
+STORE_FILE = "store.db"
+IDENTITY_DIR = "identity"
+OUTPUTS_DIR = "outputs"
+LISTENING_FILE = "listening.json"
+SERVER_CERTIFICATE_TTL_S = 397 * 86_400.0
+
+
+def software_version() -> str:
+    """Return the installed version; "0" where the code runs from a bare tree."""
+    try:
+        return version("haulier")
+    except PackageNotFoundError:
+        return "0"
+
+
+def steady_clock(not_before_at: float) -> Callable[[], float]:
+    """Return a clock that never goes back: wall time read once, then the monotonic clock.
+
+    It starts at ``not_before_at`` (the newest instant in the store) if the wall is behind that, so that a host whose
+    date was set back cannot make ages negative.
+    """
+    anchor = max(time.time(), not_before_at) - time.clock_gettime(time.CLOCK_BOOTTIME)
+    return lambda: anchor + time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+class ControlPlane:
+    """Everything that one process of the control plane holds."""
+
+    def __init__(self, config: Config) -> None:
+        """Open the state and bind the listeners. Raises the rooms' own errors, each fit for a person."""
+        self.config = config
+        state = config.state_dir
+        authority = CertificateAuthority.load(state / IDENTITY_DIR)
+        self.store = SqliteStore(state / STORE_FILE)
+        self.clock = steady_clock(self.store.newest_at())
+        self.changed = Signal()
+        settings = FleetSettings(
+            ttl_s=config.lease_ttl_s,
+            heartbeat_s=config.heartbeat_s,
+            heartbeat_grace_s=config.heartbeat_grace_s,
+            lost_after_s=config.lost_after_s,
+            lock_delay_s=config.lock_delay_s,
+            disconnected_max_s=config.disconnected_max_s,
+        )
+        self.fleet = Fleet(self.store, self.clock, settings, self.changed)
+        self.inventory = Inventory(self.store, self.clock, self.fleet)
+        self.joining = Joining(self.store, self.clock, time.time, authority, os.urandom)
+        outputs = Outputs(self.store, state / OUTPUTS_DIR)
+        self.driver = Driver(self._loops(), self.clock)
+        now = time.time()
+        credentials = authority.issue_controlplane(
+            {config.advertised_host, socket.gethostname(), *config.extra_names},
+            not_before_at=now - 300.0,
+            not_after_at=now + SERVER_CERTIFICATE_TTL_S,
+            serial=int.from_bytes(os.urandom(16), "big") >> 1,
+        )
+        self.agent_door = AgentDoor(self.fleet, self.joining, outputs, "", software_version())
+        services = Services(
+            self.fleet,
+            self.inventory,
+            Migrations(self.store, self.clock, self.fleet),
+            Queries(self.store, self.clock, self.fleet),
+            self.joining,
+            outputs,
+            [loop.health for loop in self.driver.loops],
+            software_version(),
+        )
+        self.operator_door = OperatorDoor(services)
+        addresses = Addresses(config.agents_listen, config.door_listen, config.probes_listen)
+        self.listeners = Listeners(addresses, credentials, self.joining, self.agent_door, self.operator_door)
+        self.agent_door.session_address = f"{config.advertised_host}:{self.listeners.agents_port}"
+        self.operator_door.door_address = f"{config.advertised_host}:{self.listeners.door_port}"
+
+    def _loops(self) -> list[Loop]:
+        store, clock, fleet = self.store, self.clock, self.fleet
+        return [
+            Loop("lease_reaper", LeaseReaper(store, clock, fleet).run, 1.0),
+            Loop("agent_watcher", AgentWatcher(store, clock, fleet).run, 1.0),
+            Loop("dispatcher", Dispatcher(store, clock, fleet).run, 0.5),
+            Loop("workflow_advancer", WorkflowAdvancer(store, clock, fleet).run, 60.0),
+        ]
+
+    async def start(self) -> None:
+        """Take over the state, start the loops, open the doors."""
+        await self.fleet.start(await self.inventory.budgets())
+        self.driver.start()
+        await self.listeners.start()
+        ports = {
+            "agents": self.listeners.agents_port,
+            "door": self.listeners.door_port,
+            "probes": self.listeners.probes_port,
+            "pid": os.getpid(),
+        }
+        _write_atomically(self.config.state_dir / LISTENING_FILE, json.dumps(ports))
+        _log.info("serving: agents %(agents)s, door %(door)s, probes %(probes)s", ports)
+
+    async def stop(self) -> None:
+        """Close the doors, finish what was asked, close the store."""
+        self.agent_door.end_sessions()
+        await self.listeners.stop(self.config.stop_grace_s)
+        await self.driver.stop()
+        await self.fleet.flush()
+        self.store.close()
+        (self.config.state_dir / LISTENING_FILE).unlink(missing_ok=True)
+
+
+async def serve(config: Config) -> None:
+    """Run a control plane until SIGTERM or SIGINT."""
+    plane = ControlPlane(config)
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    await plane.start()
+    _notify("READY=1")
+    await stopping.wait()
+    _notify("STOPPING=1")
+    _log.info("stopping")
+    await plane.stop()
+
+
+def _notify(state: str) -> None:
+    """Tell systemd, where it asked to be told."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if address:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            sender.connect("\0" + address[1:] if address.startswith("@") else address)
+            sender.send(state.encode())
+
+
+def _write_atomically(path: Path, text: str) -> None:
+    fresh = path.with_suffix(".new")
+    fresh.write_text(text, encoding="utf-8")
+    fresh.replace(path)

@@ -1,0 +1,54 @@
+"""Moving a migration on after one of its steps ended, or whenever the advancer looks."""
+
+from collections import Counter
+
+from controlplane.core import workflow_planning
+from controlplane.core.model import Failure, Step
+from controlplane.core.states import Direction, StepState
+from controlplane.manifests.params import ParamsUnresolved, compile_params, needed_results
+from controlplane.store.port import Tx
+
+
+def advance(tx: Tx, migration_id: str, now: float) -> Counter[str]:
+    """Make ready what nothing holds and end what is over; return how many steps became ready per class."""
+    readied: Counter[str] = Counter()
+    while True:
+        migration = tx.migration(migration_id)
+        assert migration is not None, "a step's migration exists"
+        steps = tx.steps_of(migration_id)
+        changes = workflow_planning.advance(migration, steps, tx.needs_of(migration_id), now)
+        if not changes.step_moves and not changes.migration_moves:
+            return readied
+        tx.apply(changes)
+        by_id = {step.id: step for step in steps}
+        failed = False
+        for move in changes.step_moves:
+            step = by_id[move.step_id]
+            if _equip(tx, step, steps, now):
+                readied[step.placement_class] += 1
+            else:
+                failed = True
+        if not failed:
+            return readied
+        # A step that could not be given its parameters has failed, which may end the migration: look again.
+
+
+def _equip(tx: Tx, step: Step, steps: list[Step], now: float) -> bool:
+    """Make the parameters of a step that just became ready; fail the step when they cannot be made."""
+    if step.direction is Direction.UNDO:
+        return True
+    body = tx.body(step.id)
+    assert body is not None, "every step has a body"
+    if body.params is not None:
+        return True
+    by_name = {other.name: other.id for other in steps}
+    wanted = {name: by_name[name] for name in needed_results(body.template) if name in by_name}
+    bodies = tx.bodies(list(wanted.values()))
+    results = {name: bodies[step_id].result or b"" for name, step_id in wanted.items()}
+    try:
+        tx.set_params(step.id, compile_params(step.kind, body.template, results))
+    except ParamsUnresolved as error:
+        failure = Failure("bad_params", str(error), "correct the workflow's params and start a new migration", False)
+        tx.apply(workflow_planning.fail_waiting(step._replace(state=StepState.READY), failure, now))
+        return False
+    return True

@@ -1,0 +1,29 @@
+"""The doctor's rounds: streams one migration at a time through the pure checks, then asks the global questions."""
+
+from collections.abc import Iterator
+
+from controlplane.core.doctor import Dossier, Finding, examine, examine_targets
+from controlplane.store.port import Tx
+
+
+def findings(tx: Tx) -> Iterator[Finding]:
+    """Check the whole store; memory is bounded by the largest migration and the number of targets."""
+    for migration_id in tx.migration_ids():
+        yield from findings_of(tx, migration_id)
+    yield from examine_targets(tx.all_attempts(), tx.fences())
+
+
+def findings_of(tx: Tx, migration_id: str) -> list[Finding]:
+    """Check one migration."""
+    migration = tx.migration(migration_id)
+    assert migration is not None, "the caller has found the migration"
+    events = [event for _, event in tx.events_after(0, migration_id, 1_000_000_000)]
+    return examine(
+        Dossier(
+            migration,
+            tx.steps_of(migration_id),
+            tx.needs_of(migration_id),
+            tx.attempts_of_migration(migration_id),
+            events,
+        )
+    )

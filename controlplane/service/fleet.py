@@ -1,0 +1,369 @@
+"""Agents and their open sessions: who is connected, what it holds, what it is offered.
+
+Durable facts go through the store; what is only here (sessions, renewals, samples) may be lost with the process: a
+restart gives every live lease a grace period and every agent says hello again.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from controlplane.core.events import Event
+from controlplane.core.leasing import Refused, Renewed
+from controlplane.core.model import Agent, Held, Introduction, Outcome, Requirements
+from controlplane.core.placement import matching
+from controlplane.core.states import AgentState, Liveness
+from controlplane.service.lease_book import LeaseBook
+from controlplane.service.signals import Signal
+from controlplane.service.steps import GrantedLease, GrantTerms, Settlement, equip, grant, settle
+from controlplane.store.port import Conflict, Store, Tx
+
+
+@dataclass(frozen=True, slots=True)
+class FleetSettings:
+    """Durations of the conversation with agents, in seconds."""
+
+    ttl_s: float = 60.0
+    heartbeat_s: float = 15.0
+    heartbeat_grace_s: float = 10.0
+    lost_after_s: float = 60.0
+    lock_delay_s: float = 60.0
+    disconnected_max_s: float = 900.0
+
+
+@dataclass(slots=True)
+class ToAgent:
+    """What a session has to say next; whatever waits unsent merges into one message."""
+
+    renewals: list[tuple[str, int, float, int]] = field(default_factory=list)  # attempt, fence, ttl_s, sequence
+    acknowledged: list[str] = field(default_factory=list)
+    grants: list[GrantedLease] = field(default_factory=list)
+    cancels: list[tuple[str, int, str]] = field(default_factory=list)  # attempt, fence, reason
+    drain_reason: str | None = None
+    resume: bool = False
+
+
+class Session:
+    """One open stream of one agent."""
+
+    def __init__(self, agent: Agent, classes: list[str], send: Callable[[ToAgent], None], now: float) -> None:
+        self.agent = agent
+        self.classes = classes
+        self.send = send
+        self.heard_at = now
+        self.draining_itself = False
+        self.granting = False
+        self.grant_again = False
+
+
+class Fleet:
+    """The agents of one control plane."""
+
+    def __init__(self, store: Store, clock: Callable[[], float], settings: FleetSettings, changed: Signal) -> None:
+        self._store = store
+        self._clock = clock
+        self.settings = settings
+        self.changed = changed
+        self.book = LeaseBook()
+        self.sessions: dict[str, Session] = {}
+        self._classes: dict[str, Requirements] = {}
+        self._budgets: dict[str, int] = {}
+        self._by_class: dict[str, dict[str, Session]] = {}
+        self._samples: dict[str, str] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def now(self) -> float:
+        """Return the instant by the control plane's clock."""
+        return self._clock()
+
+    async def start(self, budgets: Mapping[str, int]) -> None:
+        """Take over what the store holds; no live lease ends before a full TTL from now (grace)."""
+        now = self._clock()
+        grace_until = now + self.settings.ttl_s
+
+        def load(tx: Tx) -> Any:
+            tx.extend_all(grace_until)
+            return tx.live_rows(), tx.classes()
+
+        rows, self._classes = await self._store.write(load)
+        self.book.load(rows, grace_until=grace_until, now=now)
+        self._budgets = dict(budgets)
+
+    @property
+    def budgets(self) -> Mapping[str, int]:
+        """Datastore name → most steps at once, where a limit is set."""
+        return self._budgets
+
+    def set_budgets(self, budgets: Mapping[str, int]) -> None:
+        """Take new limits of datastores; what runs already is not stopped."""
+        self._budgets = dict(budgets)
+        self.offer_all()
+
+    def add_classes(self, classes: Mapping[str, Requirements]) -> None:
+        """Take in placement classes that a new migration brought."""
+        new = {name: value for name, value in classes.items() if name not in self._classes}
+        if not new:
+            return
+        self._classes |= new
+        for session in self.sessions.values():
+            for name in matching(session.agent, new):
+                session.classes.append(name)
+                self._by_class.setdefault(name, {})[session.agent.id] = session
+
+    async def open(self, agent_id: str, hello: Introduction, send: Callable[[ToAgent], None]) -> Session | Refused:
+        """Begin a session; the caller sends Welcome before it lets ``send``'s messages out."""
+        now = self._clock()
+        # Before the transaction: a grant for the old stream that runs after it would be sent to nobody.
+        old = self.sessions.get(agent_id)
+        if old is not None:
+            self._forget(old)
+
+        def introduce(tx: Tx) -> tuple[Agent, list[GrantedLease], list[Held], list[tuple[str, int, str]]] | Refused:
+            known = tx.agent(agent_id)
+            if known is None:
+                return Refused(f"agent {agent_id} is not enrolled here")
+            if hello.incarnation < known.incarnation:
+                return Refused(
+                    f"incarnation {hello.incarnation} of {known.name} was followed by {known.incarnation}: "
+                    "another daemon runs under the same identity, or an old journal was restored"
+                )
+            agent = replace(
+                known,
+                liveness=Liveness.ALIVE,
+                liveness_cause="",
+                incarnation=hello.incarnation,
+                slots=hello.slots,
+                kinds=hello.kinds,
+                datastores=hello.datastores,
+                labels=hello.labels,
+                boot_id=hello.boot_id,
+                version=hello.version,
+                heard_at=now,
+            )
+            tx.put_agent(agent, now)
+            detail = f"incarnation {hello.incarnation}, {hello.slots} slots"
+            tx.record([Event(now, "AgentConnected", agent_id, agent_id=agent_id, detail=detail)])
+            return agent, *_reconcile(tx, agent, hello)
+
+        answer = await self._store.write(introduce)
+        if isinstance(answer, Refused):
+            return answer
+        agent, again, kept, cancels = answer
+        for held in kept:
+            self.book.adopt(held.attempt_id, agent.incarnation)
+        session = Session(agent, matching(agent, self._classes), send, now)
+        session.draining_itself = hello.draining
+        self.sessions[agent_id] = session
+        for name in session.classes:
+            self._by_class.setdefault(name, {})[agent_id] = session
+        self.changed.ring()
+        drain = agent.drain_reason if agent.state is AgentState.DRAINING else None
+        if again or cancels or drain is not None:
+            send(ToAgent(grants=again, cancels=cancels, drain_reason=drain))
+        self.offer_session(session)
+        return session
+
+    def close(self, session: Session) -> None:
+        """End a session; the agent watcher judges what the silence means."""
+        if self.sessions.get(session.agent.id) is session:
+            self._forget(session)
+            self.changed.ring()
+
+    def heartbeat(self, session: Session, held: Iterable[Held], sequence: int, sample: str) -> None:
+        """Renew what the agent holds; what it may not hold any more it is told to stop."""
+        now = self._clock()
+        session.heard_at = now
+        if sample:
+            self._samples[session.agent.id] = sample
+        answer = ToAgent()
+        for item in held:
+            renewed = self.book.renew(
+                item,
+                agent_id=session.agent.id,
+                incarnation=session.agent.incarnation,
+                now=now,
+                ttl_s=self.settings.ttl_s,
+            )
+            if isinstance(renewed, Renewed):
+                answer.renewals.append((item.attempt_id, item.fence, self.settings.ttl_s, sequence))
+            else:
+                answer.cancels.append((item.attempt_id, item.fence, renewed.because))
+        if answer.renewals or answer.cancels:
+            session.send(answer)
+
+    async def results(self, session: Session, outcomes: Sequence[Outcome]) -> None:
+        """Make results durable and acknowledge them, handing out new work in the same transaction.
+
+        Raises ``StoreFailed``: the agent keeps what is not acknowledged and says it again.
+        """
+        now = self._clock()
+        agent, terms = session.agent, self._terms(session)
+
+        def settle_and_grant(tx: Tx) -> tuple[Settlement, list[GrantedLease]]:
+            settled = settle(tx, agent.id, outcomes, now)
+            return settled, self._grant_in(tx, session, terms, now)
+
+        settled, granted = await self._store.write(settle_and_grant)
+        self.book.remove(settled.ended)
+        self._take(granted)
+        session.send(ToAgent(acknowledged=settled.acknowledged, grants=granted))
+        for lease in granted:
+            settled.readied[lease.step.placement_class] -= 1
+        self.offer(settled.readied)
+        self.changed.ring()
+
+    def offer(self, readied: Mapping[str, int]) -> None:
+        """Offer newly ready steps to agents that match and seem to have room, in turn."""
+        for name, count in readied.items():
+            wanted = count
+            for session in list(self._by_class.get(name, {}).values()):
+                if wanted <= 0:
+                    break
+                free = session.agent.slots - self.book.held_by(session.agent.id)
+                if free > 0:
+                    wanted -= free
+                    # To the back of the queue, so that one agent does not get every step.
+                    turn = self._by_class[name]
+                    turn[session.agent.id] = turn.pop(session.agent.id)
+                    self.offer_session(session)
+
+    def offer_all(self) -> None:
+        """Look for work for every agent with room: after a backoff ended, a budget grew, an agent resumed."""
+        for session in self.sessions.values():
+            if session.agent.slots > self.book.held_by(session.agent.id):
+                self.offer_session(session)
+
+    def wanted_classes(self) -> list[str]:
+        """Return the placement classes that some connected agent with room can run."""
+        return [
+            name
+            for name, sessions in self._by_class.items()
+            if any(s.agent.slots > self.book.held_by(s.agent.id) for s in sessions.values())
+        ]
+
+    def offer_session(self, session: Session) -> None:
+        """Grant this agent what it may run; a second call while the first runs asks again afterwards."""
+        if session.granting:
+            session.grant_again = True
+            return
+        session.granting = True
+        self.spawn(self._grant(session))
+
+    def cancel(self, ended: Iterable[tuple[str, str, int, str]]) -> None:
+        """Forget leases by (agent, attempt, fence, reason) and tell their agents to stop."""
+        told: dict[str, ToAgent] = {}
+        for agent_id, attempt_id, fence, reason in ended:
+            self.book.remove([attempt_id])
+            told.setdefault(agent_id, ToAgent()).cancels.append((attempt_id, fence, reason))
+        for agent_id, message in told.items():
+            session = self.sessions.get(agent_id)
+            if session is not None:
+                session.send(message)
+
+    async def set_state(self, name_or_id: str, state: AgentState, reason: str) -> Agent | None:
+        """Drain an agent or let it take work again; None when there is no such agent. Safe to repeat."""
+        now = self._clock()
+
+        def change(tx: Tx) -> Agent | None:
+            agent = tx.agent(name_or_id) or tx.agent_by_name(name_or_id)
+            if agent is None or agent.state is state:
+                return agent
+            agent = replace(agent, state=state, drain_reason=reason)
+            tx.put_agent(agent, now)
+            event = "AgentDrained" if state is AgentState.DRAINING else "AgentResumed"
+            tx.record([Event(now, event, agent.id, agent_id=agent.id, detail=reason)])
+            return agent
+
+        agent = await self._store.write(change)
+        session = self.sessions.get(agent.id) if agent else None
+        if agent and session:
+            session.agent = replace(session.agent, state=agent.state, drain_reason=agent.drain_reason)
+            if state is AgentState.DRAINING:
+                session.send(ToAgent(drain_reason=reason))
+            else:
+                session.send(ToAgent(resume=True))
+                self.offer_session(session)
+        self.changed.ring()
+        return agent
+
+    async def flush(self) -> None:
+        """Make durable what heartbeats moved since the last flush, in one transaction."""
+        rows = self.book.take_flush()
+        heard = {
+            agent_id: (session.heard_at, self._samples.pop(agent_id, "")) for agent_id, session in self.sessions.items()
+        }
+        if rows or heard:
+            await self._store.write(lambda tx: tx.flush(rows, heard))
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run something in the background of this room; its reference is kept until it ends."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _terms(self, session: Session) -> GrantTerms:
+        return GrantTerms(session.classes, self._classes, self._budgets, self.settings.ttl_s)
+
+    def _grant_in(self, tx: Tx, session: Session, terms: GrantTerms, now: float) -> list[GrantedLease]:
+        if session.draining_itself or session.agent.state is not AgentState.SERVING:
+            return []
+        if self.sessions.get(session.agent.id) is not session:
+            return []  # the stream has gone; the next hello gets the work
+        return grant(tx, session.agent, terms, now)
+
+    async def _grant(self, session: Session) -> None:
+        try:
+            while True:
+                session.grant_again = False
+                now, terms = self._clock(), self._terms(session)
+                if self.sessions.get(session.agent.id) is not session:
+                    return
+                granted = await self._store.write(
+                    lambda tx, terms=terms, now=now: self._grant_in(tx, session, terms, now)  # type: ignore[misc]
+                )
+                if granted:
+                    self._take(granted)
+                    session.send(ToAgent(grants=granted))
+                    self.changed.ring()
+                if not session.grant_again:
+                    return
+        except Conflict:
+            # Somebody changed a candidate in between; the dispatcher looks again on its next pass.
+            return
+        finally:
+            session.granting = False
+
+    def _take(self, granted: Sequence[GrantedLease]) -> None:
+        for lease in granted:
+            self.book.add(lease.attempt, lease.step)
+
+    def _forget(self, session: Session) -> None:
+        self.sessions.pop(session.agent.id, None)
+        for name in session.classes:
+            self._by_class.get(name, {}).pop(session.agent.id, None)
+
+
+def _reconcile(
+    tx: Tx, agent: Agent, hello: Introduction
+) -> tuple[list[GrantedLease], list[Held], list[tuple[str, int, str]]]:
+    """Compare what the agent holds with its live leases.
+
+    A lease it never received is sent again, the same attempt with the same fence (promise L6); one it still holds is
+    adopted by this incarnation; what it should not hold it is told to stop.
+    """
+    live = {attempt.id: attempt for attempt in tx.live_of_agent(agent.id)}
+    kept, cancels = [], []
+    for held in hello.held:
+        attempt = live.pop(held.attempt_id, None)
+        if attempt is not None and attempt.fence == held.fence:
+            tx.adopt(attempt.id, agent.incarnation)
+            kept.append(held)
+        else:
+            cancels.append((held.attempt_id, held.fence, "this agent holds no such lease any more"))
+    missed = [attempt._replace(incarnation=agent.incarnation) for attempt in live.values()]
+    for attempt in missed:
+        tx.adopt(attempt.id, agent.incarnation)
+    steps = tx.steps([attempt.step_id for attempt in missed])
+    again = equip(tx, [(attempt, steps[attempt.step_id]) for attempt in missed])
+    return again, kept, cancels

@@ -1,0 +1,130 @@
+"""What people wrote: manifests validated, applied all together or not at all, listed."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from controlplane.core.events import Event
+from controlplane.manifests.diffing import Change, canonical_json, change, digest
+from controlplane.manifests.documents import Document, Spec, load_spec
+from controlplane.manifests.findings import Finding, SourceFile
+from controlplane.manifests.parsing import parse
+from controlplane.manifests.validating import validate
+from controlplane.service.fleet import Fleet
+from controlplane.service.planning import budgets_of
+from controlplane.store.port import Resource, Store, Tx
+
+Key = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What an apply did or would do; nothing was kept when there are findings."""
+
+    findings: tuple[Finding, ...]
+    outcomes: tuple[tuple[str, str, Change], ...] = ()
+
+
+class AppliedSpecs(Mapping[Key, Spec]):
+    """The applied manifests as ``validate`` wants them; a spec is read only when it is asked for."""
+
+    def __init__(self, rows: Mapping[Key, tuple[int, str, str]]) -> None:
+        self._rows = rows
+
+    def __getitem__(self, key: Key) -> Spec:
+        return load_spec(key[0], self._rows[key][2])
+
+    def __iter__(self) -> Iterator[Key]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+
+class Inventory:
+    """Every applied manifest."""
+
+    def __init__(self, store: Store, clock: Callable[[], float], fleet: Fleet) -> None:
+        self._store = store
+        self._clock = clock
+        self._fleet = fleet
+
+    async def validate(self, files: Sequence[SourceFile]) -> Applied:
+        """Check files together with what is applied, and say what an apply would do."""
+        parsed = parse(files)
+        rows = await self._store.read(lambda tx: tx.all_specs())
+        return _judge(parsed.documents, parsed.findings, rows)
+
+    async def apply(self, files: Sequence[SourceFile], request_id: str) -> Applied:
+        """Keep all manifests of ``files``, or none when one is wrong. A repeat of ``request_id`` changes nothing."""
+        now = self._clock()
+        parsed = parse(files)
+        if parsed.findings:
+            return Applied(parsed.findings)
+
+        def keep(tx: Tx) -> Applied:
+            before = tx.answer(request_id)
+            if before is not None:
+                return Applied((), tuple((kind, name, Change(what)) for kind, name, what in json.loads(before[1])))
+            rows = tx.all_specs()
+            judged = _judge(parsed.documents, (), rows)
+            if judged.findings:
+                return judged
+            _put(tx, parsed.documents, rows, now)
+            answer = json.dumps([[kind, name, what.value] for kind, name, what in judged.outcomes])
+            tx.keep_answer(request_id, "ApplyManifests", answer, now)
+            return judged
+
+        applied = await self._store.write(keep)
+        if any(kind == "Datastore" for kind, _, _ in applied.outcomes):
+            self._fleet.set_budgets(await self.budgets())
+        self._fleet.changed.ring()
+        return applied
+
+    async def budgets(self) -> dict[str, int]:
+        """Return datastore name → most steps at once, where a limit is set."""
+        rows = await self._store.read(lambda tx: tx.resources("Datastore", "", 1_000_000))
+        return budgets_of({row.name: load_spec("Datastore", row.spec) for row in rows})
+
+    async def get(self, kind: str, name: str) -> Resource | None:
+        """Return one applied manifest."""
+        return await self._store.read(lambda tx: tx.resource(kind, name))
+
+    async def page(self, kind: str, after: str, limit: int) -> list[Resource]:
+        """Return applied manifests of a kind whose names follow ``after``."""
+        return await self._store.read(lambda tx: tx.resources(kind, after, limit))
+
+
+def _judge(
+    documents: Sequence[Document], findings: Sequence[Finding], rows: Mapping[Key, tuple[int, str, str]]
+) -> Applied:
+    found = (*findings, *validate(documents, AppliedSpecs(rows)))
+    if found:
+        return Applied(found)
+    outcomes = []
+    for document in documents:
+        new = digest(canonical_json(document.metadata), canonical_json(document.spec))
+        old = rows.get(document.key)
+        outcomes.append((document.kind, document.name, change(old[1] if old else None, new)))
+    return Applied((), tuple(outcomes))
+
+
+def _put(tx: Tx, documents: Sequence[Document], rows: Mapping[Key, tuple[int, str, str]], now: float) -> None:
+    """Keep what is new or different, each with its event."""
+    resources, events = [], []
+    for document in documents:
+        metadata, spec = canonical_json(document.metadata), canonical_json(document.spec)
+        fresh = digest(metadata, spec)
+        old = rows.get(document.key)
+        if old is not None and old[1] == fresh:
+            continue
+        generation = old[0] + 1 if old else 1
+        resources.append(Resource(document.kind, document.name, generation, fresh, metadata, spec, now))
+        subject = f"{document.kind}/{document.name}"
+        events.append(Event(now, "ManifestApplied", subject, detail=f"generation {generation}"))
+    tx.put_resources(resources)
+    tx.record(events)
+
+
+# The doors speak of these too; they come from here so that a door needs no further room.
+__all__ = ["Applied", "AppliedSpecs", "Change", "Finding", "Inventory", "Resource", "SourceFile"]

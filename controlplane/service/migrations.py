@@ -1,0 +1,190 @@
+"""Starting, stopping, retrying and undoing migrations."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from controlplane.core import workflow_planning
+from controlplane.core.changes import Changes
+from controlplane.core.events import Event
+from controlplane.core.leasing import Refused
+from controlplane.core.model import Attempt, Migration, Requirements, StepPlan
+from controlplane.core.placement import class_of
+from controlplane.core.states import MigrationState
+from controlplane.service.advancing import advance
+from controlplane.service.errors import NotFound, Precondition
+from controlplane.service.fleet import Fleet
+from controlplane.service.planning import CannotPlan, plan_migration
+from controlplane.store.port import Store, Tx
+
+
+@dataclass(slots=True)
+class Started:
+    """What a start did."""
+
+    migration_ids: list[str] = field(default_factory=list)
+    already: list[str] = field(default_factory=list)
+
+
+class Migrations:
+    """What operators do with migrations."""
+
+    def __init__(self, store: Store, clock: Callable[[], float], fleet: Fleet) -> None:
+        self._store = store
+        self._clock = clock
+        self._fleet = fleet
+
+    async def start(self, names: Sequence[str], request_id: str) -> Started:
+        """Start the named migrations, or all that never were; all of them or none.
+
+        Raises ``NotFound`` or ``Precondition``. A repeat of ``request_id`` gets the first answer.
+        """
+        now = self._clock()
+        classes: dict[str, Requirements] = {}
+        readied: dict[str, int] = {}
+
+        def start(tx: Tx) -> Started:
+            before = tx.answer(request_id)
+            if before is not None:
+                return Started(**json.loads(before[1]))
+            done = Started()
+            known = tx.started_names()
+            wanted = list(names) or [r.name for r in tx.resources("Migration", "", 1_000_000)]
+            for name in wanted:
+                if name in known:
+                    if names:
+                        done.already.append(name)
+                    continue
+                migration_id = _start_one(tx, name, now, classes)
+                done.migration_ids.append(migration_id)
+                for placement, count in advance(tx, migration_id, now).items():
+                    readied[placement] = readied.get(placement, 0) + count
+            answer = json.dumps({"migration_ids": done.migration_ids, "already": done.already})
+            tx.keep_answer(request_id, "StartMigrations", answer, now)
+            return done
+
+        done = await self._store.write(start)
+        self._fleet.add_classes(classes)
+        self._fleet.offer(readied)
+        self._fleet.changed.ring()
+        return done
+
+    async def undo(self, name_or_id: str, ask: str, reason: str) -> str:
+        """Cancel or roll back a migration (``ask`` names the event); return its id.
+
+        Raises ``NotFound`` or ``Precondition``. Asking again for what is under way changes nothing.
+        """
+        now = self._clock()
+
+        def undo(tx: Tx) -> tuple[str, dict[str, int], list[Attempt]]:
+            migration = find(tx, name_or_id)
+            under_way = {
+                "MigrationCancelAsked": (MigrationState.CANCELLING, MigrationState.CANCELLED),
+                "MigrationRollbackAsked": (MigrationState.ROLLING_BACK, MigrationState.ROLLED_BACK),
+            }[ask]
+            if migration.state in under_way:
+                return migration.id, {}, []
+            live = tx.live_of_migration(migration.id)
+            decision = workflow_planning.undo(
+                migration, tx.steps_of(migration.id), live, ask=ask, reason=reason, now=now
+            )
+            if isinstance(decision, Refused):
+                raise Precondition(f"{migration.name}: {decision.because}")
+            tx.apply(decision)
+            return migration.id, advance(tx, migration.id, now), list(live.values())
+
+        migration_id, readied, stopped = await self._store.write(undo)
+        self._fleet.cancel((a.agent_id, a.id, a.fence, reason) for a in stopped)
+        self._fleet.offer(readied)
+        self._fleet.changed.ring()
+        return migration_id
+
+    async def retry(self, name_or_id: str) -> str:
+        """Give failed or stuck steps a fresh set of tries; return the migration's id.
+
+        Raises ``NotFound`` or ``Precondition``.
+        """
+        now = self._clock()
+
+        def retry(tx: Tx) -> tuple[str, dict[str, int]]:
+            migration = find(tx, name_or_id)
+            steps = tx.steps_of(migration.id)
+            decision = workflow_planning.retry(migration, steps, now)
+            if isinstance(decision, Refused):
+                raise Precondition(f"{migration.name}: {decision.because}")
+            tx.apply(decision)
+            readied = advance(tx, migration.id, now)
+            placement = {step.id: step.placement_class for step in steps}
+            readied.update(placement[move.step_id] for move in decision.step_moves)
+            return migration.id, readied
+
+        migration_id, readied = await self._store.write(retry)
+        self._fleet.offer(readied)
+        self._fleet.changed.ring()
+        return migration_id
+
+
+def find(tx: Tx, name_or_id: str) -> Migration:
+    """Return a started migration by id or name; raise ``NotFound``."""
+    migration = tx.migration(name_or_id) or tx.migration_by_name(name_or_id)
+    if migration is None:
+        if tx.resource("Migration", name_or_id) is not None:
+            raise Precondition(f"migration {name_or_id} was not started yet: `haulier migration start {name_or_id}`")
+        raise NotFound(f"there is no migration {name_or_id}: see `haulier migration list`")
+    return migration
+
+
+def _start_one(tx: Tx, name: str, now: float, classes: dict[str, Requirements]) -> str:
+    """Insert a migration with its steps, blocked; return its id."""
+    resource = tx.resource("Migration", name)
+    if resource is None:
+        raise NotFound(f"there is no Migration manifest {name}: apply it first")
+    try:
+        planned = plan_migration(tx, resource)
+    except CannotPlan as error:
+        raise Precondition(f"{name}: {error}") from None
+    migration_id = tx.next_ids("mig_", 1)[0]
+    migration = Migration(
+        migration_id,
+        name,
+        planned.dataset,
+        planned.workflow,
+        planned.workflow_generation,
+        planned.source,
+        planned.destination,
+        planned.priority,
+        MigrationState.RUNNING,
+        "",
+        now,
+        None,
+    )
+    tx.insert_migration(migration)
+    insert_plan(tx, migration, planned.steps, classes, now)
+    return migration_id
+
+
+def insert_plan(
+    tx: Tx,
+    migration: Migration,
+    plans: Sequence[StepPlan],
+    classes: dict[str, Requirements],
+    now: float,
+) -> list[str]:
+    """Insert the steps of a migration, blocked, with their classes and events; return their ids."""
+    ids = tx.next_ids("step_", len(plans))
+    placements = []
+    for plan in plans:
+        placement = class_of(plan.requirements)
+        if placement not in classes:
+            tx.put_class(placement, plan.requirements)
+            classes[placement] = plan.requirements
+        placements.append(placement)
+    tx.insert_steps(migration, ids, plans, placements)
+    changes = Changes()
+    changes.events.append(Event(now, "MigrationStarted", migration.id, migration.id, detail=migration.name))
+    changes.events += [
+        Event(now, "StepPlanned", step_id, migration.id, detail=plan.name)
+        for step_id, plan in zip(ids, plans, strict=True)
+    ]
+    tx.record(changes.events)
+    return ids

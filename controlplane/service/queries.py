@@ -1,0 +1,178 @@
+"""Read models for the CLI and other eyes: snapshots that no decision is made on."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from controlplane.core import reasons
+from controlplane.core.events import Event
+from controlplane.core.model import Agent, Migration, Step
+from controlplane.core.placement import datastores_in_use
+from controlplane.core.states import STEP_UNFINISHED, Direction, StepState
+from controlplane.manifests.params import ParamsUnresolved, decode_result
+from controlplane.service.errors import NotFound
+from controlplane.service.fleet import Fleet
+from controlplane.service.migrations import find
+from controlplane.store.port import Store, Tx
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationDetail:
+    """One migration with its steps, their needs, results and attempts."""
+
+    summary: Mapping[str, Any]
+    steps: Sequence[Step]
+    needs: Mapping[str, Sequence[str]]  # step id → names
+    results: Mapping[str, bytes]
+    attempts: Mapping[str, Sequence[Mapping[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class StepHolds:
+    """What holds one step."""
+
+    step: Step
+    migration: str
+    holds: Sequence[reasons.Hold]
+
+
+class Queries:
+    """See the module."""
+
+    def __init__(self, store: Store, clock: Callable[[], float], fleet: Fleet) -> None:
+        self._store = store
+        self._clock = clock
+        self._fleet = fleet
+
+    def now(self) -> float:
+        """Return the instant by the control plane's clock, to turn stored instants into ages."""
+        return self._clock()
+
+    async def migrations(self, states: Sequence[str], after: str, limit: int) -> list[Mapping[str, Any]]:
+        """Return migrations with their progress, in order of creation."""
+        return await self._store.read(lambda tx: tx.summaries(states, after, limit))
+
+    async def summary(self, migration_id: str) -> Mapping[str, Any]:
+        """Return one migration with its progress."""
+        return await self._store.read(lambda tx: _summary(tx, migration_id))
+
+    async def migration(self, name_or_id: str) -> MigrationDetail:
+        """Return one migration whole. Raises ``NotFound`` or ``Precondition``."""
+
+        def load(tx: Tx) -> MigrationDetail:
+            migration = find(tx, name_or_id)
+            steps = tx.steps_of(migration.id)
+            names = {step.id: step.name for step in steps}
+            bodies = tx.bodies(list(names))
+            attempts: dict[str, list[Mapping[str, Any]]] = {}
+            for row in tx.attempts_of_steps(migration.id):
+                attempts.setdefault(row["step_id"], []).append(row)
+            return MigrationDetail(
+                _summary(tx, migration.id),
+                steps,
+                {step_id: [names[i] for i in needed] for step_id, needed in tx.needs_of(migration.id).items()},
+                {step_id: body.result for step_id, body in bodies.items() if body.result is not None},
+                attempts,
+            )
+
+        return await self._store.read(load)
+
+    async def agents(self) -> list[tuple[Agent, str, int]]:
+        """Return all agents, each with its newest sample (JSON) and its live leases."""
+
+        def load(tx: Tx) -> list[tuple[Agent, str, int]]:
+            leases = tx.live_counts()
+            return [(agent, sample, leases.get(agent.id, 0)) for agent, sample in tx.agents()]
+
+        return await self._store.read(load)
+
+    async def why(self, subject: str) -> list[StepHolds]:
+        """Name what holds a step ("step_…" or MIGRATION/STEP) or each open step of a migration. Raises ``NotFound``."""
+        budgets = self._fleet.budgets
+        return await self._store.read(lambda tx: why(tx, subject, budgets, self._clock()))
+
+    async def events(self, after: int, subject: str, limit: int) -> list[tuple[int, Event]]:
+        """Return events after a position, of one subject or of all when it is empty."""
+        return await self._store.read(lambda tx: tx.events_after(after, subject, limit))
+
+    async def counts(self) -> dict[str, dict[str, int]]:
+        """Return counts by state."""
+        return await self._store.read(lambda tx: tx.counts())
+
+    async def generation(self) -> int:
+        """Return the store generation."""
+        return await self._store.read(lambda tx: tx.generation())
+
+
+def result_json(kind: str, result: bytes) -> str:
+    """Write a step's result as JSON; one that this version cannot read is shown as such and hides nothing else."""
+    try:
+        return json.dumps(decode_result(kind, result))
+    except ParamsUnresolved as error:
+        return json.dumps({"unreadable": str(error)})
+
+
+def why(tx: Tx, subject: str, budgets: Mapping[str, int], now: float) -> list[StepHolds]:
+    """See ``Queries.why``; a plain function so that the simulator asks the same question."""
+    migration, wanted = _subject(tx, subject)
+    steps = tx.steps_of(migration.id)
+    needs = tx.needs_of(migration.id)
+    live = tx.live_of_migration(migration.id)
+    classes = tx.classes()
+    agents = [agent for agent, _ in tx.agents()]
+    leases = tx.live_counts()
+    in_use = datastores_in_use(tx.live_classes(), classes)
+    answers = []
+    for step in steps:
+        if wanted is not None and step.id != wanted:
+            continue
+        if wanted is None and step.state not in STEP_UNFINISHED | {StepState.FAILED, StepState.STUCK}:
+            continue
+        holder = tx.live_on_target(step.target) if step.state is StepState.READY else None
+        around = reasons.Surroundings(
+            waits_for=_waits_for(step, steps, needs),
+            requirements=classes[step.placement_class],
+            agents=agents,
+            leases_of_agent=leases,
+            budgets=budgets,
+            in_use=in_use,
+            target_holder=holder,
+            live_attempt=live.get(step.id),
+        )
+        answers.append(StepHolds(step, migration.name, reasons.holds(step, around, now)))
+    return answers
+
+
+def _subject(tx: Tx, subject: str) -> tuple[Migration, str | None]:
+    """Find the migration, and the step if one was named."""
+    if subject.startswith("step_"):
+        step = tx.steps([subject]).get(subject)
+        if step is None:
+            raise NotFound(f"there is no step {subject}: see `haulier migration get NAME`")
+        migration = tx.migration(step.migration_id)
+        assert migration is not None, "a step's migration exists"
+        return migration, step.id
+    name, _, step_name = subject.partition("/")
+    migration = find(tx, name)
+    if not step_name:
+        return migration, None
+    step = tx.step_named(migration.id, step_name)
+    if step is None:
+        known = ", ".join(other.name for other in tx.steps_of(migration.id))
+        raise NotFound(f"migration {migration.name} has no step {step_name}; it has {known}")
+    return migration, step.id
+
+
+def _waits_for(step: Step, steps: Sequence[Step], needs: Mapping[str, Sequence[str]]) -> list[Step]:
+    if step.direction is Direction.UNDO:
+        passed = (StepState.UNDONE, StepState.CANCELLED)
+        return [other for other in steps if step.id in needs.get(other.id, ()) and other.state not in passed]
+    wanted = needs.get(step.id, ())
+    return [other for other in steps if other.id in wanted and other.state is not StepState.SUCCEEDED]
+
+
+def _summary(tx: Tx, migration_id: str) -> Mapping[str, Any]:
+    row = tx.summary(migration_id)
+    assert row is not None, "the caller has found the migration"
+    return row

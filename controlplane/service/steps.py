@@ -1,0 +1,169 @@
+"""The hot path: granting leases and settling how they ended. Plain functions over one transaction."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from controlplane.core import leasing
+from controlplane.core.changes import Changes
+from controlplane.core.events import Event
+from controlplane.core.model import Agent, Attempt, Failure, Outcome, Requirements, Step
+from controlplane.core.placement import datastores_in_use
+from controlplane.core.states import AttemptState, Direction, StepState
+from controlplane.service.advancing import advance
+from controlplane.store.port import Tx
+
+EVICT_MAX = 16
+
+
+class GrantedLease(NamedTuple):
+    """A durable lease with all that its agent needs to run it."""
+
+    attempt: Attempt
+    step: Step
+    params: bytes
+    forward_result: bytes
+    evict_attempt_ids: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Settlement:
+    """What settling reports did: which may be forgotten, which leases ended, which classes got new work."""
+
+    acknowledged: list[str] = field(default_factory=list)
+    ended: list[str] = field(default_factory=list)
+    readied: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, slots=True)
+class GrantTerms:
+    """What a grant depends on besides the rows."""
+
+    classes: Sequence[str]
+    known: Mapping[str, Requirements]
+    budgets: Mapping[str, int]
+    ttl_s: float
+
+
+def grant(tx: Tx, agent: Agent, terms: GrantTerms, now: float) -> list[GrantedLease]:
+    """Lease to ``agent`` what it may run now, best first, up to its free slots."""
+    slots_free = agent.slots - tx.live_count(agent.id)
+    if slots_free <= 0 or not terms.classes:
+        return []
+    candidates = [c for name in terms.classes for c in tx.candidates(name, now, slots_free)]
+    if not candidates:
+        return []
+    if len(terms.classes) > 1:
+        candidates.sort(key=lambda c: (-c.step.priority, c.step.ready_at, c.step.id))
+    in_use = datastores_in_use(tx.live_classes(), terms.known) if terms.budgets else {}
+    changes = leasing.grant_leases(
+        candidates,
+        agent=agent,
+        slots_free=slots_free,
+        budget_free={name: limit - in_use.get(name, 0) for name, limit in terms.budgets.items()},
+        datastores_of=lambda name: terms.known[name].datastores,
+        generation=tx.generation(),
+        ttl_s=terms.ttl_s,
+        now=now,
+    )
+    tx.apply(changes)
+    steps = {c.step.id: c.step for c in candidates}
+    return equip(tx, [(g.attempt, steps[g.attempt.step_id]) for g in changes.grants])
+
+
+def equip(tx: Tx, leases: Sequence[tuple[Attempt, Step]]) -> list[GrantedLease]:
+    """Add to each lease its parameters and whom it must evict."""
+    bodies = tx.bodies([step.id for _, step in leases])
+    equipped = []
+    for attempt, step in leases:
+        body = bodies[step.id]
+        # A first grant of a fresh target has no predecessor; asking costs a query on the hot path.
+        fresh = attempt.number == 1 and attempt.fence & 0xFFFFFFFF == 1
+        undo = attempt.direction is Direction.UNDO
+        equipped.append(
+            GrantedLease(
+                attempt,
+                step,
+                body.params or b"",
+                (body.result or b"") if undo else b"",
+                () if fresh else tuple(tx.unconfirmed(attempt.target, EVICT_MAX)),
+            )
+        )
+    return equipped
+
+
+def settle(tx: Tx, agent_id: str, outcomes: Sequence[Outcome], now: float) -> Settlement:
+    """Make the reported ends of attempts durable; every report is acknowledged, also one that comes too late."""
+    done = Settlement(acknowledged=[outcome.attempt_id for outcome in outcomes])
+    attempts = tx.attempts(done.acknowledged)
+    steps = tx.steps([a.step_id for a in attempts.values()])
+    changes = Changes()
+    settled: list[Step] = []
+    for outcome in outcomes:
+        attempt = attempts.get(outcome.attempt_id)
+        if attempt is None or attempt.agent_id != agent_id:
+            # Promise A1: an agent reaches only its own leases; whatever it says of others is not even recorded there.
+            continue
+        step = steps[attempt.step_id]
+        decision = leasing.settle(step, attempt, outcome, now)
+        if isinstance(decision, leasing.Refused):
+            _note_late(changes, attempt, outcome, decision, now)
+            continue
+        # The same report twice in one message must meet what the first one left.
+        attempts[attempt.id] = attempt._replace(state=outcome.state)
+        changes.extend(decision)
+        done.ended.append(attempt.id)
+        settled.append(step)
+        _count_ready(done.readied, decision, [step])
+    tx.apply(changes)
+    for step in settled:
+        if not tx.holds_nothing(step.id, step.migration_id):
+            done.readied += advance(tx, step.migration_id, now)
+    return done
+
+
+def expire(tx: Tx, due: Iterable[tuple[str, int, Failure]], now: float, *, lock_delay_s: float) -> Settlement:
+    """End leases by (attempt id, fence, why); one that ended meanwhile is left as it is."""
+    wanted = list(due)
+    done = Settlement()
+    attempts = tx.attempts([attempt_id for attempt_id, _, _ in wanted])
+    steps = tx.steps([a.step_id for a in attempts.values()])
+    for attempt_id, fence, failure in wanted:
+        attempt = attempts.get(attempt_id)
+        if attempt is None or attempt.fence != fence:
+            continue
+        done.ended.append(attempt_id)
+        if attempt.state is not AttemptState.RUNNING:
+            continue
+        step = steps[attempt.step_id]
+        changes = leasing.expire(step, attempt, failure, now, lock_delay_s=lock_delay_s)
+        tx.apply(changes)
+        _count_ready(done.readied, changes, [step])
+        done.readied += advance(tx, step.migration_id, now)
+    return done
+
+
+def _count_ready(readied: Counter[str], changes: Changes, steps: Sequence[Step]) -> None:
+    placement = {step.id: step.placement_class for step in steps}
+    for move in changes.step_moves:
+        if move.to_state is StepState.READY:
+            readied[placement[move.step_id]] += 1
+
+
+def _note_late(changes: Changes, attempt: Attempt, outcome: Outcome, refused: leasing.Refused, now: float) -> None:
+    """Keep a refused report as evidence, unless it merely repeats one whose acknowledgement was lost."""
+    if outcome.fence == attempt.fence and outcome.state is attempt.state:
+        return
+    changes.events.append(
+        Event(
+            now,
+            "LateResult",
+            attempt.step_id,
+            attempt.migration_id,
+            attempt.id,
+            attempt.agent_id,
+            outcome.fence,
+            f"reported {outcome.state}, refused: {refused.because}",
+        )
+    )
