@@ -1,0 +1,167 @@
+"""`haulier-agentd`: join a control plane, run the daemon, and ask it how it does.
+
+Exit codes: 0 all is well · 1 not ready (or the command failed) · 2 not live · 3 unusable arguments,
+configuration,
+policy or state directory.
+"""
+
+import argparse
+import importlib
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+OK, NOT_READY, NOT_LIVE, UNUSABLE = 0, 1, 2, 3
+_ANSWER_WAIT_S = 3.0
+# Errors that these commands raise with a sentence for people, by the module that defines them: importing
+# them all
+# just to catch them would make `check` slow.
+_TOLD_ERRORS = {
+    "ConfigBroken": UNUSABLE,
+    "PolicyBroken": UNUSABLE,
+    "NotJoined": UNUSABLE,
+    "JournalBusy": UNUSABLE,
+    "JournalBroken": UNUSABLE,
+    "BadToken": UNUSABLE,
+    "ProbeUnavailable": UNUSABLE,
+    "JournalFailed": NOT_READY,
+    "HostFailed": NOT_READY,
+    "JoinFailed": NOT_READY,
+    "StepFailure": NOT_READY,
+}
+
+
+def run() -> None:
+    """Entry point of the `haulier-agentd` script."""
+    sys.exit(main(sys.argv[1:]))
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Carry out one command; returns its exit code. Prints one line for an error, never a traceback."""
+    given = _parser().parse_args(arguments)
+    command: Callable[[argparse.Namespace], int] = given.command
+    try:
+        return command(given)
+    except KeyboardInterrupt:
+        return NOT_READY
+    except BrokenPipeError:
+        # Whoever read our output has enough; the interpreter must not complain about it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return NOT_READY
+    except Exception as error:
+        logging.getLogger("haulier.agentd").debug("failed", exc_info=True)
+        name = type(error).__name__
+        said = str(error) if name in _TOLD_ERRORS else f"unexpected {name}: {error}"
+        sys.stderr.write(f"haulier-agentd: {' '.join(said.split())}\n")
+        return _TOLD_ERRORS.get(name, NOT_READY)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> "None":  # type: ignore[override]
+        self.print_usage(sys.stderr)
+        sys.stderr.write(f"{self.prog}: {message}\n")
+        raise SystemExit(UNUSABLE)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="haulier-agentd", description="The agent that runs steps on a data host.", epilog=__doc__)
+    verbs = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+    state = _Parser(add_help=False)
+    state.add_argument("--state", type=Path, default=Path("/var/lib/haulier"), help="state directory (%(default)s)")
+
+    join = verbs.add_parser("join", parents=[state], help="trade a join token for an identity")
+    join.add_argument("token", help="the token, or - to read it from standard input")
+    join.add_argument("--name", default=os.uname().nodename, help="name of this agent (%(default)s)")
+    join.set_defaults(command=_join)
+
+    daemon = verbs.add_parser("run", parents=[state], help="run the daemon")
+    config = Path("/etc/haulier/agent.toml")
+    daemon.add_argument("--config", type=Path, default=config, help="configuration (%(default)s)")
+    daemon.set_defaults(command=_run)
+
+    check = verbs.add_parser("check", parents=[state], help="probe: exit 0 when live (or ready)")
+    check.add_argument("--probe", choices=("liveness", "readiness"), default="readiness")
+    check.set_defaults(command=_check)
+
+    status = verbs.add_parser("status", parents=[state], help="say what the daemon does")
+    status.add_argument("-o", "--output", choices=("text", "json"), default="text")
+    status.set_defaults(command=_status)
+
+    inspect = verbs.add_parser("inspect", help="propose columns for a dataset on this host")
+    inspect.add_argument("place", metavar="PATH_OR_DSN")
+    inspect.set_defaults(command=_inspect)
+    return parser
+
+
+def _join(given: argparse.Namespace) -> int:
+    enroll = importlib.import_module("agentd.link.enroll")
+    from_stdin = given.token == "-"  # noqa: S105 - the sign for standard input
+    enrolled = enroll.join(sys.stdin.readline().strip() if from_stdin else given.token, given.name, given.state)
+    sys.stdout.write(f"joined as {enrolled.name} ({enrolled.agent_id}); control plane at {enrolled.session_address}\n")
+    return OK
+
+
+def _run(given: argparse.Namespace) -> int:
+    # Above everything a step could print, and without colour: the service manager adds the time where it
+    # keeps logs.
+    plain = "JOURNAL_STREAM" in os.environ
+    form = "%(levelname)s %(name)s %(message)s" if plain else "%(asctime)s %(levelname)s %(name)s %(message)s"
+    logging.basicConfig(stream=sys.stderr, format=form, level=logging.INFO)
+    daemon = importlib.import_module("agentd.daemon")
+    daemon.run(given.state.absolute(), given.config.absolute(), os.environ.get(daemon.STOP_AT_VARIABLE, ""))
+    return OK
+
+
+def _check(given: argparse.Namespace) -> int:
+    status_socket = importlib.import_module("agentd.status_socket")
+    if not given.state.is_dir():
+        sys.stderr.write(f"haulier-agentd: {given.state} is not a directory\n")
+        return UNUSABLE
+    try:
+        told = status_socket.ask(given.state, _ANSWER_WAIT_S)
+    except status_socket.NoAnswer as error:
+        sys.stderr.write(f"haulier-agentd: {error}\n")
+        return NOT_LIVE
+    if given.probe == "readiness" and (not told["connected"] or told["stopping"]):
+        reason = "the daemon is stopping" if told["stopping"] else f"no session with {told['session_address']}"
+        sys.stderr.write(f"haulier-agentd: not ready: {reason}\n")
+        return NOT_READY
+    return OK
+
+
+def _status(given: argparse.Namespace) -> int:
+    status_socket = importlib.import_module("agentd.status_socket")
+    try:
+        told = status_socket.ask(given.state, _ANSWER_WAIT_S)
+    except status_socket.NoAnswer as error:
+        sys.stderr.write(f"haulier-agentd: {error}\n")
+        return NOT_LIVE
+    if given.output == "json":
+        sys.stdout.write(json.dumps(told, indent=2) + "\n")
+        return OK
+    link = "connected to" if told["connected"] else "not connected to"
+    state = " (draining)" if told["draining"] else ""
+    lines = [
+        f"agent        {told['name']} ({told['agent_id']}){state}",
+        f"session      {link} {told['session_address']}",
+        f"incarnation  {told['incarnation']}, version {told['version']}",
+        f"slots        {len(told['held'])} of {told['slots']} in use",
+    ]
+    for held in told["held"]:
+        done = f"{held['watermark']}/{held['total']}" if held["total"] else str(held["watermark"])
+        lines.append(f"  {held['attempt_id']}  {held['step']}  {held['state']}  {done}  {held['stage']}".rstrip())
+    sys.stdout.write("\n".join(lines) + "\n")
+    return OK
+
+
+def _inspect(given: argparse.Namespace) -> int:
+    inspection = importlib.import_module("agentd.datastores.inspection")
+    sys.stdout.write(inspection.inspect(given.place))
+    return OK
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,150 @@
+"""The daemon's configuration: one TOML file, one frozen object. Unknown keys are errors.
+
+policy = "/etc/haulier/policy.toml"   # the host's own law; required
+slots = 4                             # steps that may run at once; default: one per core
+log_level = "info"
+environment = ["PGSSLROOTCERT"]       # names that steps see besides PATH, HOME and the like
+drain_on_stop_s = 10                  # how long a stop waits for short steps
+stop_grace_s = 5                      # between asking a step to stop and killing it
+runner_idle_s = 60                    # the warm runner ends after so long without work
+
+[labels]
+zone = "b"
+
+[probe]
+address = "127.0.0.1:9464"            # gRPC health service, plain: loopback only; default: none
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+SLOTS_MAX = 1024
+_LEVELS = ("debug", "info", "warning", "error")
+
+
+class ConfigBroken(Exception):
+    """The configuration cannot be used; says where and how to mend it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What the host's owner chose. Durations are seconds."""
+
+    policy: Path
+    slots: int
+    labels: tuple[tuple[str, str], ...] = ()
+    log_level: str = "info"
+    environment: tuple[str, ...] = ()
+    drain_on_stop_s: float = 10.0
+    stop_grace_s: float = 5.0
+    runner_idle_s: float = 60.0
+    probe_address: str = ""
+
+
+_KEYS = (
+    "policy",
+    "slots",
+    "labels",
+    "log_level",
+    "environment",
+    "drain_on_stop_s",
+    "stop_grace_s",
+    "runner_idle_s",
+    "probe",
+)
+
+
+def load(path: Path) -> Config:
+    """Read the configuration at `path`; raises ConfigBroken."""
+    try:
+        told = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigBroken(f"configuration {path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise ConfigBroken(f"configuration {path} is not TOML: {error}") from error
+    try:
+        return _config(told, path.parent)
+    except ConfigBroken as error:
+        raise ConfigBroken(f"configuration {path}: {error}") from error
+
+
+def _config(told: Mapping[str, Any], directory: Path) -> Config:
+    _known(told, _KEYS, "")
+    probe = _table(told, "probe")
+    _known(probe, ("address",), "probe.")
+    labels = _table(told, "labels")
+    if not all(isinstance(value, str) for value in labels.values()):
+        raise ConfigBroken("labels must be strings")
+    policy = _text(told, "policy", "")
+    if not policy:
+        raise ConfigBroken("policy is missing: name the host's policy file, which says what steps may do here")
+    return Config(
+        policy=directory / policy,
+        slots=int(_number(told, "slots", os.cpu_count() or 1, 1, SLOTS_MAX, whole=True)),
+        labels=tuple(sorted((str(name), str(value)) for name, value in labels.items())),
+        log_level=_choice(told, "log_level", _LEVELS, "info"),
+        environment=_names(told, "environment"),
+        drain_on_stop_s=_number(told, "drain_on_stop_s", 10.0, 0.0, 3600.0),
+        stop_grace_s=_number(told, "stop_grace_s", 5.0, 0.0, 300.0),
+        runner_idle_s=_number(told, "runner_idle_s", 60.0, 0.0, 86400.0),
+        probe_address=_probe_address(_text(probe, "address", "")),
+    )
+
+
+def _known(told: Mapping[str, Any], known: tuple[str, ...], prefix: str) -> None:
+    for name in told:
+        if name not in known:
+            near = get_close_matches(name, known, 1)
+            hint = f"; did you mean {prefix}{near[0]}?" if near else f"; known are {', '.join(known)}"
+            raise ConfigBroken(f"unknown key {prefix}{name}{hint}")
+
+
+def _table(told: Mapping[str, Any], name: str) -> dict[str, Any]:
+    table = told.get(name, {})
+    if not isinstance(table, dict):
+        raise ConfigBroken(f"{name} must be a table: [{name}]")
+    return table
+
+
+def _text(told: Mapping[str, Any], name: str, default: str) -> str:
+    value = told.get(name, default)
+    if not isinstance(value, str):
+        raise ConfigBroken(f"{name} must be a string")
+    return value
+
+
+def _choice(told: Mapping[str, Any], name: str, choices: tuple[str, ...], default: str) -> str:
+    value = _text(told, name, default)
+    if value not in choices:
+        raise ConfigBroken(f"{name} must be one of {', '.join(choices)}, not {value!r}")
+    return value
+
+
+def _names(told: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    value = told.get(name, [])
+    if not isinstance(value, list) or not all(isinstance(each, str) and each.isidentifier() for each in value):
+        raise ConfigBroken(f"{name} must be a list of names of environment variables")
+    return tuple(value)
+
+
+def _number(
+    told: Mapping[str, Any], name: str, default: float, least: float, most: float, whole: bool = False
+) -> float:
+    value = told.get(name, default)
+    kinds = (int,) if whole else (int, float)
+    if not isinstance(value, kinds) or isinstance(value, bool) or not least <= value <= most:
+        sort = "whole number" if whole else "number"
+        raise ConfigBroken(f"{name} must be a {sort} from {least:g} to {most:g}")
+    return float(value)
+
+
+def _probe_address(address: str) -> str:
+    host, _, port = address.rpartition(":")
+    if address and (host not in ("127.0.0.1", "localhost", "[::1]") or not port.isdigit()):
+        raise ConfigBroken("probe.address must be host:port on loopback, for example 127.0.0.1:9464: it is plain")
+    return address

@@ -1,0 +1,323 @@
+"""Composition root of the agent and its one loop: events → core → effects → events."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import Coroutine, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from haulier.v1 import agent_pb2 as pb
+
+from agentd import config as config_file
+from agentd import policy as policy_file
+from agentd import status_socket, watch
+from agentd.config import Config, ConfigBroken
+from agentd.core import effects, events
+from agentd.core.agent import Agent
+from agentd.core.effects import Effect
+from agentd.core.events import Event
+from agentd.core.grants import Capabilities, Identity
+from agentd.journal.batching import JournalWriter
+from agentd.link import enrolment
+from agentd.link.client import Link
+from agentd.link.logs import LogShipper
+from agentd.policy import Policy, PolicyBroken
+from agentd.probe import Probe
+from agentd.runner.attempt_files import ATTEMPTS, Deadlines, Settings
+from agentd.runner.host_client import HostClient
+from agentd.runner.identity import boot_id, boottime
+from agentd.runner.runner import Runner
+from agentd.sensors.host import HostSensor
+from agentd.service_notices import notify, watchdog_every_s
+
+log = logging.getLogger("haulier.agentd")
+
+JOURNAL = "journal.db"
+# Fault injection for tests: a child stops itself (SIGSTOP) at this point of its first attempt.
+STOP_AT_VARIABLE = "HAULIER_STOP_AT"
+_FLUSH_S = 2.0
+# Output of an ended attempt gets so long to leave before its directory goes.
+_OUTPUT_WAIT_S = 15.0
+
+
+class Daemon:
+    """One process lifetime of the agent."""
+
+    def __init__(
+        self, state: Path, config_path: Path, stop_at: str = "", host_command: Sequence[str] | None = None
+    ) -> None:
+        self._state = state
+        self._config_path = config_path
+        self._stop_at = stop_at
+        self._config = config_file.load(config_path)
+        self._policy = policy_file.load(self._config.policy)
+        self._enrolment = enrolment.load(state)
+        self._events: asyncio.Queue[Event] = asyncio.Queue()
+        self._journal = JournalWriter()
+        self._host = HostClient(state / ATTEMPTS, self._config.runner_idle_s, host_command)
+        self._runner = Runner(state, self._host, self._settings, self._events.put_nowait)
+        self._logs = LogShipper()
+        self._sensor = HostSensor(state)
+        self._link = Link(self._enrolment, self._events.put_nowait, boottime, self._sample, self._logs.ship)
+        self._running: set[asyncio.Task[None]] = set()
+        self._failure: Exception | None = None
+        self._installed_kinds: tuple[str, ...] = ()
+        self._agent: Agent
+
+    # Start and end.
+
+    async def run(self) -> None:
+        """Run until the host stops the daemon. Raises JournalBusy, JournalBroken, JournalFailed,
+        HostFailed."""
+        contents = await self._journal.open(self._state / JOURNAL)
+        async with contextlib.AsyncExitStack() as closing:
+            closing.push_async_callback(self._journal.close)
+            closing.push_async_callback(self._runner.close)
+            greeting = await self._host.kinds()
+            for problem in greeting.problems:
+                log.error("%s", problem)
+            self._installed_kinds = greeting.kinds
+            identity = Identity(contents.incarnation, agent_version(), boot_id())
+            self._agent = Agent(identity, self._capabilities(), contents.attempts, contents.fences, contents.draining)
+            await self._runner.forget_strangers({each.grant.attempt_id for each in contents.attempts})
+            await self._open_doors(closing)
+            log.info(
+                "started agent=%s incarnation=%d attempts=%d kinds=%s",
+                self._enrolment.agent_id,
+                identity.incarnation,
+                len(contents.attempts),
+                ",".join(self._agent.capabilities.kinds),
+            )
+            await self._loop()
+            notify(stopping="1")
+            await self._link.shut(_FLUSH_S)
+            await self._quiet()
+        if self._failure is not None:
+            raise self._failure
+        log.info("stopped; %d attempts live on", len(self._agent.held))
+
+    async def _open_doors(self, closing: contextlib.AsyncExitStack) -> None:
+        server = await status_socket.serve(self._state, self._status)
+        closing.callback(server.close)
+        probe = Probe(lambda: self._agent.connected and not self._agent.stopping)
+        if self._config.probe_address:
+            await probe.open(self._config.probe_address)
+            closing.push_async_callback(probe.close)
+        watching = asyncio.create_task(self._watch_files())
+        closing.callback(watching.cancel)
+        watchdog_s = watchdog_every_s()
+        if watchdog_s is not None:
+            barking = asyncio.create_task(_feed_watchdog(watchdog_s))
+            closing.callback(barking.cancel)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop_asked)
+        loop.add_signal_handler(signal.SIGHUP, self._reload)
+        notify(ready="1", status="connecting")
+
+    def _stop_asked(self) -> None:
+        log.info("asked to stop")
+        self._events.put_nowait(events.StopAsked(self._config.drain_on_stop_s))
+
+    async def _quiet(self) -> None:
+        """Let what runs for ended effects finish; what only waits for children is dropped."""
+        for task in list(self._running):
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+    # The loop.
+
+    async def _loop(self) -> None:
+        self._events.put_nowait(events.Started())
+        while not self._agent.finished and self._failure is None:
+            event = await self._next_event()
+            for effect in self._agent.handle(event, boottime()):
+                self._carry_out(effect)
+            if isinstance(event, events.SessionOpened | events.SessionClosed):
+                self._tell_connection()
+
+    async def _next_event(self) -> Event:
+        wake_at = self._agent.wake_at
+        wait_s = None if wake_at is None else max(0.0, wake_at - boottime())
+        try:
+            return await asyncio.wait_for(self._events.get(), wait_s)
+        except TimeoutError:
+            return events.Ticked()
+
+    def _tell_connection(self) -> None:
+        if self._agent.connected:
+            log.info("session opened address=%s", self._enrolment.session_address)
+        notify(status="connected" if self._agent.connected else "connecting")
+
+    def _carry_out(self, effect: Effect) -> None:
+        match effect:
+            case effects.SendReport():
+                self._link.send(effect)
+            case effects.OpenSession():
+                self._link.open(effect)
+            case effects.CloseSession():
+                self._link.close(effect)
+            case effects.Note():
+                log.info("%s%s", effect.message, f" attempt={effect.attempt_id}" if effect.attempt_id else "")
+            case effects.Finish():
+                pass
+            case _:
+                self._start(self._carried_out(effect))
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, Exception) and self._failure is None:
+            # An effect that failed in a way nobody foresaw leaves the agent's picture of itself wrong: the
+            # next
+            # start reads it anew from the journal, and running children do not notice.
+            self._failure = error
+            self._events.put_nowait(events.Ticked())
+
+    async def _carried_out(self, effect: Effect) -> None:
+        match effect:
+            case effects.JournalIntent(grant):
+                await self._journal.write(effect)
+                self._events.put_nowait(events.AttemptJournalled(grant.attempt_id))
+            case effects.RecordOutcome(grant, outcome):
+                self._logs.end(grant.attempt_id)
+                await self._journal.write(effect)
+                log.info(
+                    "ended attempt=%s step=%s kind=%s outcome=%s code=%s",
+                    grant.attempt_id,
+                    grant.step_id,
+                    grant.kind,
+                    outcome.kind,
+                    outcome.failure.code if outcome.failure else "",
+                )
+                self._events.put_nowait(events.OutcomeRecorded(grant.attempt_id))
+            case effects.MarkDraining():
+                await self._journal.write(effect)
+            case effects.ForgetAttempt(attempt_id):
+                await self._journal.write(effect)
+                await self._logs.left(attempt_id, _OUTPUT_WAIT_S)
+                await self._runner.forget(attempt_id)
+            case effects.StartChild(grant):
+                await self._runner.start(grant)
+                self._logs.follow(grant.attempt_id, self._runner.files_of(grant.attempt_id).stdout_path)
+            case effects.AdoptChild(grant):
+                self._logs.follow(grant.attempt_id, self._runner.files_of(grant.attempt_id).stdout_path)
+                await self._runner.adopt(grant)
+            case effects.StopChild(attempt_id, reason, at_once):
+                await self._runner.stop(attempt_id, reason, at_once, self._config.stop_grace_s)
+            case effects.WriteDeadline(attempt_id, deadline_at, disconnected_at):
+                await self._runner.write_deadlines(attempt_id, Deadlines(deadline_at, disconnected_at))
+
+    # The host's law.
+
+    def _settings(self) -> Settings:
+        return Settings(str(self._policy.path), self._config.environment, self._stop_at)
+
+    def _capabilities(self) -> Capabilities:
+        return capabilities(self._config, self._policy, self._installed_kinds)
+
+    async def _watch_files(self) -> None:
+        async for _ in watch.changes(lambda: {self._config_path, self._config.policy}):
+            self._reload()
+
+    def _reload(self) -> None:
+        """Take over what can change while steps run; a broken file changes nothing."""
+        try:
+            new = config_file.load(self._config_path)
+            policy = policy_file.load(new.policy)
+        except (ConfigBroken, PolicyBroken) as error:
+            log.error("not reloaded: %s", error)
+            return
+        if new.probe_address != self._config.probe_address or new.runner_idle_s != self._config.runner_idle_s:
+            log.warning("probe.address and runner_idle_s take effect at the next start")
+        self._config, self._policy = new, policy
+        logging.getLogger().setLevel(new.log_level.upper())
+        log.info("reloaded %s and %s", self._config_path, policy.path)
+        self._events.put_nowait(events.ConfigReloaded(self._capabilities()))
+
+    # What others ask.
+
+    def _sample(self) -> pb.HostSample:
+        pids = [] if self._host.pid is None else [self._host.pid]
+        sample = self._sensor.sample([*pids, *self._runner.pids()])
+        return pb.HostSample(
+            cpu_fraction=sample.cpu_fraction,
+            memory_used_bytes=sample.memory_used_bytes,
+            memory_total_bytes=sample.memory_total_bytes,
+            disk_free_bytes=sample.disk_free_bytes,
+            agent_rss_bytes=sample.agent_rss_bytes,
+        )
+
+    def _status(self) -> dict[str, Any]:
+        agent = self._agent
+        return {
+            "agent_id": self._enrolment.agent_id,
+            "name": self._enrolment.name,
+            "session_address": self._enrolment.session_address,
+            "incarnation": agent.identity.incarnation,
+            "version": agent.identity.agent_version,
+            "connected": agent.connected,
+            "draining": agent.draining,
+            "stopping": agent.stopping,
+            "slots": agent.capabilities.slots,
+            "kinds": list(agent.capabilities.kinds),
+            "runner_pid": self._host.pid,
+            "held": [
+                {
+                    "attempt_id": held.grant.attempt_id,
+                    "step": held.grant.step_name,
+                    "kind": held.grant.kind,
+                    "state": held.state.value,
+                    "watermark": held.progress.watermark,
+                    "total": held.progress.total,
+                    "stage": held.progress.stage,
+                }
+                for held in agent.held.values()
+            ],
+        }
+
+
+def capabilities(config: Config, policy: Policy, installed_kinds: Sequence[str]) -> Capabilities:
+    """What the host offers: installed step kinds under its policy, and its configuration."""
+    return Capabilities(policy.allowed_kinds(installed_kinds), policy.datastores, config.labels, config.slots)
+
+
+def agent_version() -> str:
+    """The version of the installed distribution."""
+    try:
+        return version("haulier")
+    except PackageNotFoundError:
+        return "0+checkout"
+
+
+async def _feed_watchdog(every_s: float) -> None:
+    while True:
+        notify(watchdog="1")
+        await asyncio.sleep(every_s)
+
+
+def run(state: Path, config_path: Path, stop_at: str, host_command: Sequence[str] | None = None) -> None:
+    """Run a daemon to its end. Raises what `Daemon` and `Daemon.run` raise."""
+    daemon_loop = _loop_factory()
+    with asyncio.Runner(loop_factory=daemon_loop) as runner:
+        runner.run(_run(state, config_path, stop_at, host_command))
+
+
+async def _run(state: Path, config_path: Path, stop_at: str, host_command: Sequence[str] | None) -> None:
+    await Daemon(state, config_path, stop_at, host_command).run()
+
+
+def _loop_factory() -> Any:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop

@@ -1,0 +1,163 @@
+"""Contract ↔ core. Nothing else in the agent's core or runner sees a contract message.
+
+What comes in is checked here: an attempt id becomes the name of a directory on this host.
+"""
+
+import re
+from collections.abc import Iterator
+
+from haulier.v1 import agent_pb2 as pb
+
+from agentd.core import events
+from agentd.core.effects import OpenSession
+from agentd.core.events import Event
+from agentd.core.grants import (
+    Direction,
+    Failure,
+    Grant,
+    HeldSummary,
+    Outcome,
+    OutcomeKind,
+    ProgressReport,
+    SessionId,
+)
+
+_ATTEMPT_ID = re.compile(r"att_[A-Za-z0-9_-]{1,64}")
+_MESSAGE_CHARACTERS_MAX = 2000
+# A result beyond this cannot travel in one message with its own report around it.
+RESULT_BYTES_MAX = 56 * 1024
+
+_OUTCOMES = {
+    OutcomeKind.SUCCEEDED: pb.ATTEMPT_OUTCOME_SUCCEEDED,
+    OutcomeKind.FAILED: pb.ATTEMPT_OUTCOME_FAILED,
+    OutcomeKind.CANCELLED: pb.ATTEMPT_OUTCOME_CANCELLED,
+    OutcomeKind.FENCED: pb.ATTEMPT_OUTCOME_FENCED,
+}
+_DIRECTIONS = {pb.DIRECTION_FORWARD: Direction.FORWARD, pb.DIRECTION_UNDO: Direction.UNDO}
+
+
+class BadMessage(Exception):
+    """A message that a control plane of this contract does not send; says what is wrong with it."""
+
+
+def hello(effect: OpenSession) -> pb.Hello:
+    """The first message of a session."""
+    return pb.Hello(
+        incarnation=effect.identity.incarnation,
+        agent_version=effect.identity.agent_version,
+        kinds=effect.capabilities.kinds,
+        datastores=effect.capabilities.datastores,
+        labels=dict(effect.capabilities.labels),
+        slots=effect.capabilities.slots,
+        held=[held(each) for each in effect.held],
+        boot_id=effect.identity.boot_id,
+        draining=effect.draining,
+    )
+
+
+def held(summary: HeldSummary) -> pb.HeldAttempt:
+    """A held attempt, as Hello and Heartbeat name it."""
+    return pb.HeldAttempt(attempt_id=summary.attempt_id, fence=summary.fence, watermark=summary.watermark)
+
+
+def progress(report: ProgressReport) -> pb.AttemptProgress:
+    """News of one running attempt."""
+    return pb.AttemptProgress(
+        attempt_id=report.attempt_id,
+        fence=report.fence,
+        watermark=report.progress.watermark,
+        total=report.progress.total,
+        done_bytes=report.progress.done_bytes,
+        stage=report.progress.stage,
+        started=report.started,
+    )
+
+
+def result(outcome: Outcome) -> pb.AttemptResult:
+    """The end of an attempt. A result too long for a message becomes a failure that says so."""
+    if len(outcome.result) > RESULT_BYTES_MAX:
+        outcome = _too_long(outcome)
+    message = pb.AttemptResult(
+        attempt_id=outcome.attempt_id,
+        fence=outcome.fence,
+        outcome=_OUTCOMES[outcome.kind],
+        result=outcome.result,
+        use=pb.ResourceUse(
+            wall_s=outcome.use.wall_s,
+            cpu_s=outcome.use.cpu_s,
+            rss_bytes_max=outcome.use.rss_bytes_max,
+            read_bytes=outcome.use.read_bytes,
+            written_bytes=outcome.use.written_bytes,
+        ),
+    )
+    if outcome.failure is not None:
+        message.failure.CopyFrom(
+            pb.AttemptFailure(
+                code=outcome.failure.code,
+                message=outcome.failure.message[:_MESSAGE_CHARACTERS_MAX],
+                hint=outcome.failure.hint[:_MESSAGE_CHARACTERS_MAX],
+                retryable=outcome.failure.retryable,
+            )
+        )
+    return message
+
+
+def _too_long(outcome: Outcome) -> Outcome:
+    message = f"the step's result has {len(outcome.result)} bytes, a message carries {RESULT_BYTES_MAX}"
+    failure = outcome.failure or Failure("result_too_long", message, "cut the dataset into fewer, longer parts")
+    kind = OutcomeKind.FAILED if outcome.kind is OutcomeKind.SUCCEEDED else outcome.kind
+    return Outcome(outcome.attempt_id, outcome.fence, kind, failure=failure, use=outcome.use)
+
+
+def welcome(session: SessionId, message: pb.SessionResponse) -> events.SessionOpened:
+    """The first answer of a session. Raises BadMessage when it is none."""
+    if not message.HasField("welcome"):
+        raise BadMessage("the control plane's first answer is no welcome")
+    told = message.welcome
+    if told.heartbeat_s <= 0 or told.disconnected_max_s <= 0:
+        raise BadMessage("the welcome lacks its heartbeat interval or the longest time without contact")
+    return events.SessionOpened(session, told.heartbeat_s, told.disconnected_max_s)
+
+
+def said(session: SessionId, message: pb.SessionResponse) -> Iterator[Event]:
+    """Everything the control plane said, in the order in which it counts: a grant comes before its cancel."""
+    for renewal in message.renewals:
+        yield events.LeaseRenewed(session, renewal.attempt_id, renewal.fence, renewal.ttl_s, renewal.asked_in_sequence)
+    for attempt_id in message.acknowledged_attempt_ids:
+        yield events.ResultAcknowledged(session, attempt_id)
+    for each in message.grants:
+        yield events.LeaseGranted(session, grant(each))
+    for directive in message.directives:
+        asked = directive.WhichOneof("ask")
+        if asked == "cancel":
+            cancel = directive.cancel
+            yield events.CancelAsked(session, cancel.attempt_id, cancel.fence, cancel.reason)
+        elif asked == "drain":
+            yield events.DrainAsked(directive.drain.reason)
+        elif asked == "resume":
+            yield events.ResumeAsked()
+
+
+def grant(message: pb.LeaseGrant) -> Grant:
+    """A lease. Raises BadMessage where it could not be kept on this host."""
+    if not _ATTEMPT_ID.fullmatch(message.attempt_id):
+        raise BadMessage(f"attempt id {message.attempt_id[:80]!r} is none")
+    if message.direction not in _DIRECTIONS or message.ttl_s <= 0:
+        raise BadMessage(f"the grant of {message.attempt_id} lacks its direction or its life")
+    return Grant(
+        attempt_id=message.attempt_id,
+        step_id=message.step_id,
+        migration_id=message.migration_id,
+        step_name=message.step_name,
+        kind=message.kind,
+        number=message.number,
+        fence=message.fence,
+        target=message.target,
+        ttl_s=message.ttl_s,
+        direction=_DIRECTIONS[message.direction],
+        params=message.params,
+        forward_result=message.forward_result,
+        start_to_finish_s=message.start_to_finish_s,
+        progress_s=message.progress_s,
+        evict_attempt_ids=tuple(message.evict_attempt_ids),
+    )

@@ -1,0 +1,236 @@
+"""An attempt is a directory; these are its files and who writes them.
+
+spec      daemon, before the child exists: the grant and the settings it runs under (mode 0600)
+child     child, first thing: its process identity; written once. A daemon that finds none after a restart
+          writes a tombstone in its place, so that a child that comes late sees that it was given up
+stdout    child: everything that the step prints
+progress  child: a fixed record, overwritten in place
+point     child: the last named point it reached
+result    child, last thing: the outcome, synced before it gets its name
+deadline  daemon: until when the child may do what
+cancel    daemon: the child is asked to stop
+"""
+
+import contextlib
+import json
+import os
+import struct
+import threading
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from agentd.core.grants import Grant, Outcome, Progress
+from agentd.journal.encoding import (
+    Undecodable,
+    grant_from_text,
+    grant_to_text,
+    outcome_from_text,
+    outcome_to_text,
+)
+from agentd.runner.identity import ProcessIdentity
+
+ATTEMPTS = "attempts"
+_STAGE_BYTES_MAX = 64
+_PROGRESS = struct.Struct(f"<QQQH{_STAGE_BYTES_MAX}sI")
+_UINT64_MAX = 2**64 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the host lets a child have. `environment` are names, never values."""
+
+    policy_path: str
+    environment: tuple[str, ...] = ()
+    stop_at: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """Everything a child is told."""
+
+    grant: Grant
+    settings: Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """CLOCK_BOOTTIME seconds: unfenced or destructive work before `destroy_at`, any work before `end_at`."""
+
+    destroy_at: float
+    end_at: float
+
+
+class AttemptDirectory:
+    """The files of one attempt. Every read returns None where the file is not there (yet) or not whole."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._progress_fd: int | None = None
+
+    @property
+    def attempt_id(self) -> str:
+        """The attempt's id, which is the directory's name."""
+        return self.path.name
+
+    @property
+    def stdout_path(self) -> Path:
+        """Where the step's output goes."""
+        return self.path / "stdout"
+
+    # The daemon's side.
+
+    def create(self, spec: Spec) -> None:
+        """Make the directory with its spec. Harmless when it is there already."""
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        settings = spec.settings
+        told = {
+            "grant": grant_to_text(spec.grant),
+            "policy_path": settings.policy_path,
+            "environment": list(settings.environment),
+            "stop_at": settings.stop_at,
+        }
+        self._replace("spec", json.dumps(told).encode("utf-8"))
+
+    def write_deadlines(self, deadlines: Deadlines) -> None:
+        """Tell the child its deadlines."""
+        text = f"{deadlines.destroy_at!r} {deadlines.end_at!r}\n"
+        self._replace("deadline", text.encode("ascii"))
+
+    def ask_to_stop(self, reason: str) -> None:
+        """Raise the cancel flag."""
+        self._replace("cancel", reason.encode("utf-8"))
+
+    def bury(self) -> bool:
+        """Take the child's place if no child ever came; False when one did."""
+        return self._write_child({"lost": True})
+
+    # The child's side.
+
+    def read_spec(self) -> Spec:
+        """What the child is to do. Raises Undecodable."""
+        try:
+            told = json.loads((self.path / "spec").read_bytes())
+            return Spec(
+                grant_from_text(told["grant"]),
+                Settings(
+                    str(told["policy_path"]),
+                    tuple(str(name) for name in told.get("environment", ())),
+                    str(told.get("stop_at", "")),
+                ),
+            )
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise Undecodable(f"{self.path / 'spec'}: {error!r}") from error
+
+    def claim(self, who: ProcessIdentity) -> bool:
+        """Become this attempt's only child; False when there was one before, or it was given up."""
+        return self._write_child({"pid": who.pid, "start_ticks": who.start_ticks, "boot_id": who.boot_id})
+
+    def _write_child(self, told: dict[str, object]) -> bool:
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        temporary = self.path / f"child.{os.getpid()}"
+        temporary.write_bytes(json.dumps(told).encode("ascii"))
+        try:
+            (self.path / "child").hardlink_to(temporary)
+        except FileExistsError:
+            return False
+        finally:
+            temporary.unlink()
+        return True
+
+    def write_progress(self, progress: Progress) -> None:
+        """Overwrite the progress record: one small write, no sync."""
+        if self._progress_fd is None:
+            flags = os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC
+            self._progress_fd = os.open(self.path / "progress", flags, 0o600)
+        stage = _shortened(progress.stage)
+        numbers = [min(max(n, 0), _UINT64_MAX) for n in (progress.watermark, progress.total, progress.done_bytes)]
+        body = _PROGRESS.pack(*numbers, len(stage), stage, 0)[:-4]
+        os.pwrite(self._progress_fd, body + struct.pack("<I", zlib.crc32(body)), 0)
+
+    def write_point(self, point: str) -> None:
+        """Note the last named point that the child reached."""
+        self._replace("point", point.encode("utf-8"))
+
+    def write_result(self, outcome: Outcome) -> None:
+        """Make the outcome durable, then visible. The first one stays: a second is dropped."""
+        temporary = self.path / f"result.{threading.get_ident()}"
+        self._write(temporary, outcome_to_text(outcome).encode("utf-8"), durable=True)
+        with contextlib.suppress(FileExistsError):
+            (self.path / "result").hardlink_to(temporary)
+        temporary.unlink()
+        _sync_directory(self.path)
+
+    def stop_asked(self) -> bool:
+        """Whether the cancel flag is up."""
+        return (self.path / "cancel").exists()
+
+    # Both sides.
+
+    def read_child(self) -> ProcessIdentity | None:
+        """Who the child is; None where none came or it was given up."""
+        told = self._read_json("child")
+        if told is None or "pid" not in told:
+            return None
+        return ProcessIdentity(int(told["pid"]), int(told["start_ticks"]), str(told["boot_id"]))
+
+    def read_progress(self) -> Progress | None:
+        """How far the child says it is."""
+        data = self._read("progress")
+        if data is None or len(data) != _PROGRESS.size:
+            return None
+        watermark, total, done_bytes, length, stage, checksum = _PROGRESS.unpack(data)
+        if checksum != zlib.crc32(data[:-4]):
+            return None
+        return Progress(watermark, total, done_bytes, stage[:length].decode("utf-8", "replace"))
+
+    def read_deadlines(self) -> Deadlines | None:
+        """Until when the child may do what."""
+        data = self._read("deadline")
+        if data is None:
+            return None
+        destroy_at, end_at = data.split()
+        return Deadlines(float(destroy_at), float(end_at))
+
+    def read_result(self) -> Outcome | None:
+        """The outcome that the child left. Raises Undecodable for a file that is no outcome."""
+        data = self._read("result")
+        return None if data is None else outcome_from_text(data.decode("utf-8", "replace"))
+
+    def _read(self, name: str) -> bytes | None:
+        try:
+            return (self.path / name).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def _read_json(self, name: str) -> dict[str, str] | None:
+        data = self._read(name)
+        if data is None:
+            return None
+        told: dict[str, str] = json.loads(data)
+        return told
+
+    def _replace(self, name: str, data: bytes) -> None:
+        temporary = self.path / f"{name}.new"
+        self._write(temporary, data)
+        temporary.replace(self.path / name)
+
+    def _write(self, path: Path, data: bytes, durable: bool = False) -> None:
+        descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            if durable:
+                os.fsync(descriptor)
+
+
+def _shortened(stage: str) -> bytes:
+    return stage.encode("utf-8")[:_STAGE_BYTES_MAX]
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

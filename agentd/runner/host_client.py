@@ -1,0 +1,152 @@
+"""The daemon's side of the runner host: starts it when it is needed and asks it to fork."""
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import socket
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+log = logging.getLogger(__name__)
+
+_GREETING_WAIT_S = 60.0
+_FORK_WAIT_S = 30.0
+# A host may go idle and end at the very moment it is asked; a second one does it then.
+_TRIES = 2
+
+
+class HostFailed(Exception):
+    """No runner host could be started, or it could not fork."""
+
+
+class _HostGone(Exception):
+    """The runner host ended before it answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """What a runner host says first: the step kinds it found, and what could not be loaded."""
+
+    kinds: tuple[str, ...]
+    problems: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class _Host:
+    process: asyncio.subprocess.Process
+    writer: asyncio.StreamWriter
+    greeting: Greeting
+    waiting: dict[str, asyncio.Future[int]]
+    reading: asyncio.Task[None] | None = None
+
+
+class HostClient:
+    """Starts runner hosts for one agent. Methods are called on one loop."""
+
+    def __init__(self, attempts: Path, idle_s: float, command: Sequence[str] | None = None) -> None:
+        self._attempts = attempts
+        self._idle_s = idle_s
+        # Isolated from the daemon's own arguments: a module, so that the same installation is used.
+        self._command = tuple(command or (sys.executable, "-m", "agentd.runnerhost"))
+        self._host: _Host | None = None
+        self._starting = asyncio.Lock()
+
+    @property
+    def pid(self) -> int | None:
+        """The runner host's process id while one runs."""
+        return None if self._host is None else self._host.process.pid
+
+    async def kinds(self) -> Greeting:
+        """Step kinds that can run here; starts a host to find out. Raises HostFailed."""
+        return (await self._running()).greeting
+
+    async def fork(self, attempt_id: str) -> int:
+        """Fork a child for the attempt whose directory is ready; returns its pid. Raises HostFailed."""
+        for _ in range(_TRIES):
+            host = await self._running()
+            answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+            host.waiting[attempt_id] = answer
+            try:
+                host.writer.write(json.dumps({"fork": attempt_id}).encode("ascii") + b"\n")
+                return await asyncio.wait_for(answer, _FORK_WAIT_S)
+            except _HostGone:
+                continue
+            except TimeoutError as error:
+                raise HostFailed("the runner host did not answer in time") from error
+            finally:
+                host.waiting.pop(attempt_id, None)
+        raise HostFailed("the runner host ended each time it was asked to fork")
+
+    async def close(self) -> None:
+        """Hang up: the host ends, its children do not."""
+        host, self._host = self._host, None
+        if host is not None:
+            host.writer.close()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(host.process.wait(), 5.0)
+            if host.reading is not None:
+                await host.reading
+
+    async def _running(self) -> _Host:
+        async with self._starting:
+            if self._host is None:
+                self._host = await self._start()
+            return self._host
+
+    async def _start(self) -> _Host:
+        ours, theirs = socket.socketpair()
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *self._command,
+                f"--partner={theirs.fileno()}",
+                f"--attempts={self._attempts}",
+                f"--idle={self._idle_s}",
+                stdin=asyncio.subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                # Signals for the daemon's group (Ctrl-C in a terminal) are not meant for running steps.
+                start_new_session=True,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(each for each in sys.path if each)},
+            )
+        except OSError as error:
+            ours.close()
+            raise HostFailed(f"the runner host cannot be started: {error.strerror}") from error
+        finally:
+            theirs.close()
+        reader, writer = await asyncio.open_connection(sock=ours)
+        try:
+            line = await asyncio.wait_for(reader.readline(), _GREETING_WAIT_S)
+            told = json.loads(line)
+        except (TimeoutError, ValueError) as error:
+            writer.close()
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            raise HostFailed("the runner host did not come up; its reason is in the daemon's output") from error
+        host = _Host(process, writer, Greeting(tuple(told["kinds"]), tuple(told["problems"])), {})
+        host.reading = asyncio.get_running_loop().create_task(self._read(host, reader))
+        return host
+
+    async def _read(self, host: _Host, reader: asyncio.StreamReader) -> None:
+        with contextlib.suppress(ConnectionError):
+            while line := await reader.readline():
+                self._answered(host, json.loads(line))
+        if self._host is host:
+            self._host = None
+        host.writer.close()
+        for answer in host.waiting.values():
+            if not answer.done():
+                answer.set_exception(_HostGone())
+        await host.process.wait()
+
+    def _answered(self, host: _Host, told: dict[str, Any]) -> None:
+        answer = host.waiting.get(str(told["attempt_id"]))
+        if answer is None or answer.done():
+            return
+        if "pid" in told:
+            answer.set_result(int(told["pid"]))
+        else:
+            answer.set_exception(HostFailed(str(told["error"])))

@@ -1,0 +1,196 @@
+"""The warm runner: its own process without grpc, which loads the heavy libraries once and forks a child per
+attempt.
+
+Composition root of the child's side: here a forked child meets the executors and the host's policy.
+"""
+
+import argparse
+import contextlib
+import importlib
+import os
+import resource
+import signal
+import socket
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from haulier.v1 import kinds_pb2
+
+from agentd import policy as policy_file
+from agentd.datastores.failures import Cancelled, Fenced, StepFailure
+from agentd.executors import registry
+from agentd.executors.context import Context, Executor
+from agentd.policy import Policy, PolicyBroken, PolicyRefused
+from agentd.runner.child import ChildSide, DeadlinePassed, Execute, StopAsked, run_child, stopped_outcome
+from agentd.runner.fork_server import ForkServer
+from agentd.runner.secrets import SecretUnavailable
+
+# Loaded before the first fork, so that no child pays for it. Nothing here opens a database or starts a thread
+# that a child would miss.
+PRELOADED = ("pyarrow", "pyarrow.parquet", "pyarrow.compute", "pyarrow.csv", "duckdb", "psycopg", "psutil")
+
+
+Kinds = Mapping[str, Callable[[], Executor]]
+Load = Callable[[], Kinds]
+
+
+class Doors:
+    """The doors back to the agent that a context holds: one attempt, under this host's policy."""
+
+    def __init__(self, side: ChildSide, policy: Policy) -> None:
+        self._side = side
+        self._policy = policy
+
+    def context(self) -> Context:
+        """What the executor is given."""
+        grant = self._side.grant
+        return Context(
+            attempt_id=grant.attempt_id,
+            step_id=grant.step_id,
+            migration_id=grant.migration_id,
+            number=grant.number,
+            fence=grant.fence,
+            target=grant.target,
+            params=grant.params,
+            directory=self._side.files.path,
+            forward_result=grant.forward_result,
+            evict_attempt_ids=grant.evict_attempt_ids,
+            progress=self.progress,
+            check_cancelled=self.check_cancelled,
+            resolve_secret=self.resolve_secret,
+            allow_datastore=self.allow_datastore,
+            before_destructive=self.before_destructive,
+            reach=self._side.reach,
+        )
+
+    def progress(self, watermark: int, total: int = 0, done_bytes: int = 0, stage: str = "") -> None:
+        """Say how far the work is; raises Cancelled when it should stop."""
+        with _in_words_of_executors():
+            self._side.progress(watermark, total, done_bytes, stage)
+
+    def check_cancelled(self) -> None:
+        """Raise Cancelled when this attempt should stop."""
+        with _in_words_of_executors():
+            self._side.check_cancelled()
+
+    def resolve_secret(self, ref: str) -> str:
+        """The value behind a reference that this host's policy allows; raises StepFailure."""
+        with _in_words_of_executors():
+            self._policy.check_secret(ref)
+            return self._side.resolve_secret(ref)
+
+    def allow_datastore(self, datastore: kinds_pb2.Datastore) -> None:
+        """Raise StepFailure unless this host's policy lets steps reach this datastore."""
+        with _in_words_of_executors():
+            self._policy.check_datastore(datastore.name)
+            path = _local_path(datastore)
+            if path:
+                self._policy.check_room(self._policy.check_path(path))
+
+    def before_destructive(self) -> None:
+        """Return only while the lease can be relied on; raises StepFailure or Cancelled."""
+        with _in_words_of_executors():
+            self._side.before_destructive()
+
+
+def _local_path(datastore: kinds_pb2.Datastore) -> str:
+    engine = datastore.WhichOneof("engine")
+    if engine in ("csv", "parquet"):
+        return str(getattr(datastore, engine).root)
+    return str(getattr(datastore, engine).path) if engine in ("sqlite", "duckdb") else ""
+
+
+@contextlib.contextmanager
+def _in_words_of_executors() -> Any:
+    try:
+        yield
+    except StopAsked as error:
+        raise Cancelled(str(error)) from error
+    except PolicyRefused as error:
+        raise StepFailure("policy_refused", str(error), error.hint) from error
+    except SecretUnavailable as error:
+        hint = "set the secret on the agent's host; only its reference belongs into a manifest"
+        raise StepFailure("secret_unavailable", str(error), hint) from error
+    except DeadlinePassed as error:
+        hint = "nothing to mend: the step is tried again under a new lease"
+        raise StepFailure("lease_expired", str(error), hint, retryable=True) from error
+
+
+def executing(kinds: Kinds) -> Execute:
+    """How a child runs its attempt with these step kinds."""
+
+    def execute(side: ChildSide) -> Any:
+        try:
+            return side.succeeded(_run(side, kinds))
+        except Cancelled:
+            return stopped_outcome(side, side.stop_reason or "told to stop")
+        except Fenced as error:
+            return side.fenced(error.message, error.hint)
+        except StepFailure as error:
+            return side.failed(error.code, error.message, error.hint, retryable=error.retryable, result=error.result)
+
+    return execute
+
+
+def _run(side: ChildSide, kinds: Kinds) -> bytes:
+    grant = side.grant
+    try:
+        policy = policy_file.load(Path(side.spec.settings.policy_path))
+        policy.check_kind(grant.kind)
+        policy.check_room(side.files.path)
+    except PolicyBroken as error:
+        raise StepFailure("policy_broken", str(error), "the owner of this host must mend it") from error
+    except PolicyRefused as error:
+        raise StepFailure("policy_refused", str(error), error.hint) from error
+    if grant.kind not in kinds:
+        raise StepFailure("unknown_kind", f"step kind {grant.kind!r} is not installed on this host")
+    if policy.file_bytes_max:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (policy.file_bytes_max, policy.file_bytes_max))
+    executor, context = kinds[grant.kind](), Doors(side, policy).context()
+    if grant.direction == "undo":
+        executor.undo(context)
+        return b""
+    done = executor.probe(context)
+    return executor.run(context) if done is None else done
+
+
+def _installed_kinds() -> Kinds:
+    return registry.kinds()
+
+
+def main(arguments: Sequence[str], load: Load = _installed_kinds, preloaded: Sequence[str] = PRELOADED) -> None:
+    """Serve the daemon at the inherited socket until it hangs up or nothing happens for a while."""
+    parser = argparse.ArgumentParser(prog="agentd.runnerhost")
+    parser.add_argument("--partner", type=int, required=True)
+    parser.add_argument("--attempts", type=Path, required=True)
+    parser.add_argument("--idle", type=float, required=True)
+    given = parser.parse_args(arguments)
+    os.umask(0o077)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    kinds, problems = _loaded(load, preloaded)
+
+    def run(path: Path) -> NoReturn:
+        run_child(path, executing(kinds))
+
+    with socket.socket(fileno=given.partner) as partner:
+        server = ForkServer(partner, given.attempts, given.idle, run)
+        server.serve({"kinds": sorted(kinds), "problems": problems})
+
+
+def _loaded(load: Load, preloaded: Sequence[str]) -> tuple[Kinds, list[str]]:
+    problems = []
+    for name in preloaded:
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            problems.append(f"{name} cannot be loaded: {error}")
+    try:
+        return load(), problems
+    except Exception as error:  # noqa: BLE001 - a broken step kind of anybody's must not keep the daemon from saying so
+        return {}, [*problems, f"step kinds cannot be loaded: {error}"]
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,43 @@
+"""One sample of the host: cores, memory, disk, and what this agent itself takes."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Load of all cores since the last sample (0 to 1), and bytes."""
+
+    cpu_fraction: float
+    memory_used_bytes: int
+    memory_total_bytes: int
+    disk_free_bytes: int
+    agent_rss_bytes: int
+
+
+class HostSensor:
+    """Samples the host for one agent; `state` is on the disk whose free space counts."""
+
+    def __init__(self, state: Path) -> None:
+        self._state = state
+        self._me = psutil.Process()
+        psutil.cpu_percent()
+
+    def sample(self, child_pids: list[int]) -> Sample:
+        """Look once; cheap enough for every heartbeat."""
+        memory = psutil.virtual_memory()
+        rss_bytes: int = self._me.memory_info().rss
+        for pid in child_pids:
+            try:
+                rss_bytes += psutil.Process(pid).memory_info().rss
+            except psutil.Error:
+                continue
+        return Sample(
+            cpu_fraction=psutil.cpu_percent() / 100.0,
+            memory_used_bytes=memory.total - memory.available,
+            memory_total_bytes=memory.total,
+            disk_free_bytes=psutil.disk_usage(str(self._state)).free,
+            agent_rss_bytes=rss_bytes,
+        )

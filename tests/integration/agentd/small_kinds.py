@@ -1,0 +1,107 @@
+"""A runner host with small step kinds of its own: real processes that are quick to start and easy to hold.
+
+Run as a script in place of `agentd.runnerhost`; the kinds read their orders from the grant's params (JSON).
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from agentd import runnerhost
+from agentd.datastores.failures import Fenced, StepFailure
+from agentd.executors.context import Context
+
+
+class _Small:
+    SAFE_TO_REPEAT = "It only looks."
+    UNDO = "There is nothing to undo."
+
+    def probe(self, ctx: Context) -> bytes | None:
+        return None
+
+    def run(self, ctx: Context) -> bytes:
+        return b""
+
+    def undo(self, ctx: Context) -> None:
+        if ctx.forward_result == b"cannot":
+            raise StepFailure("undo_failed", "told not to")
+
+
+class Echo(_Small):
+    """Returns what it was given, with its fence."""
+
+    kind = "echo"
+
+    def run(self, ctx: Context) -> bytes:
+        ctx.progress(1, 1, stage="echoing")
+        return json.dumps({"params": ctx.params.decode(), "fence": ctx.fence, "pid": os.getpid()}).encode()
+
+
+class Hold(_Small):
+    """Works until the file it was given appears; counts as it goes. A `helper` is a process of its own."""
+
+    kind = "hold"
+
+    def run(self, ctx: Context) -> bytes:
+        orders = json.loads(ctx.params)
+        helper = subprocess.Popen(["sleep", "600"]) if orders.get("helper") else None
+        print("holding", flush=True)
+        if helper is not None:
+            print(f"helper {helper.pid}", flush=True)
+        (ctx.directory / "holding").touch()
+        watermark = 0
+        while not Path(orders["until"]).exists():
+            watermark += int(orders.get("moves", 1))
+            if orders.get("deaf"):
+                time.sleep(0.02)
+                continue
+            ctx.progress(watermark, stage="holding")
+            time.sleep(0.02)
+        return str(watermark).encode()
+
+
+class Fail(_Small):
+    """Fails the way it is told."""
+
+    kind = "fail"
+
+    def run(self, ctx: Context) -> bytes:
+        how = json.loads(ctx.params)["how"]
+        if how == "fenced":
+            raise Fenced(ctx.target, ctx.fence, "a newer one was here")
+        if how == "step":
+            raise StepFailure("no_such_table", "table t is not there", "create it", result=b"half")
+        if how == "exit":
+            os._exit(3)
+        secret = ctx.resolve_secret("env:SMALL_SECRET")
+        print(f"the secret is {secret}")
+        raise RuntimeError(f"cannot log in with {secret}")
+
+
+class Destroy(_Small):
+    """Does something that only a living lease permits."""
+
+    kind = "destroy"
+
+    def run(self, ctx: Context) -> bytes:
+        ctx.before_destructive()
+        ctx.reach("destroyed")
+        return b"destroyed"
+
+
+class Environment(_Small):
+    """Tells the names of its environment."""
+
+    kind = "environment"
+
+    def run(self, ctx: Context) -> bytes:
+        return json.dumps(sorted(os.environ)).encode()
+
+
+KINDS = {kind.kind: kind for kind in (Echo, Hold, Fail, Destroy, Environment)}
+
+if __name__ == "__main__":
+    runnerhost.main(sys.argv[1:], load=lambda: KINDS, preloaded=())
