@@ -190,8 +190,11 @@ def folded(entries: list[Entry]) -> State:
 
 
 def record_of(entries: list[Entry], target: str) -> FenceRecord | None:
-    """What the log says about one target; None if nothing."""
+    """What the log says about one target, or else about whoever published last; None if nothing."""
     own = [e for e in entries if e.target == target]
+    if not own and folded(entries).publishes:
+        target = folded(entries).publishes[-1].target
+        own = [e for e in entries if e.target == target]
     if not own:
         return None
     newest = max(own, key=lambda e: (e.fence, e.number))

@@ -81,19 +81,25 @@ def ensure_tables(session: SqlSession) -> None:
     session.run(f"CREATE TABLE IF NOT EXISTS {session.named(PUBLICATION)} ({PUBLICATION_COLUMNS})")
 
 
-def read_record(session: SqlSession, target: str) -> FenceRecord | None:
-    """What is recorded for a target; None where there is no ledger or no row."""
+def read_record(session: SqlSession, target: str, found: str = "") -> FenceRecord | None:
+    """What is recorded for a target, or else for whoever published the object last; None where there is nothing."""
     if not (session.exists(FENCE) and session.exists(PUBLICATION)):
         return None
-    found = session.rows(f"SELECT fence, attempt_id FROM {session.named(FENCE)} WHERE target = ?", (target,))
-    if not found:
+    fence = session.named(FENCE)
+    rows = session.rows(f"SELECT target, fence, attempt_id FROM {fence} WHERE target = ?", (target,))
+    if not rows and found:
+        rows = session.rows(
+            f"SELECT target, fence, attempt_id FROM {fence} WHERE target IN (SELECT target FROM "
+            f"{session.named(PUBLICATION)} WHERE object = ? AND state = 'published') ORDER BY fence DESC LIMIT 1",
+            (found,),
+        )
+    if not rows:
         return None
-    newest = _newest(session, target)
+    newest = _newest(session, rows[0][0])
     if newest is None:
-        return FenceRecord(int(found[0][0]), found[0][1])
-    return FenceRecord(
-        int(found[0][0]), found[0][1], int(newest["fence"]), bytes.fromhex(newest["digest"]), newest["rows"]
-    )
+        return FenceRecord(int(rows[0][1]), rows[0][2])
+    digest = bytes.fromhex(newest["digest"])
+    return FenceRecord(int(rows[0][1]), rows[0][2], int(newest["fence"]), digest, int(newest["rows"]))
 
 
 def require_not_stale(session: SqlSession, writer: Writer) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
+from agentd.datastores.duckdb_types import logical
 from agentd.datastores.failures import StepFailure
 from agentd.datastores.parquet import FileWriter
 from agentd.datastores.port import BATCH_ROWS, Cells
@@ -107,14 +108,20 @@ def _files_or_empty(files: list[Path], columns: Columns, scratch: Path) -> list[
 
 def select_from_parts(
     files: list[Path], columns: Columns, sql: str, scratch: Path
-) -> Iterator[pa.Schema | pa.RecordBatch]:
-    """Run the SELECT over the view `input` of these Parquet files: yields the result's Arrow schema, then its
-    batches."""
+) -> tuple[Columns, Iterator[pa.RecordBatch]]:
+    """Run the SELECT over the view `input` of these Parquet files: its logical columns, and its batches as they
+    come."""
     statement = single_select(sql)
-    with _locked("input", _files_or_empty(files, columns, scratch), scratch) as connection:
-        reader = connection.execute(statement).to_arrow_reader(BATCH_ROWS)
-        yield reader.schema
-        yield from reader
+    files = _files_or_empty(files, columns, scratch)
+    with _locked("input", files, scratch) as connection:
+        described = connection.execute(f"DESCRIBE {statement}").fetchall()
+    output = tuple(logical(str(row[0]), str(row[1]), False, "the transform's output") for row in described)
+    return output, _streamed(statement, files, scratch)
+
+
+def _streamed(statement: str, files: list[Path], scratch: Path) -> Iterator[pa.RecordBatch]:
+    with _locked("input", files, scratch) as connection:
+        yield from connection.execute(statement).to_arrow_reader(BATCH_ROWS)
 
 
 def query_batches(batches: Iterator[pa.RecordBatch], columns: Columns, sql: str, scratch: Path) -> list[Cells]:

@@ -241,7 +241,7 @@ class PostgresqlDatastore:
         """The ledger's record for the target."""
         with connected(self._place, self._attempt_id) as session:
             session.work_in(location.object)
-            return ledger.read_record(session, target)
+            return ledger.read_record(session, target, location.object)
 
     def query(self, location: Location, columns: Columns, sql: str, scratch: Path) -> list[Cells]:
         """One SELECT in a read-only transaction with a timeout, under a role that cannot leave the database."""

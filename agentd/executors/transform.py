@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 from haulier.v1 import kinds_pb2 as k
 
-from agentd.datastores.arrow_form import conformed, logical_columns
+from agentd.datastores.arrow_form import conformed
 from agentd.datastores.failures import StepFailure
 from agentd.datastores.locked_sql import select_from_parts
 from agentd.executors import staging
@@ -24,9 +24,7 @@ def selected(
     With `wanted` the output must have exactly these columns, by name and type.
     """
     files = staging.files_of(ctx, source)
-    found = select_from_parts(files, columns(source.columns), sql, ctx.directory)
-    schema = next(found)
-    output = logical_columns(schema, "DuckDB", OUTPUT)
+    output, found = select_from_parts(files, columns(source.columns), sql, ctx.directory)
     names = [c.name for c in output]
     doubled = sorted({n for n in names if names.count(n) > 1})
     if doubled:

@@ -1,16 +1,15 @@
 """Name the rows in which two datasets differ, in bounded memory; run only after their digests disagreed.
 
-Both sides are read twice. The first pass writes 32 bytes per row (digest of the key, digest of the row) into bucket files
-chosen by the key's digest, so that both versions of a row meet in one bucket; buckets are then compared one at a time.
-The second pass fetches the content of the few rows that are to be named.
+Both sides are read twice. The first pass puts 32 bytes per row (digest of the key, digest of the row) into buckets chosen
+by the key's digest, so that both versions of a row meet in one bucket; buckets are then compared one at a time, and may
+lie on disk meanwhile. The second pass fetches the content of the few rows that are to be named.
 """
 
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Protocol
 
 import pyarrow as pa
 
@@ -27,8 +26,8 @@ _WIDTH = 32
 class RowDifference:
     """One row that differs. `kind` is missing, unexpected or changed.
 
-    `key_json` is a JSON object of the key columns, or of the whole row where no key is known; `columns_json`, for a changed
-    row, a JSON object of column to [expected, found]. All values are text or null.
+    `key_json` is a JSON object of the key columns, or of the whole row where no key is known; `columns_json`, for a
+    changed row, a JSON object of column to [expected, found]. All values are text or null.
     """
 
     kind: str
@@ -52,22 +51,28 @@ class _Pair:
     found: bytes
 
 
-def differences(
-    expected: Reader, found: Reader, columns: Columns, key: tuple[str, ...], scratch: Path, limit: int = 20
-) -> Differences:
-    """Compare two multisets of rows in the columns' exact Arrow form.
+class Buckets(Protocol):
+    """Where the first pass keeps its bytes: in memory for small data, in files otherwise."""
 
-    `scratch` is an empty or absent directory that this call fills and empties; it needs 32 bytes per row of both sides.
-    """
+    def add(self, name: str, data: bytes) -> None:
+        """Append to a bucket."""
+
+    def take(self, name: str) -> bytes:
+        """Everything added to a bucket, which is forgotten; empty for one never added to."""
+
+
+def differences(
+    expected: Reader, found: Reader, columns: Columns, key: tuple[str, ...], buckets: Buckets, limit: int = 20
+) -> Differences:
+    """Compare two multisets of rows in the columns' exact Arrow form; names at most `limit` rows and counts all."""
     keyed = tuple(c for c in columns if c.name in key) if key else ()
-    scratch.mkdir(parents=True, exist_ok=True)
     sides = {"expected": expected, "found": found}
     for side, read in sides.items():
-        _spill(read, columns, keyed, scratch, side)
+        _scatter(read, columns, keyed, buckets, side)
     pairs: list[_Pair] = []
     count = 0
-    for bucket in range(BUCKETS):
-        differing = _compare(*(_counted(scratch / f"{side}-{bucket:02d}") for side in sides))
+    for number in range(BUCKETS):
+        differing = _compare(*(_counted(buckets.take(f"{side}-{number:02d}")) for side in sides))
         count += len(differing)
         pairs += differing[: limit - len(pairs)]
     rows_expected = _fetch(expected, columns, {p.expected for p in pairs if p.expected})
@@ -82,18 +87,17 @@ def _digests(batch: pa.RecordBatch, columns: Columns, keyed: Columns) -> Iterato
     return zip(keys, rows, strict=True)
 
 
-def _spill(read: Reader, columns: Columns, keyed: Columns, scratch: Path, side: str) -> None:
-    with ExitStack() as stack:
-        files = [stack.enter_context((scratch / f"{side}-{b:02d}").open("wb")) for b in range(BUCKETS)]
-        for batch in read():
-            for key, row in _digests(batch, columns, keyed):
-                files[key[0] % BUCKETS].write(key + row)
+def _scatter(read: Reader, columns: Columns, keyed: Columns, buckets: Buckets, side: str) -> None:
+    for batch in read():
+        gathered: dict[int, list[bytes]] = {}
+        for key, row in _digests(batch, columns, keyed):
+            gathered.setdefault(key[0] % BUCKETS, []).append(key + row)
+        for number, cells in gathered.items():
+            buckets.add(f"{side}-{number:02d}", b"".join(cells))
 
 
-def _counted(path: Path) -> dict[bytes, Counter[bytes]]:
-    """Rows of one bucket by key digest; the file is consumed."""
-    data = path.read_bytes()
-    path.unlink()
+def _counted(data: bytes) -> dict[bytes, Counter[bytes]]:
+    """Rows of one bucket by key digest."""
     counted: dict[bytes, Counter[bytes]] = {}
     for start in range(0, len(data), _WIDTH):
         key, row = data[start : start + 16], data[start + 16 : start + _WIDTH]
@@ -143,7 +147,7 @@ def _text(value: pa.Scalar) -> str | None:
 
 
 def _named(pair: _Pair, expected: dict[bytes, Row], found: dict[bytes, Row], keyed: Columns) -> RowDifference:
-    # A row may have gone between the passes; it is then named by its digest, which is still the truth of the first pass.
+    # A row may have gone between the passes; it is then named by its digest, still the truth of the first pass.
     wanted = expected.get(pair.expected, {"digest": pair.expected.hex()} if pair.expected else {})
     got = found.get(pair.found, {"digest": pair.found.hex()} if pair.found else {})
     whole = wanted or got

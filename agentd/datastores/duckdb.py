@@ -1,0 +1,351 @@
+"""DuckDB files as source and destination, Arrow in and out.
+
+One process at a time may write a DuckDB file, and none may read it meanwhile: whoever comes second waits, for a bounded
+time. A *stopped* earlier attempt would never let go, so its successor ends it first (`eviction`).
+"""
+
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from agentd.datastores import ledger
+from agentd.datastores.arrow_form import conformed
+from agentd.datastores.duckdb_types import logical, spelled
+from agentd.datastores.eviction import holding
+from agentd.datastores.failures import StepFailure, naming_os_errors
+from agentd.datastores.locked_sql import bad_sql, harden, quoted, single_select, text_rows
+from agentd.datastores.port import (
+    BATCH_ROWS,
+    Cells,
+    Description,
+    DuckdbPlace,
+    FenceRecord,
+    Input,
+    Location,
+    Published,
+    Writer,
+    not_found,
+)
+from agentd.proof.types import Columns, ColumnType
+
+WAIT_S = 120.0
+MEMORY = "768MB"
+_STAGED_ROWS = 122_880  # DuckDB's row group
+_INFINITE_DAY, _INFINITE_US = 2**31 - 1, 2**63 - 1
+
+
+class DuckdbSession:
+    """An `agentd.datastores.ledger.SqlSession` over one connection."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self.connection = connection
+
+    def run(self, sql: str, params: Sequence[object] = ()) -> int:
+        """Execute and return the number of rows changed, 0 for statements that change none."""
+        found = self.connection.execute(sql, list(params)).fetchone()
+        return int(found[0]) if found and isinstance(found[0], int) else 0
+
+    def rows(self, sql: str, params: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """All rows of a query."""
+        return list(self.connection.execute(sql, list(params)).fetchall())
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """A transaction that commits at the end and rolls back on any exception."""
+        self.connection.begin()
+        try:
+            yield
+        except BaseException:
+            self.connection.rollback()
+            raise
+        self.connection.commit()
+
+    def named(self, table: str) -> str:
+        """The table's quoted name in the main schema."""
+        return f"main.{quoted(table)}"
+
+    def _kind(self, table: str) -> str | None:
+        found = self.rows(
+            "SELECT 'table' FROM duckdb_tables() WHERE schema_name = 'main' AND lower(table_name) = lower(?) "
+            "AND NOT temporary UNION ALL SELECT 'view' FROM duckdb_views() WHERE schema_name = 'main' "
+            "AND lower(view_name) = lower(?) AND NOT internal",
+            (table, table),
+        )
+        return found[0][0] if found else None
+
+    def exists(self, table: str) -> bool:
+        """Whether a table or view of this name is there."""
+        return self._kind(table) is not None
+
+    def rename(self, table: str, name: str) -> None:
+        """Rename a table."""
+        self.run(f"ALTER TABLE {self.named(table)} RENAME TO {quoted(name)}")
+
+    def drop(self, table: str) -> None:
+        """Drop a table if it is there."""
+        self.run(f"DROP TABLE IF EXISTS {self.named(table)}")
+
+    def guard_replace(self, table: str) -> None:
+        """Only a table without indexes can be renamed away."""
+        if self._kind(table) != "table":
+            raise StepFailure(
+                "cannot_replace", f"{table!r} is a view, so it cannot be replaced", "Choose another object."
+            )
+        found = self.rows("SELECT index_name FROM duckdb_indexes() WHERE lower(table_name) = lower(?)", (table,))
+        if found:
+            raise StepFailure(
+                "has_dependents",
+                f"{table!r} cannot be replaced: index {found[0][0]!r} depends on it",
+                "Drop the index, then retry.",
+            )
+
+    def settle(self, old: str, new: str) -> None:
+        """DuckDB has no grants."""
+
+
+class DuckdbDatastore:
+    """One DuckDB file; objects are tables and views of its main schema."""
+
+    engine = "duckdb"
+
+    def __init__(self, place: DuckdbPlace) -> None:
+        self._place = place
+
+    @contextmanager
+    def _connected(
+        self, read_only: bool, check_cancelled: Callable[[], None] = lambda: None
+    ) -> Iterator[DuckdbSession]:
+        if read_only and not self._place.path.exists():
+            raise StepFailure(
+                "not_found",
+                f"datastore {self._place.name!r}: there is no file {self._place.path}",
+                "Check the Datastore's path.",
+            )
+        connection = self._open(read_only, check_cancelled)
+        try:
+            connection.execute("SET TimeZone = 'UTC'")
+            connection.execute(f"SET memory_limit = '{MEMORY}'")
+            connection.execute("SET autoinstall_known_extensions = false")
+            connection.execute("SET autoload_known_extensions = false")
+            yield DuckdbSession(connection)
+        except duckdb.Error as err:
+            raise self._named(err) from err
+        finally:
+            connection.close()
+
+    def _open(self, read_only: bool, check_cancelled: Callable[[], None]) -> duckdb.DuckDBPyConnection:
+        """Open the file, waiting up to WAIT_S seconds while another process has it."""
+        deadline = time.monotonic() + WAIT_S
+        pause_s = 0.02
+        while True:
+            check_cancelled()
+            try:
+                return duckdb.connect(str(self._place.path), read_only=read_only)
+            except duckdb.IOException as err:
+                holder = re.search(r"Conflicting lock is held in (.*?\(PID \d+\))", str(err))
+                if holder is None:
+                    raise self._named(err) from err
+                if time.monotonic() > deadline:
+                    raise StepFailure(
+                        "busy",
+                        f"datastore {self._place.name!r} (DuckDB): {self._place.path} is held by {holder[1]}",
+                        "A DuckDB file has one writer at a time; end that process or wait for it.",
+                        retryable=True,
+                    ) from err
+            except duckdb.Error as err:
+                raise self._named(err) from err
+            time.sleep(pause_s)
+            pause_s = min(0.5, pause_s * 1.5)
+
+    def _named(self, err: duckdb.Error) -> StepFailure:
+        said = next(iter(str(err).splitlines()), type(err).__name__)[:300]
+        lowered = said.lower()
+        place = f"datastore {self._place.name!r} (DuckDB)"
+        for mark, code, hint, retryable in (
+            ("no space left", "disk_full", "Free space on this file system, then retry.", True),
+            ("not a valid duckdb", "corrupt_file", "Check the Datastore's path.", False),
+            ("permission denied", "permission_denied", "Give the agent's user access to the file.", False),
+            ("not null constraint", "value_does_not_fit", "A required column holds NULL.", False),
+            ("dependency error", "has_dependents", "Drop what depends on the table, then retry.", False),
+            ("out of memory", "out_of_memory", "The statement needs more memory than it may have.", True),
+        ):
+            if mark in lowered:
+                return StepFailure(code, f"{place}: {said}", hint, retryable=retryable)
+        return StepFailure("engine_error", f"{place}: {said}")
+
+    def check(self) -> None:
+        """The file opens as DuckDB, or its directory is there for it to be created in."""
+        if self._place.path.exists():
+            with self._connected(True) as session:
+                session.rows("SELECT 1")
+        elif not self._place.path.parent.is_dir():
+            raise StepFailure(
+                "not_found",
+                f"datastore {self._place.name!r}: there is no directory {self._place.path.parent}",
+                "Create it or mend the Datastore's path.",
+            )
+
+    def objects(self) -> list[str]:
+        """Tables and views of the main schema that are not Haulier's own."""
+        with self._connected(True) as session:
+            return self._objects(session)
+
+    def _objects(self, session: DuckdbSession) -> list[str]:
+        found = session.rows(
+            "SELECT table_name FROM information_schema.tables WHERE table_schema = 'main' "
+            "AND NOT starts_with(table_name, 'haulier_') ORDER BY 1 LIMIT 1000"
+        )
+        return [row[0] for row in found]
+
+    def describe(self, location: Location) -> Description:
+        """Columns by the catalogue, primary key, and the catalogue's row count."""
+        with self._connected(True) as session:
+            return self._describe(session, location)
+
+    def _describe(self, session: DuckdbSession, location: Location) -> Description:
+        place = f"{self._place.name}:{location.object}"
+        if not session.exists(location.object):
+            raise not_found(self._place.name, location.object, self._objects(session))
+        rows = session.rows(
+            "SELECT column_name, data_type, NOT is_nullable FROM duckdb_columns() WHERE schema_name = 'main' "
+            "AND lower(table_name) = lower(?) ORDER BY column_index",
+            (location.object,),
+        )
+        columns = tuple(logical(name, kind, required, place) for name, kind, required in rows)
+        key = session.rows(
+            "SELECT unnest(constraint_column_names) FROM duckdb_constraints() WHERE schema_name = 'main' "
+            "AND lower(table_name) = lower(?) AND constraint_type = 'PRIMARY KEY'",
+            (location.object,),
+        )
+        estimate = session.rows(
+            "SELECT estimated_size FROM duckdb_tables() WHERE schema_name = 'main' AND lower(table_name) = lower(?)",
+            (location.object,),
+        )
+        return Description(columns, tuple(row[0] for row in key), int(estimate[0][0]) if estimate else 0)
+
+    def read(self, location: Location, columns: Columns) -> Iterator[pa.RecordBatch]:
+        """All rows of one SELECT, streamed as Arrow."""
+        place = f"{self._place.name}:{location.object}"
+        with self._connected(True) as session:
+            self._describe(session, location)
+            reader = session.connection.execute(f"SELECT * FROM {session.named(location.object)}").to_arrow_reader(
+                BATCH_ROWS
+            )
+            done = 0
+            for batch in conformed(reader, columns, place):
+                _require_finite(batch, columns, place, done)
+                yield batch
+                done += batch.num_rows
+
+    @contextmanager
+    def _writing(self, writer: Writer) -> Iterator[DuckdbSession]:
+        with naming_os_errors(f"opening datastore {self._place.name!r}"):
+            path = self._place.path
+            if not path.parent.is_dir():
+                self.check()
+            # Nobody can read the file past a holder, so who is stale is known only after the eviction. Holder records
+            # carry fences of the target, and `holding` never ends a holder with a higher one.
+            with holding(path, writer), self._connected(False, writer.check_cancelled) as session:
+                yield session
+
+    def publish(
+        self, location: Location, writer: Writer, source: Input, batches: Iterator[pa.RecordBatch]
+    ) -> Published:
+        """Insert into a staging table, then swap it in behind the fence."""
+        staging = ledger.short_name("staging", writer.attempt_id)
+        with self._writing(writer) as session:
+            ledger.claim(session, writer, staging)
+            ledger.require_room(session, location, writer, source)
+            rows = self._stage(session, writer, source, staging, batches)
+            writer.reach("before_publish")
+            ledger.publish(session, location, writer, source, staging, rows)
+        return Published(rows, writer.fence)
+
+    def _stage(
+        self,
+        session: DuckdbSession,
+        writer: Writer,
+        source: Input,
+        staging: str,
+        batches: Iterator[pa.RecordBatch],
+    ) -> int:
+        cells = ", ".join(f"{quoted(c.name)} {spelled(c)}{' NOT NULL' if c.required else ''}" for c in source.columns)
+        session.drop(staging)
+        rows = 0
+        with session.transaction():
+            session.run(f"CREATE TABLE {session.named(staging)} ({cells})")
+            held: list[pa.RecordBatch] = []
+            for batch in batches:
+                writer.check_cancelled()
+                held.append(batch)
+                rows += batch.num_rows
+                if sum(b.num_rows for b in held) >= _STAGED_ROWS or sum(b.nbytes for b in held) > 64 * 1024 * 1024:
+                    _insert(session, staging, held)
+                    held = []
+                writer.progress(rows)
+            if held:
+                _insert(session, staging, held)
+        return rows
+
+    def adopt(self, location: Location, writer: Writer, source: Input) -> Published | None:
+        """Put our fence on this migration's own earlier publish of the same input, if it is what is there."""
+        with self._writing(writer) as session:
+            ledger.claim(session, writer)
+            return ledger.adopt(session, location, writer, source)
+
+    def withdraw(self, location: Location, writer: Writer) -> None:
+        """Raise the fence; put the kept table back, or drop ours."""
+        del location
+        with self._writing(writer) as session:
+            ledger.claim(session, writer)
+            ledger.withdraw(session, writer)
+
+    def read_fence(self, location: Location, target: str) -> FenceRecord | None:
+        """The ledger's record for the target."""
+        if not self._place.path.exists():
+            return None
+        with self._connected(True) as session:
+            return ledger.read_record(session, target, location.object)
+
+    def query(self, location: Location, columns: Columns, sql: str, scratch: Path) -> list[Cells]:
+        """One SELECT on a read-only connection with every other door shut."""
+        del location, columns
+        statement = single_select(sql)
+        with self._connected(True) as session:
+            harden(session.connection, scratch, [])
+            try:
+                return text_rows(session.connection, statement)
+            except duckdb.Error as err:
+                raise bad_sql(err) from err
+
+
+def _insert(session: DuckdbSession, staging: str, held: list[pa.RecordBatch]) -> None:
+    session.connection.register("haulier_incoming", pa.Table.from_batches(held))
+    session.run(f"INSERT INTO {session.named(staging)} SELECT * FROM haulier_incoming")
+    session.connection.unregister("haulier_incoming")
+
+
+def _require_finite(batch: pa.RecordBatch, columns: Columns, place: str, done: int) -> None:
+    """Refuse DuckDB's infinite dates and timestamps, which no other engine's range holds as such."""
+    for column in columns:
+        if column.type is ColumnType.DATE:
+            raw, bound = batch.column(column.name).cast(pa.int32()), _INFINITE_DAY
+        elif column.type in (ColumnType.TIMESTAMP, ColumnType.TIMESTAMPTZ):
+            raw, bound = batch.column(column.name).cast(pa.int64()), _INFINITE_US
+        else:
+            continue
+        infinite = pc.or_(pc.equal(raw, bound), pc.equal(raw, -bound))
+        index = pc.index(infinite, True).as_py()
+        if index >= 0:
+            raise StepFailure(
+                "value_does_not_fit",
+                f"{place}: row {done + index + 1}, column {column.name!r}: an infinite {column.spelled()}",
+                "Replace it by NULL or a real day at the source.",
+            )

@@ -1,0 +1,373 @@
+"""SQLite files as source and destination.
+
+SQLite's types belong to values, not columns, so the Dataset declares columns and every value is checked against them; a
+misfit is named by its rowid. What SQLite cannot hold (NaN, and the sign of -0.0 in a REAL column) is refused by name.
+
+The library is the one that sqlite-utils picks, so that one process never has two copies of it. A source file is opened
+read-only. Names of tables are resolved when queries run, so views go on working over a replaced table.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pyarrow as pa
+from sqlite_utils.utils import sqlite3
+
+from agentd.datastores import ledger
+from agentd.datastores.arrow_form import require_names, required_is_null
+from agentd.datastores.eviction import holding
+from agentd.datastores.failures import StepFailure, naming_os_errors
+from agentd.datastores.port import (
+    BATCH_ROWS,
+    Cells,
+    Description,
+    FenceRecord,
+    Input,
+    Location,
+    Published,
+    SqlitePlace,
+    Writer,
+    not_found,
+)
+from agentd.datastores.sqlite_values import SPELLED, from_values, to_values
+from agentd.datastores.text_cells import Unfit
+from agentd.proof.types import Columns, arrow_schema
+
+BUSY_S = 30.0
+QUERY_TIMEOUT_S = 60.0
+
+# SQLite's authorizer codes: what a SELECT needs, and nothing else.
+_SELECT, _READ, _FUNCTION, _RECURSIVE = 21, 20, 31, 33
+_OK, _DENY = 0, 1
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+class SqliteSession:
+    """An `agentd.datastores.ledger.SqlSession` over one connection."""
+
+    def __init__(self, connection: Any) -> None:
+        self.connection = connection
+
+    def run(self, sql: str, params: Sequence[object] = ()) -> int:
+        """Execute and return the number of rows changed."""
+        return int(self.connection.execute(sql, tuple(params)).rowcount)
+
+    def rows(self, sql: str, params: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """All rows of a query."""
+        return list(self.connection.execute(sql, tuple(params)).fetchall())
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """A write transaction that commits at the end and rolls back on any exception."""
+        self.connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self.connection.rollback()
+            raise
+        self.connection.commit()
+
+    def named(self, table: str) -> str:
+        """The table's quoted name."""
+        return _quoted(table)
+
+    def _kind(self, table: str) -> str | None:
+        found = self.rows(
+            "SELECT type FROM sqlite_master WHERE type IN ('table', 'view') AND lower(name) = lower(?)", (table,)
+        )
+        return found[0][0] if found else None
+
+    def exists(self, table: str) -> bool:
+        """Whether a table or view of this name is there."""
+        return self._kind(table) is not None
+
+    def rename(self, table: str, name: str) -> None:
+        """Rename a table; views and triggers go on naming what they named."""
+        self.run(f"ALTER TABLE {_quoted(table)} RENAME TO {_quoted(name)}")
+
+    def drop(self, table: str) -> None:
+        """Drop a table if it is there."""
+        self.run(f"DROP TABLE IF EXISTS {_quoted(table)}")
+
+    def guard_replace(self, table: str) -> None:
+        """Only a table can be replaced; what refers to it does so by name."""
+        if self._kind(table) != "table":
+            raise StepFailure(
+                "cannot_replace", f"{table!r} is a view, so it cannot be replaced", "Choose another object."
+            )
+
+    def settle(self, old: str, new: str) -> None:
+        """SQLite has no grants."""
+
+
+class SqliteDatastore:
+    """One SQLite file; objects are its tables and views."""
+
+    engine = "sqlite"
+
+    def __init__(self, place: SqlitePlace) -> None:
+        self._place = place
+
+    @contextmanager
+    def _connected(self, mode: str) -> Iterator[SqliteSession]:
+        path = self._place.path
+        if mode == "ro" and not path.exists():
+            raise StepFailure(
+                "not_found", f"datastore {self._place.name!r}: there is no file {path}", "Check the Datastore's path."
+            )
+        connection = None
+        try:
+            connection = sqlite3.connect(
+                f"file:{quote(str(path))}?mode={mode}", uri=True, timeout=BUSY_S, isolation_level=None
+            )
+            connection.execute("PRAGMA legacy_alter_table = ON")
+            connection.execute("PRAGMA synchronous = FULL")
+            yield SqliteSession(connection)
+        except sqlite3.Error as err:
+            raise self._named(err) from err
+        finally:
+            if connection is not None:
+                connection.close()
+
+    def _named(self, err: Exception) -> StepFailure:
+        said, name = str(err), self._place.name
+        for mark, code, hint, retryable in (
+            ("locked", "busy", "Another process holds the file.", True),
+            ("not a database", "corrupt_file", "Check the Datastore's path.", False),
+            ("malformed", "corrupt_file", "Run `PRAGMA integrity_check` on the file.", False),
+            ("disk is full", "disk_full", "Free space on this file system, then retry.", True),
+            ("unable to open", "permission_denied", "Give the agent's user access to file and directory.", False),
+            ("readonly", "permission_denied", "Give the agent's user write access to file and directory.", False),
+            ("UNIQUE constraint", "key_not_unique", "The declared key names more than one row.", False),
+            ("NOT NULL constraint", "value_does_not_fit", "A required or key column holds NULL.", False),
+        ):
+            if mark in said:
+                return StepFailure(code, f"datastore {name!r} (SQLite): {said}", hint, retryable=retryable)
+        return StepFailure("engine_error", f"datastore {name!r} (SQLite): {said}")
+
+    def check(self) -> None:
+        """The file opens as SQLite, or its directory is there for it to be created in."""
+        if self._place.path.exists():
+            with self._connected("ro") as session:
+                session.rows("SELECT count(*) FROM sqlite_master")
+        elif not self._place.path.parent.is_dir():
+            raise StepFailure(
+                "not_found",
+                f"datastore {self._place.name!r}: there is no directory {self._place.path.parent}",
+                "Create it or mend the Datastore's path.",
+            )
+
+    def objects(self) -> list[str]:
+        """Tables and views that are not Haulier's or SQLite's own."""
+        with self._connected("ro") as session:
+            return self._objects(session)
+
+    def _objects(self, session: SqliteSession) -> list[str]:
+        found = session.rows(
+            "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' "
+            "AND name NOT LIKE 'haulier\\_%' ESCAPE '\\' ORDER BY name LIMIT 1000"
+        )
+        return [row[0] for row in found]
+
+    def describe(self, location: Location) -> Description:
+        """The declared columns, seen to be the table's; its key; the highest rowid as estimate."""
+        with self._connected("ro") as session:
+            found = self._names(session, location.object)
+            if not location.columns:
+                raise StepFailure(
+                    "columns_not_declared",
+                    f"{self._place.name}:{location.object}: SQLite values have types of their own, and the Dataset "
+                    "declares no columns",
+                    "Declare the columns; `haulier inspect` proposes them.",
+                )
+            require_names([n for n, _ in found], location.columns, f"{self._place.name}:{location.object}")
+            key = tuple(n for n, place in sorted(found, key=lambda c: c[1]) if place)
+            estimate = 0
+            if self._has_rowid(session, location.object):
+                estimate = session.rows(f"SELECT max(rowid) FROM {_quoted(location.object)}")[0][0] or 0
+            return Description(location.columns, key, max(0, int(estimate)))
+
+    def _names(self, session: SqliteSession, table: str) -> list[tuple[str, int]]:
+        """(name, place in the key from 1, or 0) of each column."""
+        if not session.exists(table):
+            raise not_found(self._place.name, table, self._objects(session))
+        rows = session.rows("SELECT name, pk FROM pragma_table_xinfo(?) WHERE hidden <> 1", (table,))
+        return [(row[0], int(row[1])) for row in rows]
+
+    def _has_rowid(self, session: SqliteSession, table: str) -> bool:
+        found = session.rows("SELECT type, wr FROM pragma_table_list(?) WHERE schema = 'main'", (table,))
+        return bool(found) and found[0][0] == "table" and not found[0][1]
+
+    def read(self, location: Location, columns: Columns) -> Iterator[pa.RecordBatch]:
+        """All rows of one SELECT, which is one snapshot."""
+        place = f"{self._place.name}:{location.object}"
+        with self._connected("ro") as session:
+            require_names([n for n, _ in self._names(session, location.object)], columns, place)
+            rowid = self._has_rowid(session, location.object)
+            names = ", ".join(_quoted(c.name) for c in columns)
+            chosen = ("rowid, " if rowid else "NULL, ") + names
+            cursor = session.connection.execute(f"SELECT {chosen} FROM {_quoted(location.object)}")
+            done = 0
+            while rows := cursor.fetchmany(BATCH_ROWS):
+                rowids, *values = zip(*rows, strict=True)
+                yield self._batch(values, columns, place, rowids if rowid else None, done)
+                done += len(rows)
+
+    def _batch(
+        self, values: Sequence[Sequence[Any]], columns: Columns, place: str, rowids: Sequence[int] | None, done: int
+    ) -> pa.RecordBatch:
+        arrays = []
+        for cells, column in zip(values, columns, strict=True):
+            try:
+                found = from_values(cells, column)
+            except Unfit as err:
+                where = f"rowid {rowids[err.index]}" if rowids else f"row {done + err.index + 1}"
+                raise StepFailure(
+                    "value_does_not_fit",
+                    f"{place}: {where}, column {column.name!r}: {err.why}",
+                    "Mend the value, or declare the type that the column really holds.",
+                ) from err
+            if column.required and found.null_count:
+                index = cells.index(None)
+                where = f"rowid {rowids[index]}" if rowids else f"row {done + index + 1}"
+                raise required_is_null(place, column, where)
+            arrays.append(found)
+        return pa.RecordBatch.from_arrays(arrays, schema=arrow_schema(columns))
+
+    @contextmanager
+    def _writing(self, writer: Writer) -> Iterator[SqliteSession]:
+        with naming_os_errors(f"opening datastore {self._place.name!r}"):
+            path = self._place.path
+            if not path.parent.is_dir():
+                self.check()
+            if path.exists():
+                self._require_not_stale(writer)
+            with holding(path, writer), self._connected("rwc") as session:
+                yield session
+
+    def _require_not_stale(self, writer: Writer) -> None:
+        """Read the fence before evicting anyone, as far as the file can be read past a stopped holder."""
+        try:
+            with self._connected("ro") as session:
+                session.run("PRAGMA busy_timeout = 200")
+                ledger.require_not_stale(session, writer)
+        except StepFailure as err:
+            # A holder in the middle of its commit keeps readers out; the claim after its eviction decides.
+            if err.code not in ("busy", "engine_error", "permission_denied"):
+                raise
+
+    def publish(
+        self, location: Location, writer: Writer, source: Input, batches: Iterator[pa.RecordBatch]
+    ) -> Published:
+        """Insert into a staging table, then swap it in behind the fence."""
+        staging = ledger.short_name("staging", writer.attempt_id)
+        with self._writing(writer) as session:
+            ledger.claim(session, writer, staging)
+            ledger.require_room(session, location, writer, source)
+            rows = self._stage(session, location, writer, source, staging, batches)
+            writer.reach("before_publish")
+            ledger.publish(session, location, writer, source, staging, rows)
+        return Published(rows, writer.fence)
+
+    def _stage(
+        self,
+        session: SqliteSession,
+        location: Location,
+        writer: Writer,
+        source: Input,
+        staging: str,
+        batches: Iterator[pa.RecordBatch],
+    ) -> int:
+        cells = [
+            f"{_quoted(c.name)} {SPELLED[c.type]}{' NOT NULL' if c.required or c.name in location.key else ''}"
+            for c in source.columns
+        ]
+        if location.key:
+            cells.append(f"PRIMARY KEY ({', '.join(map(_quoted, location.key))})")
+        session.drop(staging)
+        session.run(f"CREATE TABLE {_quoted(staging)} ({', '.join(cells)})")
+        marks = ", ".join("?" for _ in source.columns)
+        insert = f"INSERT INTO {_quoted(staging)} VALUES ({marks})"
+        rows = 0
+        for batch in batches:
+            writer.check_cancelled()
+            with session.transaction():
+                session.connection.executemany(insert, self._values(batch, source.columns, location, rows))
+            rows += batch.num_rows
+            writer.progress(rows)
+        return rows
+
+    def _values(
+        self, batch: pa.RecordBatch, columns: Columns, location: Location, done: int
+    ) -> Iterator[tuple[Any, ...]]:
+        values = []
+        for column in columns:
+            try:
+                values.append(to_values(batch.column(column.name), column))
+            except Unfit as err:
+                raise StepFailure(
+                    "value_does_not_fit",
+                    f"{self._place.name}:{location.object}: row {done + err.index + 1}, column {column.name!r}: {err.why}",
+                    "Mend it in a transform.",
+                ) from err
+        return zip(*values, strict=True)
+
+    def adopt(self, location: Location, writer: Writer, source: Input) -> Published | None:
+        """Put our fence on this migration's own earlier publish of the same input, if it is what is there."""
+        with self._writing(writer) as session:
+            ledger.claim(session, writer)
+            return ledger.adopt(session, location, writer, source)
+
+    def withdraw(self, location: Location, writer: Writer) -> None:
+        """Raise the fence; put the kept table back, or drop ours."""
+        del location
+        with self._writing(writer) as session:
+            ledger.claim(session, writer)
+            ledger.withdraw(session, writer)
+
+    def read_fence(self, location: Location, target: str) -> FenceRecord | None:
+        """The ledger's record for the target."""
+        if not self._place.path.exists():
+            return None
+        with self._connected("ro") as session:
+            return ledger.read_record(session, target, location.object)
+
+    def query(self, location: Location, columns: Columns, sql: str, scratch: Path) -> list[Cells]:
+        """One SELECT, read-only, with an authorizer that allows nothing but reading this file, and a time limit."""
+        del location, columns, scratch
+        with self._connected("ro") as session:
+            connection = session.connection
+            deadline = time.monotonic() + QUERY_TIMEOUT_S
+            connection.set_progress_handler(lambda: int(time.monotonic() > deadline), 100_000)
+            connection.set_authorizer(_only_reads)
+            try:
+                rows = connection.execute(sql).fetchall()
+            except (sqlite3.Error, sqlite3.Warning, ValueError) as err:
+                if "interrupted" in str(err):
+                    raise StepFailure(
+                        "timeout", f"the query took over {QUERY_TIMEOUT_S:.0f} s", "Ask for less."
+                    ) from err
+                raise StepFailure(
+                    "bad_sql", f"the query was refused: {err}", "It must be one SELECT of this file."
+                ) from err
+            return [[_cell(value) for value in row] for row in rows]
+
+
+def _only_reads(action: int, first: str | None, second: str | None, *_: object) -> int:
+    del first
+    if action == _FUNCTION:
+        return _DENY if (second or "").lower() == "load_extension" else _OK
+    return _OK if action in (_SELECT, _READ, _RECURSIVE) else _DENY
+
+
+def _cell(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return "\\x" + value.hex() if isinstance(value, bytes) else repr(value)
