@@ -117,7 +117,7 @@ def connect(given: str | None, *, timeout_s: float = TIMEOUT_S) -> Operator:
 
 def _stub(channel: grpc.Channel) -> Any:
     # The generated stubs carry no types; the answers' types are checked in `call` and `stream`.
-    return operator_pb2_grpc.OperatorServiceStub(channel)  # type: ignore[no-untyped-call]
+    return operator_pb2_grpc.OperatorServiceStub(channel)
 
 
 def _method_of(request: Message) -> str:

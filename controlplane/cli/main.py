@@ -14,7 +14,7 @@ import typer
 from controlplane.cli.commands import agents, local, manifests, migrations, observing
 from controlplane.cli.exits import Exit, exit_table
 from controlplane.cli.problems import Problem, of_os_error
-from controlplane.cli.terminal import complain, write
+from controlplane.cli.terminal import ReaderLeftError, complain, write
 
 _HELP = f"""Move datasets, with proof.
 
@@ -85,11 +85,8 @@ def main(arguments: Sequence[str]) -> int:
         complain([problem])
         return problem.code
     except (KeyboardInterrupt, typer.Abort):
-        complain([Problem("interrupted", hint="what runs on the agents goes on; `haulier migration watch` shows it")])
-        return Exit.INTERRUPTED
-    except BrokenPipeError:
-        # The reader has seen enough (`haulier events | head`): that is no error.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        ended = Exit.INTERRUPTED
+    except ReaderLeftError:
         return Exit.OK
     except OSError as error:
         complain([of_os_error(error)])
@@ -98,6 +95,8 @@ def main(arguments: Sequence[str]) -> int:
         return error.exit_code
     except Exception as error:  # noqa: BLE001  (the last guard: a person gets a sentence, never a traceback)
         return _of_unforeseen(error)
+    if ended == Exit.INTERRUPTED:
+        complain([Problem("interrupted", hint="what runs on the agents goes on; `haulier migration watch` shows it")])
     return int(ended or 0)
 
 

@@ -6,7 +6,8 @@ import io
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TextIO
@@ -28,6 +29,10 @@ class OutputFormat(StrEnum):
     table = "table"
     wide = "wide"
     json = "json"
+
+
+class ReaderLeftError(Exception):
+    """Nobody reads standard output any more."""
 
 
 @dataclass(frozen=True)
@@ -95,8 +100,27 @@ def show(renderable: RenderableType, output: OutputFormat = OutputFormat.table) 
 
 def write(text: str) -> None:
     """Writes text to standard output as it is."""
-    sys.stdout.write(text)
-    sys.stdout.flush()
+    with _reader_may_leave():
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+
+def write_bytes(data: bytes) -> None:
+    """Writes bytes to standard output as they are."""
+    with _reader_may_leave():
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+
+
+@contextmanager
+def _reader_may_leave() -> Iterator[None]:
+    """Ends the program quietly when nobody reads on (`haulier events | head`): that is no error."""
+    try:
+        yield
+    except BrokenPipeError:
+        # The interpreter flushes once more at its end, and would complain then.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise ReaderLeftError from None
 
 
 def show_json(value: Any, *, line: bool = False) -> None:

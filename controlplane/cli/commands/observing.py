@@ -9,7 +9,7 @@ import typer
 from controlplane.cli.commands.options import OutputOption, ProfileOption
 from controlplane.cli.exits import Exit
 from controlplane.cli.problems import Problem
-from controlplane.cli.terminal import OutputFormat, note, show, show_json, show_message, write
+from controlplane.cli.terminal import OutputFormat, note, show, show_json, show_message, write, write_bytes
 
 if TYPE_CHECKING:
     from controlplane.cli.connection import Operator
@@ -93,8 +93,6 @@ def logs(
 
     With -o json: one object per piece.
     """
-    import sys
-
     from controlplane.cli.connection import connect
     from controlplane.cli.following import LogText, log_pieces
 
@@ -107,8 +105,7 @@ def logs(
                     {"text": piece.data.decode("utf-8", "replace"), "dropped_bytes": piece.dropped_bytes}, line=True
                 )
             elif raw:
-                sys.stdout.buffer.write(piece.data)
-                sys.stdout.buffer.flush()
+                write_bytes(piece.data)
             else:
                 write(text.take(piece))
         if output is not OutputFormat.json and not raw:

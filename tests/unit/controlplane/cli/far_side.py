@@ -103,7 +103,7 @@ def serving(*, host: str = "127.0.0.1", port: int = 0, names: tuple[str, ...] = 
         names, not_before_at=now - 60, not_after_at=now + 3600, serial=secrets.randbits(64) + 1
     )
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=4))
-    operator_pb2_grpc.add_OperatorServiceServicer_to_server(_servicer(far), server)  # type: ignore[no-untyped-call]
+    operator_pb2_grpc.add_OperatorServiceServicer_to_server(_servicer(far), server)
     tls = grpc.ssl_server_credentials([(credentials.key_pem, credentials.chain_pem)])
     bound = server.add_secure_port(f"{host}:{port}", tls)
     far.address = f"{host}:{bound}"
