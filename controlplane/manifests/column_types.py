@@ -58,7 +58,7 @@ _ELSEWHERE = {
     "timestamp without time zone": "timestamp",
     "timestamp with time zone": "timestamptz",
 }
-_DECIMAL_FORM = re.compile(r"decimal\(\s*(\d{1,3})\s*,\s*(\d{1,3})\s*\)")
+_DECIMAL_FORM = re.compile(r"decimal\(\s*([0-9]{1,3})\s*,\s*([0-9]{1,3})\s*\)")
 _WITH_LENGTH = re.compile(r"([a-z ]+?)\s*\(.*\)")
 
 

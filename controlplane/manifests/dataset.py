@@ -102,14 +102,18 @@ class DatasetSpec(Model):
     datastore: Name = Field(description="Name of the Datastore it lives in now.")
     object: ObjectName = Field(description="Table name, or path below the datastore's root.")
     columns: Columns = Field(default=(), description="Columns in order. CSV and SQLite sources must declare them.")
-    key: tuple[Line, ...] = Field(default=(), description="Columns of the primary key.")
-    depends_on: tuple[Name, ...] = Field(default=(), description="Datasets that must move before this one.")
+    key: tuple[Line, ...] = Field(default=(), max_length=COLUMNS_MAX, description="Columns of the primary key.")
+    depends_on: tuple[Name, ...] = Field(
+        default=(), max_length=1000, description="Datasets that must move before this one."
+    )
     consumers: tuple[Annotated[Consumer, BeforeValidator(_consumer)], ...] = Field(
-        default=(), description="Who reads it: names, or mappings with name, contact and location."
+        default=(), max_length=1000, description="Who reads it: names, or mappings with name, contact and location."
     )
     priority: Priority = Field(default=0, description="Higher moves first.")
     window: Line | None = Field(default=None, description="When it may move, as text or a cron expression.")
-    transformations: tuple[Transformation, ...] = Field(default=(), description="Changes of shape it needs.")
+    transformations: tuple[Transformation, ...] = Field(
+        default=(), max_length=1000, description="Changes of shape it needs."
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> DatasetSpec:

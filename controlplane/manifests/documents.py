@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,9 @@ from controlplane.manifests.yaml_reading import Place, locate
 Spec = DatastoreSpec | DatasetSpec | WorkflowSpec | MigrationSpec
 KINDS = ("Datastore", "Dataset", "Workflow", "Migration")
 _SPECS: dict[str, type[BaseModel]] = {"Dataset": DatasetSpec, "Workflow": WorkflowSpec, "Migration": MigrationSpec}
+
+# Findings in one answer: a person mends the first few, and a hostile file must not fill the memory.
+FINDINGS_MAX = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +50,14 @@ class Document:
         return self.place.path
 
 
-def finding_at(place: Place, problem: Problem) -> Finding:
-    """Give a problem of a document its line and column."""
-    line, column = locate(place, problem.field, problem.at_key)
-    return Finding(place.path, line, column, field_text(problem.field), problem.message, problem.hint)
+def findings_at(place: Place, problems: Sequence[Problem]) -> list[Finding]:
+    """Give the problems of a document their lines and columns, in that order, at most FINDINGS_MAX of them."""
+    kept = problems[:FINDINGS_MAX]
+    spots = locate(place, [(problem.field, problem.at_key) for problem in kept]) if kept else []
+    return sorted(
+        Finding(place.path, line, column, field_text(problem.field), problem.message, problem.hint)
+        for problem, (line, column) in zip(kept, spots, strict=True)
+    )
 
 
 def spec_model(kind: str, spec: object) -> type[BaseModel]:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from controlplane.manifests.dataset import Columns, ObjectName, check_key
+from controlplane.manifests.dataset import COLUMNS_MAX, Columns, ObjectName, check_key
 from controlplane.manifests.model import Identifier, Line, Model, Name, Priority, Text
 
 
@@ -43,7 +43,7 @@ class DestinationSpec(Model):
         default="refuse", description="What to do with an object that is already there."
     )
     columns: Columns = Field(default=(), description="Columns after a transform. Unset means whatever it yields.")
-    key: tuple[Line, ...] = Field(default=(), description="Primary key after a transform.")
+    key: tuple[Line, ...] = Field(default=(), max_length=COLUMNS_MAX, description="Primary key after a transform.")
 
     @model_validator(mode="after")
     def _consistent(self) -> DestinationSpec:
@@ -61,7 +61,9 @@ class MigrationSpec(Model):
     to: DestinationSpec = Field(description="The destination.")
     staging: Name = Field(description="Name of the parquet Datastore for staged parts.")
     transform: Text | None = Field(default=None, description="One SELECT over the view `input`.")
-    test_queries: tuple[TestQuerySpec, ...] = Field(default=(), description="Questions that validate asks.")
+    test_queries: tuple[TestQuerySpec, ...] = Field(
+        default=(), max_length=1000, description="Questions that validate asks."
+    )
     parameters: dict[Identifier, Any] = Field(default={}, description="Values of the workflow's parameters.")
     priority: Priority | None = Field(default=None, description="Higher moves first. Unset means the dataset's.")
     start: Literal["auto", "manual"] = Field(default="manual", description="auto starts as soon as it is applied.")

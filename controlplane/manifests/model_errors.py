@@ -10,7 +10,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from controlplane.manifests.findings import FieldPath, Problem, shown, suggestion
+from controlplane.manifests.documents import FINDINGS_MAX
+from controlplane.manifests.findings import FieldPath, Problem, near_miss, shown, suggestion
 
 _PLAIN_MESSAGES = {
     "string_type": ("this must be text", 'put the value into quotes, as in "2013"'),
@@ -28,8 +29,25 @@ _PLAIN_MESSAGES = {
 
 def problems_of(error: ValidationError, model: type[BaseModel], data: object, at: FieldPath) -> list[Problem]:
     """Translate every complaint about ``data``, which stands at ``at`` in its document."""
-    details = error.errors(include_url=False, include_input=False)
-    return [_problem(detail, model, data, at) for detail in details]
+    details = error.errors(include_url=False, include_input=False)[: 2 * FINDINGS_MAX]
+    faulty = {detail["loc"][:depth] for detail in details for depth in range(len(detail["loc"]))}
+    misspelt = {
+        (*detail["loc"][:-1], _meant(detail, model)) for detail in details if detail["type"] == "extra_forbidden"
+    }
+    problems = []
+    for detail in details:
+        # A list whose every item is wrong counts as empty too, and a misspelt field as missing: once is enough.
+        echo = (detail["type"] == "too_short" and detail["loc"] in faulty) or (
+            detail["type"] == "missing" and detail["loc"] in misspelt
+        )
+        if not echo:
+            problems.append(_problem(detail, model, data, at))
+    return problems
+
+
+def _meant(detail: ErrorDetails, model: type[BaseModel]) -> str:
+    path = detail["loc"]
+    return near_miss(str(path[-1]), _field_names(model, path[:-1]))
 
 
 def _problem(detail: ErrorDetails, model: type[BaseModel], data: object, at: FieldPath) -> Problem:
@@ -56,6 +74,11 @@ def _problem(detail: ErrorDetails, model: type[BaseModel], data: object, at: Fie
         if _value_at(data, path) is None:
             message, hint = "this field is empty", "give it a value, or remove it"
         return Problem(where, message, hint, at_key)
+    if kind == "too_short":
+        return Problem(where, "this must not be empty", "give it at least one item", at_key)
+    if kind in ("too_long", "string_too_long"):
+        parts = "characters" if kind == "string_too_long" else "items"
+        return Problem(where, f"this must have at most {context['max_length']} {parts}", "make it shorter", at_key)
     return Problem(where, _lowered(detail["msg"]), "", at_key)
 
 

@@ -10,15 +10,13 @@ from pydantic import BaseModel, ValidationError
 
 from controlplane.manifests.datastore import ENGINES
 from controlplane.manifests.document_checks import check_document
-from controlplane.manifests.documents import KINDS, Document, finding_at, spec_model
+from controlplane.manifests.documents import FINDINGS_MAX, KINDS, Document, findings_at, spec_model
 from controlplane.manifests.findings import Finding, Problem, SourceFile, shown, suggestion
 from controlplane.manifests.model import API_VERSION, Metadata
 from controlplane.manifests.model_errors import problems_of
 from controlplane.manifests.yaml_reading import Place, RawDocument, read
 
 _TOP_FIELDS = ("apiVersion", "kind", "metadata", "spec")
-# Findings on one answer: a person mends the first few, and a hostile file must not fill the memory.
-FINDINGS_MAX = 500
 
 _ModelT = TypeVar("_ModelT", bound=BaseModel)
 
@@ -45,9 +43,7 @@ def parse(files: Sequence[SourceFile]) -> Parsed:
                 return Parsed(tuple(documents), _capped(findings))
             document, problems = _document(raw)
             # A line that YAML itself complained about needs no second complaint.
-            findings.extend(
-                found for found in (finding_at(raw.place, problem) for problem in problems) if found.line not in broken
-            )
+            findings.extend(found for found in findings_at(raw.place, problems) if found.line not in broken)
             if document is None:
                 continue
             first = seen.setdefault(document.key, raw.place)
@@ -56,7 +52,7 @@ def parse(files: Sequence[SourceFile]) -> Parsed:
                     f"{document.kind} {shown(document.name)} is defined twice, first in {first.path} line {first.line}"
                 )
                 problem = Problem(("metadata", "name"), message, "rename or remove one of the two")
-                findings.append(finding_at(raw.place, problem))
+                findings += findings_at(raw.place, [problem])
             else:
                 documents.append(document)
     return Parsed(tuple(documents), _capped(findings))

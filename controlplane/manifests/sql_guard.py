@@ -188,9 +188,8 @@ class _Walk:
             self.in_from.pop()
 
     def _word(self, index: int, token: Token) -> None:
-        begins = index == 0 or (
-            self._is(index - 1, "(") and self._is(index - 2, "as", "materialized", "from", "join", ",")
-        )
+        opened = self._is(index - 1, "(")
+        begins = index == 0 or (opened and (self.in_from[-1] or self._is(index - 2, "as", "materialized")))
         names_something = self._is(index + 1, "(", ",", ")", ".", "=", "<", ">", "+", "-", "*", "/", "|", ":")
         if begins and _OTHER_STATEMENTS.fullmatch(token.text) and not names_something:
             raise _not_select(token)

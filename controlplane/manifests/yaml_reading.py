@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,7 +34,10 @@ _MAP = "tag:yaml.org,2002:map"
 _BOOLS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 _INT_FORM = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,39})|0x[0-9a-fA-F]{1,16}|0o[0-7]{1,21}")
-_FLOAT_FORM = re.compile(r"[-+]?(?:\.[0-9]{1,60}|[0-9]{1,60}(?:\.[0-9]{0,60})?)(?:[eE][-+]?[0-9]{1,4})?")
+# A dot or an exponent is what makes a float; digits alone are whole numbers or, where they are too many, text.
+_FLOAT_FORM = re.compile(
+    r"[-+]?(?:(?:0|[1-9][0-9]{0,59})?\.[0-9]{1,60}(?:[eE][-+]?[0-9]{1,4})?|(?:0|[1-9][0-9]{0,59})(?:\.|[eE][-+]?[0-9]{1,4}))"
+)
 _SPECIAL_FIRST = frozenset("-+.0123456789tTfFnN~")
 
 
@@ -273,26 +276,30 @@ def _syntax_hint(line: str, problem: str) -> str:
     return ""
 
 
-def locate(place: Place, field: FieldPath, at_key: bool = False) -> tuple[int, int]:
-    """Return line and column, from 1, of a field's value (or key); of its nearest ancestor where it is absent."""
-    before = place.text.count("\n", 0, place.start)
+def locate(place: Place, fields: Sequence[tuple[FieldPath, bool]]) -> list[tuple[int, int]]:
+    """Return line and column, from 1, of each (field, at its key?), or of the nearest ancestor of an absent field."""
     try:
-        node: Node | None = next(_compose_all(place.text[place.start : place.end]), None)
+        root = next(_compose_all(place.text[place.start : place.end]), None)
     except yaml.YAMLError:
         # A document that leans on directives of its file cannot be read alone: its first line still helps.
-        return place.line, 1
-    if node is None:
-        return place.line, 1
+        root = None
+    if root is None:
+        return [(place.line, 1)] * len(fields)
+    marks = [_mark_of(root, field, at_key) for field, at_key in fields]
+    return [(place.line + mark.line, mark.column + 1) for mark in marks]
+
+
+def _mark_of(node: Node, field: FieldPath, at_key: bool) -> Any:
     mark = node.start_mark
     for part in field:
         child = _child(node, part)
         if child is None:
             break
         key_node, node = child
-        mark = (key_node if at_key and key_node is not None else node).start_mark
-        if isinstance(node, MappingNode | SequenceNode) and key_node is not None and not node.flow_style:
-            mark = key_node.start_mark
-    return before + mark.line + 1, mark.column + 1
+        # A block begins on the line after its key, and people look for the key.
+        is_block = isinstance(node, MappingNode | SequenceNode) and not node.flow_style
+        mark = (key_node if key_node is not None and (at_key or is_block) else node).start_mark
+    return mark
 
 
 def _child(node: Node, part: str | int) -> tuple[Node | None, Node] | None:
