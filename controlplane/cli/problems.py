@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 from typing import TYPE_CHECKING
 
 from controlplane.cli.exits import Exit
@@ -53,6 +54,12 @@ _EXIT_OF_STATUS: dict[str, Exit] = {
     "ABORTED": Exit.CONFLICT,
 }
 
+# How the gRPC library words a connection that failed; it tells people nothing that they can act on.
+_TRANSPORT = re.compile(
+    r"failed to connect|connection (refused|reset|attempt|timed)|socket|dns|goaway|transport|endpoint|recvmsg|"
+    r"sendmsg|broken pipe|keepalive|ping timeout|subchannel|channel|stream (removed|refused)|network|name resol",
+    re.IGNORECASE,
+)
 _HINT_MARK = "\nhint: "
 
 
@@ -111,6 +118,10 @@ def _unavailable(details: str, *, where: str, profile_path: str) -> Problem:
             hint=f"does `address` in {profile_path} name the door listener of a control plane?",
             code=Exit.UNREACHABLE,
         )
+    if details and not _TRANSPORT.search(details):
+        # The control plane itself said so, for instance because its disk is full.
+        what, _, hint = details.partition(_HINT_MARK)
+        return Problem(what, where=where, hint=hint or "look into the control plane's log", code=Exit.UNREACHABLE)
     return Problem(
         "the control plane cannot be reached",
         where=where,

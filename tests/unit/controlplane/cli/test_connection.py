@@ -164,6 +164,12 @@ def test_a_status_without_words_still_says_something(far: FarSide, tmp_path: Pat
     assert problem_of(operator_of(far, tmp_path)).what == "failed precondition"
 
 
+def test_a_control_plane_that_says_itself_that_it_cannot_serve_is_quoted(far: FarSide, tmp_path: Path) -> None:
+    far.says("GetStatus", Refusal(grpc.StatusCode.UNAVAILABLE, "the store failed: disk is full"))
+    problem = problem_of(operator_of(far, tmp_path))
+    assert (problem.code, problem.what) == (Exit.UNREACHABLE, "the store failed: disk is full")
+
+
 def test_a_call_that_may_be_repeated_outlives_a_moment_of_absence(far: FarSide, tmp_path: Path) -> None:
     answers: list[object] = [Refusal(grpc.StatusCode.UNAVAILABLE, "starting up"), STATUS]
     far.says("GetStatus", lambda _request: answers.pop(0))
