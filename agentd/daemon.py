@@ -4,12 +4,13 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from haulier.v1 import agent_pb2 as pb
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from agentd import config as config_file
 from agentd import policy as policy_file
@@ -19,13 +20,12 @@ from agentd.core import effects, events
 from agentd.core.agent import Agent
 from agentd.core.effects import Effect
 from agentd.core.events import Event
-from agentd.core.grants import Capabilities, Identity
+from agentd.core.grants import Capabilities, HostSample, Identity
 from agentd.journal.batching import JournalWriter
 from agentd.link import enrolment
 from agentd.link.client import Link
 from agentd.link.logs import LogShipper
 from agentd.policy import Policy, PolicyBroken
-from agentd.probe import Probe
 from agentd.runner.attempt_files import ATTEMPTS, Deadlines, Settings
 from agentd.runner.host_client import HostClient
 from agentd.runner.identity import boot_id, boottime
@@ -38,6 +38,8 @@ log = logging.getLogger("haulier.agentd")
 JOURNAL = "journal.db"
 # Fault injection for tests: a child stops itself (SIGSTOP) at this point of its first attempt.
 STOP_AT_VARIABLE = "HAULIER_STOP_AT"
+# The service name under which probes ask for readiness.
+PROBED = "haulier.v1.AgentService"
 _FLUSH_S = 2.0
 # Output of an ended attempt gets so long to leave before its directory goes.
 _OUTPUT_WAIT_S = 15.0
@@ -102,10 +104,9 @@ class Daemon:
     async def _open_doors(self, closing: contextlib.AsyncExitStack) -> None:
         server = await status_socket.serve(self._state, self._status)
         closing.callback(server.close)
-        probe = Probe(lambda: self._agent.connected and not self._agent.stopping)
         if self._config.probe_address:
-            await probe.open(self._config.probe_address)
-            closing.push_async_callback(probe.close)
+            probe = await _open_probe(self._config.probe_address, self._is_ready)
+            closing.push_async_callback(probe.stop, 0)
         watching = asyncio.create_task(self._watch_files())
         closing.callback(watching.cancel)
         watchdog_s = watchdog_every_s()
@@ -117,6 +118,9 @@ class Daemon:
             loop.add_signal_handler(number, self._stop_asked)
         loop.add_signal_handler(signal.SIGHUP, self._reload)
         notify(ready="1", status="connecting")
+
+    def _is_ready(self) -> bool:
+        return self._agent.connected and not self._agent.stopping
 
     def _stop_asked(self) -> None:
         log.info("asked to stop")
@@ -245,16 +249,9 @@ class Daemon:
 
     # What others ask.
 
-    def _sample(self) -> pb.HostSample:
+    def _sample(self) -> HostSample:
         pids = [] if self._host.pid is None else [self._host.pid]
-        sample = self._sensor.sample([*pids, *self._runner.pids()])
-        return pb.HostSample(
-            cpu_fraction=sample.cpu_fraction,
-            memory_used_bytes=sample.memory_used_bytes,
-            memory_total_bytes=sample.memory_total_bytes,
-            disk_free_bytes=sample.disk_free_bytes,
-            agent_rss_bytes=sample.agent_rss_bytes,
-        )
+        return self._sensor.sample([*pids, *self._runner.pids()])
 
     def _status(self) -> dict[str, Any]:
         agent = self._agent
@@ -296,6 +293,36 @@ def agent_version() -> str:
         return version("haulier")
     except PackageNotFoundError:
         return "0+checkout"
+
+
+class ProbeUnavailable(Exception):
+    """The probe address cannot be listened on."""
+
+
+class _Probe(health_pb2_grpc.HealthServicer):  # type: ignore[misc]
+    """The standard health service. Service "" answers for the daemon's loop, PROBED also needs a session."""
+
+    def __init__(self, is_ready: Callable[[], bool]) -> None:
+        self._is_ready = is_ready
+
+    async def Check(self, request: Any, context: Any) -> Any:  # noqa: N802 - named by the protocol
+        if request.service not in ("", PROBED):
+            await context.abort(grpc.StatusCode.NOT_FOUND, f"no such service; known is {PROBED}")
+        answer = health_pb2.HealthCheckResponse
+        serving = request.service == "" or self._is_ready()
+        return answer(status=answer.SERVING if serving else answer.NOT_SERVING)
+
+
+async def _open_probe(address: str, is_ready: Callable[[], bool]) -> grpc.aio.Server:
+    """Listen for probes on `address` (host:port on loopback, plain); raises ProbeUnavailable."""
+    server = grpc.aio.server()
+    health_pb2_grpc.add_HealthServicer_to_server(_Probe(is_ready), server)
+    try:
+        server.add_insecure_port(address)
+    except RuntimeError as error:
+        raise ProbeUnavailable(f"probe.address {address} cannot be listened on: is it taken?") from error
+    await server.start()
+    return server
 
 
 async def _feed_watchdog(every_s: float) -> None:

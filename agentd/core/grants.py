@@ -136,3 +136,14 @@ class ProgressReport:
     fence: int
     progress: Progress
     started: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HostSample:
+    """Load of all cores since the last sample (0 to 1), and bytes."""
+
+    cpu_fraction: float
+    memory_used_bytes: int
+    memory_total_bytes: int
+    disk_free_bytes: int
+    agent_rss_bytes: int

@@ -15,6 +15,7 @@ from haulier.v1 import agent_pb2_grpc
 from agentd.core import events
 from agentd.core.effects import CloseSession, OpenSession, SendReport
 from agentd.core.events import Event
+from agentd.core.grants import HostSample
 from agentd.link import translate
 from agentd.link.enrolment import Enrolment, NotJoined
 from agentd.link.outbox import MESSAGE_BYTES_MAX, Outbox
@@ -44,7 +45,7 @@ _OPTIONS = (
 
 Tell = Callable[[Event], None]
 Clock = Callable[[], float]
-Sample = Callable[[], pb.HostSample | None]
+Sample = Callable[[], HostSample]
 # Something that uses the session's channel as long as it is open, such as the shipping of logs.
 Rider = Callable[[grpc.aio.Channel], Any]
 

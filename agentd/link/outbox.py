@@ -8,7 +8,7 @@ import asyncio
 from haulier.v1 import agent_pb2 as pb
 
 from agentd.core.effects import SendReport
-from agentd.core.grants import HeldSummary, Outcome, ProgressReport
+from agentd.core.grants import HeldSummary, HostSample, Outcome, ProgressReport
 from agentd.link import translate
 
 MESSAGE_BYTES_MAX = 64 * 1024
@@ -22,7 +22,7 @@ class Outbox:
 
     def __init__(self) -> None:
         self._heartbeat = False
-        self._sample: pb.HostSample | None = None
+        self._sample: HostSample | None = None
         self._held: dict[str, HeldSummary] = {}
         self._progress: dict[str, ProgressReport] = {}
         self._results: dict[str, Outcome] = {}
@@ -31,7 +31,7 @@ class Outbox:
         self._empty.set()
         self._sequence = 1
 
-    def add(self, report: SendReport, sample: pb.HostSample | None = None) -> None:
+    def add(self, report: SendReport, sample: HostSample | None = None) -> None:
         """Merge a report with what waits: the newest state of each attempt wins, a start is not forgotten."""
         self._heartbeat |= report.heartbeat
         self._sample = sample or self._sample
@@ -65,7 +65,7 @@ class Outbox:
         if self._heartbeat:
             message.heartbeat.SetInParent()
             if self._sample is not None:
-                message.heartbeat.sample.CopyFrom(self._sample)
+                message.heartbeat.sample.CopyFrom(translate.sample(self._sample))
                 self._sample = None
             room = self._take_held(message, room)
             self._heartbeat = bool(self._held)

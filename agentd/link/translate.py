@@ -16,6 +16,7 @@ from agentd.core.grants import (
     Failure,
     Grant,
     HeldSummary,
+    HostSample,
     Outcome,
     OutcomeKind,
     ProgressReport,
@@ -58,6 +59,17 @@ def hello(effect: OpenSession) -> pb.Hello:
 def held(summary: HeldSummary) -> pb.HeldAttempt:
     """A held attempt, as Hello and Heartbeat name it."""
     return pb.HeldAttempt(attempt_id=summary.attempt_id, fence=summary.fence, watermark=summary.watermark)
+
+
+def sample(seen: HostSample) -> pb.HostSample:
+    """What was seen on the host."""
+    return pb.HostSample(
+        cpu_fraction=seen.cpu_fraction,
+        memory_used_bytes=seen.memory_used_bytes,
+        memory_total_bytes=seen.memory_total_bytes,
+        disk_free_bytes=seen.disk_free_bytes,
+        agent_rss_bytes=seen.agent_rss_bytes,
+    )
 
 
 def progress(report: ProgressReport) -> pb.AttemptProgress:

@@ -1,20 +1,10 @@
 """One sample of the host: cores, memory, disk, and what this agent itself takes."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """Load of all cores since the last sample (0 to 1), and bytes."""
-
-    cpu_fraction: float
-    memory_used_bytes: int
-    memory_total_bytes: int
-    disk_free_bytes: int
-    agent_rss_bytes: int
+from agentd.core.grants import HostSample
 
 
 class HostSensor:
@@ -25,7 +15,7 @@ class HostSensor:
         self._me = psutil.Process()
         psutil.cpu_percent()
 
-    def sample(self, child_pids: list[int]) -> Sample:
+    def sample(self, child_pids: list[int]) -> HostSample:
         """Look once; cheap enough for every heartbeat."""
         memory = psutil.virtual_memory()
         rss_bytes: int = self._me.memory_info().rss
@@ -34,7 +24,7 @@ class HostSensor:
                 rss_bytes += psutil.Process(pid).memory_info().rss
             except psutil.Error:
                 continue
-        return Sample(
+        return HostSample(
             cpu_fraction=psutil.cpu_percent() / 100.0,
             memory_used_bytes=memory.total - memory.available,
             memory_total_bytes=memory.total,
