@@ -1,0 +1,1 @@
+"""The demo: real data, real processes, every datastore both ways. `make demo`, `make up`, `make down`."""
