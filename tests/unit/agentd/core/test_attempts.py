@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+
 from agentd.core import agent as agent_module
 from agentd.core import effects, events
 from agentd.core.grants import Failure, Outcome, OutcomeKind, Recovered, ResourceUse, SessionId

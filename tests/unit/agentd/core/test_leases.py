@@ -1,6 +1,7 @@
 """Deadlines: by this host's clock, from the moment of asking, never from the moment of the answer."""
 
 import pytest
+
 from agentd.core import effects, events
 from agentd.core.grants import Progress
 from agentd.core.lease_keeping import KEEP_FRACTION, READINGS_MAX, Readings
@@ -107,4 +108,3 @@ def test_readings_are_bounded() -> None:
         readings.remember(sequence, float(sequence))
     assert readings.of(0) is None
     assert readings.of(READINGS_MAX) == pytest.approx(READINGS_MAX)
-

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+
 from agentd.core import effects, events
 from agentd.core.agent import RESEND_HEARTBEATS
 from agentd.core.grants import HeldSummary, SessionId
