@@ -166,7 +166,7 @@ class World:
         """Return attempt id → (agent name, pid) of every step's child process that is alive."""
         found = {}
         for name in self.names:
-            for file in (self.root / "agents" / name / "state" / "attempts").glob("*/child.json"):
+            for file in (self.root / "agents" / name / "state" / "attempts").glob("*/child"):
                 with contextlib.suppress(OSError, ValueError, KeyError):
                     pid = int(json.loads(file.read_text())["pid"])
                     if alive(pid) and not (file.parent / "result").exists():
