@@ -69,7 +69,7 @@ def grant_leases(
             break
         if step.ready_at > now or step.target in targets:
             continue
-        stores = datastores_of(step.placement_class) if budget else ()
+        stores = set(datastores_of(step.placement_class)) if budget else set()
         if any(budget.get(store, 1) <= 0 for store in stores):
             continue
         for store in stores:
@@ -183,7 +183,9 @@ def _fall_back(
     lock_delay_s: float = 0.0,
 ) -> Changes:
     """End the attempt without success and bring its step to its next try, or to its end."""
-    counted = state in (AttemptState.FAILED, AttemptState.FENCED) or failure.code.endswith("_timeout")
+    # A child that vanished without a result was killed by something else: a loss, no failure of the step.
+    own_fault = state in (AttemptState.FAILED, AttemptState.FENCED) and failure.code != "child_lost"
+    counted = own_fault or failure.code.endswith("_timeout")
     failures = step.failures + (1 if counted else 0)
     changes = Changes()
     changes.ends.append(EndAttempt(attempt.id, attempt.fence, state, now, failure, outcome.use if outcome else None))

@@ -54,7 +54,7 @@ def _demo(world: World, *, chaos: bool) -> int:
     try:
         setting.rise(world, CACHE)
         before = _verified(world)
-        killer = Killer(world, seed=2013, kinds=("controlplane", "agent", "child")) if chaos else None
+        killer = Killer(world, seed=2013, kinds=("controlplane", "agent", "child"), pause_s=3.0) if chaos else None
         if killer is not None:
             killer.start()
         for number, names in enumerate(setting.waves(), 1):

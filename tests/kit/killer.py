@@ -20,15 +20,20 @@ LOOK_S = 0.005
 class Killer:
     """Kills in a thread of its own until it is stopped; also the supervisor that restarts what died."""
 
-    def __init__(self, world: World, seed: int, kinds: tuple[str, ...] = KINDS, pause_s: float = 1.0) -> None:
+    def __init__(
+        self, world: World, seed: int, kinds: tuple[str, ...] = KINDS, pause_s: float = 1.0, strikes_max: int = 0
+    ) -> None:
+        """``strikes_max``: go on restarting but kill no more after so many; 0 means no limit."""
         self._world = world
         self._random = random.Random(seed)
         self._kinds = kinds
         self._pause_s = pause_s
+        self._strikes_max = strikes_max
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._guarded, name="killer", daemon=True)
         self.kills: Counter[str] = Counter()
         self.adopted: list[str] = []  # attempts that were running when their daemon alone was killed
+        self.killed_attempts: set[str] = set()
         self.error: BaseException | None = None
 
     def start(self) -> None:
@@ -52,6 +57,8 @@ class Killer:
     def _run(self) -> None:
         order: list[str] = []
         while not self._stopping.wait(self._pause_s * self._random.uniform(0.2, 1.0)):
+            if self._strikes_max and self.kills.total() >= self._strikes_max:
+                return
             if not order:
                 order = list(self._kinds)
                 self._random.shuffle(order)
@@ -73,9 +80,9 @@ class Killer:
             return False
         strikes: dict[str, Callable[[], None]] = {
             "agent": lambda: self._agent(agent, attempt, pid),
-            "child": lambda: self._child(pid),
+            "child": lambda: self._child(attempt, pid),
             "controlplane": lambda: self._controlplane(pid),
-            "all": lambda: self._all(agent, pid),
+            "all": lambda: self._all(pid),
         }
         strikes[kind]()
         return True
@@ -86,7 +93,8 @@ class Killer:
         self.adopted.append(attempt)
         self._world.start_agent(agent)
 
-    def _child(self, pid: int) -> None:
+    def _child(self, attempt: str, pid: int) -> None:
+        self.killed_attempts.add(attempt)
         send(pid, signal.SIGKILL)
         until(lambda: not alive(pid), 10.0, "a killed step to be gone")
 
@@ -95,12 +103,13 @@ class Killer:
         send(pid, signal.SIGCONT)
         self._world.start_controlplane()
 
-    def _all(self, agent: str, pid: int) -> None:
+    def _all(self, pid: int) -> None:
         self._world.kill("controlplane")
         for name in self._world.names:
             self._world.kill(name)
-        send(pid, signal.SIGKILL)
-        for _, child in self._world.attempt_pids().values():
+        running = self._world.attempt_pids()
+        self.killed_attempts |= set(running)
+        for _, child in running.values():
             send(child, signal.SIGKILL)
         self._world.start_controlplane()
         for name in self._world.names:

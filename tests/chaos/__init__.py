@@ -1,0 +1,1 @@
+"""Kill cycles over real migrations of real tables: `make chaos CYCLES=200`."""
