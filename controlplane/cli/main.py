@@ -61,6 +61,7 @@ def build() -> typer.Typer:
     app.add_typer(agents.token_noun(), name="token")
     pass_on = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
     app.command("inspect", context_settings=pass_on)(local.inspect)
+    app.command("schema")(local.schema)
     app.command("version")(local.version)
     return app
 

@@ -37,7 +37,8 @@ def agent_table(listing: op.ListAgentsResponse, look: Look) -> RenderableType:
 
 
 def _cells(agent: op.AgentView) -> list[Text]:
-    sampled = agent.HasField("sample")
+    # A host without memory does not exist: nothing was sampled.
+    sampled = agent.HasField("sample") and agent.sample.memory_total_bytes > 0
     labels = ",".join(f"{key}={agent.labels[key]}" for key in sorted(agent.labels))
     return [
         pieces.name(agent.name),

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from controlplane.cli import render_pieces as pieces
 from controlplane.cli import wording
+from controlplane.cli.terminal import Look
 
 # Verbs of event names that deserve a colour.
 _STYLES = {
@@ -35,28 +36,38 @@ def instant(at: float) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
 
 
-def event_line(event: op.WatchEventsResponse) -> Text:
+def event_line(event: op.WatchEventsResponse, look: Look) -> Text:
     """One event on one line: position, instant, type, subject, details as key=value."""
     style = next((style for word, style in _STYLES.items() if event.type.endswith(word)), "")
+    at = instant(event.at)
     text = Text(no_wrap=True, overflow="ellipsis")
     text.append(f"{event.position:>6}  ", style=pieces.QUIET)
-    text.append(f"{instant(event.at)}  ", style=pieces.QUIET)
-    text.append(f"{wording.clean(event.type):<20}  ", style=style)
+    # On a narrow terminal the day gives way first: people look at what happens now.
+    text.append((at if look.fits(120) else at.rpartition("T")[2]) + "  ", style=pieces.QUIET)
+    text.append(f"{wording.clean(event.type):<17}  ", style=style)
     text.append(wording.clean(event.subject))
-    details = _details(event.data_json)
+    details = _details(event)
     if details:
         text.append("  " + wording.clean(details), style=pieces.QUIET)
     return text
 
 
-def _details(data_json: str) -> str:
+def _details(event: op.WatchEventsResponse) -> str:
     try:
-        data = json.loads(data_json) if data_json else {}
+        data = json.loads(event.data_json) if event.data_json else {}
     except ValueError:
-        return data_json
+        return event.data_json
     if not isinstance(data, dict):
-        return data_json
-    return " ".join(f"{key}={_short(value)}" for key, value in data.items() if value not in (None, "", [], {}))
+        return event.data_json
+    words = []
+    for key, value in data.items():
+        if value in (None, "", [], {}) or value == event.subject:
+            continue
+        if key == "fence" and isinstance(value, int):
+            words.append(f"fence={wording.fence(value)}")
+        else:
+            words.append(f"{key.removesuffix('_id')}={_short(value)}")
+    return " ".join(words)
 
 
 def _short(value: object) -> str:

@@ -104,7 +104,7 @@ def manifest_table(listing: op.ListManifestsResponse, kind: str, look: Look) -> 
 
 # Column title → where in the spec; the first that is there is shown.
 _FIELDS_OF_KIND: dict[str, tuple[tuple[str, str], ...]] = {
-    "Dataset": (("owner", "owner"), ("datastore", "location.datastore"), ("object", "location.object")),
+    "Dataset": (("owner", "owner"), ("datastore", "datastore"), ("object", "object")),
     "Datastore": (("engine", "engine type"), ("place", "root path host")),
     "Workflow": (("steps", "steps"),),
 }
@@ -130,6 +130,11 @@ def _loads(text: str) -> Any:
         return text
 
 
+def _record(text: str) -> dict[str, Any]:
+    value = _loads(text)
+    return value if isinstance(value, dict) else {"unreadable": value}
+
+
 def manifest_page(answer: op.GetManifestResponse) -> RenderableType:
     """One manifest as YAML, as a person would write it, under a line that says how old it is."""
     import yaml
@@ -140,7 +145,7 @@ def manifest_page(answer: op.GetManifestResponse) -> RenderableType:
     )
     document = {
         "kind": manifest.kind,
-        "metadata": _loads(answer.metadata_json) or {"name": manifest.name},
+        "metadata": {"name": manifest.name, **_record(answer.metadata_json)},
         "spec": _loads(manifest.spec_json),
     }
     body = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, default_flow_style=False)

@@ -11,7 +11,9 @@ from rich.text import Text
 
 from controlplane.cli import render_pieces as pieces
 from controlplane.cli import states, wording
-from controlplane.cli.render_proof import proof
+from controlplane.cli.exits import Exit
+from controlplane.cli.problems import Problem
+from controlplane.cli.render_proof import proof, rows_of
 from controlplane.cli.terminal import Look
 
 
@@ -74,6 +76,26 @@ def verdict(migrations: Sequence[op.MigrationSummary]) -> Text:
     return text
 
 
+# More than these are a list to look at, not to scroll through.
+_PROBLEMS_MAX = 8
+
+
+def problems_of(bad: Sequence[op.MigrationSummary]) -> list[Problem]:
+    """Migrations that did not end as wished, as problems: the first few, and how to see the others."""
+    problems = [
+        Problem(
+            f"{migration.name}: {migration.state.replace('_', ' ')}: {migration.reason or 'no reason was given'}",
+            hint=f"haulier migration get {migration.name}",
+            code=Exit.BAD_ANSWER,
+        )
+        for migration in bad[:_PROBLEMS_MAX]
+    ]
+    if len(bad) > _PROBLEMS_MAX:
+        rest = f"and {len(bad) - _PROBLEMS_MAX} more"
+        problems.append(Problem(rest, hint="haulier migration list", code=Exit.BAD_ANSWER))
+    return problems
+
+
 def migration_page(answer: op.GetMigrationResponse, look: Look) -> RenderableType:
     """One migration: what it is, its steps with their attempts, its failures, its proof."""
     parts: list[RenderableType] = [_head(answer.migration), Text(), _step_table(answer.steps, look)]
@@ -105,6 +127,10 @@ def _head(migration: op.MigrationSummary) -> RenderableType:
     return Group(title, lines)
 
 
+# Place of the rows among the cells of an attempt.
+_ROWS = 3
+
+
 def _step_table(steps: Sequence[op.StepView], look: Look) -> RenderableType:
     columns = [
         pieces.column("step", flex=True),
@@ -132,16 +158,14 @@ def _step_table(steps: Sequence[op.StepView], look: Look) -> RenderableType:
         newest_first = list(reversed(step.attempts))
         # The newest attempt stands beside its step; earlier ones follow below, indented.
         beside = _attempt_cells(newest_first[0]) if newest_first else blank
+        rows = rows_of(step)
+        if rows is not None:
+            beside[_ROWS] = Text(wording.count(rows))
         table.add_row(*[*head, *beside, *tail][: len(columns)])
         for earlier in newest_first[1:]:
             first = [Text("  ↳", style=pieces.QUIET), pieces.state(earlier.state)]
             table.add_row(*[*first, *_attempt_cells(earlier)][: len(columns)])
     return table
-
-
-def fence_text(fence: int) -> str:
-    """A fence as GENERATION·COUNTER: the high and the low 32 bits, which mean different things to a reader."""
-    return f"{fence >> 32}·{fence & 0xFFFFFFFF}" if fence else ""
 
 
 def _attempt_cells(attempt: op.AttemptView) -> list[Text]:
@@ -151,21 +175,26 @@ def _attempt_cells(attempt: op.AttemptView) -> list[Text]:
         Text(f"{attempt.number}{undo}"),
         pieces.name(attempt.agent),
         Text(wording.duration(attempt.elapsed_s)),
-        Text(_progress(attempt.watermark, attempt.total)),
-        Text(fence_text(attempt.fence)),
-        pieces.quiet(attempt.stage),
+        Text(_progress(attempt)),
+        Text(wording.fence(attempt.fence) if attempt.fence else ""),
+        pieces.quiet(attempt.stage if _runs(attempt) else ""),
         pieces.quiet(attempt.attempt_id),
         Text(wording.duration(attempt.use.cpu_s) if used else ""),
         Text(wording.size(attempt.use.rss_bytes_max) if used else ""),
     ]
 
 
-def _progress(watermark: int, total: int) -> str:
-    if not watermark and not total:
+def _runs(attempt: op.AttemptView) -> bool:
+    return states.mood(attempt.state) is states.Mood.BUSY
+
+
+def _progress(attempt: op.AttemptView) -> str:
+    """How far a running attempt is. What an ended one last reported says nothing about what it did."""
+    if not _runs(attempt) or not (attempt.watermark or attempt.total):
         return ""
-    if total and watermark < total:
-        return f"{wording.percent(watermark / total)} of {wording.short_count(total)}"
-    return wording.count(watermark)
+    if attempt.total > attempt.watermark:
+        return f"{wording.percent(attempt.watermark / attempt.total)} of {wording.short_count(attempt.total)}"
+    return wording.count(attempt.watermark)
 
 
 def _failure(step: op.StepView) -> Text | None:

@@ -39,6 +39,19 @@ def proof(step: op.StepView, look: Look) -> list[RenderableType]:
     return parts
 
 
+def rows_of(step: op.StepView) -> int | None:
+    """Rows that a step's result counts; None where it counts none."""
+    try:
+        result = json.loads(step.result_json) if step.result_json else None
+    except ValueError:
+        return None
+    if not isinstance(result, dict):
+        return None
+    output = result.get("output")
+    holder = output if isinstance(output, dict) else result
+    return _number(holder["rows"]) if "rows" in holder else None
+
+
 def _check_table(checks: list[Any]) -> RenderableType:
     table = pieces.table(
         [

@@ -6,6 +6,7 @@ import io
 import os
 import shutil
 import sys
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 # Wide enough that nothing is cut or wrapped where no person is looking.
 _PIPE_WIDTH = 10_000
+# Width of "error: " and its like.
+_MARGIN = 7
 
 
 class OutputFormat(StrEnum):
@@ -147,16 +150,31 @@ def complain(problems: Iterable[Problem]) -> None:
     """Prints problems on standard error: what, where, how to mend it."""
     look = look_of(sys.stderr, os.environ)
     for problem in problems:
-        sys.stderr.write(problem_text(problem, colour=look.colour))
+        sys.stderr.write(problem_text(problem, look))
     sys.stderr.flush()
 
 
-def problem_text(problem: Problem, *, colour: bool) -> str:
-    """A problem in at most three lines. Pure. Plain escapes, because an error must not wait for a library."""
-    red, dim, off = ("\x1b[1;31m", "\x1b[2m", "\x1b[0m") if colour else ("", "", "")
-    lines = [f"{red}error:{off} {wording.clean_lines(problem.what)}"]
+def problem_text(problem: Problem, look: Look) -> str:
+    """A problem as up to three paragraphs. Pure. Plain escapes, because an error must not wait for a library."""
+    red, dim, off = ("\x1b[1;31m", "\x1b[2m", "\x1b[0m") if look.colour else ("", "", "")
+    text = f"{red}error:{off} {_wrapped(wording.clean_lines(problem.what), look)}\n"
     if problem.where:
-        lines.append(f"{dim}   at:{off} {wording.clean(problem.where)}")
+        text += f"{dim}   at:{off} {wording.clean(problem.where)}\n"
     if problem.hint:
-        lines.append(f"{dim} hint:{off} {wording.clean_lines(problem.hint)}")
-    return "\n".join(lines) + "\n"
+        text += f"{dim} hint:{off} {_wrapped(wording.clean_lines(problem.hint), look)}\n"
+    return text
+
+
+def _wrapped(text: str, look: Look) -> str:
+    """Lines broken between words where a person reads them; a path is never broken, so that it can be copied."""
+    if not look.terminal:
+        return text
+    return textwrap.fill(
+        text,
+        look.width,
+        initial_indent=" " * _MARGIN,
+        subsequent_indent=" " * _MARGIN,
+        break_long_words=False,
+        break_on_hyphens=False,
+        replace_whitespace=False,
+    ).lstrip(" ")

@@ -151,7 +151,7 @@ class _LiveScreen:
 
         for migration in watched:
             pace = self._paces.setdefault(migration.migration_id, Pace())
-            pace.see(f"{migration.current_step}/{migration.stage}", migration.watermark, at)
+            pace.see(migration.current_step, migration.watermark, at)
         size = shutil.get_terminal_size()
         look = Look(terminal=True, colour=self._look.colour, width=max(size.columns, 40))
         page = live_page(watched, self._paces, look, height=size.lines, trouble=trouble)

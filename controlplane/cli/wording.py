@@ -83,6 +83,11 @@ def _two(whole: int, large: int, large_unit: str, small: int, small_unit: str) -
     return f"{whole // large}{large_unit}" + (f"{rest:02d}{small_unit}" if rest else "")
 
 
+def fence(number: int) -> str:
+    """A fence as GENERATION·COUNTER: its high and its low 32 bits, which mean different things to a reader."""
+    return f"{number >> 32}·{number & 0xFFFFFFFF}"
+
+
 def percent(fraction: float) -> str:
     """ "43%"; only the whole is 100%."""
     return "100%" if fraction >= 1 else f"{min(int(fraction * 100), 99)}%"

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -34,6 +35,29 @@ def version(output: OutputOption = OutputFormat.table) -> None:
         show_json({"version": version_text()})
     else:
         write(f"haulier {version_text()}\n")
+
+
+def schema(
+    kind: Annotated[
+        str | None,
+        typer.Argument(metavar="[KIND]", help="Dataset, Datastore, Workflow or Migration.", show_default=False),
+    ] = None,
+) -> None:
+    """Print the JSON Schema of manifests, for editors."""
+    from controlplane.manifests import json_schema
+    from controlplane.manifests.documents import KINDS
+    from controlplane.manifests.findings import suggestion
+
+    if kind is None:
+        show_json(json_schema.any_schema())
+        return
+    if kind not in KINDS:
+        raise Problem(
+            f"there is no kind {kind}",
+            hint=suggestion(kind, KINDS),
+            code=Exit.USAGE,
+        )
+    show_json(json_schema.schema(kind))
 
 
 def inspect(context: typer.Context) -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import sys
 import uuid
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from controlplane.cli.commands.options import OutputOption, ProfileOption, TimeoutOption
 from controlplane.cli.exits import Exit
 from controlplane.cli.terminal import OutputFormat, show, show_message, stdout_look
+
+if TYPE_CHECKING:
+    from haulier.v1 import operator_pb2 as op
 
 APPLY_TIMEOUT_S = 120.0
 
@@ -34,18 +37,27 @@ def apply(
 
 def validate(
     paths: PathsArgument,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Ask no control plane: check the manifests against each other only.")
+    ] = False,
     profile: ProfileOption = None,
     output: OutputOption = OutputFormat.table,
     timeout: TimeoutOption = APPLY_TIMEOUT_S,
 ) -> None:
     """Check manifests against what is applied, and keep nothing."""
+    if offline:
+        from controlplane.cli.manifest_files import gather
+        from controlplane.cli.offline import validate_offline
+
+        files = gather(paths, sys.stdin.buffer)
+        _show_answer(validate_offline(files), len(files), output, would=True)
+        return
     _submit(paths, profile, output, timeout, keep=False)
 
 
 def _submit(paths: list[str], profile: str | None, output: OutputFormat, timeout_s: float, *, keep: bool) -> None:
     from haulier.v1 import operator_pb2 as op
 
-    from controlplane.cli import render_manifests
     from controlplane.cli.connection import connect
     from controlplane.cli.manifest_files import gather
 
@@ -57,13 +69,21 @@ def _submit(paths: list[str], profile: str | None, output: OutputFormat, timeout
             answer = operator.call(request, op.ApplyManifestsResponse)
         else:
             answer = operator.call(op.ValidateManifestsRequest(files=files), op.ValidateManifestsResponse)
+    _show_answer(answer, len(files), output, would=not keep)
+
+
+def _show_answer(
+    answer: op.ApplyManifestsResponse | op.ValidateManifestsResponse, files: int, output: OutputFormat, *, would: bool
+) -> None:
+    from controlplane.cli import render_manifests
+
     if output is OutputFormat.json:
         show_message(answer)
     elif answer.findings:
         show(render_manifests.findings(answer.findings), output)
     else:
         look = stdout_look(output)
-        show(render_manifests.outcomes(answer.outcomes, files=len(files), would=not keep, look=look), output)
+        show(render_manifests.outcomes(answer.outcomes, files=files, would=would, look=look), output)
     if answer.findings:
         raise typer.Exit(Exit.BAD_ANSWER)
 

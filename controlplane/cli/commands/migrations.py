@@ -12,7 +12,7 @@ from controlplane.cli.commands.options import OutputOption, ProfileOption, Reaso
 from controlplane.cli.exits import Exit
 from controlplane.cli.problems import Problem
 from controlplane.cli.states import ENDED_WELL
-from controlplane.cli.terminal import OutputFormat, note, show, show_message, stdout_look, write
+from controlplane.cli.terminal import OutputFormat, complain, note, show, show_message, stdout_look, write
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -95,7 +95,7 @@ def _follow(
     from haulier.v1 import operator_pb2 as op
 
     from controlplane.cli import watching
-    from controlplane.cli.render_migrations import migration_table, verdict
+    from controlplane.cli.render_migrations import migration_table, problems_of, verdict
 
     look = stdout_look(output)
     with watching.screen_for(look, live=live, silent=output is OutputFormat.json) as screen:
@@ -110,10 +110,8 @@ def _follow(
         write("\n")
         show(verdict(ended), output)
     bad = [migration for migration in ended if migration.state not in wished]
-    for migration in bad:
-        note(f"{migration.name} {migration.state}: {migration.reason or 'no reason was given'}")
-        note(f"  hint: haulier migration get {migration.name}")
     if bad:
+        complain(problems_of(bad))
         raise typer.Exit(Exit.BAD_ANSWER)
 
 

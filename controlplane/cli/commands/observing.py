@@ -9,7 +9,7 @@ import typer
 from controlplane.cli.commands.options import OutputOption, ProfileOption
 from controlplane.cli.exits import Exit
 from controlplane.cli.problems import Problem
-from controlplane.cli.terminal import OutputFormat, note, show, show_json, show_message, write, write_bytes
+from controlplane.cli.terminal import OutputFormat, note, show, show_json, show_message, stdout_look, write, write_bytes
 
 if TYPE_CHECKING:
     from controlplane.cli.connection import Operator
@@ -72,12 +72,13 @@ def events(
     from controlplane.cli.following import events_from
     from controlplane.cli.render_events import event_line
 
+    look = stdout_look(output)
     with connect(profile) as operator:
         for event in events_from(operator, after=after, subject=subject or "", follow=follow):
             if output is OutputFormat.json:
                 show_message(event, line=True)
             else:
-                show(event_line(event), output)
+                show(event_line(event, look), output)
 
 
 def logs(
@@ -99,7 +100,9 @@ def logs(
     with connect(profile) as operator:
         attempt_id = attempt if attempt.startswith("att_") else _newest_attempt(operator, attempt)
         text = LogText()
+        nothing = True
         for piece in log_pieces(operator, attempt_id, follow=follow):
+            nothing = False
             if output is OutputFormat.json:
                 show_json(
                     {"text": piece.data.decode("utf-8", "replace"), "dropped_bytes": piece.dropped_bytes}, line=True
@@ -110,6 +113,8 @@ def logs(
                 write(text.take(piece))
         if output is not OutputFormat.json and not raw:
             write(text.rest())
+        if nothing:
+            note("it has no output" + ("" if follow else " yet; --follow waits for some"))
 
 
 def _newest_attempt(operator: Operator, subject: str) -> str:

@@ -71,6 +71,38 @@ def test_json_goes_to_standard_output_and_nothing_else_does(haulier: Haulier, fa
     assert json.loads(ended.out)["findings"][0]["message"] == "bad"
 
 
+MANIFEST = """\
+apiVersion: haulier/v1
+kind: Datastore
+metadata: {name: lake}
+spec: {engine: parquet, root: /data/lake}
+"""
+
+
+def test_validate_offline_needs_no_control_plane(
+    haulier: Haulier, far: FarSide, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HAULIER_PROFILE", "/nonexistent")
+    (tmp_path / "a.yaml").write_text(MANIFEST)
+    ended = haulier("validate", "--offline", str(tmp_path))
+    assert (ended.code, ended.err) == (Exit.OK, "")
+    assert "Datastore  lake" in ended.out
+    (tmp_path / "a.yaml").write_text(MANIFEST.replace("root:", "rot:"))
+    ended = haulier("validate", "--offline", str(tmp_path), "-o", "json")
+    assert ended.code == Exit.BAD_ANSWER
+    finding = json.loads(ended.out)["findings"][0]
+    assert (finding["path"], finding["line"]) == (str(tmp_path / "a.yaml"), 4)
+    assert far.heard == []
+
+
+def test_the_schema_of_manifests_is_printed(haulier: Haulier) -> None:
+    assert "properties" in json.loads(haulier("schema", "Dataset").out)
+    assert len(json.loads(haulier("schema").out)["oneOf"]) == 4
+    ended = haulier("schema", "Datset")
+    assert ended.code == Exit.USAGE
+    assert "Dataset" in ended.err
+
+
 JSON_COMMANDS = [
     ("ListManifests", ("dataset", "list"), op.ListManifestsResponse()),
     ("ListManifests", ("datastore", "list"), op.ListManifestsResponse()),
@@ -123,7 +155,7 @@ def test_start_and_wait_is_well_only_if_all_ended_well(haulier: Haulier, far: Fa
     far.says("ListMigrations", listing(WELL, BAD))
     ended = haulier("migration", "start", "a", "b", flag)
     assert ended.code == Exit.BAD_ANSWER
-    assert "b failed: no route to pg" in ended.err
+    assert "b: failed: no route to pg" in ended.err
     assert "✓ succeeded 1, ✗ failed 1" in ended.out
     far.says("StartMigrations", op.StartMigrationsResponse(started=[RUNNING]))
     assert haulier("migration", "start", "a", flag).code == Exit.OK

@@ -20,7 +20,8 @@ from controlplane.cli import (
     render_why,
 )
 from controlplane.cli.pace import Pace
-from controlplane.cli.terminal import Look, draw
+from controlplane.cli.problems import Problem
+from controlplane.cli.terminal import Look, draw, problem_text
 
 PIPE = Look(terminal=False, colour=False, width=10_000)
 NARROW = Look(terminal=True, colour=False, width=80)
@@ -169,6 +170,50 @@ def test_a_result_that_is_no_proof_does_no_harm(result: str) -> None:
     draw(render_migrations.migration_page(op.GetMigrationResponse(migration=DONE, steps=[step]), PIPE), PIPE)
 
 
+def test_rows_of_an_ended_step_come_from_its_result_and_not_from_its_last_report() -> None:
+    results = {"extract": {"output": {"rows": 500}}, "load": {"rows": 400}, "own": {"answer": 42}}
+    steps = [
+        op.StepView(
+            name=name,
+            kind=name,
+            state="succeeded",
+            attempts=[attempt(1, "succeeded", watermark=77, total=500, stage="staging")],
+            result_json=json.dumps(result),
+        )
+        for name, result in results.items()
+    ]
+    running = attempt(1, "running", watermark=77, total=100, stage="reading")
+    steps.append(op.StepView(name="validate", kind="validate", state="leased", attempts=[running]))
+    page = op.GetMigrationResponse(migration=DONE, steps=steps)
+    text = draw(render_migrations.migration_page(page, PIPE), PIPE)
+    rows = [re.sub(" {2,}", "|", line) for line in text.splitlines()]
+        re.sub(" {2,}", "|", line) for line in draw(render_migrations.migration_page(page, PIPE), PIPE).splitlines()
+    ]
+    assert "extract|✓ succeeded|1|host-a|0.0s|500|7·1|att_1|extract" in rows
+    assert "load|✓ succeeded|1|host-a|0.0s|400|7·1|att_1|load" in rows
+    assert "own|✓ succeeded|1|host-a|0.0s|7·1|att_1|own" in rows
+    assert "validate|● leased|1|host-a|0.0s|77% of 100|7·1|reading|att_1|validate" in rows
+
+
+def test_many_migrations_that_failed_are_counted() -> None:
+    problems = render_migrations.problems_of([FAILED] * 20)
+    assert problems[0].what == "other: failed: load failed 3 times"
+    assert problems[0].hint == "haulier migration get other"
+    assert (len(problems), problems[-1].what) == (9, "and 12 more")
+
+
+def test_a_problem_is_wrapped_for_people_and_whole_for_programs() -> None:
+    problem = Problem("word " * 30 + "/a/path/that/is/not/broken" * 4, where="/a/b", hint="do this")
+    lines = problem_text(problem, NARROW).splitlines()
+    assert lines[0].startswith("error: word word")
+    assert all(line.startswith("       ") for line in lines[1:-2])
+    assert lines[-2:] == ["   at: /a/b", " hint: do this"]
+    assert max(len(line) for line in lines[:2]) <= 80
+    assert "/a/path/that/is/not/broken" * 4 in "".join(lines)
+    assert len(problem_text(problem, PIPE).splitlines()) == 3
+    assert problem_text(Problem("a\x1b[2J"), COLOURED) == "\x1b[1;31merror:\x1b[0m a\\x1b[2J\n"
+
+
 def test_findings_look_like_a_compilers() -> None:
     found = [
         op.Finding(path="a.yaml", line=3, column=7, field="spec.needs", message="no step extrct", hint="extract?"),
@@ -271,7 +316,7 @@ def test_agents() -> None:
         leases=3,
         heard_ago_s=21,
         labels={"zone": "eu", "disk": "nvme"},
-        sample=agent.HostSample(cpu_fraction=0.43, agent_rss_bytes=61_400_000),
+        sample=agent.HostSample(cpu_fraction=0.43, agent_rss_bytes=61_400_000, memory_total_bytes=1),
     )
     lines = draw(render_agents.agent_table(op.ListAgentsResponse(agents=[view]), NARROW), NARROW).splitlines()
     assert [re.sub(" {2,}", " | ", line) for line in lines] == [
@@ -306,18 +351,19 @@ def test_events_take_one_line() -> None:
         at=1_769_860_800.2509,
         type="LeaseExpired",
         subject="step_1",
-        data_json='{"fence": 12, "reason": "no news", "empty": "", "agent": "ag_1"}',
+        data_json='{"fence": 4294967297, "reason": "no news", "empty": "", "agent_id": "ag_1", "step_id": "step_1"}',
     )
-    line = draw(render_events.event_line(event), PIPE)
+    line = draw(render_events.event_line(event, PIPE), PIPE)
     assert re.sub(" {2,}", " | ", line.strip()) == (
-        '7 | 2026-01-31T12:00:00.250Z | LeaseExpired | step_1 | fence=12 reason="no news" agent=ag_1'
+        '7 | 2026-01-31T12:00:00.250Z | LeaseExpired | step_1 | fence=1·1 reason="no news" agent=ag_1'
     )
+    assert draw(render_events.event_line(event, NARROW), NARROW).startswith("     7  12:00:00.250Z  LeaseExpired")
 
 
 @pytest.mark.parametrize("data", ["no json", "[1]", "", "null"])
 @pytest.mark.parametrize("at", [0.0, -1e300, 1e300, float("nan"), float("inf")])
 def test_no_event_is_too_strange_to_print(data: str, at: float) -> None:
-    draw(render_events.event_line(op.WatchEventsResponse(at=at, data_json=data)), PIPE)
+    draw(render_events.event_line(op.WatchEventsResponse(at=at, data_json=data), PIPE), PIPE)
 
 
 EVERYTHING_HOSTILE: list[RenderableType] = [
@@ -388,7 +434,7 @@ EVERYTHING_HOSTILE: list[RenderableType] = [
         ),
         HOSTILE,
     ),
-    render_events.event_line(op.WatchEventsResponse(type=HOSTILE, subject=HOSTILE, data_json=HOSTILE)),
+    render_events.event_line(op.WatchEventsResponse(type=HOSTILE, subject=HOSTILE, data_json=HOSTILE), PIPE),
 ]
 
 
