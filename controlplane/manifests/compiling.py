@@ -33,7 +33,7 @@ class Requires:
 
 @dataclass(frozen=True, slots=True)
 class StepPlan:
-    """One step of a migration. Times are seconds; ``heartbeat_s`` None means the control plane's own time to live."""
+    """One step of a migration. Times are seconds."""
 
     name: str
     kind: str
@@ -48,7 +48,6 @@ class StepPlan:
     queue_s: float
     start_to_finish_s: float
     progress_s: float
-    heartbeat_s: float | None
     attempts_max: int
     backoff_initial_s: float
     backoff_factor: float
@@ -228,7 +227,6 @@ def _plan(
         queue_s=duration_s(step.timeouts.queue),
         start_to_finish_s=duration_s(step.timeouts.start_to_finish),
         progress_s=duration_s(step.timeouts.progress),
-        heartbeat_s=duration_s(step.timeouts.heartbeat) if step.timeouts.heartbeat is not None else None,
         attempts_max=step.retry.attempts,
         backoff_initial_s=duration_s(step.retry.backoff.initial),
         backoff_factor=step.retry.backoff.factor,

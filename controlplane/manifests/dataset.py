@@ -24,9 +24,10 @@ def _type(value: str) -> str:
 
 
 def _object(value: str) -> str:
-    if value.startswith("/") or ".." in value.split("/") or "\\" in value:
+    # One spelling for one place: a write target and its fence are known by this name.
+    if "\\" in value or any(part in ("", ".", "..") for part in value.split("/")) or value != value.strip():
         raise refusal(
-            "this must be a table's name or a path below the datastore's root", "for example flights/2013.csv"
+            "this must be a table's name, or a plain path below the datastore's root", "for example flights/2013.csv"
         )
     if value.split("/")[0].casefold().startswith(("_haulier", "haulier_")):
         raise refusal("names that begin with _haulier or haulier_ are Haulier's own", "choose another name")

@@ -120,19 +120,18 @@ FILE_ENGINES = frozenset({"csv", "parquet"})
 UNDECLARED_ENGINES = frozenset({"csv", "sqlite"})
 
 
-def same_place(one: DatastoreSpec, other: DatastoreSpec) -> bool:
-    """Say whether two Datastores are one physical place. Equal paths count only under equal placement labels."""
-    if one.engine != other.engine:
-        return False
-    if isinstance(one, PostgresqlSpec) and isinstance(other, PostgresqlSpec):
-        where = (one.host, one.port, one.database, one.schema_)
-        return where == (other.host, other.port, other.database, other.schema_)
-    return one.placement == other.placement and _path(one) == _path(other)
+# What makes a place one place: engine, where it is, and for files which hosts (placement labels) hold that path.
+PlaceKey = tuple[str, ...]
 
 
-def _path(spec: DatastoreSpec) -> PurePosixPath:
-    if isinstance(spec, CsvSpec | ParquetSpec):
-        return PurePosixPath(spec.root)
+def place_key(spec: DatastoreSpec, object_name: str) -> PlaceKey:
+    """Return what identifies an object physically, so that two names of one place compare equal."""
+    if isinstance(spec, PostgresqlSpec):
+        schema, dot, table = object_name.rpartition(".")
+        found = (schema if dot else spec.schema_, table)
+        return (spec.engine, spec.host.lower(), str(spec.port), spec.database, *found)
+    labels = [f"{key}={value}" for key, value in sorted(spec.placement.labels.items())]
     if isinstance(spec, SqliteSpec | DuckdbSpec):
-        return PurePosixPath(spec.path)
-    return PurePosixPath(spec.host)
+        return (spec.engine, str(PurePosixPath(spec.path)), object_name.casefold(), *labels)
+    # CSV and Parquet share a tree: one file cannot be both.
+    return ("files", str(PurePosixPath(spec.root) / object_name), *labels)

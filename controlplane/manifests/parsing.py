@@ -27,35 +27,59 @@ class Parsed:
 
     documents: tuple[Document, ...]
     findings: tuple[Finding, ...]
+    # Kind and name of the manifests that have findings of their own, as far as they can be read.
+    refused: frozenset[tuple[str, str]] = frozenset()
 
 
 def parse(files: Sequence[SourceFile]) -> Parsed:
     """Read manifests. Never raises for any content: what is wrong becomes findings, at most FINDINGS_MAX of them."""
-    documents: list[Document] = []
-    findings: list[Finding] = []
-    seen: dict[tuple[str, str], Place] = {}
+    reading = _Reading()
     for file in files:
         raws, wrong = read(file)
-        findings.extend(wrong)
+        reading.findings += wrong
+        # A line that YAML itself complained about needs no second complaint.
         broken = {finding.line for finding in wrong}
         for raw in raws:
-            if len(findings) >= FINDINGS_MAX:
-                return Parsed(tuple(documents), _capped(findings))
-            document, problems = _document(raw)
-            # A line that YAML itself complained about needs no second complaint.
-            findings.extend(found for found in findings_at(raw.place, problems) if found.line not in broken)
-            if document is None:
-                continue
-            first = seen.setdefault(document.key, raw.place)
-            if first is not raw.place:
-                message = (
-                    f"{document.kind} {shown(document.name)} is defined twice, first in {first.path} line {first.line}"
-                )
-                problem = Problem(("metadata", "name"), message, "rename or remove one of the two")
-                findings += findings_at(raw.place, [problem])
-            else:
-                documents.append(document)
-    return Parsed(tuple(documents), _capped(findings))
+            if len(reading.findings) >= FINDINGS_MAX:
+                return reading.parsed()
+            reading.add(raw, broken)
+    return reading.parsed()
+
+
+class _Reading:
+    """What has been read so far."""
+
+    def __init__(self) -> None:
+        self.documents: list[Document] = []
+        self.findings: list[Finding] = []
+        self.refused: set[tuple[str, str]] = set()
+        self.seen: dict[tuple[str, str], Place] = {}
+
+    def add(self, raw: RawDocument, broken: set[int]) -> None:
+        document, problems = _document(raw)
+        if document is None:
+            self.findings += [found for found in findings_at(raw.place, problems) if found.line not in broken]
+            key = _key_of(raw.data)
+            if key is not None:
+                self.refused.add(key)
+            return
+        first = self.seen.setdefault(document.key, raw.place)
+        if first is raw.place:
+            self.documents.append(document)
+            return
+        message = f"{document.kind} {shown(document.name)} is defined twice, first in {first.path} line {first.line}"
+        problem = Problem(("metadata", "name"), message, "rename or remove one of the two")
+        self.findings += findings_at(raw.place, [problem])
+
+    def parsed(self) -> Parsed:
+        return Parsed(tuple(self.documents), _capped(self.findings), frozenset(self.refused))
+
+
+def _key_of(data: object) -> tuple[str, str] | None:
+    if not isinstance(data, dict) or not isinstance(data.get("metadata"), dict):
+        return None
+    kind, name = data.get("kind"), data["metadata"].get("name")
+    return (kind, name) if isinstance(kind, str) and isinstance(name, str) else None
 
 
 def _capped(findings: list[Finding]) -> tuple[Finding, ...]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import bisect
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 
 from controlplane.manifests.column_types import clashes_by_case, misfit
 from controlplane.manifests.compiling import NotCompilable, compile_migration
 from controlplane.manifests.dataset import ColumnSpec, DatasetSpec
-from controlplane.manifests.datastore import UNDECLARED_ENGINES, DatastoreSpec, EngineSpec, same_place
+from controlplane.manifests.datastore import UNDECLARED_ENGINES, DatastoreSpec, EngineSpec, PlaceKey, place_key
 from controlplane.manifests.documents import FINDINGS_MAX, Document, Spec, findings_at
 from controlplane.manifests.findings import FieldPath, Finding, Problem, shown, suggestion
 from controlplane.manifests.migration import MigrationSpec
@@ -16,16 +17,20 @@ from controlplane.manifests.workflow import WorkflowSpec
 from controlplane.manifests.workflow_checks import find_cycle
 
 Key = tuple[str, str]
-_SUGGESTIONS_MAX = 20
+_SUGGESTIONS_MAX = 100
+_CANDIDATES_MAX = 400
 
 
-def validate(documents: Sequence[Document], existing: Mapping[Key, Spec]) -> tuple[Finding, ...]:
-    """Check parsed documents together with what is applied; a document hides the applied manifest of its own name.
+def validate(
+    documents: Sequence[Document], existing: Mapping[Key, Spec], refused: Collection[Key] = ()
+) -> tuple[Finding, ...]:
+    """Check parsed documents together with what is applied; a document hides the applied manifest of its name.
 
     ``existing`` maps (kind, name) to a spec (``documents.load_spec``). It may load lazily: keys are listed only to
-    suggest a near miss and to find migrations to the same place; a spec is fetched only where a document refers to it.
+    suggest a near miss and to find migrations to the same place; a spec is fetched once, and only where a document
+    refers to it. ``refused`` (``Parsed.refused``) names those with findings of their own: they are not also missing.
     """
-    world = _World(documents, existing)
+    world = _World(documents, existing, frozenset(refused))
     findings: list[Finding] = []
     for document in documents:
         findings += findings_at(document.place, _check(document, world))
@@ -38,18 +43,22 @@ def validate(documents: Sequence[Document], existing: Mapping[Key, Spec]) -> tup
 class _World:
     """Everything by kind and name: the documents first, then what is applied."""
 
-    def __init__(self, documents: Sequence[Document], existing: Mapping[Key, Spec]) -> None:
+    def __init__(self, documents: Sequence[Document], existing: Mapping[Key, Spec], refused: frozenset[Key]) -> None:
         self.documents = {document.key: document for document in documents}
         self.existing = existing
+        self.refused = refused
+        self.specs: dict[Key, Spec | None] = {document.key: document.spec for document in documents}
         self.names_of_kind: dict[str, list[str]] = {}
+        self.backward_of_kind: dict[str, list[str]] = {}
         self.suggested: dict[Key, str] = {}
 
     def spec(self, kind: str, name: str) -> Spec | None:
-        document = self.documents.get((kind, name))
-        return document.spec if document is not None else self.existing.get((kind, name))
+        if (kind, name) not in self.specs:
+            self.specs[kind, name] = self.existing.get((kind, name))
+        return self.specs[kind, name]
 
     def has(self, kind: str, name: str) -> bool:
-        return (kind, name) in self.documents or (kind, name) in self.existing
+        return (kind, name) in self.documents or (kind, name) in self.existing or (kind, name) in self.refused
 
     def names(self, kind: str) -> list[str]:
         if kind not in self.names_of_kind:
@@ -58,27 +67,44 @@ class _World:
         return self.names_of_kind[kind]
 
     def near(self, kind: str, name: str) -> str:
-        """Suggest what was meant, for the first few names: among ten thousand each search takes a tenth of a second."""
+        """Suggest what was meant, for the first names that are missing: each search takes milliseconds."""
         otherwise = f"apply a {kind} of that name, in the same command or before"
         if (kind, name) not in self.suggested:
             if len(self.suggested) >= _SUGGESTIONS_MAX:
                 return otherwise
-            self.suggested[kind, name] = suggestion(name, self.names(kind), otherwise)
+            self.suggested[kind, name] = suggestion(name, self._candidates(kind, name), otherwise)
         return self.suggested[kind, name]
+
+    def _candidates(self, kind: str, name: str) -> list[str]:
+        """Return every name of a kind, or where there are many those with the same beginning or the same end."""
+        names = self.names(kind)
+        if len(names) <= _CANDIDATES_MAX:
+            return names
+        if kind not in self.backward_of_kind:
+            self.backward_of_kind[kind] = sorted(known[::-1] for known in names)
+        same_end = _around(self.backward_of_kind[kind], name[::-1])
+        return [*_around(names, name), *(backward[::-1] for backward in same_end)]
 
     def datastore(self, name: str) -> DatastoreSpec | None:
         spec = self.spec("Datastore", name)
         return spec if isinstance(spec, EngineSpec) else None
 
     @cached_property
-    def destinations(self) -> dict[tuple[str, str], list[tuple[str, str]]]:
-        """(datastore, object) to the migrations that write it, each with its dataset, in order of name."""
-        found: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    def destinations(self) -> dict[PlaceKey, list[tuple[str, MigrationSpec]]]:
+        """Each place to the migrations that write it, in order of name."""
+        found: dict[PlaceKey, list[tuple[str, MigrationSpec]]] = {}
         for name in self.names("Migration"):
             spec = self.spec("Migration", name)
-            if isinstance(spec, MigrationSpec):
-                found.setdefault((spec.to.datastore, spec.to.object), []).append((name, spec.dataset))
+            store = self.datastore(spec.to.datastore) if isinstance(spec, MigrationSpec) else None
+            if isinstance(spec, MigrationSpec) and store is not None:
+                found.setdefault(place_key(store, spec.to.object), []).append((name, spec))
         return found
+
+
+def _around(ordered: Sequence[str], word: str) -> Sequence[str]:
+    at = bisect.bisect_left(ordered, word)
+    half = _CANDIDATES_MAX // 2
+    return ordered[max(0, at - half) : at + half]
 
 
 def _check(document: Document, world: _World) -> list[Problem]:
@@ -137,18 +163,26 @@ def _check_migration(name: str, spec: MigrationSpec, world: _World) -> list[Prob
 
 
 def _check_places(name: str, spec: MigrationSpec, dataset: DatasetSpec, world: _World) -> list[Problem]:
-    problems: list[Problem] = []
     source, destination = world.datastore(dataset.datastore), world.datastore(spec.to.datastore)
-    same_store = dataset.datastore == spec.to.datastore or (
-        source is not None and destination is not None and same_place(source, destination)
-    )
-    if same_store and dataset.object == spec.to.object:
+    if destination is None:
+        return []
+    place = place_key(destination, spec.to.object)
+    problems: list[Problem] = []
+    if source is not None and place_key(source, dataset.object) == place:
         message = f"the destination is where the dataset {shown(spec.dataset)} lives already"
         problems.append(Problem(("spec", "to"), message, "choose another datastore or object"))
-    for other, other_dataset in world.destinations.get((spec.to.datastore, spec.to.object), []):
-        if other != name and other_dataset != spec.dataset:
-            message = f"the migration {shown(other)} takes the dataset {shown(other_dataset)} to the same place"
+    for other, its in world.destinations.get(place, []):
+        if other == name:
+            continue
+        if its.dataset != spec.dataset:
+            message = f"the migration {shown(other)} takes the dataset {shown(its.dataset)} to the same place"
             problems.append(Problem(("spec", "to", "object"), message, "choose another object"))
+            break
+        if (its.to.datastore, its.to.object) != (spec.to.datastore, spec.to.object):
+            # Fences are kept by name: under two names one place would have two, and so two writers at once.
+            known_as = f"{its.to.datastore}/{its.to.object}"
+            message = f"the migration {shown(other)} writes the same place under the name {shown(known_as)}"
+            problems.append(Problem(("spec", "to"), message, "use that name here too"))
             break
     return problems
 
@@ -196,9 +230,11 @@ def _check_cycle(documents: Sequence[Document], world: _World) -> list[Finding]:
     if not cycle:
         return []
     # What was applied has no cycle, so a document of this apply is part of this one.
-    name = next(name for name in cycle if ("Dataset", name) in world.documents)
-    turn = cycle.index(name)
+    written = [name for name in cycle if ("Dataset", name) in world.documents]
+    if not written:
+        return []
+    turn = cycle.index(written[0])
     shown_cycle = [*cycle[turn:-1], *cycle[: turn + 1]]
     message = "these datasets depend on each other: " + " -> ".join(shown_cycle)
     problem = Problem(("spec", "dependsOn"), message, "remove one of these dependencies")
-    return findings_at(world.documents["Dataset", name].place, [problem])
+    return findings_at(world.documents["Dataset", written[0]].place, [problem])

@@ -35,7 +35,6 @@ class Timeouts(Model):
     queue: Duration = Field(default="1d", description="Longest wait from ready to leased.")
     start_to_finish: Duration = Field(default="6h", description="Longest run of one attempt.")
     progress: Duration = Field(default="5m", description="Longest time without progress.")
-    heartbeat: Duration | None = Field(default=None, description="Lease time to live. Unset means the default, 60s.")
 
 
 class Backoff(Model):

@@ -20,8 +20,9 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from controlplane.manifests.findings import FieldPath, Finding, SourceFile, field_text, shown
 
 DEPTH_MAX = 48
-# Values in one document with every alias expanded: a few aliases of aliases can stand for billions of values.
-VALUES_MAX = 200_000
+# Values in one document, also with every alias expanded: a few aliases of aliases can stand for billions of values. A
+# dataset with the most columns a table can have needs a fifth of this.
+VALUES_MAX = 50_000
 
 _STR = "tag:yaml.org,2002:str"
 _INT = "tag:yaml.org,2002:int"
@@ -70,13 +71,25 @@ class _Loader(yaml.CSafeLoader):
     def __init__(self, text: str) -> None:
         super().__init__(text)
         self._depth = 0
+        self._values = 0
+
+    def next_document(self) -> Node | None:
+        """Compose one more document. Raises yaml.YAMLError."""
+        self._values = 0
+        node: Node | None = self.get_node()
+        return node
 
     def descend_resolver(self, current_node: Node | None, current_index: object) -> None:
         # The C composer calls this once a node; it recurses on the C stack, which must not run out.
         self._depth += 1
-        if self._depth > DEPTH_MAX:
+        self._values += 1
+        if self._depth > DEPTH_MAX or self._values > VALUES_MAX:
             mark = current_node.start_mark if current_node is not None else None
-            raise _Unreadable(None, None, f"nested deeper than {DEPTH_MAX} levels", mark)
+            deep = self._depth > DEPTH_MAX
+            limit = (
+                f"nested deeper than {DEPTH_MAX} levels" if deep else f"more than {VALUES_MAX:,} values in one document"
+            )
+            raise _Unreadable(None, None, limit, mark)
 
     def ascend_resolver(self) -> None:
         self._depth -= 1
@@ -133,7 +146,7 @@ def _compose_all(text: str) -> Iterator[Node]:
     loader = _Loader(text)
     try:
         while loader.check_node():
-            node = loader.get_node()
+            node = loader.next_document()
             if node is not None:
                 yield node
     finally:

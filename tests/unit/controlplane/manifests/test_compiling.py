@@ -53,7 +53,7 @@ def test_a_plan_carries_order_times_targets_and_needs() -> None:
     ]
     assert (extract.target, load.target) == ("staging/airlines-to-warehouse/extract", "warehouse/airlines")
     assert (extract.undo, load.undo, validate.undo) == ("auto", "auto", "none")
-    assert (load.queue_s, load.start_to_finish_s, load.progress_s, load.heartbeat_s) == (7200.0, 5400.0, 90.0, None)
+    assert (load.queue_s, load.start_to_finish_s, load.progress_s) == (7200.0, 5400.0, 90.0)
     assert (load.attempts_max, load.backoff_initial_s, load.backoff_factor, load.backoff_max_s) == (3, 0.5, 3.0, 30.0)
     assert (extract.queue_s, extract.start_to_finish_s, extract.progress_s) == (86400.0, 21600.0, 300.0)
     assert extract.requires.datastores == ("flights-csv", "staging")
@@ -188,12 +188,11 @@ def test_undo_is_auto_before_a_pivot_and_none_from_it_on() -> None:
     steps = """
 - {name: before, kind: acme}
 - {name: cut, kind: acme, needs: [before], pivot: true}
-- {name: after, kind: acme, needs: [cut], placement: {labels: {disk: fast}}, timeouts: {heartbeat: 30s}}
+- {name: after, kind: acme, needs: [cut], placement: {labels: {disk: fast}}}
 """
     plan = _plan_of(workflow(steps) + "---\n" + migration(workflow="own"))
     assert [(step.undo, step.pivot) for step in plan.steps] == [("auto", False), ("none", True), ("none", False)]
     assert plan.steps[2].requires.labels == (("disk", "fast"),)
-    assert plan.steps[2].heartbeat_s == 30.0
 
 
 def test_what_does_not_fit_any_more_is_refused_with_all_reasons() -> None:

@@ -101,6 +101,7 @@ _STORE = "apiVersion: haulier/v1\nkind: Datastore\nmetadata: {name: lake}\nspec:
         ),
         (dataset("columns:\n- {nmae: a, name: b, type: text}"), 9, "spec.columns[0].nmae", "no field", '"name"'),
         (dataset().replace("object: weather", "object: ../etc/passwd"), 7, "spec.object", "below the datastore", ""),
+        (dataset().replace("object: weather", "object: ./a//b"), 7, "spec.object", "a plain path", "flights/2013.csv"),
         (dataset().replace("object: weather", "object: haulier_fence"), 7, "spec.object", "Haulier's own", "another"),
         (dataset('window: "a\\nb"'), 8, "spec.window", "one line", ""),
         (dataset("consumers: [{contact: x}]"), 8, "spec.consumers[0].name", "required", "add name"),
@@ -245,6 +246,19 @@ def test_a_migrations_own_mistakes(lines: str, line: int, field: str, message: s
     assert (finding.line, finding.field) == (line, field)
     assert message in finding.message
     assert hint in finding.hint
+
+
+def test_a_key_that_is_not_allowed_is_pointed_at() -> None:
+    finding = only_finding(dataset().replace("{name: weather}", "\n  name: weather\n  labels:\n    a: b\n    -x-: y"))
+    assert (finding.line, finding.column, finding.field) == (7, 5, "metadata.labels.-x-")
+    assert "a label's key" in finding.message
+
+
+def test_text_without_its_end_is_bounded() -> None:
+    long = only_finding(dataset().replace("{name: weather}", f"{{name: weather, description: {'x' * 100_001}}}"))
+    assert long.message == "this must have at most 100000 characters"
+    many = only_finding(dataset("consumers: [" + "a, " * 1001 + "]"))
+    assert many.message == "this must have at most 1000 items"
 
 
 def test_columns_without_a_transform_are_refused() -> None:

@@ -131,6 +131,25 @@ def test_a_destination_is_compared_by_where_it_is() -> None:
     assert _findings(_WIDE_STORES + here + "---\n" + elsewhere) == []
 
 
+def test_one_place_under_two_names_is_one_place() -> None:
+    text = _WIDE_STORES + migration(dataset="flights", to="{datastore: same-mart, object: FLIGHTS}")
+    finding = only_finding(text)
+    assert (finding.line, finding.field) == (17, "spec.to")
+    assert '"flights-to-mart" writes the same place under the name "mart/flights"' in finding.message
+    qualified = migration(to="{datastore: warehouse, object: public.airlines}")
+    assert 'under the name "warehouse/airlines"' in only_finding(qualified).message
+    assert _findings(migration(to="{datastore: warehouse, object: other.airlines}")) == []
+
+
+def test_a_manifest_with_findings_of_its_own_is_not_also_missing() -> None:
+    text = dataset("prioirty: 1", name="wrong") + "---\n" + dataset("dependsOn: [wrong, absent]")
+    parsed = parse([SourceFile("a.yaml", text.encode())])
+    assert [finding.field for finding in parsed.findings] == ["spec.prioirty"]
+    assert parsed.refused == {("Dataset", "wrong")}
+    findings = validate(parsed.documents, example_specs(), parsed.refused)
+    assert [finding.field for finding in findings] == ["spec.dependsOn[1]"]
+
+
 def test_one_dataset_may_go_to_one_place_again() -> None:
     assert _findings(migration(to="{datastore: warehouse, object: airlines}")) == []
 
@@ -202,6 +221,14 @@ def test_what_is_applied_is_read_only_where_it_is_needed() -> None:
     existing.asked = set()
     assert _findings(dataset("dependsOn: [airlines]"), existing) == []
     assert existing.asked == {("Datastore", "warehouse"), ("Dataset", "airlines")}
+
+
+@pytest.mark.parametrize(("wrong", "right"), [("datset-7777", "dataset-7777"), ("ddataset-1234", "dataset-1234")])
+def test_a_near_miss_is_found_among_very_many(wrong: str, right: str) -> None:
+    lake = example_specs()["Dataset", "airlines"]
+    existing = {**example_specs(), **{("Dataset", f"dataset-{n}"): lake for n in range(9000)}}
+    (finding,) = _findings(dataset(f"dependsOn: [{wrong}]"), existing)
+    assert finding.hint == f'did you mean "{right}"?'
 
 
 def test_many_missing_names_stay_bounded() -> None:

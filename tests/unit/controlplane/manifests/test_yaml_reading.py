@@ -91,6 +91,13 @@ def test_aliases_of_aliases_are_bounded() -> None:
     assert "once aliases are expanded" in findings[0].message
 
 
+def test_values_in_one_document_are_bounded() -> None:
+    _, findings = read(SourceFile("a.yaml", b"[" + b"a," * 60_000))
+    assert "more than 50,000 values in one document" in findings[0].message
+    documents, _ = read(SourceFile("a.yaml", b"---\n- a\n- b\n" * 20_000))
+    assert len(documents) == 20_000
+
+
 def test_aliases_and_merge_keys_work() -> None:
     value = _one("base: &base {a: 1, b: 2}\nown: {<<: *base, b: 3}\nmany:\n  <<: [*base, {c: 4}]\n")
     assert value == {"base": {"a": 1, "b": 2}, "own": {"a": 1, "b": 3}, "many": {"a": 1, "b": 2, "c": 4}}
