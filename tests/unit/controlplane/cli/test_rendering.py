@@ -187,8 +187,6 @@ def test_rows_of_an_ended_step_come_from_its_result_and_not_from_its_last_report
     page = op.GetMigrationResponse(migration=DONE, steps=steps)
     text = draw(render_migrations.migration_page(page, PIPE), PIPE)
     rows = [re.sub(" {2,}", "|", line) for line in text.splitlines()]
-        re.sub(" {2,}", "|", line) for line in draw(render_migrations.migration_page(page, PIPE), PIPE).splitlines()
-    ]
     assert "extract|✓ succeeded|1|host-a|0.0s|500|7·1|att_1|extract" in rows
     assert "load|✓ succeeded|1|host-a|0.0s|400|7·1|att_1|load" in rows
     assert "own|✓ succeeded|1|host-a|0.0s|7·1|att_1|own" in rows
