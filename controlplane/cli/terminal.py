@@ -85,9 +85,12 @@ def console(stream: TextIO, look: Look) -> Console:
 
 def draw(renderable: RenderableType, look: Look) -> str:
     """`renderable` as text, each line without blanks at its end. Pure."""
+    from rich.console import Group
+
     buffer = io.StringIO()
     quiet = look if look.colour else Look(terminal=False, colour=False, width=look.width, wide=look.wide)
-    console(buffer, quiet).print(renderable, soft_wrap=False)
+    # A bare text would be merged with its neighbours and forget that its lines must not wrap.
+    console(buffer, quiet).print(Group(renderable))
     return "".join(line.rstrip() + "\n" for line in buffer.getvalue().splitlines())
 
 
