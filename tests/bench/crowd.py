@@ -1,0 +1,227 @@
+"""A process full of simulated agents: real certificates, one TLS connection each, no work behind their answers.
+
+It is told by one JSON object in its first argument and speaks JSON lines on standard output: ``connected`` when all
+streams are open, ``granted`` with what came when, ``done`` when a burst is over. SIGUSR1 begins a
+burst, SIGTERM ends it.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import struct
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import grpc
+import uvloop
+from haulier.v1 import agent_pb2 as pb
+from haulier.v1 import agent_pb2_grpc
+
+CONNECTING_AT_ONCE = 32
+RECONNECT_S = 0.5
+# One agent, one connection: channels to one address would share theirs.
+CHANNEL_OPTIONS = (("grpc.use_local_subchannel_pool", 1), ("grpc.keepalive_time_ms", 60_000))
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What the agents of one process are to do.
+
+    ``holds``: keep what is granted and renew it, instead of answering. ``burst``: results to give after each SIGUSR1,
+    keeping whatever else is granted; 0 means to answer everything. ``touches``: a file that gets 16 bytes for each
+    step. ``notes_grants``: print each grant with its instant.
+    """
+
+    identities: str
+    names: list[str]
+    slots: int
+    labels: dict[str, str] = field(default_factory=dict)
+    results_max: int = 1000
+    heartbeat_s: float = 15.0
+    incarnation: int = 1
+    holds: bool = False
+    burst: int = 0
+    touches: str = ""
+    notes_grants: bool = False
+
+
+class Crowd:
+    """All agents of this process."""
+
+    def __init__(self, part: Part) -> None:
+        self.part = part
+        self.connected = 0
+        self.given = 0
+        self.allowed = 0
+        self.agents: list[SimulatedAgent] = []
+        self.incarnation = part.incarnation
+        self.connecting = asyncio.Semaphore(CONNECTING_AT_ONCE)
+        self.file = os.open(part.touches, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600) if part.touches else -1
+
+    def may_give(self) -> bool:
+        """Tell whether one more result may be given, and count it."""
+        if self.part.holds or (self.part.burst and self.given >= self.allowed):
+            return False
+        self.given += 1
+        if self.file >= 0:
+            os.write(self.file, struct.pack("<dq", time.time(), self.given))
+        if self.given == self.allowed:
+            say(done=self.given)
+        return True
+
+    def begin_burst(self) -> None:
+        """Allow more results, and give those that wait for it."""
+        self.allowed += self.part.burst
+        for agent in self.agents:
+            agent.answer_held()
+
+
+class SimulatedAgent:
+    """One agent: whatever it is granted it answers at once, all that waits in one message."""
+
+    def __init__(self, crowd: Crowd, number: int) -> None:
+        self.crowd = crowd
+        self.phase = (number + 1) / len(crowd.part.names)
+        name = crowd.part.names[number]
+        told = json.loads((Path(crowd.part.identities) / f"{name}.json").read_text())
+        credentials = grpc.ssl_channel_credentials(
+            told["ca"].encode(), told["key"].encode(), told["certificate"].encode()
+        )
+        self.channel = grpc.aio.secure_channel(told["address"], credentials, options=CHANNEL_OPTIONS)
+        self.stub = agent_pb2_grpc.AgentServiceStub(self.channel)
+        self.held: dict[str, int] = {}
+        self.unacknowledged: dict[str, pb.AttemptResult] = {}
+        self.to_say: list[pb.AttemptResult] = []
+        self.ready = asyncio.Event()
+        self.sequence = 0
+        self.incarnation = crowd.incarnation - 1
+
+    async def live(self) -> None:
+        """Keep a session open, and open it again when it breaks."""
+        while True:
+            try:
+                await self._session()
+            except grpc.aio.AioRpcError as error:
+                if error.code() not in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):
+                    say(error=f"{error.code().name}: {error.details()}")
+            await asyncio.sleep(RECONNECT_S)
+
+    async def _session(self) -> None:
+        async with self.crowd.connecting:
+            self.incarnation += 1
+            call = self.stub.Session()
+            held = [pb.HeldAttempt(attempt_id=a, fence=f) for a, f in self.held.items()]
+            await call.write(
+                pb.SessionRequest(
+                    sequence=1,
+                    hello=pb.Hello(
+                        incarnation=self.incarnation,
+                        agent_version="bench",
+                        kinds=["noop"],
+                        datastores=["*"],
+                        labels=self.crowd.part.labels,
+                        slots=self.crowd.part.slots,
+                        boot_id="bench",
+                        held=held,
+                    ),
+                )
+            )
+            self.sequence = 1
+            welcome = await call.read()
+        if welcome is grpc.aio.EOF or not welcome.HasField("welcome"):
+            return
+        self.crowd.connected += 1
+        if self.crowd.connected == len(self.crowd.part.names):
+            say(connected=self.crowd.connected, at=time.time())
+        self.to_say = list(self.unacknowledged.values())
+        if self.to_say:
+            self.ready.set()
+        speaking = asyncio.create_task(self._speak(call))
+        try:
+            while (message := await call.read()) is not grpc.aio.EOF:
+                self._take(message)
+            await call.code()
+        finally:
+            self.crowd.connected -= 1
+            speaking.cancel()
+            call.cancel()
+
+    def _take(self, message: pb.SessionResponse) -> None:
+        crowd = self.crowd
+        for attempt_id in message.acknowledged_attempt_ids:
+            self.unacknowledged.pop(attempt_id, None)
+        if not message.grants:
+            return
+        if crowd.part.notes_grants:
+            say(granted=[[g.step_id, g.attempt_id, g.fence] for g in message.grants], at=time.time())
+        for grant in message.grants:
+            if crowd.may_give():
+                self._answer(grant.attempt_id, grant.fence)
+            else:
+                self.held[grant.attempt_id] = grant.fence
+        self.ready.set()
+
+    def answer_held(self) -> None:
+        """Answer what was held back, as far as results may be given."""
+        for attempt_id, fence in list(self.held.items()):
+            if not self.crowd.may_give():
+                break
+            del self.held[attempt_id]
+            self._answer(attempt_id, fence)
+        self.ready.set()
+
+    def _answer(self, attempt_id: str, fence: int) -> None:
+        result = pb.AttemptResult(
+            attempt_id=attempt_id, fence=fence, outcome=pb.ATTEMPT_OUTCOME_SUCCEEDED, result=b"{}"
+        )
+        self.unacknowledged[attempt_id] = result
+        self.to_say.append(result)
+
+    async def _speak(self, call: Any) -> None:
+        """Say what waits as soon as the last message is out; a heartbeat when it is time."""
+        part = self.crowd.part
+        loop = asyncio.get_running_loop()
+        # Spread over the interval, as those of agents that started at different times are.
+        beat_at = loop.time() + part.heartbeat_s * self.phase
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.ready.wait(), max(0.0, beat_at - loop.time()))
+            self.ready.clear()
+            while self.to_say or loop.time() >= beat_at:
+                self.sequence += 1
+                now, self.to_say = self.to_say[: part.results_max], self.to_say[part.results_max :]
+                message = pb.SessionRequest(sequence=self.sequence, results=now)
+                if loop.time() >= beat_at:
+                    beat_at = loop.time() + part.heartbeat_s
+                    message.heartbeat.held.extend(pb.HeldAttempt(attempt_id=a, fence=f) for a, f in self.held.items())
+                await call.write(message)
+
+
+def say(**told: object) -> None:
+    """Print one JSON line."""
+    sys.stdout.write(json.dumps(told) + "\n")
+    sys.stdout.flush()
+
+
+async def live(part: Part) -> None:
+    """Run all agents until SIGTERM."""
+    stopping = asyncio.Event()
+    crowd = Crowd(part)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, crowd.begin_burst)
+    agents = crowd.agents = [SimulatedAgent(crowd, number) for number in range(len(part.names))]
+    lives = [asyncio.create_task(agent.live()) for agent in agents]
+    await stopping.wait()
+    for each in lives:
+        each.cancel()
+    await asyncio.gather(*lives, return_exceptions=True)
+    await asyncio.gather(*(agent.channel.close() for agent in agents))
+
+
+if __name__ == "__main__":
+    uvloop.run(live(Part(**json.loads(sys.argv[1]))))
