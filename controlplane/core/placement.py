@@ -58,9 +58,12 @@ def matching(agent: Agent, classes: Mapping[str, Requirements]) -> list[str]:
 
 
 def datastores_in_use(classes: Iterable[str], known: Mapping[str, Requirements]) -> dict[str, int]:
-    """Count the live leases per datastore; ``classes`` holds the class of each live lease."""
+    """Count the live leases per datastore; ``classes`` holds the class of each live lease.
+
+    A step that reads and writes one datastore uses it once.
+    """
     counts: dict[str, int] = {}
     for name in classes:
-        for datastore in known[name].datastores:
+        for datastore in set(known[name].datastores):
             counts[datastore] = counts.get(datastore, 0) + 1
     return counts

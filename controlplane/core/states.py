@@ -135,6 +135,9 @@ LIVENESS_TRANSITIONS: dict[tuple[Liveness | None, str], Liveness] = {
     (L.SUSPECT, "AgentConnected"): L.ALIVE,
     (L.ALIVE, "AgentConnected"): L.ALIVE,
     (L.ALIVE, "AgentSuspected"): L.SUSPECT,
+    # Heard again on a stream that was never closed: a host that was paused, or a late heartbeat.
+    (L.SUSPECT, "AgentHeard"): L.ALIVE,
+    (L.LOST, "AgentHeard"): L.ALIVE,
     (L.SUSPECT, "AgentLost"): L.LOST,
     (L.ALIVE, "AgentLost"): L.LOST,
 }
@@ -166,3 +169,19 @@ def migration_after(state: MigrationState | None, event: str) -> MigrationState:
         return MIGRATION_TRANSITIONS[state, event]
     except KeyError:
         raise InvalidTransition(f"a migration that is {state} cannot meet {event}") from None
+
+
+def agent_after(state: AgentState | None, event: str) -> AgentState:
+    """Return the agent's state after ``event``; raise ``InvalidTransition`` when there is no such row."""
+    try:
+        return AGENT_TRANSITIONS[state, event]
+    except KeyError:
+        raise InvalidTransition(f"an agent that is {state} cannot meet {event}") from None
+
+
+def liveness_after(liveness: Liveness | None, event: str) -> Liveness:
+    """Return what is believed of an agent after ``event``; raise ``InvalidTransition`` when there is no such row."""
+    try:
+        return LIVENESS_TRANSITIONS[liveness, event]
+    except KeyError:
+        raise InvalidTransition(f"an agent that is {liveness} cannot meet {event}") from None

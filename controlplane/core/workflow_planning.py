@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from controlplane.core.changes import Changes, EndAttempt, MoveMigration, MoveStep
-from controlplane.core.events import Event
+from controlplane.core.events import Event, asked_by
 from controlplane.core.leasing import Refused, end_of
 from controlplane.core.model import Attempt, Failure, Migration, Step
 from controlplane.core.states import (
@@ -87,16 +87,20 @@ def undo(
     ask: str,
     reason: str,
     now: float,
+    by: str = "",
 ) -> Changes | Refused:
     """Plan the way back: ``ask`` is ``MigrationCancelAsked`` or ``MigrationRollbackAsked``.
 
     Every step that was ever granted is undone, also one whose attempts all failed: a stopped process may still hold
     it, and only the higher fence that undo leaves at the destination keeps such a latecomer out.
-    ``live`` maps a step id to its running attempt.
+    ``live`` maps a step id to its running attempt; ``by`` names who asked.
     """
     for step in steps:
         if step.pivot and step.state is StepState.SUCCEEDED:
             return Refused(f"step {step.name} is the pivot and has succeeded: from here there is only forward")
+        if step.pivot and step.state is StepState.LEASED:
+            # It may have taken effect already, unreported: undoing what came before it could lose the data.
+            return Refused(f"step {step.name} is the pivot and is running: ask again once it has ended")
     if migration.state in MIGRATION_ENDED and migration.state is not MigrationState.SUCCEEDED:
         return Refused(f"the migration is already {migration.state}")
     if migration.state is MigrationState.STUCK:
@@ -108,7 +112,7 @@ def undo(
     changes = Changes()
     to_state = migration_after(migration.state, ask)
     changes.migration_moves.append(MoveMigration(migration.id, migration.state, to_state, reason, None))
-    changes.events.append(Event(now, ask, migration.id, migration.id, detail=reason))
+    changes.events.append(Event(now, ask, migration.id, migration.id, detail=asked_by(by, reason)))
     for step in steps:
         attempt = live.get(step.id)
         if attempt is not None:
@@ -135,8 +139,8 @@ def undo(
     return changes
 
 
-def retry(migration: Migration, steps: Sequence[Step], now: float) -> Changes | Refused:
-    """Give failed or stuck steps a fresh set of tries."""
+def retry(migration: Migration, steps: Sequence[Step], now: float, by: str = "") -> Changes | Refused:
+    """Give failed or stuck steps a fresh set of tries; ``by`` names who asked."""
     event = {
         MigrationState.FAILED: "MigrationRetried",
         MigrationState.STUCK: "MigrationUndoRetried",
@@ -146,7 +150,7 @@ def retry(migration: Migration, steps: Sequence[Step], now: float) -> Changes | 
     changes = Changes()
     to_state = migration_after(migration.state, event)
     changes.migration_moves.append(MoveMigration(migration.id, migration.state, to_state, "", None))
-    changes.events.append(Event(now, event, migration.id, migration.id))
+    changes.events.append(Event(now, event, migration.id, migration.id, detail=asked_by(by)))
     for step in steps:
         if step.state in (StepState.FAILED, StepState.STUCK):
             changes.step_moves.append(ready(step._replace(failures=0), now))
