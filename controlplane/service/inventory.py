@@ -1,5 +1,6 @@
 """What people wrote: manifests validated, applied all together or not at all, listed."""
 
+import asyncio
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from controlplane.core.events import Event
 from controlplane.manifests.diffing import Change, canonical_json, change, digest
 from controlplane.manifests.documents import Document, Spec, load_spec
 from controlplane.manifests.findings import Finding, SourceFile
-from controlplane.manifests.parsing import parse
+from controlplane.manifests.parsing import Parsed, parse
 from controlplane.manifests.validating import validate
 from controlplane.service.fleet import Fleet
 from controlplane.service.planning import budgets_of
@@ -51,23 +52,25 @@ class Inventory:
 
     async def validate(self, files: Sequence[SourceFile]) -> Applied:
         """Check files together with what is applied, and say what an apply would do."""
-        parsed = parse(files)
+        parsed = await asyncio.to_thread(parse, files)
         rows = await self._store.read(lambda tx: tx.all_specs())
-        return _judge(parsed.documents, parsed.findings, rows)
+        return await asyncio.to_thread(_judge, parsed, rows)
 
     async def apply(self, files: Sequence[SourceFile], request_id: str) -> Applied:
         """Keep all manifests of ``files``, or none when one is wrong. A repeat of ``request_id`` changes nothing."""
         now = self._clock()
-        parsed = parse(files)
+        # Thousands of manifests take seconds of a core: agents' heartbeats must not wait for them.
+        parsed = await asyncio.to_thread(parse, files)
         if parsed.findings:
-            return Applied(parsed.findings)
+            rows = await self._store.read(lambda tx: tx.all_specs())
+            return await asyncio.to_thread(_judge, parsed, rows)
 
         def keep(tx: Tx) -> Applied:
             before = tx.answer(request_id)
             if before is not None:
                 return Applied((), tuple((kind, name, Change(what)) for kind, name, what in json.loads(before[1])))
             rows = tx.all_specs()
-            judged = _judge(parsed.documents, (), rows)
+            judged = _judge(parsed, rows)
             if judged.findings:
                 return judged
             _put(tx, parsed.documents, rows, now)
@@ -95,14 +98,13 @@ class Inventory:
         return await self._store.read(lambda tx: tx.resources(kind, after, limit))
 
 
-def _judge(
-    documents: Sequence[Document], findings: Sequence[Finding], rows: Mapping[Key, tuple[int, str, str]]
-) -> Applied:
-    found = (*findings, *validate(documents, AppliedSpecs(rows)))
+def _judge(parsed: Parsed, rows: Mapping[Key, tuple[int, str, str]]) -> Applied:
+    """Check documents against each other and against what is applied, and say what an apply would do."""
+    found = (*parsed.findings, *validate(parsed.documents, AppliedSpecs(rows), parsed.refused))
     if found:
         return Applied(found)
     outcomes = []
-    for document in documents:
+    for document in parsed.documents:
         new = digest(canonical_json(document.metadata), canonical_json(document.spec))
         old = rows.get(document.key)
         outcomes.append((document.kind, document.name, change(old[1] if old else None, new)))

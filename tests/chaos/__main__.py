@@ -1,4 +1,4 @@
-"""`python -m tests.chaos --cycles N [--seed S]`: kills real processes during real migrations and counts what came of it.
+"""`python -m tests.chaos --cycles N [--seed S]`: kills real processes during real migrations and counts the damage.
 
 First everything is moved once undisturbed; then round after round is moved again, to new places, while processes are
 killed in the middle of steps, until N kills have hit. Every figure is read back from the control plane's store and the
@@ -108,7 +108,7 @@ def _conclude(
 
 def _run_again(world: World, rounds: list[Round], killer: Killer) -> list[str]:
     """Return attempts whose daemon alone was killed and that did not go on to their own end."""
-    states = {}
+    states: dict[str, str] = {}
     for one in rounds:
         for step in one.steps(world):
             states |= {attempt["attempt_id"]: attempt["state"] for attempt in step.get("attempts", [])}
