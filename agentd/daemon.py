@@ -41,6 +41,7 @@ STOP_AT_VARIABLE = "HAULIER_STOP_AT"
 # The service name under which probes ask for readiness.
 PROBED = "haulier.v1.AgentService"
 _FLUSH_S = 2.0
+_QUIET_S = 0.5
 # Output of an ended attempt gets so long to leave before its directory goes.
 _OUTPUT_WAIT_S = 15.0
 
@@ -127,7 +128,10 @@ class Daemon:
         self._events.put_nowait(events.StopAsked(self._config.drain_on_stop_s))
 
     async def _quiet(self) -> None:
-        """Let what runs for ended effects finish; what only waits for children is dropped."""
+        """Let what is nearly done finish, such as a write to the journal; what only waits for children is
+        dropped."""
+        if self._running:
+            await asyncio.wait(self._running, timeout=_QUIET_S)
         for task in list(self._running):
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)

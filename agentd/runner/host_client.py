@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import socket
+import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ log = logging.getLogger(__name__)
 
 _GREETING_WAIT_S = 60.0
 _FORK_WAIT_S = 30.0
+_END_WAIT_S = 5.0
 # A host may go idle and end at the very moment it is asked; a second one does it then.
 _TRIES = 2
 
@@ -38,7 +40,7 @@ class Greeting:
 
 @dataclass(slots=True)
 class _Host:
-    process: asyncio.subprocess.Process
+    process: subprocess.Popen[bytes]
     writer: asyncio.StreamWriter
     greeting: Greeting
     waiting: dict[str, asyncio.Future[int]]
@@ -88,7 +90,7 @@ class HostClient:
         if host is not None:
             host.writer.close()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(host.process.wait(), 5.0)
+                await asyncio.wait_for(asyncio.to_thread(host.process.wait), _END_WAIT_S)
             if host.reading is not None:
                 await host.reading
 
@@ -101,17 +103,7 @@ class HostClient:
     async def _start(self) -> _Host:
         ours, theirs = socket.socketpair()
         try:
-            process = await asyncio.create_subprocess_exec(
-                *self._command,
-                f"--partner={theirs.fileno()}",
-                f"--attempts={self._attempts}",
-                f"--idle={self._idle_s}",
-                stdin=asyncio.subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
-                # Signals for the daemon's group (Ctrl-C in a terminal) are not meant for running steps.
-                start_new_session=True,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(each for each in sys.path if each)},
-            )
+            process = await asyncio.to_thread(self._spawn, theirs.fileno())
         except OSError as error:
             ours.close()
             raise HostFailed(f"the runner host cannot be started: {error.strerror}") from error
@@ -130,6 +122,26 @@ class HostClient:
         host.reading = asyncio.get_running_loop().create_task(self._read(host, reader))
         return host
 
+    def _spawn(self, partner: int) -> subprocess.Popen[bytes]:
+        """Start the host's process.
+
+        By subprocess, because that uses vfork: the event loop's own way is a fork, and grpc's handlers for
+        forks
+        may bring down the new process before it becomes another program."""
+        return subprocess.Popen(
+            [
+                *self._command,
+                f"--partner={partner}",
+                f"--attempts={self._attempts}",
+                f"--idle={self._idle_s}",
+            ],
+            stdin=subprocess.DEVNULL,
+            pass_fds=[partner],
+            # Signals for the daemon's group (Ctrl-C in a terminal) are not meant for running steps.
+            start_new_session=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(each for each in sys.path if each)},
+        )
+
     async def _read(self, host: _Host, reader: asyncio.StreamReader) -> None:
         with contextlib.suppress(ConnectionError):
             while line := await reader.readline():
@@ -140,7 +152,7 @@ class HostClient:
         for answer in host.waiting.values():
             if not answer.done():
                 answer.set_exception(_HostGone())
-        await host.process.wait()
+        await asyncio.to_thread(host.process.wait)
 
     def _answered(self, host: _Host, told: dict[str, Any]) -> None:
         answer = host.waiting.get(str(told["attempt_id"]))

@@ -1,0 +1,287 @@
+"""Daemons, doors and runner hosts that come and go while steps run."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+from haulier.v1 import agent_pb2 as pb
+
+from tests.integration.agentd.test_attempts import holding
+from tests.integration.agentd.world import CONFIG, ROOT, World, cwd_of, until_gone, until_path, world
+
+
+def test_a_result_is_told_until_it_is_acknowledged(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path, heartbeat_s=0.1) as it:
+            it.door.acknowledging = False
+            await it.start_agent()
+            await it.door.grant("att_1", "echo")
+            await it.door.until(lambda: it.door.times_told.get("att_1", 0) >= 3, "the result, again and again")
+            it.door.acknowledging = True
+            await until_path(it.attempt("att_1"), there=False)
+
+    asyncio.run(story())
+
+
+def test_a_result_survives_the_daemon(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path) as it:
+            it.door.acknowledging = False
+            first = await it.start_agent()
+            await it.door.grant("att_1", "echo")
+            result = await it.door.result("att_1")
+            await it.kill(first)
+            it.door.results.clear()
+            await it.start_agent()
+            assert not it.door.hellos[-1].held
+            assert await it.door.result("att_1") == result
+
+    asyncio.run(story())
+
+
+def test_a_step_that_ends_without_control_plane_is_told_when_it_is_back(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path) as it:
+            await it.start_agent()
+            pid = await holding(it, "att_1")
+            await it.door.stop()
+            (tmp_path / "released").touch()
+            await until_gone(pid)
+            await it.door.start()
+            assert (await it.door.result("att_1")).outcome == pb.ATTEMPT_OUTCOME_SUCCEEDED
+            assert {hello.incarnation for hello in it.door.hellos} == {1}
+
+    asyncio.run(story())
+
+
+def test_a_child_that_died_while_no_daemon_ran_is_reported_lost(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path) as it:
+            first = await it.start_agent()
+            pid = await holding(it, "att_1", helper=True)
+            helper = int((it.attempt("att_1") / "stdout").read_text().split()[-1])
+            await it.kill(first)
+            os.kill(pid, signal.SIGKILL)
+            await until_gone(pid)
+            await it.start_agent()
+            assert (await it.door.result("att_1")).failure.code == "child_lost"
+            assert cwd_of(helper) is None, "nothing of it is left"
+
+    asyncio.run(story())
+
+
+def test_an_adopted_child_can_be_cancelled(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path) as it:
+            first = await it.start_agent()
+            await holding(it, "att_1", deaf=True)
+            await it.kill(first)
+            await it.start_agent()
+            await it.door.until(lambda: len(it.door.hellos) == 2 and it.door.beats > 2, "the second session")
+            await it.door.cancel("att_1")
+            assert (await it.door.result("att_1")).outcome == pb.ATTEMPT_OUTCOME_CANCELLED
+
+    asyncio.run(story())
+
+
+def test_a_child_outlives_its_runner_host_and_the_next_step_gets_a_new_one(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path) as it:
+            await it.start_agent()
+            pid = await holding(it, "att_1")
+            host = json.loads(await command(it, "status", "-o", "json"))["runner_pid"]
+            os.kill(host, signal.SIGKILL)
+            await it.door.grant("att_2", "echo")
+            assert (await it.door.result("att_2")).outcome == pb.ATTEMPT_OUTCOME_SUCCEEDED
+            assert cwd_of(pid) == it.attempt("att_1")
+            (tmp_path / "released").touch()
+            assert (await it.door.result("att_1")).outcome == pb.ATTEMPT_OUTCOME_SUCCEEDED
+
+    asyncio.run(story())
+
+
+def test_an_idle_runner_host_ends_and_comes_back(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path, config=CONFIG + "runner_idle_s = 0.2\n") as it:
+            await it.start_agent()
+            await it.door.grant("att_1", "echo")
+            host = json.loads((await it.door.result("att_1")).result)["pid"]
+            await until_gone(host)
+            async with asyncio.timeout(20):
+                while (pid := json.loads(await command(it, "status", "-o", "json"))["runner_pid"]) is not None:
+                    await until_gone(pid)
+            await it.door.grant("att_2", "echo")
+            assert (await it.door.result("att_2")).outcome == pb.ATTEMPT_OUTCOME_SUCCEEDED
+
+    asyncio.run(story())
+
+
+def test_a_stop_leaves_running_steps_alone(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path) as it:
+            first = await it.start_agent()
+            pid = await holding(it, "att_1")
+            first.send_signal(signal.SIGTERM)
+            assert await asyncio.wait_for(first.wait(), 20) == 0
+            assert cwd_of(pid) == it.attempt("att_1")
+            await it.start_agent()
+            (tmp_path / "released").touch()
+            assert (await it.door.result("att_1")).outcome == pb.ATTEMPT_OUTCOME_SUCCEEDED
+
+    asyncio.run(story())
+
+
+def test_a_stop_waits_for_a_short_step(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path, config=CONFIG.replace("drain_on_stop_s = 0", "drain_on_stop_s = 60")) as it:
+            agent = await it.start_agent()
+            await holding(it, "att_1")
+            agent.send_signal(signal.SIGTERM)
+            await it.door.grant("att_2", "echo")
+            assert (await it.door.result("att_2")).failure.code == "agent_stopping"
+            (tmp_path / "released").touch()
+            assert (await it.door.result("att_1")).outcome == pb.ATTEMPT_OUTCOME_SUCCEEDED
+            assert await asyncio.wait_for(agent.wait(), 20) == 0
+
+    asyncio.run(story())
+
+
+def test_a_changed_configuration_is_taken_over_without_disturbing_a_step(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path) as it:
+            await it.start_agent()
+            pid = await holding(it, "att_1")
+            it.config.write_text("slotz = 3\n")
+            await until_line(it, "did you mean slots?")
+            it.config.write_text(CONFIG.replace("slots = 2", "slots = 3") + '[labels]\nzone = "b"\n')
+            await it.door.until(lambda: it.door.hellos[-1].slots == 3, "the new hello")
+            assert dict(it.door.hellos[-1].labels) == {"zone": "b"}
+            assert [held.attempt_id for held in it.door.hellos[-1].held] == ["att_1"]
+            it.policy.write_text('kinds = ["hold"]\ndatastores = ["warehouse"]\n')
+            await it.door.until(lambda: list(it.door.hellos[-1].kinds) == ["hold"], "the new policy")
+            await it.door.grant("att_2", "echo")
+            assert (await it.door.result("att_2")).failure.code == "kind_refused"
+            assert it.child_pid("att_1") == pid
+            (tmp_path / "released").touch()
+            assert (await it.door.result("att_1")).outcome == pb.ATTEMPT_OUTCOME_SUCCEEDED
+
+    asyncio.run(story())
+
+
+def test_drain_survives_a_restart(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path) as it:
+            first = await it.start_agent()
+            await it.door.say(directives=[pb.Directive(drain=pb.Drain(reason="maintenance"))])
+            async with asyncio.timeout(20):
+                while not json.loads(await command(it, "status", "-o", "json"))["draining"]:
+                    pass
+            first.send_signal(signal.SIGTERM)
+            await asyncio.wait_for(first.wait(), 20)
+            await it.start_agent()
+            assert it.door.hellos[-1].draining
+
+    asyncio.run(story())
+
+
+def test_two_daemons_cannot_share_a_state_directory(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path) as it:
+            first = await it.start_agent()
+            code, output = await finished(it, "run", "--config", str(it.config))
+            assert code == 3
+            assert f"in use by process {first.pid}" in output
+            assert "Traceback" not in output
+            assert output.count("\n") == 1
+
+    asyncio.run(story())
+
+
+def test_check_tells_ready_from_live(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path) as it:
+            assert (await finished(it, "check", "--probe", "liveness"))[0] == 2
+            agent = await it.start_agent()
+            await it.door.until(lambda: it.door.beats > 0, "the first heartbeat")
+            assert await finished(it, "check") == (0, "")
+            assert "connected to 127.0.0.1" in await command(it, "status")
+            await it.door.stop()
+            async with asyncio.timeout(20):
+                while (await finished(it, "check"))[0] == 0:
+                    pass
+            code, output = await finished(it, "check")
+            assert code == 1
+            assert "not ready: no session" in output
+            assert (await finished(it, "check", "--probe", "liveness"))[0] == 0
+            agent.send_signal(signal.SIGSTOP)
+            code, output = await finished(it, "check", "--probe", "liveness")
+            assert code == 2
+            assert "hangs" in output
+            await it.door.start()
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize(
+    ("broken", "text", "said"),
+    [
+        ("config", "slotz = 1\n", "did you mean slots?"),
+        ("config", "policy = [\n", "is not TOML"),
+        ("policy", 'kindz = ["*"]\n', "did you mean 'kinds'?"),
+        ("identity", "{", "join again"),
+        ("journal", "this is no database, but it is long enough to look at" * 20, "cannot be opened as a journal"),
+    ],
+)
+def test_what_cannot_be_used_is_named_in_one_line(tmp_path: Path, broken: str, text: str, said: str) -> None:
+    async def story() -> None:
+        async with world(tmp_path) as it:
+            files = {
+                "config": it.config,
+                "policy": it.policy,
+                "identity": it.state / "identity.json",
+                "journal": it.state / "journal.db",
+            }
+            files[broken].write_text(text)
+            code, output = await finished(it, "run", "--config", str(it.config))
+            assert code == 3
+            assert said in output
+            assert output.count("\n") == 1
+
+    asyncio.run(story())
+
+
+async def finished(it: World, verb: str, *arguments: str) -> tuple[int, str]:
+    """Run a command of the agent; returns its exit code and everything it wrote."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "agentd",
+        verb,
+        "--state",
+        str(it.state),
+        *arguments,
+        env=os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'proto'}"},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode is not None
+    return process.returncode, output.decode()
+
+
+async def command(it: World, verb: str, *arguments: str) -> str:
+    """What a command that works prints."""
+    code, output = await finished(it, verb, *arguments)
+    assert code == 0, output
+    return output
+
+
+async def until_line(it: World, text: str) -> None:
+    """Wait for a line in the agent's log."""
+    async with asyncio.timeout(20):
+        while text not in it.log_text():
+            await command(it, "status")
