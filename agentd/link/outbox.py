@@ -44,6 +44,11 @@ class Outbox:
         self._empty.clear()
         self._waiting.set()
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether something waits to be sent."""
+        return self._waiting.is_set()
+
     async def wait(self) -> None:
         """Return when something waits to be sent."""
         await self._waiting.wait()
@@ -54,7 +59,7 @@ class Outbox:
 
     def sent(self) -> None:
         """The message that was taken last has been written."""
-        if not self._waiting.is_set():
+        if not self.is_waiting:
             self._empty.set()
 
     def take(self) -> pb.SessionRequest:

@@ -1,0 +1,120 @@
+"""The host's law: what it lets through, and who may write it."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from agentd import policy
+from agentd.policy import Policy, PolicyBroken, PolicyRefused
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    tmp_path.chmod(0o700)
+    path = tmp_path / "policy.toml"
+    path.write_text(text)
+    path.chmod(0o600)
+    return path
+
+
+def test_an_empty_policy_allows_nothing(tmp_path: Path) -> None:
+    law = policy.load(written(tmp_path, ""))
+    assert law.allowed_kinds(["load"]) == ()
+    for refused in (
+        lambda: law.check_kind("load"),
+        lambda: law.check_datastore("warehouse"),
+        lambda: law.check_path(str(tmp_path)),
+        lambda: law.check_secret("env:PG_PASSWORD"),
+    ):
+        with pytest.raises(PolicyRefused) as caught:
+            refused()
+        assert str(tmp_path) in caught.value.hint
+
+
+def test_lists_name_what_is_allowed(tmp_path: Path) -> None:
+    law = policy.load(
+        written(
+            tmp_path,
+            'kinds = ["load", "extract"]\ndatastores = ["*"]\nsecrets = ["env:PG_*", "file:/run/secrets/*"]\n',
+        )
+    )
+    assert law.allowed_kinds(["transform", "load"]) == ("load",)
+    law.check_kind("load")
+    law.check_datastore("anything")
+    law.check_secret("")
+    law.check_secret("env:PG_PASSWORD")
+    for ref in ("env:AWS_SECRET", "file:/run/secrets/../../etc/shadow", "file:/etc/shadow"):
+        with pytest.raises(PolicyRefused):
+            law.check_secret(ref)
+
+
+def test_paths_are_judged_with_every_link_resolved(tmp_path: Path) -> None:
+    root, outside = tmp_path / "data", tmp_path / "data-of-others"
+    (root / "deep").mkdir(parents=True)
+    outside.mkdir()
+    (root / "escape").symlink_to(outside)
+    (tmp_path / "entry").symlink_to(root)
+    law = Policy(tmp_path / "p", roots=(str(tmp_path / "entry"),))
+    assert law.check_path(str(root)) == root
+    assert law.check_path(str(root / "deep" / "new.parquet")) == root / "deep" / "new.parquet"
+    for path in (outside, root / "escape" / "f", root / ".." / "data-of-others", Path("/")):
+        with pytest.raises(PolicyRefused, match="outside the roots"):
+            law.check_path(str(path))
+    for text in ("relative", "", f"{root}/\0"):
+        with pytest.raises(PolicyRefused, match="not absolute"):
+            law.check_path(text)
+
+
+def test_a_full_disk_stops_a_step_before_it_starts(tmp_path: Path) -> None:
+    Policy(tmp_path / "p").check_room(tmp_path / "not" / "there")
+    with pytest.raises(PolicyRefused, match="bytes free"):
+        Policy(tmp_path / "p", disk_free_min_bytes=2**62).check_room(tmp_path / "not" / "there")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('kindz = ["*"]', "did you mean 'kinds'?"),
+        ("colour = 1", "unknown key 'colour'"),
+        ('kinds = "load"', "list of strings"),
+        ("kinds = [1]", "list of strings"),
+        ("disk_free_min_bytes = -1", "number of bytes"),
+        ("file_bytes_max = true", "number of bytes"),
+        ('roots = ["data"]', "not an absolute path"),
+        ("kinds = [", "cannot be read"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(PolicyBroken, match=said):
+        policy.load(written(tmp_path, text))
+
+
+def test_a_policy_that_others_could_change_is_not_used(tmp_path: Path) -> None:
+    path = written(tmp_path, "")
+    path.chmod(0o620)
+    with pytest.raises(PolicyBroken, match="chmod go-w"):
+        policy.load(path)
+    path.chmod(0o644)
+    policy.load(path)
+    tmp_path.chmod(0o770)
+    with pytest.raises(PolicyBroken, match="chmod go-w"):
+        policy.load(path)
+    tmp_path.chmod(0o1777)
+    policy.load(path)
+    tmp_path.chmod(0o700)
+
+
+def test_a_missing_policy_is_named(tmp_path: Path) -> None:
+    with pytest.raises(PolicyBroken, match="No such file"):
+        policy.load(tmp_path / "policy.toml")
+
+
+def test_a_policy_of_another_user_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(tmp_path, "")
+    found = path.stat()
+    monkeypatch.setattr(os, "geteuid", lambda: found.st_uid + 1)
+    if found.st_uid == 0:
+        policy.load(path)
+    else:
+        with pytest.raises(PolicyBroken, match="another user"):
+            policy.load(path)
