@@ -51,8 +51,6 @@ def copy_lines(batch: pa.RecordBatch, columns: Columns, place: str, first_row: i
                     "character NUL",
                     "Replace it in a transform, for example with replace(column, chr(0), '').",
                 )
-    if not columns:
-        return b"\n" * batch.num_rows
     try:
         return quoted_lines(batch, columns, ",", "")
     except Unfit as err:

@@ -65,9 +65,10 @@ class CsvDatastore(DirectoryDatastore):
     def header(self, path: Path) -> list[str]:
         """Column names of a file."""
         try:
-            with path.open(encoding="utf-8-sig", newline="") as file:
+            # What is not UTF-8 further on is named with its line when it is read; in a name it matches no column.
+            with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
                 return next(csv.reader(file, delimiter=self.delimiter), [])
-        except (UnicodeDecodeError, csv.Error) as err:
+        except csv.Error as err:
             raise StepFailure(
                 "corrupt_file", f"{path}: the header line is not CSV in UTF-8", "Write the file again in UTF-8."
             ) from err

@@ -57,7 +57,7 @@ class DirectoryDatastore(ABC):
     def check(self) -> None:
         """The root is a directory that can be listed and written."""
         with naming_os_errors(f"datastore {self.name!r}, reading its root"):
-            next(iter(os.scandir(self.root)), None)
+            next(self.root.iterdir(), None)
         if not os.access(self.root, os.W_OK | os.X_OK):
             raise StepFailure(
                 "permission_denied",
@@ -142,7 +142,7 @@ class DirectoryDatastore(ABC):
                 self._require_room(path, state, writer, source, location.object)
                 data = log.home / f"data-{number:06d}{path.suffix}"
                 data.unlink(missing_ok=True)
-                rows = self.write_file(data, source.columns, batches)
+                rows = self.write_file(data, source.columns, _watched(batches, writer))
                 file_log.sync_directory(log.home)
                 writer.reach("before_publish")
                 kept = self._keep(path, log, state, writer, number)
@@ -293,3 +293,13 @@ class DirectoryDatastore(ABC):
         from agentd.datastores.locked_sql import query_batches
 
         return query_batches(self.read(location, columns), columns, sql, scratch)
+
+
+def _watched(batches: Iterator[pa.RecordBatch], writer: Writer) -> Iterator[pa.RecordBatch]:
+    """The batches, with cancel looked at before each and the watermark moved after it."""
+    rows = 0
+    for batch in batches:
+        writer.check_cancelled()
+        yield batch
+        rows += batch.num_rows
+        writer.progress(rows)

@@ -69,6 +69,8 @@ class FileWriter:
 
     def abandon(self) -> None:
         """Close without caring for the content; the caller removes or ignores the file."""
+        # Else the library would try to write a footer when it forgets the writer.
+        self._writer.is_open = False
         self._sink.close()
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pyarrow as pa
-from sqlite_utils.utils import sqlite3
+from sqlite_utils import utils as sqlite_utils
 
 from agentd.datastores import ledger
 from agentd.datastores.arrow_form import require_names, required_is_null
@@ -36,6 +36,9 @@ from agentd.datastores.port import (
 from agentd.datastores.sqlite_values import SPELLED, from_values, to_values
 from agentd.datastores.text_cells import Unfit
 from agentd.proof.types import Columns, arrow_schema
+
+# The library that sqlite-utils picked: pysqlite3 where it is installed.
+sqlite3: Any = vars(sqlite_utils)["sqlite3"]
 
 BUSY_S = 30.0
 QUERY_TIMEOUT_S = 60.0
@@ -314,7 +317,8 @@ class SqliteDatastore:
             except Unfit as err:
                 raise StepFailure(
                     "value_does_not_fit",
-                    f"{self._place.name}:{location.object}: row {done + err.index + 1}, column {column.name!r}: {err.why}",
+                    f"{self._place.name}:{location.object}: row {done + err.index + 1}, "
+                    f"column {column.name!r}: {err.why}",
                     "Mend it in a transform.",
                 ) from err
         return zip(*values, strict=True)

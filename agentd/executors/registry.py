@@ -1,7 +1,7 @@
 """Every step kind this agent can run: the built-in ones, and users' own by entry point.
 
-A user's package declares `my_kind = "package.module:Class"` under the entry point group `haulier.step_kinds`. A class that
-does not say why it is safe to repeat and what its undo restores is refused here, before it can touch anything.
+A user's package declares `my_kind = "package.module:Class"` under the entry point group `haulier.step_kinds`. A class
+that does not say why it is safe to repeat and what its undo restores is refused here, before it can touch anything.
 """
 
 from collections.abc import Callable

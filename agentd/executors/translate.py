@@ -69,7 +69,7 @@ def column_message(found: Column) -> k.Column:
     """The contract's form of a column."""
     return k.Column(
         name=found.name,
-        type=k.ColumnType.Value(f"COLUMN_TYPE_{found.type.name}"),
+        type=f"COLUMN_TYPE_{found.type.name}",
         precision=found.precision,
         scale=found.scale,
         required=found.required,

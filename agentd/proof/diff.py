@@ -1,8 +1,8 @@
 """Name the rows in which two datasets differ, in bounded memory; run only after their digests disagreed.
 
-Both sides are read twice. The first pass puts 32 bytes per row (digest of the key, digest of the row) into buckets chosen
-by the key's digest, so that both versions of a row meet in one bucket; buckets are then compared one at a time, and may
-lie on disk meanwhile. The second pass fetches the content of the few rows that are to be named.
+Both sides are read twice. The first pass puts 32 bytes per row (digest of the key, digest of the row) into buckets
+chosen by the key's digest, so that both versions of a row meet in one bucket; buckets are then compared one at a time,
+and may lie on disk meanwhile. The second pass fetches the content of the few rows that are to be named.
 """
 
 import json
@@ -140,9 +140,9 @@ def _text(value: pa.Scalar) -> str | None:
     if not value.is_valid:
         return None
     if pa.types.is_binary(value.type):
-        return "\\x" + value.as_py().hex()
+        return f"\\x{value.as_py().hex()}"
     if pa.types.is_decimal(value.type):
-        return format(value.as_py(), "f")
+        return f"{value.as_py():f}"
     return str(value.cast(pa.string()).as_py())
 
 
