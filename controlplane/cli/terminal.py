@@ -85,6 +85,10 @@ def console(stream: TextIO, look: Look) -> Console:
 
 def draw(renderable: RenderableType, look: Look) -> str:
     """`renderable` as text, each line without blanks at its end. Pure."""
+    if not look.terminal:
+        from controlplane.cli.plain_text import lines_of
+
+        return "".join(line + "\n" for line in lines_of(renderable))
     from rich.console import Group
 
     buffer = io.StringIO()
