@@ -10,6 +10,12 @@ from controlplane.core.model import Agent, Attempt, Candidate, Failure, Outcome,
 from controlplane.core.retrying import backoff_s, may_retry
 from controlplane.core.states import AgentState, AttemptState, Direction, StepState, step_after
 
+# A slot is still taken by a child that is being stopped: soon there is room, so asking again at once would only spin.
+NO_FREE_SLOT = "no_free_slot"
+# A child that vanished without a result was killed by something else, and a daemon that is on its way out or has no
+# room never began: losses, no failures of the step.
+NOT_THE_STEPS_FAULT = frozenset({"child_lost", "agent_stopping", NO_FREE_SLOT})
+
 
 class Refused(NamedTuple):
     """A request that may not be granted, and why."""
@@ -183,8 +189,7 @@ def _fall_back(
     lock_delay_s: float = 0.0,
 ) -> Changes:
     """End the attempt without success and bring its step to its next try, or to its end."""
-    # A child that vanished without a result was killed by something else: a loss, no failure of the step.
-    own_fault = state in (AttemptState.FAILED, AttemptState.FENCED) and failure.code != "child_lost"
+    own_fault = state in (AttemptState.FAILED, AttemptState.FENCED) and failure.code not in NOT_THE_STEPS_FAULT
     counted = own_fault or failure.code.endswith("_timeout")
     failures = step.failures + (1 if counted else 0)
     changes = Changes()
@@ -204,7 +209,8 @@ def _fall_back(
     if outcome and outcome.result and attempt.direction is Direction.FORWARD:
         changes.results.append(KeepResult(step.id, outcome.result))
     if may_retry(step, retryable=failure.retryable, failures=failures):
-        ready_at = now + (backoff_s(step, failures) if counted else 0.0)
+        waits_as_after = failures if counted else 1 if failure.code == NO_FREE_SLOT else 0
+        ready_at = now + backoff_s(step, waits_as_after)
         if not step.fenced:
             ready_at = max(ready_at, now + lock_delay_s)
         to_state, event, deadline_at = StepState.READY, "StepReadied", ready_at + step.queue_s

@@ -6,7 +6,6 @@ from dataclasses import replace
 from controlplane.core.events import Event
 from controlplane.core.liveness import Verdict, judge
 from controlplane.core.model import Agent
-from controlplane.core.states import Liveness
 from controlplane.service.fleet import Fleet
 from controlplane.store.port import Store, Tx
 
@@ -26,7 +25,9 @@ class AgentWatcher:
         if self._began_at is None:
             # Agents could not reach us while we were away: silence counts from our start.
             self._began_at = now
-        agents = await self._store.read(lambda tx: [agent for agent, _ in tx.agents() if self._changed(agent, now)])
+        agents = await self._store.read(
+            lambda tx: [agent for agent, _ in tx.agents() if self._judge(agent, now) is not None]
+        )
         if not agents:
             return
 
@@ -41,9 +42,6 @@ class AgentWatcher:
 
         await self._store.write(record)
         self._fleet.changed.ring()
-
-    def _changed(self, agent: Agent, now: float) -> bool:
-        return agent.liveness is not Liveness.LOST and self._judge(agent, now) is not None
 
     def _judge(self, agent: Agent, now: float) -> Verdict | None:
         session = self._fleet.sessions.get(agent.id)

@@ -9,15 +9,18 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from controlplane.core.events import Event
+from controlplane.core.events import Event, asked_by
 from controlplane.core.leasing import Refused, Renewed
 from controlplane.core.model import Agent, Held, Introduction, Outcome, Requirements
 from controlplane.core.placement import matching
-from controlplane.core.states import AgentState, Liveness
+from controlplane.core.states import AgentState, Liveness, agent_after
 from controlplane.service.lease_book import LeaseBook
 from controlplane.service.signals import Signal
 from controlplane.service.steps import GrantedLease, GrantTerms, Settlement, equip, grant, settle
 from controlplane.store.port import Conflict, Store, Tx
+
+# The code under which an agent that is being stopped refuses a grant that was on its way.
+STOPPING = "agent_stopping"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,7 @@ class Session:
         self.classes = classes
         self.send = send
         self.heard_at = now
-        self.draining_itself = False
+        self.stopping = False  # its daemon is on its way out and refuses whatever it is granted
         self.granting = False
         self.grant_again = False
 
@@ -114,9 +117,12 @@ class Fleet:
     async def open(self, agent_id: str, hello: Introduction, send: Callable[[ToAgent], None]) -> Session | Refused:
         """Begin a session; the caller sends Welcome before it lets ``send``'s messages out."""
         now = self._clock()
-        # Before the transaction: a grant for the old stream that runs after it would be sent to nobody.
         old = self.sessions.get(agent_id)
         if old is not None:
+            if hello.incarnation < old.agent.incarnation:
+                # The living daemon keeps its stream: a stale twin must not be able to cut it off.
+                return _superseded(old.agent, hello)
+            # Before the transaction: a grant for the old stream that runs after it would be sent to nobody.
             self._forget(old)
 
         def introduce(tx: Tx) -> tuple[Agent, list[GrantedLease], list[Held], list[tuple[str, int, str]]] | Refused:
@@ -124,10 +130,7 @@ class Fleet:
             if known is None:
                 return Refused(f"agent {agent_id} is not enrolled here")
             if hello.incarnation < known.incarnation:
-                return Refused(
-                    f"incarnation {hello.incarnation} of {known.name} was followed by {known.incarnation}: "
-                    "another daemon runs under the same identity, or an old journal was restored"
-                )
+                return _superseded(known, hello)
             agent = replace(
                 known,
                 liveness=Liveness.ALIVE,
@@ -150,17 +153,25 @@ class Fleet:
         if isinstance(answer, Refused):
             return answer
         agent, again, kept, cancels = answer
+        # A hello is a proof of life: what the agent holds, and what it is sent again, has a whole term before it.
+        until = self._clock() + self.settings.ttl_s
         for held in kept:
-            self.book.adopt(held.attempt_id, agent.incarnation)
+            self.book.adopt(held.attempt_id, agent.incarnation, until=until, now=now)
+        again = [lease for lease in again if self.book.adopt(lease.attempt.id, agent.incarnation, until=until, now=now)]
         session = Session(agent, matching(agent, self._classes), send, now)
-        session.draining_itself = hello.draining
+        # Two hellos of one agent may wait for the store together; the later one is the agent's stream.
+        overtaken = self.sessions.get(agent_id)
+        if overtaken is not None:
+            self._forget(overtaken)
         self.sessions[agent_id] = session
         for name in session.classes:
             self._by_class.setdefault(name, {})[agent_id] = session
         self.changed.ring()
         drain = agent.drain_reason if agent.state is AgentState.DRAINING else None
-        if again or cancels or drain is not None:
-            send(ToAgent(grants=again, cancels=cancels, drain_reason=drain))
+        # It was told to drain and the word to resume never reached it.
+        resume = hello.draining and drain is None
+        if again or cancels or resume or drain is not None:
+            send(ToAgent(grants=again, cancels=cancels, drain_reason=drain, resume=resume))
         self.offer_session(session)
         return session
 
@@ -199,6 +210,8 @@ class Fleet:
         """
         now = self._clock()
         agent, terms = session.agent, self._terms(session)
+        if any(outcome.failure is not None and outcome.failure.code == STOPPING for outcome in outcomes):
+            session.stopping = True
 
         def settle_and_grant(tx: Tx) -> tuple[Settlement, list[GrantedLease]]:
             settled = settle(tx, agent.id, outcomes, now)
@@ -261,18 +274,21 @@ class Fleet:
             if session is not None:
                 session.send(message)
 
-    async def set_state(self, name_or_id: str, state: AgentState, reason: str) -> Agent | None:
-        """Drain an agent or let it take work again; None when there is no such agent. Safe to repeat."""
+    async def set_state(self, name_or_id: str, state: AgentState, reason: str, by: str = "") -> Agent | None:
+        """Drain an agent or let it take work again, as ``by`` asked; None when there is no such agent.
+
+        Safe to repeat.
+        """
         now = self._clock()
 
         def change(tx: Tx) -> Agent | None:
             agent = tx.agent(name_or_id) or tx.agent_by_name(name_or_id)
             if agent is None or agent.state is state:
                 return agent
-            agent = replace(agent, state=state, drain_reason=reason)
-            tx.put_agent(agent, now)
             event = "AgentDrained" if state is AgentState.DRAINING else "AgentResumed"
-            tx.record([Event(now, event, agent.id, agent_id=agent.id, detail=reason)])
+            agent = replace(agent, state=agent_after(agent.state, event), drain_reason=reason)
+            tx.put_agent(agent, now)
+            tx.record([Event(now, event, agent.id, agent_id=agent.id, detail=asked_by(by, reason))])
             return agent
 
         agent = await self._store.write(change)
@@ -306,7 +322,7 @@ class Fleet:
         return GrantTerms(session.classes, self._classes, self._budgets, self.settings.ttl_s)
 
     def _grant_in(self, tx: Tx, session: Session, terms: GrantTerms, now: float) -> list[GrantedLease]:
-        if session.draining_itself or session.agent.state is not AgentState.SERVING:
+        if session.stopping or session.agent.state is not AgentState.SERVING:
             return []
         if self.sessions.get(session.agent.id) is not session:
             return []  # the stream has gone; the next hello gets the work
@@ -342,6 +358,13 @@ class Fleet:
         self.sessions.pop(session.agent.id, None)
         for name in session.classes:
             self._by_class.get(name, {}).pop(session.agent.id, None)
+
+
+def _superseded(known: Agent, hello: Introduction) -> Refused:
+    return Refused(
+        f"incarnation {hello.incarnation} of {known.name} was followed by {known.incarnation}: "
+        "another daemon runs under the same identity, or an old journal was restored"
+    )
 
 
 def _reconcile(

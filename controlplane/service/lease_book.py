@@ -67,11 +67,15 @@ class LeaseBook:
             self._reports.pop(attempt_id, None)
             self._dirty.discard(attempt_id)
 
-    def adopt(self, attempt_id: str, incarnation: int) -> None:
-        """Note that a newer life of the agent holds the attempt now."""
+    def adopt(self, attempt_id: str, incarnation: int, *, until: float, now: float) -> bool:
+        """Let a newer life of the agent hold the attempt, at least until ``until``; False when the lease is over."""
         lease = self.leases.get(attempt_id)
-        if lease is not None:
-            lease.incarnation = incarnation
+        if lease is None or now >= lease.expires_at:
+            return False
+        lease.incarnation = incarnation
+        lease.expires_at = max(lease.expires_at, until)
+        self._dirty.add(attempt_id)
+        return True
 
     def renew(self, held: Held, *, agent_id: str, incarnation: int, now: float, ttl_s: float) -> Renewed | Refused:
         """Move the watermark and renew the lease, or say why not."""

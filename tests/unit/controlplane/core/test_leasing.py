@@ -181,11 +181,13 @@ def test_a_stop_the_agent_made_by_itself_does_not_count_and_is_tried_again_at_on
     assert changes.step_moves[0].ready_at == NOW
 
 
-def test_a_child_that_was_killed_is_a_loss_and_no_failure_of_its_step() -> None:
-    outcome = an_outcome(state=AttemptState.FAILED, failure=Failure("child_lost", "its process vanished"))
+@pytest.mark.parametrize("code", ["child_lost", "agent_stopping", "no_free_slot"])
+def test_what_befell_the_agent_is_no_failure_of_the_step(code: str) -> None:
+    outcome = an_outcome(state=AttemptState.FAILED, failure=Failure(code, "not the step's fault"))
     changes = settle(a_leased_step(failures=2), an_attempt(), outcome, NOW)
     assert isinstance(changes, Changes)
     assert (changes.step_moves[0].to_state, changes.step_moves[0].failures) == (StepState.READY, 2)
+    assert changes.step_moves[0].ready_at == NOW + (2.0 if code == "no_free_slot" else 0.0)
 
 
 def test_a_reason_is_made_up_where_the_agent_gave_none() -> None:
