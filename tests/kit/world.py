@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agentd.runner.attempt_files import AttemptDirectory
+from agentd.runner.identity import is_alive
 from tests.kit.processes import alive, end, program, reap, send, start, until
 
 ROLE = "haulier"
@@ -154,12 +156,12 @@ class World:
         lines += [f'{key} = "{value}"' for key, value in labels.items()]
         (home / "agent.toml").write_text("\n".join([*lines, ""]))
 
-    def start_agent(self, name: str, environment: Mapping[str, str] | None = None) -> None:
-        """Start an agent's daemon."""
+    def start_agent(self, name: str, environment: Mapping[str, str] | None = None, within: Sequence[str] = ()) -> None:
+        """Start an agent's daemon; ``within`` is a command that runs it, such as ``unshare …``."""
         home = self.root / "agents" / name
         secrets = {PASSWORD_VARIABLE: self.password()}
         command = [*program("agentd"), "run", "--state", str(home / "state"), "--config", str(home / "agent.toml")]
-        pid = start(command, self.root / "log" / f"{name}.log", {**secrets, **(environment or {})})
+        pid = start([*within, *command], self.root / "log" / f"{name}.log", {**secrets, **(environment or {})})
         self._write_pid(name, pid)
 
     def attempt_pids(self) -> dict[str, tuple[str, int]]:
@@ -167,10 +169,10 @@ class World:
         found = {}
         for name in self.names:
             for file in (self.root / "agents" / name / "state" / "attempts").glob("*/child"):
-                with contextlib.suppress(OSError, ValueError, KeyError):
-                    pid = int(json.loads(file.read_text())["pid"])
-                    if alive(pid) and not (file.parent / "result").exists():
-                        found[file.parent.name] = (name, pid)
+                # Known by its start too: the number alone may be somebody else's by now, or mean another namespace's.
+                who = AttemptDirectory(file.parent).read_child()
+                if who is not None and is_alive(who) and not (file.parent / "result").exists():
+                    found[file.parent.name] = (name, who.pid)
         return found
 
     # -- everything
