@@ -19,6 +19,12 @@ class Caller:
 CALLER: ContextVar[Caller] = ContextVar("caller")
 
 
+def caller_name() -> str:
+    """Return who made the call that this task serves, for the record; empty outside of a call."""
+    caller = CALLER.get(None)
+    return caller.name if caller is not None else ""
+
+
 def agent_of(context: Any) -> Identity | None:
     """Return the agent whose certificate the peer showed; None for any other peer."""
     try:

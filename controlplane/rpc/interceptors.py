@@ -14,10 +14,6 @@ from controlplane.service.joining import Joining
 
 _log = logging.getLogger("haulier.rpc")
 
-# An operator's unary call without a deadline could wait for ever; this bounds it.
-DEADLINE_S_MAX = 300.0
-ENROLL = "/haulier.v1.AgentService/Enroll"
-
 
 class Gate(grpc.aio.ServerInterceptor):  # type: ignore[misc]
     """Finds out who calls, refuses what the role may not do, and turns errors into statuses."""

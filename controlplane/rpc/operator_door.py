@@ -12,6 +12,7 @@ from controlplane.core.model import Agent
 from controlplane.core.states import AgentState
 from controlplane.identity.peers import IdentityError
 from controlplane.rpc import translate_operator as translate
+from controlplane.rpc.callers import caller_name
 from controlplane.service.errors import Conflict, NotFound, Precondition, StoreFailed
 from controlplane.service.fleet import Fleet
 from controlplane.service.inventory import Inventory
@@ -62,7 +63,7 @@ class OperatorDoor(operator_pb2_grpc.OperatorServiceServicer):
     ) -> pb.ApplyManifestsResponse:
         """Keep all manifests or none."""
         await _require(context, "request_id", request.request_id)
-        applied = await self._s.inventory.apply(translate.files_of(request.files), request.request_id)
+        applied = await self._s.inventory.apply(translate.files_of(request.files), request.request_id, by=caller_name())
         return pb.ApplyManifestsResponse(
             findings=map(translate.finding, applied.findings), outcomes=translate.outcomes(applied)
         )
@@ -94,7 +95,7 @@ class OperatorDoor(operator_pb2_grpc.OperatorServiceServicer):
     ) -> pb.StartMigrationsResponse:
         """Start migrations."""
         await _require(context, "request_id", request.request_id)
-        started = await self._s.migrations.start(request.names, request.request_id)
+        started = await self._s.migrations.start(request.names, request.request_id, by=caller_name())
         return pb.StartMigrationsResponse(
             started=[await self._summary(migration_id) for migration_id in started.migration_ids],
             already_started=started.already,
@@ -121,14 +122,14 @@ class OperatorDoor(operator_pb2_grpc.OperatorServiceServicer):
     ) -> pb.CancelMigrationResponse:
         """Stop a migration."""
         await _require(context, "reason", request.reason)
-        ended = await self._s.migrations.undo(request.migration, "MigrationCancelAsked", request.reason)
+        ended = await self._s.migrations.undo(request.migration, "MigrationCancelAsked", request.reason, caller_name())
         return pb.CancelMigrationResponse(migration=await self._summary(ended))
 
     async def RetryMigration(  # noqa: N802
         self, request: pb.RetryMigrationRequest, context: Any
     ) -> pb.RetryMigrationResponse:
         """Give failed or stuck steps a fresh set of attempts."""
-        retried = await self._s.migrations.retry(request.migration)
+        retried = await self._s.migrations.retry(request.migration, by=caller_name())
         return pb.RetryMigrationResponse(migration=await self._summary(retried))
 
     async def RollbackMigration(  # noqa: N802
@@ -136,7 +137,9 @@ class OperatorDoor(operator_pb2_grpc.OperatorServiceServicer):
     ) -> pb.RollbackMigrationResponse:
         """Undo a migration."""
         await _require(context, "reason", request.reason)
-        undone = await self._s.migrations.undo(request.migration, "MigrationRollbackAsked", request.reason)
+        undone = await self._s.migrations.undo(
+            request.migration, "MigrationRollbackAsked", request.reason, caller_name()
+        )
         return pb.RollbackMigrationResponse(migration=await self._summary(undone))
 
     async def Why(self, request: pb.WhyRequest, context: Any) -> pb.WhyResponse:  # noqa: N802
@@ -163,7 +166,9 @@ class OperatorDoor(operator_pb2_grpc.OperatorServiceServicer):
         self, request: pb.CreateJoinTokenRequest, context: Any
     ) -> pb.CreateJoinTokenResponse:
         """Make a join token."""
-        token, ttl_s = await self._s.joining.create_token(request.agent_name, request.ttl_s, self.door_address)
+        token, ttl_s = await self._s.joining.create_token(
+            request.agent_name, request.ttl_s, self.door_address, by=caller_name()
+        )
         return pb.CreateJoinTokenResponse(token=token, ttl_s=ttl_s)
 
     async def WatchEvents(  # noqa: N802
@@ -216,7 +221,7 @@ class OperatorDoor(operator_pb2_grpc.OperatorServiceServicer):
         return translate.migration(await self._s.queries.summary(migration_id), self._s.queries.now())
 
     async def _set(self, name: str, state: AgentState, reason: str) -> pb.AgentView:
-        agent: Agent | None = await self._s.fleet.set_state(name, state, reason)
+        agent: Agent | None = await self._s.fleet.set_state(name, state, reason, by=caller_name())
         if agent is None:
             raise NotFound(f"there is no agent {name}: see `haulier agent list`")
         leases = self._s.fleet.book.held_by(agent.id)

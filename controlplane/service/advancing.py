@@ -1,8 +1,10 @@
 """Moving a migration on after one of its steps ended, or whenever the advancer looks."""
 
 from collections import Counter
+from collections.abc import Sequence
 
 from controlplane.core import workflow_planning
+from controlplane.core.changes import Changes
 from controlplane.core.model import Failure, Step
 from controlplane.core.states import Direction, StepState
 from controlplane.manifests.params import ParamsUnresolved, compile_params, needed_results
@@ -20,20 +22,24 @@ def advance(tx: Tx, migration_id: str, now: float) -> Counter[str]:
         if not changes.step_moves and not changes.migration_moves:
             return readied
         tx.apply(changes)
-        by_id = {step.id: step for step in steps}
-        failed = False
-        for move in changes.step_moves:
-            step = by_id[move.step_id]
-            if _equip(tx, step, steps, now):
-                readied[step.placement_class] += 1
-            else:
-                failed = True
-        if not failed:
+        equipped = equip_readied(tx, changes, steps, now)
+        readied += equipped
+        if equipped.total() == len(changes.step_moves):
             return readied
         # A step that could not be given its parameters has failed, which may end the migration: look again.
 
 
-def _equip(tx: Tx, step: Step, steps: list[Step], now: float) -> bool:
+def equip_readied(tx: Tx, changes: Changes, steps: Sequence[Step], now: float) -> Counter[str]:
+    """Give the steps that ``changes`` made ready their parameters; return how many can start per class.
+
+    A step whose parameters cannot be made has failed.
+    """
+    by_id = {step.id: step for step in steps}
+    readied = [by_id[move.step_id] for move in changes.step_moves if move.to_state is StepState.READY]
+    return Counter(step.placement_class for step in readied if _equip(tx, step, steps, now))
+
+
+def _equip(tx: Tx, step: Step, steps: Sequence[Step], now: float) -> bool:
     """Make the parameters of a step that just became ready; fail the step when they cannot be made."""
     if step.direction is Direction.UNDO:
         return True

@@ -5,6 +5,7 @@ restart gives every live lease a grace period and every agent says hello again.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -45,6 +46,15 @@ class ToAgent:
     cancels: list[tuple[str, int, str]] = field(default_factory=list)  # attempt, fence, reason
     drain_reason: str | None = None
     resume: bool = False
+
+
+@dataclass(slots=True)
+class NewWork:
+    """What starting migrations brought: their ids, their placement classes, and how many steps may start per class."""
+
+    migration_ids: list[str] = field(default_factory=list)
+    classes: dict[str, Requirements] = field(default_factory=dict)
+    readied: Counter[str] = field(default_factory=Counter)
 
 
 class Session:
@@ -113,6 +123,12 @@ class Fleet:
             for name in matching(session.agent, new):
                 session.classes.append(name)
                 self._by_class.setdefault(name, {})[session.agent.id] = session
+
+    def take_work(self, work: NewWork) -> None:
+        """Take in migrations that were just started durably."""
+        self.add_classes(work.classes)
+        self.offer(work.readied)
+        self.changed.ring()
 
     async def open(self, agent_id: str, hello: Introduction, send: Callable[[ToAgent], None]) -> Session | Refused:
         """Begin a session; the caller sends Welcome before it lets ``send``'s messages out."""

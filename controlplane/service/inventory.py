@@ -5,14 +5,17 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from controlplane.core.events import Event
+from controlplane.core.events import Event, asked_by
 from controlplane.manifests.diffing import Change, canonical_json, change, digest
 from controlplane.manifests.documents import Document, Spec, load_spec
 from controlplane.manifests.findings import Finding, SourceFile
+from controlplane.manifests.migration import MigrationSpec
 from controlplane.manifests.parsing import Parsed, parse
 from controlplane.manifests.validating import validate
-from controlplane.service.fleet import Fleet
+from controlplane.service.fleet import Fleet, NewWork
+from controlplane.service.migrations import start_in
 from controlplane.service.planning import budgets_of
+from controlplane.service.repeating import answered
 from controlplane.store.port import Resource, Store, Tx
 
 Key = tuple[str, str]
@@ -56,8 +59,12 @@ class Inventory:
         rows = await self._store.read(lambda tx: tx.all_specs())
         return await asyncio.to_thread(_judge, parsed, rows)
 
-    async def apply(self, files: Sequence[SourceFile], request_id: str) -> Applied:
-        """Keep all manifests of ``files``, or none when one is wrong. A repeat of ``request_id`` changes nothing."""
+    async def apply(self, files: Sequence[SourceFile], request_id: str, by: str = "") -> Applied:
+        """Keep all manifests of ``files``, as ``by`` asked, or none when one is wrong.
+
+        Migrations that say ``start: auto`` start in the same transaction, once. A repeat of ``request_id`` changes
+        nothing.
+        """
         now = self._clock()
         # Thousands of manifests take seconds of a core: agents' heartbeats must not wait for them.
         parsed = await asyncio.to_thread(parse, files)
@@ -65,23 +72,25 @@ class Inventory:
             rows = await self._store.read(lambda tx: tx.all_specs())
             return await asyncio.to_thread(_judge, parsed, rows)
 
-        def keep(tx: Tx) -> Applied:
-            before = tx.answer(request_id)
+        def keep(tx: Tx) -> tuple[Applied, NewWork]:
+            before = answered(tx, request_id, "ApplyManifests")
             if before is not None:
-                return Applied((), tuple((kind, name, Change(what)) for kind, name, what in json.loads(before[1])))
+                outcomes = ((kind, name, Change(what)) for kind, name, what in json.loads(before))
+                return Applied((), tuple(outcomes)), NewWork()
             rows = tx.all_specs()
             judged = _judge(parsed, rows)
             if judged.findings:
-                return judged
-            _put(tx, parsed.documents, rows, now)
+                return judged, NewWork()
+            _put(tx, parsed.documents, rows, now, by)
+            work = start_in(tx, _unstarted(tx, parsed.documents), now, by)
             answer = json.dumps([[kind, name, what.value] for kind, name, what in judged.outcomes])
             tx.keep_answer(request_id, "ApplyManifests", answer, now)
-            return judged
+            return judged, work
 
-        applied = await self._store.write(keep)
+        applied, work = await self._store.write(keep)
         if any(kind == "Datastore" for kind, _, _ in applied.outcomes):
             self._fleet.set_budgets(await self.budgets())
-        self._fleet.changed.ring()
+        self._fleet.take_work(work)
         return applied
 
     async def budgets(self) -> dict[str, int]:
@@ -111,7 +120,7 @@ def _judge(parsed: Parsed, rows: Mapping[Key, tuple[int, str, str]]) -> Applied:
     return Applied((), tuple(outcomes))
 
 
-def _put(tx: Tx, documents: Sequence[Document], rows: Mapping[Key, tuple[int, str, str]], now: float) -> None:
+def _put(tx: Tx, documents: Sequence[Document], rows: Mapping[Key, tuple[int, str, str]], now: float, by: str) -> None:
     """Keep what is new or different, each with its event."""
     resources, events = [], []
     for document in documents:
@@ -123,9 +132,16 @@ def _put(tx: Tx, documents: Sequence[Document], rows: Mapping[Key, tuple[int, st
         generation = old[0] + 1 if old else 1
         resources.append(Resource(document.kind, document.name, generation, fresh, metadata, spec, now))
         subject = f"{document.kind}/{document.name}"
-        events.append(Event(now, "ManifestApplied", subject, detail=f"generation {generation}"))
+        events.append(Event(now, "ManifestApplied", subject, detail=asked_by(by, f"generation {generation}")))
     tx.put_resources(resources)
     tx.record(events)
+
+
+def _unstarted(tx: Tx, documents: Sequence[Document]) -> list[str]:
+    """Name the migrations that want to start by themselves and never did."""
+    wanted = [d.name for d in documents if isinstance(d.spec, MigrationSpec) and d.spec.start == "auto"]
+    known = tx.started_names() if wanted else set()
+    return [name for name in wanted if name not in known]
 
 
 # The doors speak of these too; they come from here so that a door needs no further room.

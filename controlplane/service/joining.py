@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from controlplane.core.events import Event
+from controlplane.core.events import Event, asked_by
 from controlplane.core.model import Agent
 from controlplane.core.states import AgentState, Liveness
 from controlplane.identity import join_tokens, operator_tokens
@@ -48,8 +48,8 @@ class Joining:
         self.authority = authority
         self._random_bytes = random_bytes
 
-    async def create_token(self, agent_name: str, ttl_s: float, door_address: str) -> tuple[str, float]:
-        """Make a join token; return its text, shown once, and its life in seconds.
+    async def create_token(self, agent_name: str, ttl_s: float, door_address: str, by: str = "") -> tuple[str, float]:
+        """Make a join token, as ``by`` asked; return its text, shown once, and its life in seconds.
 
         Raises ``IdentityError`` on a bad name or life.
         """
@@ -62,7 +62,7 @@ class Joining:
 
         def keep(tx: Tx) -> None:
             tx.put_join_token(JoinToken(record.secret_hash, agent_name, record.expires_at, "", "", "", None))
-            tx.record([Event(now, "JoinTokenCreated", agent_name or "any", detail=f"for {ttl_s:g} s")])
+            tx.record([Event(now, "JoinTokenCreated", agent_name or "any", detail=asked_by(by, f"for {ttl_s:g} s"))])
 
         await self._store.write(keep)
         return join_tokens.mint(secret, self.authority.fingerprint, door_address), ttl_s

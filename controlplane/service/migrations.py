@@ -1,20 +1,22 @@
 """Starting, stopping, retrying and undoing migrations."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from controlplane.core import workflow_planning
 from controlplane.core.changes import Changes
-from controlplane.core.events import Event
+from controlplane.core.events import Event, asked_by
 from controlplane.core.leasing import Refused
 from controlplane.core.model import Attempt, Migration, Requirements, StepPlan
 from controlplane.core.placement import class_of
 from controlplane.core.states import MigrationState
-from controlplane.service.advancing import advance
+from controlplane.service.advancing import advance, equip_readied
 from controlplane.service.errors import NotFound, Precondition
-from controlplane.service.fleet import Fleet
+from controlplane.service.fleet import Fleet, NewWork
 from controlplane.service.planning import CannotPlan, plan_migration
+from controlplane.service.repeating import answered
 from controlplane.store.port import Store, Tx
 
 
@@ -34,43 +36,31 @@ class Migrations:
         self._clock = clock
         self._fleet = fleet
 
-    async def start(self, names: Sequence[str], request_id: str) -> Started:
-        """Start the named migrations, or all that never were; all of them or none.
+    async def start(self, names: Sequence[str], request_id: str, by: str = "") -> Started:
+        """Start the named migrations, or all that never were, as ``by`` asked; all of them or none.
 
         Raises ``NotFound`` or ``Precondition``. A repeat of ``request_id`` gets the first answer.
         """
         now = self._clock()
-        classes: dict[str, Requirements] = {}
-        readied: dict[str, int] = {}
 
-        def start(tx: Tx) -> Started:
-            before = tx.answer(request_id)
+        def start(tx: Tx) -> tuple[Started, NewWork]:
+            before = answered(tx, request_id, "StartMigrations")
             if before is not None:
-                return Started(**json.loads(before[1]))
-            done = Started()
+                return Started(**json.loads(before)), NewWork()
             known = tx.started_names()
-            wanted = list(names) or [r.name for r in tx.resources("Migration", "", 1_000_000)]
-            for name in wanted:
-                if name in known:
-                    if names:
-                        done.already.append(name)
-                    continue
-                migration_id = _start_one(tx, name, now, classes)
-                done.migration_ids.append(migration_id)
-                for placement, count in advance(tx, migration_id, now).items():
-                    readied[placement] = readied.get(placement, 0) + count
+            wanted = dict.fromkeys(names or (r.name for r in tx.resources("Migration", "", 1_000_000)))
+            work = start_in(tx, [name for name in wanted if name not in known], now, by)
+            done = Started(work.migration_ids, [name for name in wanted if name in known] if names else [])
             answer = json.dumps({"migration_ids": done.migration_ids, "already": done.already})
             tx.keep_answer(request_id, "StartMigrations", answer, now)
-            return done
+            return done, work
 
-        done = await self._store.write(start)
-        self._fleet.add_classes(classes)
-        self._fleet.offer(readied)
-        self._fleet.changed.ring()
+        done, work = await self._store.write(start)
+        self._fleet.take_work(work)
         return done
 
-    async def undo(self, name_or_id: str, ask: str, reason: str) -> str:
-        """Cancel or roll back a migration (``ask`` names the event); return its id.
+    async def undo(self, name_or_id: str, ask: str, reason: str, by: str = "") -> str:
+        """Cancel or roll back a migration (``ask`` names the event), as ``by`` asked; return its id.
 
         Raises ``NotFound`` or ``Precondition``. Asking again for what is under way changes nothing.
         """
@@ -86,7 +76,7 @@ class Migrations:
                 return migration.id, {}, []
             live = tx.live_of_migration(migration.id)
             decision = workflow_planning.undo(
-                migration, tx.steps_of(migration.id), live, ask=ask, reason=reason, now=now
+                migration, tx.steps_of(migration.id), live, ask=ask, reason=reason, now=now, by=by
             )
             if isinstance(decision, Refused):
                 raise Precondition(f"{migration.name}: {decision.because}")
@@ -99,24 +89,22 @@ class Migrations:
         self._fleet.changed.ring()
         return migration_id
 
-    async def retry(self, name_or_id: str) -> str:
-        """Give failed or stuck steps a fresh set of tries; return the migration's id.
+    async def retry(self, name_or_id: str, by: str = "") -> str:
+        """Give failed or stuck steps a fresh set of tries, as ``by`` asked; return the migration's id.
 
         Raises ``NotFound`` or ``Precondition``.
         """
         now = self._clock()
 
-        def retry(tx: Tx) -> tuple[str, dict[str, int]]:
+        def retry(tx: Tx) -> tuple[str, Counter[str]]:
             migration = find(tx, name_or_id)
             steps = tx.steps_of(migration.id)
-            decision = workflow_planning.retry(migration, steps, now)
+            decision = workflow_planning.retry(migration, steps, now, by)
             if isinstance(decision, Refused):
                 raise Precondition(f"{migration.name}: {decision.because}")
             tx.apply(decision)
-            readied = advance(tx, migration.id, now)
-            placement = {step.id: step.placement_class for step in steps}
-            readied.update(placement[move.step_id] for move in decision.step_moves)
-            return migration.id, readied
+            readied = equip_readied(tx, decision, steps, now)
+            return migration.id, readied + advance(tx, migration.id, now)
 
         migration_id, readied = await self._store.write(retry)
         self._fleet.offer(readied)
@@ -134,7 +122,17 @@ def find(tx: Tx, name_or_id: str) -> Migration:
     return migration
 
 
-def _start_one(tx: Tx, name: str, now: float, classes: dict[str, Requirements]) -> str:
+def start_in(tx: Tx, names: Sequence[str], now: float, by: str) -> NewWork:
+    """Start migrations that never were, all or none. Raises ``NotFound`` or ``Precondition``."""
+    work = NewWork()
+    for name in names:
+        migration_id = _start_one(tx, name, now, work.classes, by)
+        work.migration_ids.append(migration_id)
+        work.readied += advance(tx, migration_id, now)
+    return work
+
+
+def _start_one(tx: Tx, name: str, now: float, classes: dict[str, Requirements], by: str) -> str:
     """Insert a migration with its steps, blocked; return its id."""
     resource = tx.resource("Migration", name)
     if resource is None:
@@ -159,7 +157,7 @@ def _start_one(tx: Tx, name: str, now: float, classes: dict[str, Requirements]) 
         None,
     )
     tx.insert_migration(migration)
-    insert_plan(tx, migration, planned.steps, classes, now)
+    insert_plan(tx, migration, planned.steps, classes, now, by)
     return migration_id
 
 
@@ -169,6 +167,7 @@ def insert_plan(
     plans: Sequence[StepPlan],
     classes: dict[str, Requirements],
     now: float,
+    by: str = "",
 ) -> list[str]:
     """Insert the steps of a migration, blocked, with their classes and events; return their ids."""
     ids = tx.next_ids("step_", len(plans))
@@ -181,7 +180,8 @@ def insert_plan(
         placements.append(placement)
     tx.insert_steps(migration, ids, plans, placements)
     changes = Changes()
-    changes.events.append(Event(now, "MigrationStarted", migration.id, migration.id, detail=migration.name))
+    detail = asked_by(by, migration.name)
+    changes.events.append(Event(now, "MigrationStarted", migration.id, migration.id, detail=detail))
     changes.events += [
         Event(now, "StepPlanned", step_id, migration.id, detail=plan.name)
         for step_id, plan in zip(ids, plans, strict=True)

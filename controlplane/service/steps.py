@@ -118,7 +118,8 @@ def settle(tx: Tx, agent_id: str, outcomes: Sequence[Outcome], now: float) -> Se
         _count_ready(done.readied, decision, [step])
     tx.apply(changes)
     for step in settled:
-        if not tx.holds_nothing(step.id, step.migration_id):
+        # On the way back it is the other way round: the end of a step frees those that it needed.
+        if step.direction is Direction.UNDO or not tx.holds_nothing(step.id, step.migration_id):
             done.readied += advance(tx, step.migration_id, now)
     return done
 

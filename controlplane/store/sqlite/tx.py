@@ -153,8 +153,11 @@ class SqliteTx(RecordsTx):
         self.guarded("set_params", [(params, step_id)])
 
     def holds_nothing(self, step_id: str, migration_id: str) -> bool:
-        """Tell whether the end of this step can change nothing else: the short way out of the hot path."""
-        return not self.one("has_dependents", step_id)[0] and bool(self.one("has_unfinished", migration_id)[0])
+        """Tell whether the end of this forward step can change nothing else: the short way out of the hot path.
+
+        Nothing needs it, and another step of its migration is yet to end, so the migration's own end is not due.
+        """
+        return not self.one("has_dependents", step_id)[0] and bool(self.one("has_moving", migration_id)[0])
 
     def overdue_steps(self, now: float, limit: int) -> list[Step]:
         """Return ready steps whose queue deadline has passed."""

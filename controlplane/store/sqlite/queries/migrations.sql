@@ -66,9 +66,9 @@ UPDATE step_body SET params = ? WHERE step_id = ?;
 -- Whether any step needs this one.
 SELECT EXISTS (SELECT 1 FROM need WHERE needs_id = ?);
 
--- name: has_unfinished
--- Whether any step of the migration may still move.
-SELECT EXISTS (SELECT 1 FROM step WHERE migration_id = ? AND state IN ('blocked', 'ready', 'leased'));
+-- name: has_moving
+-- Whether any step of the migration will still end by itself.
+SELECT EXISTS (SELECT 1 FROM step WHERE migration_id = ? AND state IN ('ready', 'leased'));
 
 -- name: overdue_steps
 -- Ready steps that no agent took in time.
