@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import grpc
@@ -10,7 +11,6 @@ from haulier.v1 import agent_pb2 as pb
 from haulier.v1 import agent_pb2_grpc
 
 from controlplane.core.leasing import Refused
-from controlplane.core.model import Held
 from controlplane.identity.peers import IdentityError
 from controlplane.rpc import translate
 from controlplane.rpc.callers import agent_of
@@ -25,15 +25,25 @@ _log = logging.getLogger("haulier.rpc.agents")
 MESSAGE_BYTES_MAX = 64 * 1024
 # Results a session may have in flight towards the store; beyond it the stream is not read (back-pressure, promise C5).
 RESULTS_IN_FLIGHT_MAX = 8
+HELLO_S_MAX = 30.0
 
 
 class AgentDoor(agent_pb2_grpc.AgentServiceServicer):
     """See ``haulier.v1.AgentService``."""
 
     def __init__(
-        self, agents: fleet.Fleet, joining: Joining, outputs: Outputs, session_address: str, version: str
+        self,
+        agents: fleet.Fleet,
+        joining: Joining,
+        outputs: Outputs,
+        session_address: str,
+        version: str,
+        wall_clock: Callable[[], float] = time.time,
     ) -> None:
+        """``wall_clock`` tells when a certificate, which this host has dated, ends."""
         self._fleet = agents
+        self._wall_clock = wall_clock
+        self.hello_s_max = HELLO_S_MAX
         self._joining = joining
         self._outputs = outputs
         self.session_address = session_address
@@ -69,28 +79,51 @@ class AgentDoor(agent_pb2_grpc.AgentServiceServicer):
         assert identity is not None, "the interceptor lets only agents through"
         outgoing = Outgoing()
         self._open.add(outgoing)
-        first = await anext(aiter(requests), None)
-        if first is None:
-            self._open.discard(outgoing)
-            return
-        session = await self._welcome(first, identity.id, outgoing, context)
-        settings = self._fleet.settings
-        yield translate.welcome(session.agent.id, settings, self._version)
-        reader = asyncio.create_task(self._read(requests, session, outgoing, first, context))
+        session: fleet.Session | None = None
+        reader: asyncio.Task[None] | None = None
+        # TLS looks at a certificate once, when a connection begins: a stream would outlive it.
+        certificate_ends = asyncio.get_running_loop().call_later(
+            max(0.0, identity.not_after_at - self._wall_clock()),
+            outgoing.close,
+            grpc.StatusCode.UNAUTHENTICATED,
+            "the agent's certificate has ended: join again with a fresh join token",
+        )
         try:
+            first = await self._first(requests, context)
+            if first is None:
+                return
+            session = await self._welcome(first, identity.id, outgoing, context)
+            settings = self._fleet.settings
+            yield translate.welcome(session.agent.id, settings, self._version)
+            reader = asyncio.create_task(self._read(requests, session, outgoing, first))
             while (said := await outgoing.take()) is not None:
                 for message in translate.responses(said, settings.ttl_s, MESSAGE_BYTES_MAX):
                     yield message
-            await reader
+            if outgoing.status is not None:
+                await context.abort(outgoing.status, outgoing.details)
+            if reader.done():
+                await reader
         finally:
-            reader.cancel()
+            certificate_ends.cancel()
+            if reader is not None:
+                reader.cancel()
             self._open.discard(outgoing)
-            self._fleet.close(session)
+            if session is not None:
+                self._fleet.close(session)
 
     def end_sessions(self) -> None:
         """Let every stream end after what it is sending: agents reconnect, wherever the control plane is then."""
         for outgoing in self._open:
             outgoing.close()
+
+    async def _first(self, requests: AsyncIterator[pb.SessionRequest], context: Any) -> pb.SessionRequest | None:
+        """Wait for the first message, but not for ever: a stream that says nothing costs memory all the same."""
+        try:
+            async with asyncio.timeout(self.hello_s_max):
+                return await anext(aiter(requests), None)
+        except TimeoutError:
+            await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, f"no hello came within {self.hello_s_max:g} s")
+        return None
 
     async def _welcome(
         self, first: pb.SessionRequest, agent_id: str, outgoing: Outgoing, context: Any
@@ -114,7 +147,6 @@ class AgentDoor(agent_pb2_grpc.AgentServiceServicer):
         session: fleet.Session,
         outgoing: Outgoing,
         first: pb.SessionRequest,
-        context: Any,
     ) -> None:
         """Take in the agent's messages until they end; results go to the store side by side."""
         in_flight = asyncio.Semaphore(RESULTS_IN_FLIGHT_MAX)
@@ -129,11 +161,11 @@ class AgentDoor(agent_pb2_grpc.AgentServiceServicer):
                         await in_flight.acquire()
                         settling.create_task(self._settle(message, session, in_flight, acquired=True))
         except* translate.BadMessage as errors:
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(errors.exceptions[0]))
+            outgoing.close(grpc.StatusCode.INVALID_ARGUMENT, str(errors.exceptions[0]))
         except* StoreFailed as errors:
             # Not acknowledged, so the agent says it again when it is back.
             _log.error("results of %s were not kept: %s", session.agent.name, errors.exceptions[0])
-            await context.abort(grpc.StatusCode.UNAVAILABLE, str(errors.exceptions[0]))
+            outgoing.close(grpc.StatusCode.UNAVAILABLE, str(errors.exceptions[0]))
         finally:
             outgoing.close()
 
@@ -142,10 +174,10 @@ class AgentDoor(agent_pb2_grpc.AgentServiceServicer):
         now = self._fleet.now()
         for progress in message.progress:
             self._fleet.book.report(
-                Held(progress.attempt_id, progress.fence, progress.watermark),
+                translate.held_of(progress),
                 agent_id=session.agent.id,
-                total=progress.total,
-                done_bytes=progress.done_bytes,
+                total=translate.bounded(progress.total),
+                done_bytes=translate.bounded(progress.done_bytes),
                 stage=progress.stage[:64],
                 started=progress.started,
                 now=now,

@@ -67,6 +67,12 @@ class Gate(grpc.aio.ServerInterceptor):  # type: ignore[misc]
                     yield response
             except tuple(STATUS_OF) as error:
                 await context.abort(STATUS_OF[type(error)], str(error))
+            except grpc.aio.AbortError:
+                raise
+            # As for unary calls: one line for the caller, the rest for the log.
+            except Exception as error:  # noqa: BLE001
+                _log.exception("%s failed", details.method)
+                await context.abort(grpc.StatusCode.INTERNAL, f"internal error: {type(error).__name__}")
 
         make = grpc.stream_stream_rpc_method_handler if handler.stream_stream else grpc.unary_stream_rpc_method_handler
         return make(call, handler.request_deserializer, handler.response_serializer)

@@ -1,6 +1,7 @@
 """Contract ↔ core for agents: total in both directions, and the last place that contract messages reach."""
 
 import json
+import math
 
 from haulier.v1 import agent_pb2 as pb
 
@@ -23,14 +24,18 @@ TEXT_MAX = 4096
 NAMES_MAX = 10_000
 
 
+# The store's integers; a larger number in a message would stop whatever transaction carries it, of other agents too.
+INTEGER_MAX = 2**63 - 1
+
+
 class BadMessage(ValueError):
     """A message that no well-behaved agent sends; says which field."""
 
 
 def introduction_of(hello: pb.Hello) -> Introduction:
     """Read Hello. Raises ``BadMessage``."""
-    if hello.incarnation < 1:
-        raise BadMessage("hello.incarnation must be at least 1")
+    if not 1 <= hello.incarnation <= INTEGER_MAX:
+        raise BadMessage(f"hello.incarnation must be 1 to {INTEGER_MAX}, not {hello.incarnation}")
     if not 1 <= hello.slots <= SLOTS_MAX:
         raise BadMessage(f"hello.slots must be 1 to {SLOTS_MAX}, not {hello.slots}")
     if len(hello.kinds) + len(hello.datastores) + len(hello.labels) > NAMES_MAX:
@@ -48,9 +53,14 @@ def introduction_of(hello: pb.Hello) -> Introduction:
     )
 
 
-def held_of(held: pb.HeldAttempt) -> Held:
+def held_of(held: pb.HeldAttempt | pb.AttemptProgress) -> Held:
     """Read what an agent says it holds."""
-    return Held(held.attempt_id, held.fence, held.watermark)
+    return Held(held.attempt_id, held.fence, bounded(held.watermark))
+
+
+def bounded(number: int) -> int:
+    """Return a count of the wire as one that the store can keep."""
+    return min(number, INTEGER_MAX)
 
 
 def outcome_of(result: pb.AttemptResult) -> Outcome:
@@ -58,6 +68,8 @@ def outcome_of(result: pb.AttemptResult) -> Outcome:
     state = _OUTCOMES.get(result.outcome)
     if state is None:
         raise BadMessage(f"result of {result.attempt_id} has the unknown outcome {result.outcome}")
+    if result.fence > INTEGER_MAX:
+        raise BadMessage(f"result of {result.attempt_id} has the impossible fence {result.fence}")
     failure = None
     if result.HasField("failure"):
         said = result.failure
@@ -69,8 +81,13 @@ def outcome_of(result: pb.AttemptResult) -> Outcome:
         state,
         result.result,
         failure,
-        Use(use.wall_s, use.cpu_s, use.rss_bytes_max, use.read_bytes, use.written_bytes),
+        Use(_finite(use.wall_s), _finite(use.cpu_s), use.rss_bytes_max, use.read_bytes, use.written_bytes),
     )
+
+
+def _finite(seconds: float) -> float:
+    """Return a duration of the wire, 0 where it is no number: it is stored and shown as JSON."""
+    return seconds if math.isfinite(seconds) else 0.0
 
 
 def sample_text(heartbeat: pb.Heartbeat) -> str:
@@ -78,7 +95,7 @@ def sample_text(heartbeat: pb.Heartbeat) -> str:
     if not heartbeat.HasField("sample"):
         return ""
     sample = heartbeat.sample
-    return json.dumps({field.name: value for field, value in sample.ListFields()})
+    return json.dumps({field.name: value for field, value in sample.ListFields() if math.isfinite(value)})
 
 
 def sample_message(text: str) -> pb.HostSample:
