@@ -5,8 +5,9 @@ from pathlib import Path
 
 import watchfiles
 
-# Editors write a file in several steps; a burst of changes is one change.
-_QUIET_MS = 200
+# Editors write a file in several steps; a burst of changes is one change. The watcher wakes once per look.
+_LOOK_MS = 400
+_BURST_MS = 1200
 
 
 async def changes(files: Callable[[], set[Path]]) -> AsyncIterator[None]:
@@ -23,7 +24,7 @@ async def changes(files: Callable[[], set[Path]]) -> AsyncIterator[None]:
             return Path(path) in watched
 
         async for _ in watchfiles.awatch(
-            *directories, watch_filter=matters, recursive=False, debounce=_QUIET_MS, step=_QUIET_MS // 4
+            *directories, watch_filter=matters, recursive=False, debounce=_BURST_MS, step=_LOOK_MS
         ):
             yield
             if {path.resolve() for path in files()} != watched:

@@ -25,6 +25,7 @@ END_BYTES_KEPT = 128 * 1024
 # All attempts together, per look.
 _LOOK_BYTES_MAX = 512 * 1024
 _LOOK_EVERY_S = 1.0
+_REOPEN_AFTER_S = 1.0
 
 
 @dataclass(slots=True)
@@ -35,6 +36,7 @@ class _Followed:
     stored_offset: int = 0
     ended: bool = False
     last_sent: bool = False
+    refused: bool = False
     finished: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -54,6 +56,8 @@ class LogShipper:
         followed = self._followed.get(attempt_id)
         if followed is not None:
             followed.ended = True
+            if _size(followed.path) == 0:
+                followed.finished.set()
             self._wake.set()
 
     async def left(self, attempt_id: str, wait_s: float) -> None:
@@ -65,39 +69,57 @@ class LogShipper:
             self._followed.pop(attempt_id, None)
 
     async def ship(self, channel: grpc.aio.Channel) -> None:
-        """Ship over `channel` until it breaks; what was not stored is sent again over the next one."""
+        """Ship over `channel` until cancelled; what was not stored is sent again over the next stream."""
         stub = agent_pb2_grpc.AgentServiceStub(channel)
-        call = stub.Logs()
-        for followed in self._followed.values():
-            followed.next_offset, followed.last_sent = followed.stored_offset, False
+        while True:
+            for followed in self._followed.values():
+                followed.next_offset, followed.last_sent = followed.stored_offset, False
+            try:
+                await self._ship_over(stub.Logs())
+            except grpc.aio.AioRpcError as error:
+                log.info("the log stream broke: %s %s", error.code().name.lower(), error.details())
+                if error.code() is grpc.StatusCode.UNIMPLEMENTED:
+                    return
+                self._give_up_named_in(error.details() or "")
+            await asyncio.sleep(_REOPEN_AFTER_S)
+
+    async def _ship_over(self, call: Any) -> None:
         reading = asyncio.create_task(self._read(call))
         try:
             while not reading.done():
-                await self._look(call)
+                with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
+                    # A write that fails says less than the reader, which is about to end as well.
+                    await self._look(call)
                 self._wake.clear()
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), _LOOK_EVERY_S)
-        except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
-            log.debug("the log stream broke; the session tells why")
+            await reading
         finally:
             reading.cancel()
             call.cancel()
 
+    def _give_up_named_in(self, details: str) -> None:
+        """The control plane refuses the output of an attempt that it does not know as ours: nothing is left
+        to say."""
+        for attempt_id, followed in self._followed.items():
+            if attempt_id in details:
+                followed.refused = True
+                followed.finished.set()
+
     async def _read(self, call: Any) -> None:
-        with contextlib.suppress(grpc.aio.AioRpcError):
-            while (stored := await call.read()) is not grpc.aio.EOF:
-                followed = self._followed.get(stored.attempt_id)
-                if followed is None:
-                    continue
-                followed.stored_offset = stored.stored_offset
-                followed.next_offset = max(followed.next_offset, stored.stored_offset)
-                if followed.last_sent and stored.stored_offset >= _size(followed.path):
-                    followed.finished.set()
+        while (stored := await call.read()) is not grpc.aio.EOF:
+            followed = self._followed.get(stored.attempt_id)
+            if followed is None:
+                continue
+            followed.stored_offset = stored.stored_offset
+            followed.next_offset = max(followed.next_offset, stored.stored_offset)
+            if followed.last_sent and stored.stored_offset >= _size(followed.path):
+                followed.finished.set()
 
     async def _look(self, call: Any) -> None:
         budget_bytes = _LOOK_BYTES_MAX
         for attempt_id, followed in list(self._followed.items()):
-            while budget_bytes > 0 and not followed.finished.is_set():
+            while budget_bytes > 0 and not (followed.refused or followed.finished.is_set()):
                 piece = await asyncio.to_thread(_next_piece, attempt_id, followed)
                 if piece is None:
                     break
@@ -108,8 +130,6 @@ class LogShipper:
 def _next_piece(attempt_id: str, followed: _Followed) -> pb.LogsRequest | None:
     """The next piece of an attempt's output, or None when there is nothing to say."""
     size = _size(followed.path)
-    if size == 0 and followed.ended:
-        followed.finished.set()
     if followed.next_offset >= size and (not followed.ended or followed.last_sent or size == 0):
         return None
     behind_bytes = size - followed.next_offset

@@ -11,6 +11,7 @@ from agentd.runner.attempt_files import ATTEMPTS
 from agentd.runner.identity import ProcessIdentity, all_pids, identify, is_alive, session_members
 
 _FIRST_PAUSE_S = 0.01
+_REAP_PAUSES_S = (0.002, 0.004, 0.008, 0.016, 0.032, 0.064)
 _LONGEST_PAUSE_S = 1.0
 _EVICTION_WAIT_S = 10.0
 
@@ -31,7 +32,7 @@ async def end_session(leader: ProcessIdentity) -> None:
     ended."""
     pause_s = _FIRST_PAUSE_S
     while _group_exists(leader.pid):
-        members = session_members(leader)
+        members = await asyncio.to_thread(session_members, leader)
         if not members:
             return
         _kill(members)

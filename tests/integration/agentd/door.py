@@ -80,6 +80,7 @@ class Door(agent_pb2_grpc.AgentServiceServicer):
         self.beats = 0
         self.logs: dict[str, bytes] = {}
         self.logs_ended: set[str] = set()
+        self.logs_refused: set[str] = set()
         self.dropped_bytes = 0
         self._news = asyncio.Condition()
         self._outgoing: asyncio.Queue[pb.SessionResponse] | None = None
@@ -211,6 +212,8 @@ class Door(agent_pb2_grpc.AgentServiceServicer):
 
     async def Logs(self, requests: AsyncIterator[pb.LogsRequest], context: Any) -> Any:  # noqa: N802
         async for piece in requests:
+            if piece.attempt_id in self.logs_refused:
+                await context.abort(grpc.StatusCode.PERMISSION_DENIED, f"{piece.attempt_id} is not this agent's")
             self.logs[piece.attempt_id] = self.logs.get(piece.attempt_id, b"") + piece.data
             self.dropped_bytes += piece.dropped_bytes
             if piece.last:

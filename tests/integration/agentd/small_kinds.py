@@ -92,6 +92,17 @@ class Destroy(_Small):
         return b"destroyed"
 
 
+class Print(_Small):
+    """Prints numbered lines of 13 bytes."""
+
+    kind = "print"
+
+    def run(self, ctx: Context) -> bytes:
+        lines = int(json.loads(ctx.params)["lines"])
+        os.write(1, b"".join(b"line %07d\n" % n for n in range(lines)))
+        return b""
+
+
 class Environment(_Small):
     """Tells the names of its environment."""
 
@@ -101,7 +112,7 @@ class Environment(_Small):
         return json.dumps(sorted(os.environ)).encode()
 
 
-KINDS = {kind.kind: kind for kind in (Echo, Hold, Fail, Destroy, Environment)}
+KINDS = {kind.kind: kind for kind in (Echo, Hold, Fail, Destroy, Print, Environment)}
 
 if __name__ == "__main__":
     runnerhost.main(sys.argv[1:], load=lambda: KINDS, preloaded=())

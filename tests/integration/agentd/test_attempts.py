@@ -158,6 +158,48 @@ def test_progress_and_use_reach_the_control_plane(tmp_path: Path) -> None:
     asyncio.run(story())
 
 
+def test_output_is_shipped_to_its_end(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path) as it:
+            await it.start_agent()
+            await it.door.grant("att_1", "print", {"lines": 1000})
+            await it.door.until(lambda: "att_1" in it.door.logs_ended, "the output")
+            lines = it.door.logs["att_1"].decode().splitlines()
+            assert lines == [f"line {n:07}" for n in range(1000)]
+            await until_path(it.attempt("att_1"), there=False)
+
+    asyncio.run(story())
+
+
+def test_too_much_output_loses_its_middle_and_says_so(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path) as it:
+            await it.start_agent()
+            await it.door.grant("att_1", "print", {"lines": 200_000})
+            await it.door.until(lambda: "att_1" in it.door.logs_ended, "the output")
+            shipped = it.door.logs["att_1"]
+            assert shipped.startswith(b"line 0000000\nline 0000001\n")
+            assert shipped.endswith(b"line 0199998\nline 0199999\n")
+            assert it.door.dropped_bytes > 0
+            assert len(shipped) + it.door.dropped_bytes == 200_000 * 13
+
+    asyncio.run(story())
+
+
+def test_refused_output_of_one_attempt_does_not_stop_the_others(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path) as it:
+            await it.start_agent()
+            it.door.logs_refused.add("att_1")
+            await it.door.grant("att_1", "print", {"lines": 10})
+            await it.door.grant("att_2", "print", {"lines": 10})
+            await it.door.until(lambda: "att_2" in it.door.logs_ended, "the other output")
+            assert len(it.door.logs["att_2"]) == 130
+            await until_path(it.attempt("att_1"), there=False)
+
+    asyncio.run(story())
+
+
 def test_an_undo_is_given_the_forward_result(tmp_path: Path) -> None:
     async def story() -> None:
         async with world(tmp_path) as it:
