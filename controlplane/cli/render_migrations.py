@@ -139,13 +139,10 @@ def _step_table(steps: Sequence[op.StepView], look: Look) -> RenderableType:
         pieces.column("agent", flex=True),
         pieces.column("time", justify="right"),
         pieces.column("rows", justify="right"),
+        pieces.column("fence", justify="right"),
     ]
     if look.fits(100):
-        columns += [
-            pieces.column("fence", justify="right"),
-            pieces.column("stage", flex=True),
-            pieces.column("attempt"),
-        ]
+        columns += [pieces.column("stage", flex=True), pieces.column("attempt")]
     if look.fits(120):
         columns += [pieces.column("cpu", justify="right"), pieces.column("rss", justify="right")]
     if look.fits(140):

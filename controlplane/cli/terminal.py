@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from controlplane.cli import wording
 from controlplane.cli.problems import Problem
@@ -56,7 +56,14 @@ class Look:
         return self.wide or not self.terminal or self.width >= columns
 
 
-def look_of(stream: TextIO, environment: Mapping[str, str], *, wide: bool = False) -> Look:
+class Stream(Protocol):
+    """The part of a stream that decides how output looks there."""
+
+    def isatty(self) -> bool:
+        """Whether it is a terminal."""
+
+
+def look_of(stream: Stream, environment: Mapping[str, str], *, wide: bool = False) -> Look:
     """The look of a stream: NO_COLOR and TERM=dumb turn colours off, COLUMNS overrides the width."""
     terminal = stream.isatty()
     if not terminal:
