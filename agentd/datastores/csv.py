@@ -9,7 +9,7 @@ import csv
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.csv as pacsv
@@ -20,7 +20,7 @@ from agentd.datastores.directory import DirectoryDatastore
 from agentd.datastores.failures import StepFailure
 from agentd.datastores.port import CsvPlace, Description, Location
 from agentd.datastores.text_cells import Unfit, from_text
-from agentd.proof.types import Columns, arrow_schema
+from agentd.proof.types import Column, Columns, ColumnType, arrow_schema
 
 _BLOCK_BYTES = 4 * 1024 * 1024
 
@@ -101,13 +101,11 @@ class CsvDatastore(DirectoryDatastore):
                 file.seek(0)
             counted = _Counted(file)
             try:
-                for batch in self._reader(counted, names):
+                for batch in self._reader(counted, names, self.null_text):
                     yield self._typed(batch, columns, path, rows)
                     rows += batch.num_rows
             except pa.ArrowInvalid as err:
-                raise StepFailure(
-                    "corrupt_file", f"{place}: {str(err)[:160]}", "Mend the record in the source file."
-                ) from err
+                raise self._broken(path, err) from err
             if counted.quotes % 2:
                 raise StepFailure(
                     "corrupt_file",
@@ -115,10 +113,29 @@ class CsvDatastore(DirectoryDatastore):
                     "Write the file again, with quotes inside values doubled.",
                 )
 
-    def _reader(self, file: _Counted, names: list[str]) -> Iterator[pa.RecordBatch]:
+    def raw(self, found: str, null_text: str) -> Iterator[dict[str, Any]]:
+        """Columns of bytes, batch by batch, with only NULL told apart: what a proposal of types is made from."""
+        for path in self.files(found):
+            names = self.header(path)
+            require_names(names, tuple(Column(n, ColumnType.TEXT) for n in names), f"{self.name}:{path.name}")
+            with path.open("rb") as file:
+                if file.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:
+                    file.seek(0)
+                try:
+                    for batch in self._reader(_Counted(file), names, null_text):
+                        yield dict(zip(names, batch.columns, strict=True))
+                except pa.ArrowInvalid as err:
+                    raise self._broken(path, err) from err
+
+    def _broken(self, path: Path, err: Exception) -> StepFailure:
+        return StepFailure(
+            "corrupt_file", f"{self.name}:{path.name}: {str(err)[:160]}", "Mend the record in the source file."
+        )
+
+    def _reader(self, file: _Counted, names: list[str], null_text: str) -> Iterator[pa.RecordBatch]:
         options = pacsv.ConvertOptions(
             column_types={n: pa.binary() for n in names},
-            null_values=[self.null_text],
+            null_values=[null_text],
             strings_can_be_null=True,
             quoted_strings_can_be_null=False,
         )

@@ -9,7 +9,7 @@ read-only. Names of tables are resolved when queries run, so views go on working
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -48,7 +48,8 @@ _SELECT, _READ, _FUNCTION, _RECURSIVE = 21, 20, 31, 33
 _OK, _DENY = 0, 1
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
+    """A name as an SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
 
 
@@ -79,7 +80,7 @@ class SqliteSession:
 
     def named(self, table: str) -> str:
         """The table's quoted name."""
-        return _quoted(table)
+        return quoted(table)
 
     def _kind(self, table: str) -> str | None:
         found = self.rows(
@@ -93,11 +94,11 @@ class SqliteSession:
 
     def rename(self, table: str, name: str) -> None:
         """Rename a table; views and triggers go on naming what they named."""
-        self.run(f"ALTER TABLE {_quoted(table)} RENAME TO {_quoted(name)}")
+        self.run(f"ALTER TABLE {quoted(table)} RENAME TO {quoted(name)}")
 
     def drop(self, table: str) -> None:
         """Drop a table if it is there."""
-        self.run(f"DROP TABLE IF EXISTS {_quoted(table)}")
+        self.run(f"DROP TABLE IF EXISTS {quoted(table)}")
 
     def guard_replace(self, table: str) -> None:
         """Only a table can be replaced; what refers to it does so by name."""
@@ -170,9 +171,14 @@ class SqliteDatastore:
     def objects(self) -> list[str]:
         """Tables and views that are not Haulier's or SQLite's own."""
         with self._connected("ro") as session:
-            return self._objects(session)
+            return self.tables(session)
 
-    def _objects(self, session: SqliteSession) -> list[str]:
+    def reading(self) -> AbstractContextManager[SqliteSession]:
+        """A read-only session on the file."""
+        return self._connected("ro")
+
+    def tables(self, session: SqliteSession) -> list[str]:
+        """Tables and views that are not Haulier's or SQLite's own."""
         found = session.rows(
             "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' "
             "AND name NOT LIKE 'haulier\\_%' ESCAPE '\\' ORDER BY name LIMIT 1000"
@@ -194,13 +200,13 @@ class SqliteDatastore:
             key = tuple(n for n, place in sorted(found, key=lambda c: c[1]) if place)
             estimate = 0
             if self._has_rowid(session, location.object):
-                estimate = session.rows(f"SELECT max(rowid) FROM {_quoted(location.object)}")[0][0] or 0
+                estimate = session.rows(f"SELECT max(rowid) FROM {quoted(location.object)}")[0][0] or 0
             return Description(location.columns, key, max(0, int(estimate)))
 
     def _names(self, session: SqliteSession, table: str) -> list[tuple[str, int]]:
         """(name, place in the key from 1, or 0) of each column."""
         if not session.exists(table):
-            raise not_found(self._place.name, table, self._objects(session))
+            raise not_found(self._place.name, table, self.tables(session))
         rows = session.rows("SELECT name, pk FROM pragma_table_xinfo(?) WHERE hidden <> 1", (table,))
         return [(row[0], int(row[1])) for row in rows]
 
@@ -214,9 +220,9 @@ class SqliteDatastore:
         with self._connected("ro") as session:
             require_names([n for n, _ in self._names(session, location.object)], columns, place)
             rowid = self._has_rowid(session, location.object)
-            names = ", ".join(_quoted(c.name) for c in columns)
+            names = ", ".join(quoted(c.name) for c in columns)
             chosen = ("rowid, " if rowid else "NULL, ") + names
-            cursor = session.connection.execute(f"SELECT {chosen} FROM {_quoted(location.object)}")
+            cursor = session.connection.execute(f"SELECT {chosen} FROM {quoted(location.object)}")
             done = 0
             while rows := cursor.fetchmany(BATCH_ROWS):
                 rowids, *values = zip(*rows, strict=True)
@@ -289,15 +295,15 @@ class SqliteDatastore:
         batches: Iterator[pa.RecordBatch],
     ) -> int:
         cells = [
-            f"{_quoted(c.name)} {SPELLED[c.type]}{' NOT NULL' if c.required or c.name in location.key else ''}"
+            f"{quoted(c.name)} {SPELLED[c.type]}{' NOT NULL' if c.required or c.name in location.key else ''}"
             for c in source.columns
         ]
         if location.key:
-            cells.append(f"PRIMARY KEY ({', '.join(map(_quoted, location.key))})")
+            cells.append(f"PRIMARY KEY ({', '.join(map(quoted, location.key))})")
         session.drop(staging)
-        session.run(f"CREATE TABLE {_quoted(staging)} ({', '.join(cells)})")
+        session.run(f"CREATE TABLE {quoted(staging)} ({', '.join(cells)})")
         marks = ", ".join("?" for _ in source.columns)
-        insert = f"INSERT INTO {_quoted(staging)} VALUES ({marks})"
+        insert = f"INSERT INTO {quoted(staging)} VALUES ({marks})"
         rows = 0
         for batch in batches:
             writer.check_cancelled()

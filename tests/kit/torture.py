@@ -26,8 +26,8 @@ COLUMNS: Columns = (
 UTC = dt.UTC
 TEXTS = [
     "", "plain", " leading and trailing ", 'quote " inside', '""', '"', "comma, semicolon; tab\t", "line\nfeed",
-    "carriage\r\nreturn", "\r", "\n", "NULL", "null", "NA", "\\N", "\\.", "\\", "\\x00", "ünïcödé", "日本語", "🦜 e\u0301",
-    "\u200b", "\ufeff", "'", "''; DROP TABLE x; --", "%s %% ?", "x" * 5000, "0", "-", "\x01\x7f",
+    "carriage\r\nreturn", "\r", "\n", "NULL", "null", "NA", "\\N", "\\.", "\\", "\\x00", "ünïcödé", "日本語",
+    "🦜 e\u0301", "\u200b", "\ufeff", "'", "''; DROP TABLE x; --", "%s %% ?", "x" * 5000, "0", "-", "\x01\x7f",
 ]  # fmt: skip
 FLOATS = [0.0, 1.0, -1.5, 0.1, 1 / 3, 5e-324, 1.7976931348623157e308, -2.2250738585072014e-308, 1e16, 123456789.125]
 INFINITE = [float("inf"), float("-inf")]

@@ -177,7 +177,13 @@ def test_decimals_that_sqlite_keeps_as_floats_are_read(make_scene: MakeScene) ->
     ctx = attempt(scene.home, "extract", k.ExtractParams(source=source, staging=scene.staging), 1)
     output = k.ExtractResult.FromString(Extract().run(ctx)).output
     part = Path(scene.staging.parquet.root) / output.directory / output.parts[0].file
-    assert [str(v) for v in pq.read_table(part).column("value").to_pylist()] == ["1.10", "2.00", "3.25", "None", "1234.50"]
+    assert [str(v) for v in pq.read_table(part).column("value").to_pylist()] == [
+        "1.10",
+        "2.00",
+        "3.25",
+        "None",
+        "1234.50",
+    ]
 
 
 POSTGRESQL_TYPES = ["uuid", "jsonb", "interval", "time", "text[]", "inet", "numeric", "numeric(50,2)", "character(5)"]
@@ -233,7 +239,7 @@ def test_an_infinite_duckdb_value_is_refused(make_scene: MakeScene, kind: str) -
     scene = make_scene("duckdb")
     assert isinstance(scene.place, DuckdbPlace)
     with duckdb.connect(str(scene.place.path)) as connection:
-        connection.execute(f"CREATE TABLE things AS SELECT 'infinity'::{kind} AS odd")  # noqa: S608
+        connection.execute(f"CREATE TABLE things AS SELECT 'infinity'::{kind} AS odd")
     assert "row 1, column 'odd': an infinite" in extract_of(scene, []).message
 
 

@@ -69,10 +69,8 @@ def verdicts(result: k.ValidateResult) -> dict[str, bool]:
 def test_what_holds_is_proven(make_scene: MakeScene, engine: str) -> None:
     found = moved(make_scene, engine)
     result = k.ValidateResult.FromString(Validate().run(attempt(found.scene.home, "validate", found.params, 5)))
-    assert verdicts(result) == dict.fromkeys(
-        ["source rows", "source unchanged", "loaded is what was extracted", "rows", "destination digest", "published fence"],
-        True,
-    )  # fmt: skip
+    made = ["source rows", "source unchanged", "loaded is what was extracted", "rows", "destination digest"]
+    assert verdicts(result) == dict.fromkeys([*made, "published fence"], True)
     assert result.rows == 240
     assert result.source_digest == result.destination_digest == found.params.extracted.digest
     assert not result.differences
@@ -150,17 +148,16 @@ def view(scene: Scene) -> str:
 def test_questions_are_answered(make_scene: MakeScene, engine: str) -> None:
     found = moved(make_scene, engine)
     table = view(found.scene)
+    flags = [torture.batch().column("flag")[i].as_py() for i in (101, 100)]
+    texts = [str(int(f)) if engine == "sqlite" else str(f).lower() for f in flags]
+    ordered = [json.dumps(["1101", texts[0]]), json.dumps(["1100", texts[1]])]
     for name, sql, rows in (
         ("count", f"SELECT count(*) FROM {table}", ["[240]"]),
-        ("ordered", f"SELECT id, flag FROM {table} WHERE id BETWEEN 1100 AND 1101 ORDER BY id DESC;", None),
+        ("ordered", f"SELECT id, flag FROM {table} WHERE id BETWEEN 1100 AND 1101 ORDER BY id DESC;", ordered),
         ("null", f"SELECT NULL, max(id) FROM {table} -- what is the highest?", ["[null, 9223372036854775807]"]),
         ("none", f"SELECT id FROM {table} WHERE id = -77", []),
         ("with", f"WITH t AS (SELECT 1.50 AS x) SELECT x FROM t WHERE EXISTS (SELECT 1 FROM {table})", ['["1.5"]']),
     ):
-        if rows is None:
-            flags = [torture.batch().column("flag")[i].as_py() for i in (101, 100)]
-            texts = [str(int(f)) if engine == "sqlite" else str(f).lower() for f in flags]
-            rows = [json.dumps(["1101", texts[0]]), json.dumps(["1100", texts[1]])]
         found.params.test_queries.add(name=name, sql=sql, expected_rows_json=rows)
     result = k.ValidateResult.FromString(Validate().run(attempt(found.scene.home, "validate", found.params, 5)))
     assert [c.passed for c in result.checks[-5:]] == [True] * 5
