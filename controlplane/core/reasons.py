@@ -30,6 +30,7 @@ class Surroundings:
     in_use: Mapping[str, int]  # datastore → live leases
     target_holder: Attempt | None  # live attempt of another step on the same target
     live_attempt: Attempt | None
+    lock_delay_ends_at: float = 0.0  # until then a target without a fence waits for a writer whose end nobody saw
 
 
 def holds(step: Step, around: Surroundings, now: float) -> list[Hold]:
@@ -52,6 +53,7 @@ def holds(step: Step, around: Surroundings, now: float) -> list[Hold]:
                 wait_s,
             )
         )
+    found += _lock_delay(step, around, now)
     found += _no_agent(around)
     found += _budget(around)
     if around.target_holder is not None:
@@ -64,6 +66,21 @@ def holds(step: Step, around: Surroundings, now: float) -> list[Hold]:
             )
         )
     return found
+
+
+def _lock_delay(step: Step, around: Surroundings, now: float) -> list[Hold]:
+    wait_s = around.lock_delay_ends_at - now
+    if wait_s <= 0:
+        return []
+    return [
+        Hold(
+            "lock_delay",
+            f"{step.target} can check no fence, and nobody saw its last writer end: it is left alone for "
+            f"{wait_s:.0f} s more",
+            "wait",
+            wait_s,
+        )
+    ]
 
 
 def _running(step: Step, around: Surroundings) -> Hold:

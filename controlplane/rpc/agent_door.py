@@ -135,7 +135,10 @@ class AgentDoor(agent_pb2_grpc.AgentServiceServicer):
             hello = translate.introduction_of(first.hello)
         except translate.BadMessage as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
-        opened = await self._fleet.open(agent_id, hello, outgoing.send)
+        try:
+            opened = await self._fleet.open(agent_id, hello, outgoing.send)
+        except StoreFailed as error:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
         if isinstance(opened, Refused):
             await context.abort(grpc.StatusCode.FAILED_PRECONDITION, opened.because)
         assert isinstance(opened, fleet.Session), "abort does not return"

@@ -18,7 +18,7 @@ from controlplane.core.states import AgentState, Liveness, agent_after
 from controlplane.service.lease_book import LeaseBook
 from controlplane.service.signals import Signal
 from controlplane.service.steps import GrantedLease, GrantTerms, Settlement, equip, grant, settle
-from controlplane.store.port import Conflict, Store, Tx
+from controlplane.store.port import Conflict, Store, StoreFailed, Tx
 
 # The code under which an agent that is being stopped refuses a grant that was on its way.
 STOPPING = "agent_stopping"
@@ -335,7 +335,8 @@ class Fleet:
         task.add_done_callback(self._tasks.discard)
 
     def _terms(self, session: Session) -> GrantTerms:
-        return GrantTerms(session.classes, self._classes, self._budgets, self.settings.ttl_s)
+        settings = self.settings
+        return GrantTerms(session.classes, self._classes, self._budgets, settings.ttl_s, settings.lock_delay_s)
 
     def _grant_in(self, tx: Tx, session: Session, terms: GrantTerms, now: float) -> list[GrantedLease]:
         if session.stopping or session.agent.state is not AgentState.SERVING:
@@ -360,8 +361,8 @@ class Fleet:
                     self.changed.ring()
                 if not session.grant_again:
                     return
-        except Conflict:
-            # Somebody changed a candidate in between; the dispatcher looks again on its next pass.
+        except (Conflict, StoreFailed):
+            # Nothing was granted; the dispatcher looks again on its next pass.
             return
         finally:
             session.granting = False

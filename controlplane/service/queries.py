@@ -89,8 +89,8 @@ class Queries:
 
     async def why(self, subject: str) -> list[StepHolds]:
         """Name what holds a step ("step_…" or MIGRATION/STEP) or each open step of a migration. Raises ``NotFound``."""
-        budgets = self._fleet.budgets
-        return await self._store.read(lambda tx: why(tx, subject, budgets, self._clock()))
+        budgets, lock_delay_s = self._fleet.budgets, self._fleet.settings.lock_delay_s
+        return await self._store.read(lambda tx: why(tx, subject, budgets, self._clock(), lock_delay_s))
 
     async def events(self, after: int, subject: str, limit: int) -> list[tuple[int, Event]]:
         """Return events after a position, of one subject or of all when it is empty."""
@@ -113,7 +113,7 @@ def result_json(kind: str, result: bytes) -> str:
         return json.dumps({"unreadable": str(error)})
 
 
-def why(tx: Tx, subject: str, budgets: Mapping[str, int], now: float) -> list[StepHolds]:
+def why(tx: Tx, subject: str, budgets: Mapping[str, int], now: float, lock_delay_s: float) -> list[StepHolds]:
     """See ``Queries.why``; a plain function so that the simulator asks the same question."""
     migration, wanted = _subject(tx, subject)
     steps = tx.steps_of(migration.id)
@@ -139,9 +139,18 @@ def why(tx: Tx, subject: str, budgets: Mapping[str, int], now: float) -> list[St
             in_use=in_use,
             target_holder=holder,
             live_attempt=live.get(step.id),
+            lock_delay_ends_at=_lock_delay_end(tx, step, lock_delay_s),
         )
         answers.append(StepHolds(step, migration.name, reasons.holds(step, around, now)))
     return answers
+
+
+def _lock_delay_end(tx: Tx, step: Step, lock_delay_s: float) -> float:
+    """Return until when a target that can check no fence is left alone; 0 where nothing is to be waited for."""
+    if step.fenced or step.state is not StepState.READY:
+        return 0.0
+    ended_at = tx.unseen_end(step.target)
+    return 0.0 if ended_at is None else ended_at + lock_delay_s
 
 
 def _subject(tx: Tx, subject: str) -> tuple[Migration, str | None]:

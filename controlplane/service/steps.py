@@ -44,6 +44,7 @@ class GrantTerms:
     known: Mapping[str, Requirements]
     budgets: Mapping[str, int]
     ttl_s: float
+    lock_delay_s: float
 
 
 def grant(tx: Tx, agent: Agent, terms: GrantTerms, now: float) -> list[GrantedLease]:
@@ -51,7 +52,7 @@ def grant(tx: Tx, agent: Agent, terms: GrantTerms, now: float) -> list[GrantedLe
     slots_free = agent.slots - tx.live_count(agent.id)
     if slots_free <= 0 or not terms.classes:
         return []
-    candidates = [c for name in terms.classes for c in tx.candidates(name, now, slots_free)]
+    candidates = [c for name in terms.classes for c in tx.candidates(name, now, now - terms.lock_delay_s, slots_free)]
     if not candidates:
         return []
     if len(terms.classes) > 1:

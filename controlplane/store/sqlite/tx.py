@@ -163,9 +163,13 @@ class SqliteTx(RecordsTx):
         """Return ready steps whose queue deadline has passed."""
         return [step_of(row) for row in self.all("overdue_steps", now, limit)]
 
-    def candidates(self, placement_class: str, now: float, limit: int) -> list[Candidate]:
-        """Return ready steps of a class that may start now, best first."""
-        return [Candidate(step_of(row), row[-1]) for row in self.all("candidates", placement_class, now, limit)]
+    def candidates(self, placement_class: str, now: float, unseen_until: float, limit: int) -> list[Candidate]:
+        """Return ready steps of a class that may start now, best first.
+
+        Where no fence is checked, a target waits whose last writer ended after ``unseen_until`` with nobody seeing it.
+        """
+        rows = self.all("candidates", placement_class, now, unseen_until, limit)
+        return [Candidate(step_of(row), row[-1]) for row in rows]
 
     def ready_count(self, placement_class: str, now: float, limit: int) -> int:
         """Count the ready steps of a class that may start now, no further than ``limit``."""
@@ -219,6 +223,11 @@ class SqliteTx(RecordsTx):
     def attempts_of_steps(self, migration_id: str) -> list[Mapping[str, Any]]:
         """Return every attempt of a migration with all it reported, as mappings."""
         return self.mappings("attempts_of_steps", migration_id)
+
+    def unseen_end(self, target: str) -> float | None:
+        """Return when the newest attempt on a target ended whose end nobody saw; None when there is none."""
+        ended_at: float | None = self.one("unseen_end", target)[0]
+        return ended_at
 
     def unconfirmed(self, target: str, limit: int) -> list[str]:
         """Return attempts on a target whose end nobody saw, newest first."""

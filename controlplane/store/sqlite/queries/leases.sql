@@ -1,8 +1,11 @@
 -- name: candidates
 -- Ready steps of one class that may start now, best first, with the highest fence of their target; a target with a live writer is passed over.
+-- Where the destination can check no fence, so is one whose last writer nobody saw end, until the lock-delay has passed (promise L7).
 SELECT {s.step}, coalesce(t.fence, 0) FROM step s LEFT JOIN target t ON t.name = s.target
 WHERE s.state = 'ready' AND s.placement_class = ? AND s.ready_at <= ?
 AND NOT EXISTS (SELECT 1 FROM attempt a WHERE a.target = s.target AND a.state = 'running')
+AND (s.fenced OR NOT EXISTS (
+  SELECT 1 FROM attempt u WHERE u.target = s.target AND u.state IN ('lost', 'cancelled') AND u.ended_at > ?))
 ORDER BY s.priority DESC, s.ready_at, s.id LIMIT ?;
 
 -- name: insert_attempt
@@ -79,6 +82,10 @@ SELECT {attempt} FROM attempt WHERE id IN (SELECT value FROM json_each(?));
 -- Every attempt of a migration with all it reported, oldest first.
 SELECT a.*, g.name AS agent_name FROM attempt a LEFT JOIN agent g ON g.id = a.agent_id
 WHERE a.step_id IN (SELECT id FROM step WHERE migration_id = ?) ORDER BY a.step_id, a.number;
+
+-- name: unseen_end
+-- When the newest attempt on a target ended whose end nobody saw.
+SELECT max(ended_at) FROM attempt WHERE target = ? AND state IN ('lost', 'cancelled');
 
 -- name: unconfirmed
 -- Attempts on a target whose end nobody saw, newest first: their processes must be evicted.

@@ -184,3 +184,9 @@ def test_everything_that_holds_it_is_named_in_order() -> None:
     surroundings = around(agents=(), budgets={"lake": 0}, target_holder=an_attempt())
     step = a_ready_step(ready_at=NOW + 1.0)
     assert codes(step, surroundings) == ["retry_backoff", "no_agent", "datastore_budget", "target_busy"]
+
+
+def test_a_target_without_a_fence_is_left_alone_until_the_lock_delay_has_passed() -> None:
+    hold = only(a_ready_step(fenced=False), around(lock_delay_ends_at=NOW + 30))
+    assert (hold.code, hold.lifts_in_s) == ("lock_delay", 30)
+    assert codes(a_ready_step(fenced=False), around(lock_delay_ends_at=NOW)) == []
