@@ -1,0 +1,210 @@
+"""Joining over real TLS: the pin decides whom to believe before anything is said."""
+
+import asyncio
+import datetime
+import hashlib
+import json
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from haulier.v1 import agent_pb2 as pb
+from haulier.v1 import agent_pb2_grpc
+
+from agentd.link.enroll import BadToken, JoinFailed, join, parse
+from tests.integration.agentd.door import Pair, certify
+
+SECRET = "c2VjcmV0LXNlY3JldC1zZWNyZXQ="
+
+
+class EnrolmentDoor(agent_pb2_grpc.AgentServiceServicer):
+    """A door that signs what it is asked to sign, unless told otherwise."""
+
+    def __init__(self) -> None:
+        self.ca = certify("authority")
+        self.requests: list[pb.EnrollRequest] = []
+        self.refusal: tuple[grpc.StatusCode, str] | None = None
+        self.signer: Pair = self.ca
+        self.certified: Any = None
+        self.port = 0
+
+    async def Enroll(self, request: pb.EnrollRequest, context: Any) -> pb.EnrollResponse:  # noqa: N802
+        self.requests.append(request)
+        if self.refusal is not None:
+            await context.abort(*self.refusal)
+        asked = x509.load_pem_x509_csr(request.csr_pem)
+        begins = datetime.datetime.now(datetime.UTC) - datetime.timedelta(minutes=5)
+        signed = (
+            x509.CertificateBuilder()
+            .subject_name(asked.subject)
+            .issuer_name(self.signer.certificate.subject)
+            .public_key(self.certified or asked.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(begins)
+            .not_valid_after(begins + datetime.timedelta(days=1))
+            .sign(self.signer.key, hashes.SHA256())
+        )
+        return pb.EnrollResponse(
+            agent_id="ag_7",
+            certificate_pem=signed.public_bytes(serialization.Encoding.PEM),
+            ca_pem=self.ca.pem,
+            session_address="agents.example:7101",
+            certificate_ttl_s=3600.0,
+        )
+
+    @property
+    def token(self) -> str:
+        der = self.ca.certificate.public_bytes(serialization.Encoding.DER)
+        return f"haulier-join.127.0.0.1:{self.port}.{SECRET}.{hashlib.sha256(der).hexdigest()}"
+
+    async def _serve(self, client: Callable[[], Awaitable[None]]) -> None:
+        own = certify("controlplane", self.ca)
+        server = grpc.aio.server()
+        agent_pb2_grpc.add_AgentServiceServicer_to_server(self, server)
+        credentials = grpc.ssl_server_credentials([(own.key_pem, own.pem + self.ca.pem)])
+        self.port = server.add_secure_port("127.0.0.1:0", credentials)
+        await server.start()
+        try:
+            await client()
+        finally:
+            await server.stop(0)
+
+    def during(self, client: Callable[[], None]) -> None:
+        """Run a blocking client while the door is open."""
+
+        async def on_thread() -> None:
+            with ThreadPoolExecutor(1) as thread:
+                await asyncio.get_running_loop().run_in_executor(thread, client)
+
+        asyncio.run(self._serve(on_thread))
+
+
+def test_a_token_becomes_an_identity(tmp_path: Path) -> None:
+    door, state = EnrolmentDoor(), tmp_path / "state"
+
+    def client() -> None:
+        joined = join(door.token, "host-1", state)
+        assert (joined.agent_id, joined.name, joined.session_address) == ("ag_7", "host-1", "agents.example:7101")
+        with pytest.raises(JoinFailed, match="has joined as host-1"):
+            join(door.token, "host-1", state)
+
+    door.during(client)
+    assert door.requests[0].agent_name == "host-1"
+    assert {path.name for path in state.iterdir()} == {"key.pem", "certificate.pem", "ca.pem", "identity.json"}
+    for path in state.iterdir():
+        assert path.stat().st_mode & 0o077 == 0
+        assert SECRET.encode() not in path.read_bytes()
+    key = serialization.load_pem_private_key((state / "key.pem").read_bytes(), None)
+    certificate = x509.load_pem_x509_certificate((state / "certificate.pem").read_bytes())
+    assert key.public_key() == certificate.public_key()
+    assert (state / "ca.pem").read_bytes().split() == door.ca.pem.split()
+
+
+def test_a_join_that_was_refused_asks_again_with_the_same_key(tmp_path: Path) -> None:
+    door, state = EnrolmentDoor(), tmp_path / "state"
+    door.refusal = (grpc.StatusCode.UNAVAILABLE, "not just now")
+
+    def client() -> None:
+        with pytest.raises(JoinFailed, match="not just now") as caught:
+            join(door.token, "host-1", state)
+        assert SECRET not in str(caught.value)
+        assert json.loads((state / "join.json").read_text())["request_id"] == door.requests[0].request_id
+        door.refusal = None
+        join(door.token, "host-1", state)
+
+    door.during(client)
+    first, second = door.requests
+    assert first.request_id == second.request_id
+    assert x509.load_pem_x509_csr(first.csr_pem).public_key() == x509.load_pem_x509_csr(second.csr_pem).public_key()
+
+
+def test_another_token_is_another_request(tmp_path: Path) -> None:
+    door = EnrolmentDoor()
+    door.refusal = (grpc.StatusCode.PERMISSION_DENIED, "this token was used already")
+
+    def client() -> None:
+        for token in (door.token, door.token.replace(SECRET, "b3RoZXItb3RoZXItb3RoZXItbw==")):
+            with pytest.raises(JoinFailed, match="used already"):
+                join(token, "host-1", tmp_path / "state")
+
+    door.during(client)
+    assert len({request.request_id for request in door.requests}) == 2
+
+
+def test_an_impostor_hears_nothing(tmp_path: Path) -> None:
+    door = EnrolmentDoor()
+
+    def client() -> None:
+        other = hashlib.sha256(b"another authority").hexdigest()
+        with pytest.raises(JoinFailed, match="not the control plane that made this token"):
+            join(door.token.rpartition(".")[0] + "." + other, "host-1", tmp_path / "state")
+
+    door.during(client)
+    assert door.requests == []
+    assert not (tmp_path / "state").exists()
+
+
+@pytest.mark.parametrize("wrong", ["signer", "key"])
+def test_a_certificate_that_is_not_ours_is_not_kept(tmp_path: Path, wrong: str) -> None:
+    door = EnrolmentDoor()
+    if wrong == "signer":
+        door.signer = certify("somebody")
+    else:
+        door.certified = certify("somebody").key.public_key()
+
+    def client() -> None:
+        with pytest.raises(JoinFailed, match="authority" if wrong == "signer" else "another key"):
+            join(door.token, "host-1", tmp_path / "state")
+
+    door.during(client)
+    assert not (tmp_path / "state" / "identity.json").exists()
+
+
+@contextmanager
+def listening() -> Iterator[int]:
+    """A port that takes connections and says nothing of TLS."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def test_who_cannot_be_reached_is_named(tmp_path: Path) -> None:
+    with listening() as port:
+        pass
+    pin = "0" * 64
+    with pytest.raises(JoinFailed, match=f"127.0.0.1:{port} cannot be reached: Connection refused"):
+        join(f"haulier-join.127.0.0.1:{port}.{SECRET}.{pin}", "host-1", tmp_path)
+
+
+def test_a_token_is_read_from_the_right() -> None:
+    token = parse(f"haulier-join.door.eu.example.org:7102.{SECRET}.{'AB' * 32}")
+    assert (token.host, token.port, token.pin) == ("door.eu.example.org", 7102, "ab" * 32)
+    assert parse(f"haulier-join.[::1]:7102.{SECRET}.{'ab' * 32}").host == "::1"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "haulier-join",
+        f"haulier-join.host:7102.{SECRET}",
+        f"join.host:7102.{SECRET}.{'ab' * 32}",
+        f"haulier-join.host.{SECRET}.{'ab' * 32}",
+        f"haulier-join.host:0.{SECRET}.{'ab' * 32}",
+        f"haulier-join.host:99999.{SECRET}.{'ab' * 32}",
+        f"haulier-join.host:7102.{SECRET}.{'ab' * 31}",
+        f"haulier-join.host:7102.{SECRET}.{'xy' * 32}",
+        f"haulier-join.host:7102.é{SECRET}.{'ab' * 32}",
+        "haulier-join.host:7102." + "a" * 5000 + f".{'ab' * 32}",
+    ],
+)
+def test_what_is_no_token_is_not_repeated(text: str) -> None:
+    with pytest.raises(BadToken) as caught:
+        parse(text)
+    assert SECRET not in str(caught.value)
