@@ -17,10 +17,10 @@ from pathlib import Path
 from controlplane.config import Config, ConfigError, load
 from controlplane.identity.peers import IdentityError
 from controlplane.store.port import StoreFailed
-from controlplane.store.sqlite.library import UnsafeLibrary
+from controlplane.store.sqlite.library import Error, UnsafeLibrary
 from controlplane.store.sqlite.revisions import NewerRevision
 
-_USER_ERRORS = (ConfigError, IdentityError, StoreFailed, UnsafeLibrary, NewerRevision, OSError, RuntimeError)
+_USER_ERRORS = (ConfigError, IdentityError, StoreFailed, Error, UnsafeLibrary, NewerRevision, OSError, RuntimeError)
 
 
 def run(arguments: Sequence[str] | None = None) -> None:
@@ -37,6 +37,10 @@ def run(arguments: Sequence[str] | None = None) -> None:
         code = 3
     except KeyboardInterrupt:
         code = 130
+    # Whatever is left is our own error, and a person can do nothing with its traceback.
+    except Exception as error:  # noqa: BLE001
+        print(f"haulier-controlplane: internal error: {type(error).__name__}: {error}", file=sys.stderr)
+        code = 6
     sys.exit(code)
 
 
@@ -44,7 +48,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="haulier-controlplane",
         description="The Haulier control plane.",
-        epilog="exit codes: 0 ok, 1 doctor found something, 2 wrong usage, 3 configuration or state unusable",
+        epilog="exit codes: 0 ok, 1 doctor found something, 2 wrong usage, 3 configuration or state unusable, "
+        "6 internal error",
     )
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--state", type=Path, help="state directory (default: state_dir of the configuration)")
@@ -63,7 +68,7 @@ def _init(config: Config, _: argparse.Namespace) -> int:
     from controlplane.initialising import initialise
 
     profile = asyncio.run(initialise(config))
-    print(f"state made in {config.state_dir}; the administrator's profile is {profile}")
+    print(f"the state is in {config.state_dir}; the administrator's profile is {profile}")
     print(f"next: haulier-controlplane serve --state {config.state_dir}")
     return 0
 

@@ -7,9 +7,11 @@ from pathlib import Path
 
 from controlplane.config import Config
 from controlplane.identity.authority import CertificateAuthority
+from controlplane.identity.peers import IdentityError
 from controlplane.identity.roles import Role
 from controlplane.serve import IDENTITY_DIR, STORE_FILE
 from controlplane.service.joining import Joining
+from controlplane.state_guard import StateGuard
 from controlplane.store.sqlite.store import SqliteStore
 
 PROFILE_FILE = "operator.json"
@@ -18,26 +20,55 @@ PROFILE_FILE = "operator.json"
 async def initialise(config: Config) -> Path:
     """Make the state directory; return the path of the profile.
 
-    Raises ``IdentityError`` when there is an authority already: replacing it would cut off every agent.
+    An init that was cut short is finished by the next one: the profile comes last. Raises ``IdentityError`` when the
+    state is complete, because a second authority would cut off every agent; ``StateTaken`` while a control plane runs
+    on it; ``StoreFailed`` or ``OSError`` when it cannot be written.
     """
     state = config.state_dir
+    path = state / PROFILE_FILE
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
-    authority = CertificateAuthority.create(now=time.time(), serial=int.from_bytes(os.urandom(16), "big") >> 1)
-    authority.save(state / IDENTITY_DIR)
-    store = SqliteStore(state / STORE_FILE)
+    guard = StateGuard(state)
     try:
-        joining = Joining(store, time.time, time.time, authority, os.urandom)
-        token = await joining.create_operator_token("administrator", Role.ADMIN)
+        if path.exists():
+            raise IdentityError(
+                f"{state} already holds a control plane, whose administrator's profile is {path}",
+                "start it with `haulier-controlplane serve`, or choose another directory with --state",
+            )
+        authority = _authority(state / IDENTITY_DIR)
+        store = SqliteStore(state / STORE_FILE)
+        try:
+            joining = Joining(store, time.time, time.time, authority, os.urandom)
+            token = await joining.create_operator_token("administrator", Role.ADMIN)
+        finally:
+            store.close()
+        _write_profile(path, config, authority, token)
     finally:
-        store.close()
+        guard.release()
+    return path
+
+
+def _authority(directory: Path) -> CertificateAuthority:
+    """Return the authority that is there already, or else a new one."""
+    if any(directory.glob("*.pem")):
+        return CertificateAuthority.load(directory)
+    authority = CertificateAuthority.create(now=time.time(), serial=int.from_bytes(os.urandom(16), "big") >> 1)
+    authority.save(directory)
+    return authority
+
+
+def _write_profile(path: Path, config: Config, authority: CertificateAuthority, token: str) -> None:
+    """Write the profile whole or not at all, readable by its owner alone."""
     port = config.door_listen.rpartition(":")[2]
     profile = {
         "address": f"{config.advertised_host}:{port}",
         "ca_pem": authority.certificate_pem.decode(),
         "token": token,
     }
-    path = state / PROFILE_FILE
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    draft = path.with_suffix(".new")
+    draft.unlink(missing_ok=True)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         json.dump(profile, file, indent=1)
-    return path
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)

@@ -28,6 +28,7 @@ from controlplane.service.migrations import Migrations
 from controlplane.service.outputs import Outputs
 from controlplane.service.queries import Queries
 from controlplane.service.signals import Signal
+from controlplane.state_guard import StateGuard
 from controlplane.store.sqlite.store import SqliteStore
 
 _log = logging.getLogger("haulier.controlplane")
@@ -63,9 +64,22 @@ class ControlPlane:
     def __init__(self, config: Config) -> None:
         """Open the state and bind the listeners. Raises the rooms' own errors, each fit for a person."""
         self.config = config
-        state = config.state_dir
-        authority = CertificateAuthority.load(state / IDENTITY_DIR)
-        self.store = SqliteStore(state / STORE_FILE)
+        authority = CertificateAuthority.load(config.state_dir / IDENTITY_DIR)
+        self._guard = StateGuard(config.state_dir)
+        try:
+            self.store = SqliteStore(config.state_dir / STORE_FILE)
+            try:
+                self._build(authority)
+            except BaseException:
+                self.store.close()
+                raise
+        except BaseException:
+            self._guard.release()
+            raise
+
+    def _build(self, authority: CertificateAuthority) -> None:
+        """Put the rooms together on an open store."""
+        config, state = self.config, self.config.state_dir
         self.clock = steady_clock(self.store.newest_at())
         self.changed = Signal()
         settings = FleetSettings(
@@ -115,7 +129,7 @@ class ControlPlane:
         ]
 
     async def start(self) -> None:
-        """Take over the state, start the loops, open the doors."""
+        """Take over the state, start the loops, open the doors. Raises ``StoreFailed``."""
         await self.fleet.start(await self.inventory.budgets())
         self.driver.start()
         await self.listeners.start()
@@ -129,13 +143,17 @@ class ControlPlane:
         _log.info("serving: agents %(agents)s, door %(door)s, probes %(probes)s", ports)
 
     async def stop(self) -> None:
-        """Close the doors, finish what was asked, close the store."""
+        """Close the doors, finish what was asked, close the store. Raises ``StoreFailed`` after all of it."""
         self.agent_door.end_sessions()
+        self.operator_door.end_streams()
         await self.listeners.stop(self.config.stop_grace_s)
         await self.driver.stop()
-        await self.fleet.flush()
-        self.store.close()
-        (self.config.state_dir / LISTENING_FILE).unlink(missing_ok=True)
+        try:
+            await self.fleet.flush()
+        finally:
+            self.store.close()
+            (self.config.state_dir / LISTENING_FILE).unlink(missing_ok=True)
+            self._guard.release()
 
 
 async def serve(config: Config) -> None:
@@ -145,12 +163,14 @@ async def serve(config: Config) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    await plane.start()
-    _notify("READY=1")
-    await stopping.wait()
-    _notify("STOPPING=1")
-    _log.info("stopping")
-    await plane.stop()
+    try:
+        await plane.start()
+        _notify("READY=1")
+        await stopping.wait()
+        _notify("STOPPING=1")
+        _log.info("stopping")
+    finally:
+        await plane.stop()
 
 
 def _notify(state: str) -> None:

@@ -48,6 +48,13 @@ class OperatorDoor(operator_pb2_grpc.OperatorServiceServicer):
     def __init__(self, services: Services) -> None:
         self._s = services
         self.door_address = ""  # where newcomers find this door; known once the port is bound
+        self._ending = False
+
+    def end_streams(self) -> None:
+        """Let whoever follows events or output go after what there is: the control plane stops."""
+        self._ending = True
+        self._s.fleet.changed.ring()
+        self._s.outputs.changed.ring()
 
     async def ValidateManifests(  # noqa: N802
         self, request: pb.ValidateManifestsRequest, context: Any
@@ -183,7 +190,7 @@ class OperatorDoor(operator_pb2_grpc.OperatorServiceServicer):
                     yield translate.event(position, fact)
                 if len(found) == EVENTS_AT_ONCE:
                     continue
-                if not request.follow:
+                if not request.follow or self._ending:
                     return
                 await watch.rung(FOLLOW_LOOK_S)
 
@@ -201,7 +208,7 @@ class OperatorDoor(operator_pb2_grpc.OperatorServiceServicer):
                 if data:
                     position += len(data)
                     yield pb.TailLogsResponse(data=data)
-                elif not request.follow or outputs.over(request.attempt_id):
+                elif not request.follow or self._ending or outputs.over(request.attempt_id):
                     return
                 else:
                     await watch.rung(FOLLOW_LOOK_S)

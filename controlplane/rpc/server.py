@@ -3,6 +3,7 @@
 gRPC in Python either demands a client certificate or never asks for one, so one port cannot serve both.
 """
 
+import asyncio
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,8 +87,7 @@ class Listeners:
     async def stop(self, grace_s: float) -> None:
         """Tell the probes, let calls under way end for ``grace_s``, then cut the rest."""
         await self.health.enter_graceful_shutdown()
-        for server in reversed(self._servers):
-            await server.stop(grace_s)
+        await asyncio.gather(*(server.stop(grace_s) for server in self._servers))
 
 
 def _server(gate: Gate, receive_bytes_max: int) -> Any:

@@ -34,16 +34,15 @@ class Batcher:
     def run(self, calls: Sequence[Call]) -> list[Answer]:
         """Run ``calls`` in one transaction and commit; return one answer per call, in order.
 
-        A call that raises is rolled back alone, by its savepoint. When the commit itself fails, every call is
-        answered with ``StoreFailed`` and nothing was kept.
+        A call that raises is rolled back alone, by its savepoint. When the disk refuses, every call is answered with
+        ``StoreFailed`` and nothing was kept.
         """
         try:
             answers = self.prepare(calls)
             self.commit()
         except library.Error as error:
             self.abandon()
-            failed = StoreFailed(f"the store could not write: {error}; nothing of this request was kept")
-            return [Answer(None, failed) for _ in calls]
+            return [Answer(None, _failed(error)) for _ in calls]
         return answers
 
     def prepare(self, calls: Sequence[Call]) -> list[Answer]:
@@ -55,6 +54,9 @@ class Batcher:
             execute("SAVEPOINT call")
             try:
                 answers.append(Answer(call(self.tx), None))
+            except library.OperationalError:
+                # What one call could not write, no other can be sure of either: drop the batch, never half of it.
+                raise
             # Whatever a call raises belongs to its caller; the batch must live on.
             except Exception as error:  # noqa: BLE001
                 execute("ROLLBACK TO call")
@@ -70,3 +72,7 @@ class Batcher:
         """Drop whatever was not committed."""
         if self.connection.in_transaction:
             self.connection.execute("ROLLBACK")
+
+
+def _failed(error: Exception) -> StoreFailed:
+    return StoreFailed(f"the store could not write: {error}; nothing of this request was kept")

@@ -14,6 +14,7 @@ WAL_SAFE_FROM = (3, 51, 3)
 Connection = sqlite.Connection
 Error = sqlite.Error
 IntegrityError = sqlite.IntegrityError
+# A full disk, an I/O error: what the disk refuses arrives as this.
 OperationalError = sqlite.OperationalError
 
 

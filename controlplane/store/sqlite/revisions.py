@@ -22,15 +22,21 @@ def bring_up(connection: Any) -> int:
 
     Raises ``NewerRevision`` when the file is ahead of this program.
     """
+    current = check_known(connection)
     revisions = known()
+    for number, text in revisions:
+        if number > current:
+            connection.executescript(f"BEGIN IMMEDIATE;\n{text}\nPRAGMA user_version = {number};\nCOMMIT;")
+    return revisions[-1][0]
+
+
+def check_known(connection: Any) -> int:
+    """Return the file's revision. Raises ``NewerRevision`` when it is ahead of this program."""
     current = int(connection.execute("PRAGMA user_version").fetchone()[0])
-    newest = revisions[-1][0]
+    newest = known()[-1][0]
     if current > newest:
         raise NewerRevision(
             f"the store is at revision {current}, this program knows {newest}: start the newer haulier-controlplane "
             "that wrote it, or restore a backup from before it"
         )
-    for number, text in revisions:
-        if number > current:
-            connection.executescript(f"BEGIN IMMEDIATE;\n{text}\nPRAGMA user_version = {number};\nCOMMIT;")
-    return newest
+    return current

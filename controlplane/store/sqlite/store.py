@@ -1,6 +1,7 @@
 """The store on a file: a thread that drives the batcher, and readers on snapshots of their own."""
 
 import asyncio
+import contextlib
 import queue
 import threading
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from typing import Any, TypeVar, cast
 from controlplane.store.port import StoreFailed, Tx
 from controlplane.store.sqlite import library
 from controlplane.store.sqlite.batcher import Answer, Batcher, Call
-from controlplane.store.sqlite.revisions import bring_up
+from controlplane.store.sqlite.revisions import bring_up, check_known, known
 from controlplane.store.sqlite.tx import SqliteTx
 
 T = TypeVar("T")
@@ -36,6 +37,7 @@ class SqliteStore:
         except library.Error as error:
             raise StoreFailed(f"cannot open the store {path}: {error}") from None
         self._batcher = Batcher(connection)
+        self._closed = False
         self._calls: queue.SimpleQueue[tuple[Call, asyncio.AbstractEventLoop, asyncio.Future[Any]] | None] = (
             queue.SimpleQueue()
         )
@@ -46,6 +48,8 @@ class SqliteStore:
 
     async def write(self, call: Callable[[Tx], T]) -> T:
         """Run ``call`` in the next batch; return its answer once the batch is durable."""
+        if self._closed:
+            raise StoreFailed("the control plane is stopping; nothing of this request was kept")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         self._calls.put((cast(Call, call), loop, future))
@@ -62,6 +66,7 @@ class SqliteStore:
 
     def close(self) -> None:
         """Finish what was asked and close the file."""
+        self._closed = True
         self._calls.put(None)
         self._writer.join()
         self._readers.shutdown()
@@ -99,18 +104,26 @@ class SqliteStore:
                 deliveries.setdefault(loop, []).append((future, answer))
             for loop, pairs in deliveries.items():
                 # One wake-up of the loop for the whole batch; a loop that has closed wants no answers.
-                if not loop.is_closed():
+                with contextlib.suppress(RuntimeError):
                     loop.call_soon_threadsafe(_deliver, pairs)
             if closing:
                 return
 
 
 def open_snapshot(path: Path) -> SqliteTx:
-    """Open a reading transaction on a store, for examining it; raise ``StoreFailed`` when there is none."""
+    """Open a reading transaction on a store, for examining it.
+
+    Raises ``StoreFailed`` when there is none, or ``revisions.NewerRevision``.
+    """
     if not path.exists():
         raise StoreFailed(f"there is no store at {path}: check --state, or run `haulier-controlplane init`")
-    tx = SqliteTx(library.connect(str(path), writing=False))
-    tx.connection.execute("BEGIN")
+    try:
+        tx = SqliteTx(library.connect(str(path), writing=False))
+        if check_known(tx.connection) < known()[-1][0]:
+            raise StoreFailed(f"the store {path} is older than this program: start `haulier-controlplane serve` once")
+        tx.connection.execute("BEGIN")
+    except library.Error as error:
+        raise StoreFailed(f"cannot open the store {path}: {error}") from None
     return tx
 
 
