@@ -120,7 +120,10 @@ def _of_unforeseen(error: Exception) -> int:
     if type(error).__name__ == "NoArgsIsHelpError":
         write(message + "\n")
         return Exit.USAGE
-    complain([Problem(message, hint=f"{command} --help", code=Exit.USAGE)])
+    hint = f"{command} --help"
+    if command == "haulier" and type(error).__name__ == "NoSuchOption":
+        hint = "options come after the command, as in `haulier migration list -o json`; see haulier --help"
+    complain([Problem(message, hint=hint, code=Exit.USAGE)])
     return Exit.USAGE
 
 

@@ -15,6 +15,7 @@ from controlplane.cli import render_pieces as pieces
 from controlplane.cli import wording
 from controlplane.cli.as_json import enum_word
 from controlplane.cli.terminal import Look
+from controlplane.manifests.model import API_VERSION
 
 # More lines than these hide what they should show; `-o json` has them all.
 FINDINGS_MAX = 100
@@ -144,6 +145,7 @@ def manifest_page(answer: op.GetManifestResponse) -> RenderableType:
         f"# generation {manifest.generation}, applied {wording.duration(manifest.age_s)} ago", style=pieces.QUIET
     )
     document = {
+        "apiVersion": API_VERSION,
         "kind": manifest.kind,
         "metadata": {"name": manifest.name, **_record(answer.metadata_json)},
         "spec": _loads(manifest.spec_json),

@@ -96,6 +96,10 @@ def problems_of(bad: Sequence[op.MigrationSummary]) -> list[Problem]:
     return problems
 
 
+# What such a migration has proven is no longer at the destination, or soon will not be.
+_UNDOING = frozenset({"cancelling", "cancelled", "rolling_back", "rolled_back"})
+
+
 def migration_page(answer: op.GetMigrationResponse, look: Look) -> RenderableType:
     """One migration: what it is, its steps with their attempts, its failures, its proof."""
     parts: list[RenderableType] = [_head(answer.migration), Text(), _step_table(answer.steps, look)]
@@ -103,7 +107,8 @@ def migration_page(answer: op.GetMigrationResponse, look: Look) -> RenderableTyp
         failure = _failure(step)
         if failure is not None:
             parts += [Text(), failure]
-    parts += [part for step in answer.steps for part in proof(step, look)]
+    undone = answer.migration.state in _UNDOING
+    parts += [part for step in answer.steps for part in proof(step, look, undone=undone)]
     return Group(*parts)
 
 

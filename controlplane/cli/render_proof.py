@@ -19,8 +19,8 @@ from controlplane.cli.terminal import Look
 _HEX = re.compile(r"(?:[0-9a-f]{2})+")
 
 
-def proof(step: op.StepView, look: Look) -> list[RenderableType]:
-    """What a step's result proves; empty for steps that prove nothing."""
+def proof(step: op.StepView, look: Look, *, undone: bool = False) -> list[RenderableType]:
+    """What a step's result proves; empty for steps that prove nothing. `undone`: it has been taken back since."""
     try:
         result = json.loads(step.result_json) if step.result_json else None
     except ValueError:
@@ -28,7 +28,8 @@ def proof(step: op.StepView, look: Look) -> list[RenderableType]:
     checks = result.get("checks") if isinstance(result, dict) else None
     if not isinstance(result, dict) or not isinstance(checks, list):
         return []
-    title = Text("\nproof", style="bold").append(f"  {wording.clean(step.name)} re-read ", style=pieces.QUIET)
+    heading = "\nproof, before the undo" if undone else "\nproof"
+    title = Text(heading, style="bold").append(f"  {wording.clean(step.name)} re-read ", style=pieces.QUIET)
     title.append(f"{wording.plural(_number(result.get('rows')), 'row')} at the destination", style=pieces.QUIET)
     parts: list[RenderableType] = [title, _check_table(checks)]
     for key, label in (("source_digest", "source"), ("destination_digest", "destination")):

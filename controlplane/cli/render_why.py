@@ -13,7 +13,7 @@ from controlplane.cli import wording
 def holds(answer: op.WhyResponse) -> RenderableType:
     """Per step what holds it, in order, each with what would lift it."""
     if not answer.steps:
-        return pieces.nothing("no step was asked about")
+        return pieces.nothing("nothing holds it: every step is done; `haulier migration get` shows how it ended")
     text = Text(overflow="fold")
     for index, step in enumerate(answer.steps):
         if index:

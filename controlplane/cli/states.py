@@ -38,6 +38,17 @@ _MOODS: dict[Mood, str] = {
 }
 _MOOD_OF = {word: mood for mood, words in _MOODS.items() for word in words.split()}
 
+# Every state that a migration can be in, in the order of its life.
+MIGRATION_STATES = (
+    "running",
+    "succeeded",
+    "failed",
+    "cancelling",
+    "cancelled",
+    "rolling_back",
+    "rolled_back",
+    "stuck",
+)
 # A migration in one of these moves no more by itself.
 ENDED = frozenset({"verified", "succeeded", "failed", "cancelled", "stuck", "rolled_back"})
 # The ends that people wish for.

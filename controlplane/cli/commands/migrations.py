@@ -11,7 +11,7 @@ import typer
 from controlplane.cli.commands.options import OutputOption, ProfileOption, ReasonOption
 from controlplane.cli.exits import Exit
 from controlplane.cli.problems import Problem
-from controlplane.cli.states import ENDED_WELL
+from controlplane.cli.states import ENDED_WELL, MIGRATION_STATES
 from controlplane.cli.terminal import OutputFormat, complain, note, show, show_message, stdout_look, write
 
 if TYPE_CHECKING:
@@ -65,7 +65,10 @@ def start(
     elif not answer.already_started:
         note("nothing to start: every migration was started before")
     for name in answer.already_started:
-        note(f"{name} was started before; `haulier migration get {name}` shows it")
+        note(
+            f"{name} was started before; `haulier migration get {name}` shows it. A migration is started once: "
+            "to move the dataset again, apply another Migration"
+        )
 
 
 def watch(
@@ -130,6 +133,13 @@ def list_migrations(
     from controlplane.cli.connection import connect
     from controlplane.cli.render_migrations import migration_table
 
+    for state in states or []:
+        if state not in MIGRATION_STATES:
+            raise Problem(
+                f"{state} is no state of a migration",
+                hint=f"one of {', '.join(MIGRATION_STATES)}",
+                code=Exit.USAGE,
+            )
     with connect(profile) as operator:
         if live:
             _follow(operator, [], output, live=True)

@@ -58,7 +58,12 @@ def events(
     follow: FollowOption = False,
     subject: Annotated[
         str | None,
-        typer.Option("--subject", metavar="ID", help="Only about this mig_…, step_… or ag_….", show_default=False),
+        typer.Option(
+            "--subject",
+            metavar="SUBJECT",
+            help="Only about this: a migration's or agent's name, a mig_…, step_… or ag_… id, or KIND/NAME.",
+            show_default=False,
+        ),
     ] = None,
     after: Annotated[int, typer.Option("--after", metavar="POSITION", min=0, help="Only after this position.")] = 0,
     profile: ProfileOption = None,
@@ -74,11 +79,26 @@ def events(
 
     look = stdout_look(output)
     with connect(profile) as operator:
-        for event in events_from(operator, after=after, subject=subject or "", follow=follow):
+        wanted = _subject_id(operator, subject) if subject else ""
+        for event in events_from(operator, after=after, subject=wanted, follow=follow):
             if output is OutputFormat.json:
                 show_message(event, line=True)
             else:
                 show(event_line(event, look), output)
+
+
+def _subject_id(operator: Operator, subject: str) -> str:
+    """What the event log calls a subject that a person may name. Raises Problem where nothing has that name."""
+    from haulier.v1 import operator_pb2 as op
+
+    if subject.startswith(("mig_", "step_", "ag_")) or "/" in subject:
+        return subject
+    agents = operator.call(op.ListAgentsRequest(), op.ListAgentsResponse).agents
+    for agent in agents:
+        if agent.name == subject:
+            return agent.agent_id
+    answer = operator.call(op.GetMigrationRequest(migration=subject), op.GetMigrationResponse)
+    return answer.migration.migration_id
 
 
 def logs(
@@ -114,7 +134,7 @@ def logs(
         if output is not OutputFormat.json and not raw:
             write(text.rest())
         if nothing:
-            note("it has no output" + ("" if follow else " yet; --follow waits for some"))
+            note("nothing was printed" + ("" if follow else " so far; --follow waits while the attempt runs"))
 
 
 def _newest_attempt(operator: Operator, subject: str) -> str:

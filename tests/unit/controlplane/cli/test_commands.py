@@ -221,6 +221,29 @@ MIGRATION = op.GetMigrationResponse(
 )
 
 
+@pytest.mark.parametrize(("named", "meant"), [("a", "mig_1"), ("alpha", "ag_1"), ("Dataset/a", "Dataset/a")])
+def test_events_of_what_a_person_names(haulier: Haulier, far: FarSide, named: str, meant: str) -> None:
+    far.says("ListAgents", op.ListAgentsResponse(agents=[op.AgentView(agent_id="ag_1", name="alpha")]))
+    far.says("GetMigration", op.GetMigrationResponse(migration=op.MigrationSummary(migration_id="mig_1", name="a")))
+    far.says("WatchEvents", [op.WatchEventsResponse(position=1, type="StepReadied", subject=meant)])
+    assert haulier("events", "--subject", named).code == Exit.OK
+    assert far.heard[-1] == op.WatchEventsRequest(subject=meant)
+
+
+def test_a_state_that_does_not_exist_is_named(haulier: Haulier, far: FarSide) -> None:
+    ended = haulier("migration", "list", "--state", "sucess")
+    assert ended.code == Exit.USAGE
+    assert "sucess is no state of a migration" in ended.err
+    assert "succeeded" in ended.err
+    assert not far.heard
+
+
+def test_an_option_before_the_command_is_explained(haulier: Haulier) -> None:
+    ended = haulier("-o", "json", "migration", "list")
+    assert ended.code == Exit.USAGE
+    assert "options come after the command" in ended.err
+
+
 @pytest.mark.parametrize(
     ("subject", "attempt_id"), [("att_9", "att_9"), ("a", "att_3"), ("a/extract", "att_1"), ("a/load", "att_3")]
 )

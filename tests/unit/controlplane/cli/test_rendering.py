@@ -262,6 +262,7 @@ def test_a_manifest_is_shown_as_a_person_would_write_it() -> None:
     )
     assert draw(render_manifests.manifest_page(answer), PIPE).splitlines() == [
         "# generation 2, applied 1m10s ago",
+        "apiVersion: haulier/v1",
         "kind: Dataset",
         "metadata:",
         "  name: flights",

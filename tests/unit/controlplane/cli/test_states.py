@@ -45,3 +45,7 @@ def test_a_word_from_a_newer_control_plane_is_shown() -> None:
 def test_symbols_tell_moods_apart_without_colour() -> None:
     symbols = [mood.value[0] for mood in states.Mood]
     assert len(set(symbols)) == len(symbols)
+
+
+def test_the_states_to_list_by_are_the_states_that_there_are() -> None:
+    assert list(states.MIGRATION_STATES) == [str(state) for state in core.MigrationState]
