@@ -23,7 +23,7 @@ OWN_DIRECTORY = "_haulier"
 KILL_S = 10.0
 
 
-def _start_time(pid: int) -> int | None:
+def start_time(pid: int) -> int | None:
     """Clock ticks after boot at which the process started; None if it is gone or a zombie of the kernel's kind."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
@@ -62,7 +62,7 @@ def holding(file: Path, writer: Writer) -> Iterator[None]:
             "target": writer.target,
             "fence": writer.fence,
             "pid": os.getpid(),
-            "start_time": _start_time(os.getpid()),
+            "start_time": start_time(os.getpid()),
             **_boot(),
         }
         temporary = path.with_suffix(f".{os.getpid()}.tmp")
@@ -107,7 +107,7 @@ def _escaped(name: str) -> str:
 
 def _holds(pid: int, record: dict[str, Any], path: Path) -> bool:
     """Whether this very process wrote the record: started when it says, and still has it open."""
-    if _start_time(pid) != record.get("start_time"):
+    if start_time(pid) != record.get("start_time"):
         return False
     try:
         wanted = path.stat()

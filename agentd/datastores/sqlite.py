@@ -9,7 +9,7 @@ read-only. Names of tables are resolved when queries run, so views go on working
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -120,7 +120,8 @@ class SqliteDatastore:
         self._place = place
 
     @contextmanager
-    def _connected(self, mode: str) -> Iterator[SqliteSession]:
+    def session(self, mode: str) -> Iterator[SqliteSession]:
+        """A session on the file: `ro` to read it, `rwc` to write it or create it."""
         path = self._place.path
         if mode == "ro" and not path.exists():
             raise StepFailure(
@@ -159,7 +160,7 @@ class SqliteDatastore:
     def check(self) -> None:
         """The file opens as SQLite, or its directory is there for it to be created in."""
         if self._place.path.exists():
-            with self._connected("ro") as session:
+            with self.session("ro") as session:
                 session.rows("SELECT count(*) FROM sqlite_master")
         elif not self._place.path.parent.is_dir():
             raise StepFailure(
@@ -170,12 +171,8 @@ class SqliteDatastore:
 
     def objects(self) -> list[str]:
         """Tables and views that are not Haulier's or SQLite's own."""
-        with self._connected("ro") as session:
+        with self.session("ro") as session:
             return self.tables(session)
-
-    def reading(self) -> AbstractContextManager[SqliteSession]:
-        """A read-only session on the file."""
-        return self._connected("ro")
 
     def tables(self, session: SqliteSession) -> list[str]:
         """Tables and views that are not Haulier's or SQLite's own."""
@@ -187,7 +184,7 @@ class SqliteDatastore:
 
     def describe(self, location: Location) -> Description:
         """The declared columns, seen to be the table's; its key; the highest rowid as estimate."""
-        with self._connected("ro") as session:
+        with self.session("ro") as session:
             found = self._names(session, location.object)
             if not location.columns:
                 raise StepFailure(
@@ -217,7 +214,7 @@ class SqliteDatastore:
     def read(self, location: Location, columns: Columns) -> Iterator[pa.RecordBatch]:
         """All rows of one SELECT, which is one snapshot."""
         place = f"{self._place.name}:{location.object}"
-        with self._connected("ro") as session:
+        with self.session("ro") as session:
             require_names([n for n, _ in self._names(session, location.object)], columns, place)
             rowid = self._has_rowid(session, location.object)
             names = ", ".join(quoted(c.name) for c in columns)
@@ -258,13 +255,13 @@ class SqliteDatastore:
                 self.check()
             if path.exists():
                 self._require_not_stale(writer)
-            with holding(path, writer), self._connected("rwc") as session:
+            with holding(path, writer), self.session("rwc") as session:
                 yield session
 
     def _require_not_stale(self, writer: Writer) -> None:
         """Read the fence before evicting anyone, as far as the file can be read past a stopped holder."""
         try:
-            with self._connected("ro") as session:
+            with self.session("ro") as session:
                 session.run("PRAGMA busy_timeout = 200")
                 ledger.require_not_stale(session, writer)
         except StepFailure as err:
@@ -346,13 +343,13 @@ class SqliteDatastore:
         """The ledger's record for the target."""
         if not self._place.path.exists():
             return None
-        with self._connected("ro") as session:
+        with self.session("ro") as session:
             return ledger.read_record(session, target, location.object)
 
     def query(self, location: Location, columns: Columns, sql: str, scratch: Path) -> list[Cells]:
         """One SELECT, read-only, with an authorizer that allows nothing but reading this file, and a time limit."""
         del location, columns, scratch
-        with self._connected("ro") as session:
+        with self.session("ro") as session:
             connection = session.connection
             deadline = time.monotonic() + QUERY_TIMEOUT_S
             connection.set_progress_handler(lambda: int(time.monotonic() > deadline), 100_000)

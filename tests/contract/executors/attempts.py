@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -98,8 +97,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, bytes):
         return {"hex": value.hex()}
     return str(value) if isinstance(value, Path) else value
-
-
-def reaching(points: dict[str, Callable[[], None]]) -> Callable[[str], None]:
-    """A `reach` that calls what belongs to the point."""
-    return lambda point: points.get(point, lambda: None)()

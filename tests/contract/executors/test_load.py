@@ -1,6 +1,5 @@
 """Every datastore as destination: run twice, killed anywhere and run again, undone, cancelled, stale, stopped."""
 
-import dataclasses
 import signal
 import time
 
@@ -9,7 +8,7 @@ from haulier.v1 import kinds_pb2 as k
 
 from agentd.datastores.failures import Cancelled, Fenced, StepFailure
 from agentd.executors.load import Load
-from tests.contract.executors.attempts import POINTS, Child, attempt, reaching, run
+from tests.contract.executors.attempts import POINTS, Child, attempt, run
 from tests.contract.executors.conftest import MakeScene, Scene
 from tests.contract.executors.places import ENGINES
 from tests.kit import torture
@@ -233,7 +232,6 @@ def test_nothing_destructive_past_the_local_deadline(make_scene: MakeScene, engi
 def test_points_are_reached_in_order(make_scene: MakeScene, engine: str) -> None:
     scene = make_scene(engine)
     reached: list[str] = []
-    marks = {point: (lambda p=point: reached.append(p)) for point in POINTS}
-    ctx = attempt(scene.home, "load", scene.load_params(scene.staged()), 1)
-    Load().run(dataclasses.replace(ctx, reach=reaching(marks)))
+    ctx = attempt(scene.home, "load", scene.load_params(scene.staged()), 1, reach=reached.append)
+    Load().run(ctx)
     assert reached == list(POINTS)

@@ -99,7 +99,7 @@ def test_a_single_column_arrives(
 ) -> None:
     """One column alone is where text formats cannot tell an empty line from NULL."""
     pair = make_pair(make_scene, request, tmp_path, "csv", destination)
-    index = torture.COLUMNS.index(column)  # type: ignore[arg-type]
+    index = torture.COLUMNS.index(column)
     rows = torture.batch(40, unordered=False).select([index])
     assert pair.move([rows], (), (torture.COLUMNS[index],)).rows == 40
 
