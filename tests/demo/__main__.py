@@ -33,7 +33,7 @@ def main() -> int:
     try:
         if given.verb == "down":
             world.stop()
-            print("stopped; the state stays in .demo, `make clean` removes it")
+            print("stopped; the state stays in .demo: `make up` goes on with it, and removing .demo begins anew")
             return 0
         if given.chaos:
             world.wipe()
@@ -130,9 +130,10 @@ def _commands(world: World) -> str:
     profile = os.path.relpath(world.profile)
     return (
         f"\n  export HAULIER_PROFILE={profile} PATH=.venv/bin:$PATH"
-        "\n  haulier migration list"
+        "\n  haulier agent list"
+        "\n  haulier migration start flights-to-warehouse --watch"
         "\n  haulier migration get flights-to-warehouse"
-        "\n  haulier rollback delays-to-analytics --reason 'to see it'"
+        "\n  haulier migration rollback flights-to-warehouse --reason 'to see it' --wait"
         "\n  make down"
     )
 

@@ -57,6 +57,10 @@ class World:
 
     def start_postgres(self) -> dict[str, Any]:
         """Start the database server; return host, port, database and role, and write them down."""
+        if self.postgres_home.exists() and not (self.root / "postgres.secret").exists():
+            # The world was removed by hand and begins anew; its database may lie elsewhere, and must not remember.
+            self.stop_postgres()
+            shutil.rmtree(self.postgres_home)
         self.postgres_home.mkdir(mode=0o755, parents=True, exist_ok=True)
         self.postgres_home.chmod(0o755)
         server = self._postgres()
@@ -139,14 +143,14 @@ class World:
 
     # -- agents
 
-    def join_agent(self, name: str, *, slots: int, labels: Mapping[str, str]) -> None:
-        """Join an agent with a one-use token and write its configuration and policy."""
+    def join_agent(self, name: str, *, slots: int, labels: Mapping[str, str], token: str = "") -> None:
+        """Join an agent with a one-use token, made for it unless given, and write its configuration and policy."""
         home = self.root / "agents" / name
         state = home / "state"
         if (state / "identity.json").exists():
             return
         home.mkdir(parents=True, exist_ok=True)
-        token = self.haulier_json("token", "create", "--agent", name)["token"]
+        token = token or self.haulier_json("token", "create", "--agent", name)["token"]
         self.run([*program("agentd"), "join", "-", "--name", name, "--state", str(state)], stdin=f"{token}\n")
         (home / "policy.toml").write_text(
             f'kinds = ["*"]\ndatastores = ["*"]\nroots = ["{self.data}"]\nsecrets = ["env:{PASSWORD_VARIABLE}"]\n'
