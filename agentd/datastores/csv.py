@@ -73,6 +73,16 @@ class CsvDatastore(DirectoryDatastore):
                 "corrupt_file", f"{path}: the header line is not CSV in UTF-8", "Write the file again in UTF-8."
             ) from err
 
+    def _has_records(self, path: Path) -> bool:
+        """Whether anything follows the header line; the reader below takes a lone header for a broken file."""
+        with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+            reader = csv.reader(file, delimiter=self.delimiter)
+            next(reader, None)
+            try:
+                return next(reader, None) is not None
+            except csv.Error:
+                return True
+
     def describe_files(self, files: list[Path], location: Location) -> Description:
         """The declared columns, seen to be those of every header."""
         place = f"{self.name}:{location.object}"
@@ -95,6 +105,8 @@ class CsvDatastore(DirectoryDatastore):
         place = f"{self.name}:{path.name}"
         names = self.header(path)
         require_names(names, columns, place)
+        if not self._has_records(path):
+            return
         rows = 0
         with path.open("rb") as file:
             if file.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:
@@ -118,6 +130,8 @@ class CsvDatastore(DirectoryDatastore):
         for path in self.files(found):
             names = self.header(path)
             require_names(names, tuple(Column(n, ColumnType.TEXT) for n in names), f"{self.name}:{path.name}")
+            if not self._has_records(path):
+                continue
             with path.open("rb") as file:
                 if file.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:
                     file.seek(0)

@@ -70,7 +70,8 @@ class DirectoryDatastore(ABC):
         found = []
         for directory, names, files in os.walk(self.root):
             names[:] = sorted(n for n in names if not n.startswith(("_", ".")))
-            found += [str((Path(directory) / f).relative_to(self.root)) for f in files if f.endswith(self.suffixes)]
+            below = Path(directory).relative_to(self.root)
+            found += [str(below / f) for f in files if f.endswith(self.suffixes) and f[0] not in "_."]
             if len(found) >= _LISTED_MAX:
                 break
         return sorted(found)[:_LISTED_MAX]
