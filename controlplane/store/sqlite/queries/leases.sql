@@ -6,7 +6,7 @@ WHERE s.state = 'ready' AND s.placement_class = ? AND s.ready_at <= ?
 AND NOT EXISTS (SELECT 1 FROM attempt a WHERE a.target = s.target AND a.state = 'running')
 AND (s.fenced OR NOT EXISTS (
   SELECT 1 FROM attempt u WHERE u.target = s.target AND u.state IN ('lost', 'cancelled') AND u.ended_at > ?))
-ORDER BY s.priority DESC, s.ready_at, s.id LIMIT ?;
+ORDER BY s.priority DESC, s.ready_at, s.id LIMIT +?;
 
 -- name: insert_attempt
 -- A granted lease; the partial unique indexes refuse a second one on the step or the target.
@@ -89,7 +89,7 @@ SELECT max(ended_at) FROM attempt WHERE target = ? AND state IN ('lost', 'cancel
 
 -- name: unconfirmed
 -- Attempts on a target whose end nobody saw, newest first: their processes must be evicted.
-SELECT id FROM attempt WHERE target = ? AND state IN ('lost', 'cancelled') ORDER BY granted_at DESC LIMIT ?;
+SELECT id FROM attempt WHERE target = ? AND state IN ('lost', 'cancelled') ORDER BY granted_at DESC LIMIT +?;
 
 -- name: flush_attempt
 -- Make durable what heartbeats renewed and reported.

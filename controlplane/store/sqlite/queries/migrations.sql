@@ -72,11 +72,11 @@ SELECT EXISTS (SELECT 1 FROM step WHERE migration_id = ? AND state IN ('ready', 
 
 -- name: overdue_steps
 -- Ready steps that no agent took in time.
-SELECT {step} FROM step WHERE state = 'ready' AND queue_deadline_at < ? ORDER BY queue_deadline_at LIMIT ?;
+SELECT {step} FROM step WHERE state = 'ready' AND queue_deadline_at < ? ORDER BY queue_deadline_at LIMIT +?;
 
 -- name: ready_count
 -- Ready steps of a class that may start now, counted no further than a limit.
-SELECT count(*) FROM (SELECT 1 FROM step WHERE state = 'ready' AND placement_class = ? AND ready_at <= ? LIMIT ?);
+SELECT count(*) FROM (SELECT 1 FROM step WHERE state = 'ready' AND placement_class = ? AND ready_at <= ? LIMIT +?);
 
 -- name: summaries
 -- Migrations with their progress; an empty id means any, an empty array of states means all.
@@ -90,7 +90,7 @@ SELECT m.id, m.name, m.dataset, m.workflow, m.state, m.reason, m.source, m.desti
  WHERE s.migration_id = m.id AND a.state = 'running' ORDER BY s.ordinal LIMIT 1) AS live
 FROM migration m
 WHERE m.id > ? AND (? = '' OR m.id = ?) AND (? = '[]' OR m.state IN (SELECT value FROM json_each(?)))
-ORDER BY m.id LIMIT ?;
+ORDER BY m.id LIMIT +?;
 
 -- name: results_of_kind
 -- Results of the succeeded steps of some kinds in some migrations; both come as JSON arrays.

@@ -12,7 +12,7 @@ SELECT * FROM resource WHERE kind = ? AND name = ?;
 
 -- name: resources
 -- Applied manifests of a kind in order of name.
-SELECT * FROM resource WHERE kind = ? AND name > ? ORDER BY name LIMIT ?;
+SELECT * FROM resource WHERE kind = ? AND name > ? ORDER BY name LIMIT +?;
 
 -- name: all_specs
 -- Every applied manifest, short.
@@ -43,20 +43,20 @@ INSERT INTO request VALUES (?, ?, ?, ?);
 -- name: events_after
 -- Events in order from a position on.
 SELECT position, at, type, subject, migration_id, attempt_id, agent_id, fence, detail FROM event
-WHERE position > ? ORDER BY position LIMIT ?;
+WHERE position > ? ORDER BY position LIMIT +?;
 
 -- name: events_of_migration
 -- Events of a migration and its steps from a position on.
 SELECT position, at, type, subject, migration_id, attempt_id, agent_id, fence, detail FROM event
-WHERE migration_id = ? AND position > ? ORDER BY position LIMIT ?;
+WHERE migration_id = ? AND position > ? ORDER BY position LIMIT +?;
 
 -- name: events_of_subject
 -- Events of one subject that is no part of a migration.
 SELECT position, at, type, subject, migration_id, attempt_id, agent_id, fence, detail FROM event
-WHERE subject = ? AND migration_id IS NULL AND position > ? ORDER BY position LIMIT ?;
+WHERE subject = ? AND migration_id IS NULL AND position > ? ORDER BY position LIMIT +?;
 
 -- name: events_of_step
 -- Events of one step, through its migration.
 SELECT position, at, type, subject, migration_id, attempt_id, agent_id, fence, detail FROM event
 WHERE migration_id = (SELECT migration_id FROM step WHERE id = ?) AND subject = ? AND position > ?
-ORDER BY position LIMIT ?;
+ORDER BY position LIMIT +?;
