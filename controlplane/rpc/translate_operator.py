@@ -1,9 +1,11 @@
 """Contract ↔ core for operators."""
 
+import contextlib
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from google.protobuf.message import DecodeError
 from haulier.v1 import agent_pb2, kinds_pb2
 from haulier.v1 import operator_pb2 as pb
 
@@ -78,13 +80,14 @@ def migration(row: Mapping[str, Any], now: float) -> pb.MigrationSummary:
         done_bytes=done_bytes,
         elapsed_s=max(0.0, (row["ended_at"] if ended else now) - row["created_at"]),
     )
-    if "validate" in row["results"]:
-        proof = kinds_pb2.ValidateResult.FromString(row["results"]["validate"])
+    # Agents wrote these results: one that cannot be read must not hide every other migration.
+    with contextlib.suppress(DecodeError):
+        proof = kinds_pb2.ValidateResult.FromString(row["results"].get("validate", b""))
         message.verified_rows = proof.rows
         message.verified_digest = proof.destination_digest.hex()
-    if "extract" in row["results"]:
-        staged = kinds_pb2.ExtractResult.FromString(row["results"]["extract"]).output
-        message.staged_bytes = sum(part.size_bytes for part in staged.parts)
+    with contextlib.suppress(DecodeError):
+        staged = kinds_pb2.ExtractResult.FromString(row["results"].get("extract", b"")).output
+        message.staged_bytes = min(sum(part.size_bytes for part in staged.parts), 2**64 - 1)
     return message
 
 
