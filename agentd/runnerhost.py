@@ -7,7 +7,6 @@ Composition root of the child's side: here a forked child meets the executors an
 import argparse
 import contextlib
 import importlib
-import os
 import resource
 import signal
 import socket
@@ -167,7 +166,6 @@ def main(arguments: Sequence[str], load: Load = _installed_kinds, preloaded: Seq
     parser.add_argument("--attempts", type=Path, required=True)
     parser.add_argument("--idle", type=float, required=True)
     given = parser.parse_args(arguments)
-    os.umask(0o077)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     kinds, problems = _loaded(load, preloaded)
 

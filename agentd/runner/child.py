@@ -166,6 +166,8 @@ def _run(files: AttemptDirectory, execute: Execute) -> None:
     secrets = Secrets(whole_environment)
     side = ChildSide(files, spec, secrets)
     _be_killed_first()
+    # A core file would hold every secret that was resolved.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with _output_to(files.stdout_path, secrets):
         signal.signal(signal.SIGTERM, lambda *_: _ask(side, "told to stop"))
         watch = threading.Thread(target=_watch, args=(side,), name="deadlines", daemon=True)

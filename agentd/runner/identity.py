@@ -55,6 +55,17 @@ def is_alive(who: ProcessIdentity) -> bool:
     return identify(who.pid) == who
 
 
+def was_reused(who: ProcessIdentity) -> bool:
+    """Whether the pid belongs to another process by now, or to another boot.
+
+    The kernel gives a pid away only when no process is left in its session: then nothing of `who` is left
+    either."""
+    if who.boot_id != boot_id():
+        return True
+    fields = _stat_fields(who.pid)
+    return fields is not None and int(fields[19]) != who.start_ticks
+
+
 def all_pids() -> list[int]:
     """Every process that this one can see."""
     return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
@@ -62,6 +73,8 @@ def all_pids() -> list[int]:
 
 def session_members(leader: ProcessIdentity) -> list[int]:
     """Living processes of the session that `leader` opened, the leader included."""
+    if was_reused(leader):
+        return []
     found = []
     for pid in all_pids():
         fields = _stat_fields(pid)

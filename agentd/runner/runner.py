@@ -16,7 +16,7 @@ from agentd.core.grants import Failure, Grant, Outcome, OutcomeKind, Progress, R
 from agentd.journal.encoding import Undecodable
 from agentd.runner.attempt_files import ATTEMPTS, AttemptDirectory, Deadlines, Settings, Spec
 from agentd.runner.host_client import HostClient, HostFailed
-from agentd.runner.identity import ProcessIdentity, boottime, identify, is_alive
+from agentd.runner.identity import ProcessIdentity, boot_id, boottime, identify, is_alive
 from agentd.runner.resource_use import UseMeter
 from agentd.runner.stopping import EvictionFailed, end_session, evict, signal_group
 
@@ -36,6 +36,12 @@ class _Watched:
     pidfd: int = -1
     progress: Progress = field(default_factory=Progress)
     gone: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+def _child_or_burial(files: AttemptDirectory) -> ProcessIdentity | None:
+    """The attempt's child; where there is none, there will never be one after this."""
+    files.bury()
+    return files.read_child()
 
 
 class Runner:
@@ -72,12 +78,19 @@ class Runner:
                 files = self.files_of(grant.attempt_id)
                 await asyncio.to_thread(files.create, Spec(grant, self._settings()))
                 pid = await self._host.fork(grant.attempt_id)
-            except (OSError, HostFailed, EvictionFailed) as error:
+                who = identify(pid) or ProcessIdentity(pid, 0, boot_id())
+            except (OSError, EvictionFailed) as error:
                 self._tell_not_started(grant, error)
                 return
+            except HostFailed as error:
+                # A host that did not answer may have forked all the same: the directory knows.
+                found = await asyncio.to_thread(_child_or_burial, files)
+                if found is None:
+                    self._tell_not_started(grant, error)
+                    return
+                who = found
             self._tell(ChildStarted(grant.attempt_id))
-            who = identify(pid)
-            self._watch(grant, files, who or ProcessIdentity(pid, 0, ""))
+            self._watch(grant, files, who)
 
     def _tell_not_started(self, grant: Grant, error: Exception) -> None:
         message = f"the attempt's process cannot be started: {error}"
@@ -89,9 +102,7 @@ class Runner:
         """Find the child that an earlier daemon started. Tells ChildAdopted or ChildEnded."""
         with self._being_started(grant.attempt_id):
             files = self.files_of(grant.attempt_id)
-            # After this either a child has the name, or none will ever get it.
-            await asyncio.to_thread(files.bury)
-            who = await asyncio.to_thread(files.read_child)
+            who = await asyncio.to_thread(_child_or_burial, files)
             if who is None or not is_alive(who):
                 if who is not None:
                     await end_session(who)
@@ -116,7 +127,8 @@ class Runner:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(watched.gone.wait(), grace_s)
                 return
-        signal_group(watched.who, signal.SIGKILL)
+        # Looked up anew: meanwhile another process may have turned out to be the attempt's child.
+        signal_group(self._watched.get(attempt_id, watched).who, signal.SIGKILL)
         await watched.gone.wait()
 
     async def write_deadlines(self, attempt_id: str, deadlines: Deadlines) -> None:
@@ -162,6 +174,9 @@ class Runner:
 
     def _watch(self, grant: Grant, files: AttemptDirectory, who: ProcessIdentity) -> None:
         watched = _Watched(grant, files, who, UseMeter(who, boottime()))
+        before = self._watched.get(grant.attempt_id)
+        if before is not None:
+            watched.gone = before.gone
         self._watched[grant.attempt_id] = watched
         try:
             watched.pidfd = os.pidfd_open(who.pid)
@@ -190,6 +205,15 @@ class Runner:
 
     async def _finish(self, watched: _Watched) -> None:
         await end_session(watched.who)
+        named = await asyncio.to_thread(watched.files.read_child)
+        if named is not None and named.pid != watched.who.pid:
+            # A host that died before it could answer had forked already, and what was watched is a second
+            # child,
+            # which ended at once because the attempt had one.
+            if is_alive(named):
+                self._watch(watched.grant, watched.files, named)
+                return
+            await end_session(named)
         use = watched.meter.so_far(boottime())
         event = await self._ended_event(watched.grant, watched.files, use, "")
         self._watched.pop(watched.grant.attempt_id, None)

@@ -7,8 +7,8 @@ import signal
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from agentd.runner.attempt_files import ATTEMPTS
-from agentd.runner.identity import ProcessIdentity, all_pids, identify, is_alive, session_members
+from agentd.runner.attempt_files import ATTEMPTS, AttemptDirectory
+from agentd.runner.identity import ProcessIdentity, all_pids, is_alive, session_members, was_reused
 
 _FIRST_PAUSE_S = 0.01
 _REAP_PAUSES_S = (0.002, 0.004, 0.008, 0.016, 0.032, 0.064)
@@ -31,7 +31,7 @@ async def end_session(leader: ProcessIdentity) -> None:
     """Return when no process of the leader's session lives; kills what is left. The leader itself has
     ended."""
     pause_s = _FIRST_PAUSE_S
-    while _group_exists(leader.pid):
+    while _group_exists(leader.pid) and not was_reused(leader):
         members = await asyncio.to_thread(session_members, leader)
         if not members:
             return
@@ -78,13 +78,20 @@ async def evict(attempt_ids: Collection[str]) -> list[int]:
 
 
 def _processes_of(attempt_ids: frozenset[str]) -> list[int]:
-    """Living processes that belong to one of the attempts: each works inside its attempt's directory."""
+    """Living processes that belong to one of the attempts: each works inside its attempt's directory.
+
+    Somebody's shell may be there as well, so only the session of the child that the directory names
+    counts."""
     found = []
     for pid in all_pids():
         try:
             inside = Path(f"/proc/{pid}/cwd").readlink()
+            if inside.name not in attempt_ids or inside.parent.name != ATTEMPTS:
+                continue
+            leader = AttemptDirectory(inside).read_child()
+            belongs = leader is not None and pid in session_members(leader)
         except OSError:
             continue
-        if inside.name in attempt_ids and inside.parent.name == ATTEMPTS and identify(pid):
+        if belongs:
             found.append(pid)
     return found

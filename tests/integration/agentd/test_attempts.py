@@ -99,11 +99,15 @@ def test_a_successor_on_another_agent_evicts_a_stopped_holder(tmp_path: Path) ->
             await second.start_agent()
             zombie = await holding(first, "att_1")
             os.kill(zombie, signal.SIGSTOP)
+            visitor = await asyncio.create_subprocess_exec("sleep", "600", cwd=first.attempt("att_1"))
+            second.processes.append(visitor)
             zombie_daemon.send_signal(signal.SIGSTOP)
             await second.door.grant("att_2", "echo", fence=8, number=2, evict_attempt_ids=["att_1"])
             result = await second.door.result("att_2")
             assert result.outcome == pb.ATTEMPT_OUTCOME_SUCCEEDED
             await until_gone(zombie)
+            assert visitor.returncode is None, "who only looks around there is spared"
+            assert cwd_of(visitor.pid) == first.attempt("att_1")
             zombie_daemon.send_signal(signal.SIGCONT)
             late = await first.door.result("att_1")
             assert late.failure.code == "child_lost"

@@ -4,12 +4,17 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import sys
 from pathlib import Path
+from typing import Any
 
+import grpc
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from haulier.v1 import agent_pb2 as pb
 
+from agentd import status_socket
 from tests.integration.agentd.test_attempts import holding
 from tests.integration.agentd.world import CONFIG, ROOT, World, cwd_of, until_gone, until_path, world
 
@@ -93,7 +98,7 @@ def test_a_child_outlives_its_runner_host_and_the_next_step_gets_a_new_one(tmp_p
         async with world(tmp_path) as it:
             await it.start_agent()
             pid = await holding(it, "att_1")
-            host = json.loads(await command(it, "status", "-o", "json"))["runner_pid"]
+            host = (await told(it))["runner_pid"]
             os.kill(host, signal.SIGKILL)
             await it.door.grant("att_2", "echo")
             assert (await it.door.result("att_2")).outcome == pb.ATTEMPT_OUTCOME_SUCCEEDED
@@ -112,7 +117,7 @@ def test_an_idle_runner_host_ends_and_comes_back(tmp_path: Path) -> None:
             host = json.loads((await it.door.result("att_1")).result)["pid"]
             await until_gone(host)
             async with asyncio.timeout(20):
-                while (pid := json.loads(await command(it, "status", "-o", "json"))["runner_pid"]) is not None:
+                while (pid := (await told(it))["runner_pid"]) is not None:
                     await until_gone(pid)
             await it.door.grant("att_2", "echo")
             assert (await it.door.result("att_2")).outcome == pb.ATTEMPT_OUTCOME_SUCCEEDED
@@ -178,7 +183,7 @@ def test_drain_survives_a_restart(tmp_path: Path) -> None:
             first = await it.start_agent()
             await it.door.say(directives=[pb.Directive(drain=pb.Drain(reason="maintenance"))])
             async with asyncio.timeout(20):
-                while not json.loads(await command(it, "status", "-o", "json"))["draining"]:
+                while not (await told(it))["draining"]:
                     pass
             first.send_signal(signal.SIGTERM)
             await asyncio.wait_for(first.wait(), 20)
@@ -211,7 +216,7 @@ def test_check_tells_ready_from_live(tmp_path: Path) -> None:
             assert "connected to 127.0.0.1" in await command(it, "status")
             await it.door.stop()
             async with asyncio.timeout(20):
-                while (await finished(it, "check"))[0] == 0:
+                while (await told(it))["connected"]:
                     pass
             code, output = await finished(it, "check")
             assert code == 1
@@ -222,6 +227,47 @@ def test_check_tells_ready_from_live(tmp_path: Path) -> None:
             assert code == 2
             assert "hangs" in output
             await it.door.start()
+
+    asyncio.run(story())
+
+
+def test_probes_and_the_service_manager_are_told(tmp_path: Path) -> None:
+    async def story() -> None:
+        with (
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager,
+            socket.create_server(("127.0.0.1", 0)) as free,
+        ):
+            manager.bind(str(tmp_path / "notify"))
+            manager.setblocking(False)
+            port = free.getsockname()[1]
+            free.close()
+            probed = CONFIG + f'[probe]\naddress = "127.0.0.1:{port}"\n'
+            async with world(tmp_path, config=probed) as it:
+                agent = await it.start_agent(NOTIFY_SOCKET=str(tmp_path / "notify"), WATCHDOG_USEC="200000")
+                loop = asyncio.get_running_loop()
+
+                async def until_told(text: bytes) -> None:
+                    async with asyncio.timeout(20):
+                        while text not in await loop.sock_recv(manager, 4096):
+                            pass
+
+                await until_told(b"READY=1")
+                await until_told(b"STATUS=connected")
+                await until_told(b"WATCHDOG=1")
+                async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+                    health = health_pb2_grpc.HealthStub(channel)
+                    ready = health_pb2.HealthCheckRequest(service="haulier.v1.AgentService")
+                    assert (await health.Check(ready)).status == health_pb2.HealthCheckResponse.SERVING
+                    await it.door.stop()
+                    await until_told(b"STATUS=connecting")
+                    assert (await health.Check(ready)).status == health_pb2.HealthCheckResponse.NOT_SERVING
+                    live = await health.Check(health_pb2.HealthCheckRequest())
+                    assert live.status == health_pb2.HealthCheckResponse.SERVING
+                    with pytest.raises(grpc.aio.AioRpcError, match="no such service"):
+                        await health.Check(health_pb2.HealthCheckRequest(service="other"))
+                agent.send_signal(signal.SIGTERM)
+                await until_told(b"STOPPING=1")
+                await it.door.start()
 
     asyncio.run(story())
 
@@ -273,6 +319,11 @@ async def finished(it: World, verb: str, *arguments: str) -> tuple[int, str]:
     return process.returncode, output.decode()
 
 
+async def told(it: World) -> dict[str, Any]:
+    """What the daemon says of itself."""
+    return await asyncio.to_thread(status_socket.ask, it.state, 20.0)
+
+
 async def command(it: World, verb: str, *arguments: str) -> str:
     """What a command that works prints."""
     code, output = await finished(it, verb, *arguments)
@@ -284,4 +335,4 @@ async def until_line(it: World, text: str) -> None:
     """Wait for a line in the agent's log."""
     async with asyncio.timeout(20):
         while text not in it.log_text():
-            await command(it, "status")
+            await told(it)
