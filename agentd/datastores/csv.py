@@ -173,7 +173,8 @@ class CsvDatastore(DirectoryDatastore):
                 raise StepFailure(
                     "value_does_not_fit",
                     f"{self.name}:{path.name}, {where}, column {column.name!r}: {err.why}",
-                    "Mend the value, declare another type, or set the Datastore's nullText if it stands for NULL.",
+                    "Its digits are shown as 9 and its letters as a. Mend the value, declare another type, or set the "
+                    "Datastore's nullText if it stands for NULL.",
                 ) from err
             if column.required and found.null_count:
                 index = found.is_null().index(pa.scalar(True)).as_py()

@@ -238,7 +238,8 @@ class SqliteDatastore:
                 raise StepFailure(
                     "value_does_not_fit",
                     f"{place}: {where}, column {column.name!r}: {err.why}",
-                    "Mend the value, or declare the type that the column really holds.",
+                    "Its digits are shown as 9 and its letters as a. Mend the value, or declare the type that the "
+                    "column really holds.",
                 ) from err
             if column.required and found.null_count:
                 index = cells.index(None)

@@ -244,7 +244,7 @@ class World:
     def _write_pid(self, name: str, pid: int) -> None:
         path = self.root / "run" / f"{name}.pid"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(str(pid))
+        path.write_text(f"{pid}\n")
 
     @staticmethod
     def _free_ports(count: int) -> list[int]:
