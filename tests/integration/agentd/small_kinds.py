@@ -9,10 +9,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from agentd import runnerhost
 from agentd.datastores.failures import Fenced, StepFailure
 from agentd.executors.context import Context
+from agentd.runner.fork_server import ForkServer
 
 
 class _Small:
@@ -114,5 +116,23 @@ class Environment(_Small):
 
 KINDS = {kind.kind: kind for kind in (Echo, Hold, Fail, Destroy, Print, Environment)}
 
+
+class DyingServer(ForkServer):
+    """Dies right after its first fork, before it can say so; the mark lets the next one live."""
+
+    mark = Path()
+
+    def _say(self, told: dict[str, Any]) -> None:
+        if "pid" in told and not self.mark.exists():
+            while not (self._attempts / str(told["attempt_id"]) / "holding").exists():
+                time.sleep(0.01)
+            self.mark.touch()
+            os._exit(1)
+        super()._say(told)
+
+
 if __name__ == "__main__":
+    if "SMALL_DIES_UNTIL" in os.environ:
+        DyingServer.mark = Path(os.environ["SMALL_DIES_UNTIL"])
+        runnerhost.ForkServer = DyingServer  # type: ignore[attr-defined]
     runnerhost.main(sys.argv[1:], load=lambda: KINDS, preloaded=())

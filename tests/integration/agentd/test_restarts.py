@@ -109,6 +109,20 @@ def test_a_child_outlives_its_runner_host_and_the_next_step_gets_a_new_one(tmp_p
     asyncio.run(story())
 
 
+def test_a_runner_host_that_dies_between_fork_and_answer_leaves_one_child(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path) as it:
+            await it.start_agent(SMALL_DIES_UNTIL=str(tmp_path / "mark"))
+            pid = await holding(it, "att_1")
+            await it.door.until(lambda: "att_1" in it.door.started, "the start")
+            (tmp_path / "released").touch()
+            assert (await it.door.result("att_1")).outcome == pb.ATTEMPT_OUTCOME_SUCCEEDED
+            assert it.log_text().count("ended attempt=att_1") == 1
+            await until_gone(pid)
+
+    asyncio.run(story())
+
+
 def test_an_idle_runner_host_ends_and_comes_back(tmp_path: Path) -> None:
     async def story() -> None:
         async with world(tmp_path, config=CONFIG + "runner_idle_s = 0.2\n") as it:
