@@ -15,7 +15,6 @@ from controlplane.cli import render_pieces as pieces
 from controlplane.cli import wording
 from controlplane.cli.as_json import enum_word
 from controlplane.cli.terminal import Look
-from controlplane.manifests.model import API_VERSION
 
 # More lines than these hide what they should show; `-o json` has them all.
 FINDINGS_MAX = 100
@@ -139,6 +138,8 @@ def _record(text: str) -> dict[str, Any]:
 def manifest_page(answer: op.GetManifestResponse) -> RenderableType:
     """One manifest as YAML, as a person would write it, under a line that says how old it is."""
     import yaml
+
+    from controlplane.manifests.model import API_VERSION
 
     manifest = answer.manifest
     head = Text(

@@ -6,10 +6,13 @@ from typing import Annotated
 
 import typer
 
+from controlplane.cli.commands import completing
 from controlplane.cli.commands.options import OutputOption, ProfileOption, ReasonOption
 from controlplane.cli.terminal import OutputFormat, note, show, show_message, stdout_look, write
 
-AgentArgument = Annotated[str, typer.Argument(metavar="AGENT", help="Name or ag_… id.")]
+AgentArgument = Annotated[
+    str, typer.Argument(metavar="AGENT", help="Name or ag_… id.", autocompletion=completing.agents)
+]
 TOKEN_TTL_S_MAX = 900.0
 
 

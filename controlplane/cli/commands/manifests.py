@@ -1,13 +1,12 @@
 """`haulier apply`, `haulier validate`, and `haulier dataset|datastore|workflow list|get`."""
 
-from __future__ import annotations
-
 import sys
 import uuid
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from controlplane.cli.commands import completing
 from controlplane.cli.commands.options import OutputOption, ProfileOption, TimeoutOption
 from controlplane.cli.exits import Exit
 from controlplane.cli.terminal import OutputFormat, show, show_message, stdout_look
@@ -73,7 +72,7 @@ def _submit(paths: list[str], profile: str | None, output: OutputFormat, timeout
 
 
 def _show_answer(
-    answer: op.ApplyManifestsResponse | op.ValidateManifestsResponse, files: int, output: OutputFormat, *, would: bool
+    answer: "op.ApplyManifestsResponse | op.ValidateManifestsResponse", files: int, output: OutputFormat, *, would: bool
 ) -> None:
     from controlplane.cli import render_manifests
 
@@ -108,7 +107,14 @@ def noun(kind: str) -> typer.Typer:
 
     @app.command("get", help=f"Show one {kind.lower()} as it was applied.")
     def get_manifest(
-        name: Annotated[str, typer.Argument(metavar="NAME", help="metadata.name of the manifest.")],
+        name: Annotated[
+            str,
+            typer.Argument(
+                metavar="NAME",
+                help="metadata.name of the manifest.",
+                autocompletion=completing.manifests(kind),
+            ),
+        ],
         profile: ProfileOption = None,
         output: OutputOption = OutputFormat.table,
     ) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from controlplane.cli.commands import completing
 from controlplane.cli.commands.options import OutputOption, ProfileOption, ReasonOption
 from controlplane.cli.exits import Exit
 from controlplane.cli.problems import Problem
@@ -20,17 +21,31 @@ if TYPE_CHECKING:
 
     from controlplane.cli.connection import Operator
 
-MigrationArgument = Annotated[str, typer.Argument(metavar="MIGRATION", help="Name or mig_… id.")]
+MigrationArgument = Annotated[
+    str, typer.Argument(metavar="MIGRATION", help="Name or mig_… id.", autocompletion=completing.migrations)
+]
 WaitOption = Annotated[
     bool, typer.Option("--wait", help="Wait for the end; exit 0 only if that is what was asked for.")
 ]
 NamesArgument = Annotated[
-    list[str] | None, typer.Argument(metavar="[NAME]...", help="Names of migrations.", show_default=False)
+    list[str] | None,
+    typer.Argument(
+        metavar="[NAME]...", help="Names of migrations.", show_default=False, autocompletion=completing.migrations
+    ),
+]
+StartableArgument = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[NAME]...",
+        help="Names of migrations.",
+        show_default=False,
+        autocompletion=completing.manifests("Migration"),
+    ),
 ]
 
 
 def start(
-    names: NamesArgument = None,
+    names: StartableArgument = None,
     every: Annotated[bool, typer.Option("--all", help="Start all that were applied and never started.")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Wait for the end; exit 0 only if all are verified.")] = False,
     live: Annotated[bool, typer.Option("--watch", "-w", help="Like --wait, with live progress.")] = False,
