@@ -1,5 +1,6 @@
 """The door for people's tools. Every method: read the request, ask a service, write the answer."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,7 @@ from controlplane.service.queries import Queries
 PAGE_MAX = 1000
 EVENTS_AT_ONCE = 500
 FOLLOW_LOOK_S = 1.0
+LATE_OUTPUT_S = 2.0
 OUTPUT_BYTES_AT_ONCE = 32 * 1024
 
 
@@ -202,16 +204,22 @@ class OperatorDoor(operator_pb2_grpc.OperatorServiceServicer):
         if not await outputs.known(request.attempt_id):
             raise NotFound(f"there is no attempt {request.attempt_id}: see `haulier migration get NAME`")
         position = 0
+        clock = asyncio.get_running_loop().time
+        gives_up_at: float | None = None
         with outputs.changed.watch() as watch:
             while True:
-                data = await outputs.read(request.attempt_id, position, OUTPUT_BYTES_AT_ONCE)
-                if data:
-                    position += len(data)
-                    yield pb.TailLogsResponse(data=data)
-                elif not request.follow or self._ending or outputs.over(request.attempt_id):
+                over = self._ending or outputs.over(request.attempt_id)
+                piece = await outputs.read(request.attempt_id, position, OUTPUT_BYTES_AT_ONCE)
+                position = piece.position
+                if piece.data:
+                    yield pb.TailLogsResponse(data=piece.data, dropped_bytes=piece.dropped_bytes)
+                    continue
+                if not request.follow or over or (gives_up_at is not None and clock() >= gives_up_at):
                     return
-                else:
-                    await watch.rung(FOLLOW_LOOK_S)
+                if gives_up_at is None and not await outputs.running(request.attempt_id):
+                    # Its last piece may be on its way, or may never come: its agent is lost, or we were restarted.
+                    gives_up_at = clock() + LATE_OUTPUT_S
+                await watch.rung(FOLLOW_LOOK_S)
 
     async def GetStatus(self, request: pb.GetStatusRequest, context: Any) -> pb.GetStatusResponse:  # noqa: N802
         """Show the control plane."""

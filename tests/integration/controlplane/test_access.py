@@ -1,0 +1,219 @@
+"""Every method of the contract with every kind of caller, over the wire; and what every call must carry."""
+
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.descriptor import MethodDescriptor
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from haulier.v1 import agent_pb2, operator_pb2
+
+from controlplane.identity.roles import Role
+from tests.integration.controlplane.plane import CALL_S, Running, bearer, refusal, serving
+from tests.kit.running import run
+
+SERVICES = [
+    agent_pb2.DESCRIPTOR.services_by_name["AgentService"],
+    operator_pb2.DESCRIPTOR.services_by_name["OperatorService"],
+]
+METHODS = [method for service in SERVICES for method in service.methods]
+READING = ("Validate", "List", "Get", "Why", "Watch", "Tail")
+ADMINISTERING = ("DrainAgent", "ResumeAgent", "CreateJoinToken")
+# Codes that say "you may not", whatever the request.
+REFUSALS = (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED)
+
+
+def may(role: Role, method: MethodDescriptor) -> bool:
+    """The rules in other words than the product's: by what the method's name says that it does."""
+    if method.containing_service.name == "AgentService":
+        return role is (Role.ANONYMOUS if method.name == "Enroll" else Role.AGENT)
+    if method.name in ADMINISTERING:
+        return role is Role.ADMIN
+    if method.name.startswith(READING):
+        return role in (Role.VIEWER, Role.OPERATOR, Role.ADMIN)
+    return role in (Role.OPERATOR, Role.ADMIN)
+
+
+def expected(role: Role, method: MethodDescriptor) -> grpc.StatusCode | None:
+    """How a refusal ends; None where any end is fine that is no refusal."""
+    if method.name == "Enroll" and role is Role.ANONYMOUS:
+        # An empty join token is no token: refused for what it says, not for who says it.
+        return grpc.StatusCode.INVALID_ARGUMENT
+    if may(role, method):
+        return None
+    return grpc.StatusCode.UNAUTHENTICATED if role is Role.ANONYMOUS else grpc.StatusCode.PERMISSION_DENIED
+
+
+def path_of(method: MethodDescriptor) -> str:
+    return f"/{method.containing_service.full_name}/{method.name}"
+
+
+async def status_of(channel: Any, method: MethodDescriptor, metadata: Any) -> grpc.StatusCode:
+    """Call ``method`` with an empty request and return how it ended."""
+    kinds = {(False, False): "unary_unary", (False, True): "unary_stream", (True, True): "stream_stream"}
+    make = getattr(channel, kinds[method.client_streaming, method.server_streaming])
+    call = make(path_of(method), request_serializer=bytes, response_deserializer=bytes)
+    try:
+        if method.client_streaming:
+            talk = call(metadata=metadata, timeout=CALL_S)
+            await talk.done_writing()
+            async for _ in talk:
+                pass
+        elif method.server_streaming:
+            async for _ in call(b"", metadata=metadata, timeout=CALL_S):
+                pass
+        else:
+            await call(b"", metadata=metadata, timeout=CALL_S)
+    except grpc.aio.AioRpcError as error:
+        return error.code()
+    return grpc.StatusCode.OK
+
+
+async def callers_of(running: Running) -> dict[Role, Any]:
+    tokens: dict[Role, Any] = {Role.ANONYMOUS: ()}
+    for role in (Role.VIEWER, Role.OPERATOR, Role.ADMIN):
+        tokens[role] = await running.token(role, name=f"{role}-1")
+    return tokens
+
+
+def test_every_method_with_every_caller_at_the_door(tmp_path: Path) -> None:
+    async def body() -> None:
+        async with serving(tmp_path) as running:
+            channel = running.door()
+            wrong = []
+            for role, metadata in (await callers_of(running)).items():
+                for method in METHODS:
+                    code = await status_of(channel, method, metadata)
+                    if code is not expected(role, method) and (code in REFUSALS or not may(role, method)):
+                        wrong.append(f"{role} {method.name}: {code}")
+            assert not wrong
+
+    run(body())
+
+
+def test_every_method_with_an_agents_certificate(tmp_path: Path) -> None:
+    async def body() -> None:
+        async with serving(tmp_path) as running:
+            joined = await running.join()
+            at_agents, at_door = running.agents(joined), running.door()
+            for method in METHODS:
+                code = await status_of(at_agents, method, ())
+                if method.containing_service.name == "OperatorService":
+                    # People's methods are not even served where agents call.
+                    assert code is grpc.StatusCode.UNIMPLEMENTED, method.name
+                else:
+                    assert (code not in REFUSALS) == may(Role.AGENT, method), method.name
+                # The door asks nobody for a certificate, so nobody is an agent there.
+                if not may(Role.ANONYMOUS, method):
+                    assert await status_of(at_door, method, ()) is grpc.StatusCode.UNAUTHENTICATED, method.name
+
+    run(body())
+
+
+@pytest.mark.parametrize(
+    ("metadata", "because"),
+    [
+        ((), "needs the role viewer or operator or admin; this caller is anonymous"),
+        ((("authorization", "Basic YWRhOmFkYQ=="),), "the call carries no operator token"),
+        (bearer("haulier-operator." + "A" * 43), "the operator token is not known here"),
+        (bearer("hello"), "the call carries no operator token"),
+    ],
+)
+def test_a_caller_without_a_good_token_is_told_why(tmp_path: Path, metadata: Any, because: str) -> None:
+    async def body() -> None:
+        async with serving(tmp_path) as running:
+            call = running.operators().GetStatus(operator_pb2.GetStatusRequest(), timeout=CALL_S, metadata=metadata)
+            code, why = await refusal(call)
+            assert code is grpc.StatusCode.UNAUTHENTICATED
+            assert because in why
+
+    run(body())
+
+
+def test_a_token_shown_to_the_agents_listener_opens_nothing(tmp_path: Path) -> None:
+    async def body() -> None:
+        async with serving(tmp_path) as running:
+            stub = running.operators(running.agents())
+            call = stub.GetStatus(operator_pb2.GetStatusRequest(), timeout=CALL_S, metadata=running.administrator)
+            assert (await refusal(call))[0] is grpc.StatusCode.UNAVAILABLE
+
+    run(body())
+
+
+def test_a_call_without_a_deadline_is_refused(tmp_path: Path) -> None:
+    async def body() -> None:
+        async with serving(tmp_path) as running:
+            call = running.operators().GetStatus(operator_pb2.GetStatusRequest(), metadata=running.administrator)
+            code, why = await refusal(call)
+            assert code is grpc.StatusCode.INVALID_ARGUMENT
+            assert why == "the call needs a deadline; set a timeout"
+
+    run(body())
+
+
+def test_a_request_of_64_mib_is_refused_in_words(tmp_path: Path) -> None:
+    async def body() -> None:
+        async with serving(tmp_path) as running:
+            large = operator_pb2.ManifestFile(path="a.yaml", content=bytes(64 * 1024 * 1024))
+            request = operator_pb2.ApplyManifestsRequest(files=[large], request_id="r1")
+            code, why = await refusal(running.ask("ApplyManifests", request))
+            assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+            assert "larger than max" in why and str(32 * 1024 * 1024) in why
+            # The door still serves.
+            assert (await running.ask("GetStatus", operator_pb2.GetStatusRequest())).store_generation == 1
+
+    run(body())
+
+
+def test_plain_text_is_not_spoken_where_secrets_travel(tmp_path: Path) -> None:
+    async def body() -> None:
+        async with serving(tmp_path) as running:
+            for address in (running.door_address, running.agents_address):
+                stub = running.operators(running.channel(address))
+                call = stub.GetStatus(operator_pb2.GetStatusRequest(), timeout=CALL_S)
+                assert (await refusal(call))[0] is grpc.StatusCode.UNAVAILABLE
+
+    run(body())
+
+
+def test_probes_see_health_without_an_identity_and_its_end_at_the_stop(tmp_path: Path) -> None:
+    async def body() -> None:
+        async with serving(tmp_path) as running:
+            address = f"127.0.0.1:{running.plane.listeners.probes_port}"
+            for channel in (running.channel(address), running.door()):
+                stub = health_pb2_grpc.HealthStub(channel)
+                for service in ("", "haulier.v1.AgentService", "haulier.v1.OperatorService"):
+                    answer = await stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=CALL_S)
+                    assert answer.status == health_pb2.HealthCheckResponse.SERVING
+                unknown = stub.Check(health_pb2.HealthCheckRequest(service="nobody"), timeout=CALL_S)
+                assert (await refusal(unknown))[0] is grpc.StatusCode.NOT_FOUND
+            watch = health_pb2_grpc.HealthStub(running.channel(address)).Watch(health_pb2.HealthCheckRequest())
+            assert (await anext(aiter(watch))).status == health_pb2.HealthCheckResponse.SERVING
+            await running.plane.listeners.health.enter_graceful_shutdown()
+            assert (await anext(aiter(watch))).status == health_pb2.HealthCheckResponse.NOT_SERVING
+
+    run(body())
+
+
+def test_reflection_names_the_services(tmp_path: Path) -> None:
+    async def body() -> None:
+        async with serving(tmp_path) as running:
+
+            async def services(channel: Any, metadata: Any = ()) -> set[str]:
+                asked = [reflection_pb2.ServerReflectionRequest(list_services="")]
+                call = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo(
+                    iter(asked), metadata=metadata, timeout=CALL_S
+                )
+                answer = await anext(aiter(call))
+                return {service.name for service in answer.list_services_response.service}
+
+            viewer = await running.token(Role.VIEWER)
+            named = await services(running.door(), viewer)
+            assert {"haulier.v1.AgentService", "haulier.v1.OperatorService"} <= named
+            assert (await refusal(services(running.door())))[0] is grpc.StatusCode.UNAUTHENTICATED
+            probes = running.channel(f"127.0.0.1:{running.plane.listeners.probes_port}")
+            assert "haulier.v1.OperatorService" not in await services(probes)
+
+    run(body())
