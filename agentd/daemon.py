@@ -210,7 +210,8 @@ class Daemon:
             case effects.MarkDraining():
                 await self._journal.write(effect)
             case effects.ForgetAttempt(attempt_id):
-                await self._journal.write(effect)
+                # Lost in a crash, the result would be told and acknowledged once more.
+                self._journal.write_later(effect)
                 await self._logs.left(attempt_id, _OUTPUT_WAIT_S)
                 await self._runner.forget(attempt_id)
             case effects.StartChild(grant):

@@ -1,20 +1,29 @@
 """Puts the journal on its own thread and writes whatever waits in one transaction."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from agentd.journal.journal import Contents, Entry, Journal
+from agentd.journal.journal import Contents, Entry, Journal, JournalBroken
 
 T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+# What every SQLite says when the file system has no room.
+_DISK_FULL = "disk is full"
+_FULL_PAUSE_S = 1.0
 
 
 class JournalFailed(Exception):
     """A write did not become durable. Nothing may be assumed about it, so the daemon must end and start
     again."""
+
+
+_Waiting = tuple[Entry, asyncio.Future[None] | None]
 
 
 class JournalWriter:
@@ -23,7 +32,7 @@ class JournalWriter:
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="journal")
         self._journal: Journal | None = None
-        self._waiting: list[tuple[Entry, asyncio.Future[None]]] = []
+        self._waiting: list[_Waiting] = []
         self._writing: asyncio.Task[None] | None = None
         self._failed: JournalFailed | None = None
 
@@ -34,9 +43,13 @@ class JournalWriter:
             journal = Journal.open(path)
             try:
                 return journal, journal.begin_incarnation()
-            except BaseException:
+            except JournalBroken:
                 journal.close()
                 raise
+            except Exception as error:
+                # Which class it is depends on the SQLite library that sqlite-utils picked.
+                journal.close()
+                raise JournalFailed(f"{path} cannot be written: {error}") from error
 
         self._journal, contents = await self._on_thread(opened)
         return contents
@@ -53,6 +66,11 @@ class JournalWriter:
             self._writing = asyncio.get_running_loop().create_task(self._write_waiting())
         await done
 
+    def write_later(self, entry: Entry) -> None:
+        """Write `entry` with whatever is written next: for what may be lost without harm, such as
+        forgetting."""
+        self._waiting.append((entry, None))
+
     async def _write_waiting(self) -> None:
         assert self._journal is not None
         journal = self._journal
@@ -62,19 +80,27 @@ class JournalWriter:
             try:
                 await self._on_thread(partial(journal.write, entries))
             except Exception as error:  # noqa: BLE001 - which class is up to the SQLite library
+                if _DISK_FULL in str(error):
+                    # The transaction was taken back as a whole, so it may be tried again. Nothing starts
+                    # meanwhile,
+                    # while heartbeats and running steps go on.
+                    log.error("the journal cannot be written (%s): free some space", error)
+                    self._waiting = batch + self._waiting
+                    await asyncio.sleep(_FULL_PAUSE_S)
+                    continue
                 self._fail(batch, error)
                 break
             for _, done in batch:
-                if not done.done():
+                if done is not None and not done.done():
                     done.set_result(None)
         self._writing = None
 
-    def _fail(self, batch: list[tuple[Entry, asyncio.Future[None]]], error: Exception) -> None:
+    def _fail(self, batch: list[_Waiting], error: Exception) -> None:
         # A failed fsync is never tried again: the kernel may have dropped the page. The next start reads the
         # file as it is.
         self._failed = JournalFailed(f"the journal cannot be written: {error}")
         for _, done in [*batch, *self._waiting]:
-            if not done.done():
+            if done is not None and not done.done():
                 done.set_exception(self._failed)
         self._waiting = []
 
@@ -82,6 +108,8 @@ class JournalWriter:
         """Write what waits, then close."""
         if self._writing is not None:
             await self._writing
+        elif self._waiting and self._failed is None:
+            await self._write_waiting()
         if self._journal is not None:
             await self._on_thread(self._journal.close)
             self._journal = None

@@ -6,7 +6,9 @@ child     child, first thing: its process identity; written once. A daemon that 
 stdout    child: everything that the step prints
 progress  child: a fixed record, overwritten in place
 point     child: the last named point it reached
+reserve   child: room for its result, kept from the start
 result    child, last thing: the outcome, synced before it gets its name
+end       runner host: which signal ended the child, if one did and the host saw it; only ever an explanation
 deadline  daemon: until when the child may do what
 cancel    daemon: the child is asked to stop
 """
@@ -32,6 +34,7 @@ from agentd.runner.identity import ProcessIdentity
 
 ATTEMPTS = "attempts"
 _STAGE_BYTES_MAX = 64
+_RESERVE_BYTES = 128 * 1024
 _PROGRESS = struct.Struct(f"<QQQH{_STAGE_BYTES_MAX}sI")
 _UINT64_MAX = 2**64 - 1
 
@@ -138,6 +141,22 @@ class AttemptDirectory:
             temporary.unlink()
         return True
 
+    def reserve(self) -> None:
+        """Keep room for a result."""
+        descriptor = os.open(self.path / "reserve", os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+        try:
+            os.posix_fallocate(descriptor, 0, _RESERVE_BYTES)
+        finally:
+            os.close(descriptor)
+
+    def write_end(self, how: str) -> None:
+        """Note how the child ended, where the runner host saw it."""
+        self._replace("end", how.encode("utf-8"))
+
+    def read_end(self) -> str:
+        """How the child ended, as far as the runner host saw it; empty where it did not."""
+        return (self._read("end") or b"").decode("utf-8", "replace")
+
     def write_progress(self, progress: Progress) -> None:
         """Overwrite the progress record: one small write, no sync."""
         if self._progress_fd is None:
@@ -155,6 +174,8 @@ class AttemptDirectory:
     def write_result(self, outcome: Outcome) -> None:
         """Make the outcome durable, then visible. The first one stays: a second is dropped."""
         temporary = self.path / f"result.{threading.get_ident()}"
+        # Room that was kept for this moment: a full disk must not take the reason along.
+        (self.path / "reserve").unlink(missing_ok=True)
         self._write(temporary, outcome_to_text(outcome).encode("utf-8"), durable=True)
         with contextlib.suppress(FileExistsError):
             (self.path / "result").hardlink_to(temporary)

@@ -160,6 +160,8 @@ def _run(files: AttemptDirectory, execute: Execute) -> None:
     if not files.claim(me):
         return
     os.chdir(files.path)
+    with contextlib.suppress(OSError):
+        files.reserve()
     whole_environment = dict(os.environ)
     spec = files.read_spec()
     _keep_environment(spec.settings.environment)

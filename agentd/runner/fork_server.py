@@ -19,6 +19,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
+from agentd.runner.attempt_files import AttemptDirectory
+
 RunChild = Callable[[Path], NoReturn]
 
 
@@ -30,7 +32,7 @@ class ForkServer:
         self._attempts = attempts
         self._idle_s = idle_s
         self._run_child = run_child
-        self._children: set[int] = set()
+        self._children: dict[int, str] = {}
         self._buffer = b""
 
     def serve(self, greeting: dict[str, Any]) -> None:
@@ -74,7 +76,7 @@ class ForkServer:
             return
         if pid == 0:
             self._become_child(attempt_id)
-        self._children.add(pid)
+        self._children[pid] = attempt_id
         self._say({"attempt_id": attempt_id, "pid": pid})
 
     def _become_child(self, attempt_id: str) -> NoReturn:
@@ -85,10 +87,17 @@ class ForkServer:
         self._run_child(self._attempts / attempt_id)
 
     def _reap(self) -> None:
-        for pid in list(self._children):
-            with contextlib.suppress(ChildProcessError):
-                if os.waitpid(pid, os.WNOHANG)[0] == pid:
-                    self._children.discard(pid)
+        for pid, attempt_id in list(self._children.items()):
+            # Looked at before it is taken away: once it is, the daemon reads what was written here.
+            ended = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            if ended is None:
+                continue
+            if ended.si_code in (os.CLD_KILLED, os.CLD_DUMPED):
+                with contextlib.suppress(OSError, ValueError):
+                    name = signal.Signals(ended.si_status).name
+                    AttemptDirectory(self._attempts / attempt_id).write_end(f"ended by {name}")
+            os.waitpid(pid, 0)
+            del self._children[pid]
 
     def _say(self, told: dict[str, Any]) -> None:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):

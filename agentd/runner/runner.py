@@ -224,6 +224,8 @@ class Runner:
         outcome = None
         try:
             outcome = await asyncio.to_thread(files.read_result)
+            if outcome is None:
+                detail = await asyncio.to_thread(files.read_end) or detail
         except (Undecodable, OSError) as error:
             detail = f"its result cannot be read: {error}"
         return ChildEnded(grant.attempt_id, outcome, use, detail)

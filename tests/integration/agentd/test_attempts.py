@@ -35,6 +35,18 @@ def test_every_sort_of_failure_is_told(tmp_path: Path, how: str, outcome: pb.Att
     asyncio.run(story())
 
 
+def test_a_killed_child_is_told_with_its_signal(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path) as it:
+            await it.start_agent()
+            os.kill(await holding(it, "att_1"), signal.SIGKILL)
+            result = await it.door.result("att_1")
+            assert result.failure.code == "child_lost"
+            assert "SIGKILL" in result.failure.message
+
+    asyncio.run(story())
+
+
 def test_an_unforeseen_failure_is_one_line_and_shows_no_secret(tmp_path: Path) -> None:
     async def story() -> None:
         async with world(tmp_path) as it:

@@ -12,6 +12,7 @@ import pytest
 
 from agentd.core.effects import ForgetAttempt, JournalIntent, MarkDraining, RecordOutcome
 from agentd.core.grants import Direction, Failure, Grant, Outcome, OutcomeKind, Recovered, ResourceUse
+from agentd.journal import batching
 from agentd.journal import journal as journal_module
 from agentd.journal.batching import JournalFailed, JournalWriter
 from agentd.journal.encoding import (
@@ -194,6 +195,56 @@ def test_writes_that_wait_share_a_transaction(tmp_path: Path, monkeypatch: pytes
     assert len(sizes) <= 2
     journal = Journal.open(tmp_path / "journal.db")
     assert len(journal.begin_incarnation().attempts) == 20
+    journal.close()
+
+
+def test_what_may_wait_is_written_with_the_next_or_at_the_end(tmp_path: Path) -> None:
+    async def story() -> None:
+        writer = JournalWriter()
+        await writer.open(tmp_path / "journal.db")
+        await writer.write(JournalIntent(GRANT))
+        writer.write_later(ForgetAttempt("att_1"))
+        await writer.write(JournalIntent(replace(GRANT, attempt_id="att_2")))
+        writer.write_later(ForgetAttempt("att_2"))
+        await writer.close()
+
+    asyncio.run(story())
+    journal = Journal.open(tmp_path / "journal.db")
+    assert journal.begin_incarnation().attempts == ()
+    journal.close()
+
+
+def test_a_full_disk_is_waited_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limit on pages is SQLite's own way to run out of room: the same error as of a full file system."""
+    monkeypatch.setattr(batching, "_FULL_PAUSE_S", 0.0)
+    large = replace(GRANT, params=b"x" * 200_000)
+    failures: list[str] = []
+    write = Journal.write
+
+    def limited(self: Journal, entries: list[journal_module.Entry]) -> None:
+        try:
+            write(self, entries)
+        except Exception as error:
+            failures.append(str(error))
+            self._db.execute("pragma max_page_count = 1000000").fetchall()
+            raise
+
+    monkeypatch.setattr(Journal, "write", limited)
+
+    async def story() -> None:
+        writer = JournalWriter()
+        await writer.open(tmp_path / "journal.db")
+        journal = writer._journal
+        assert journal is not None
+        await writer._on_thread(lambda: journal._db.execute("pragma max_page_count = 20").fetchall())
+        await writer.write(JournalIntent(large))
+        await writer.close()
+
+    asyncio.run(story())
+    assert len(failures) == 1
+    assert "disk is full" in failures[0]
+    journal = Journal.open(tmp_path / "journal.db")
+    assert [each.grant for each in journal.begin_incarnation().attempts] == [large]
     journal.close()
 
 

@@ -79,6 +79,17 @@ def test_the_first_result_stays(tmp_path: Path) -> None:
     assert not list(files.path.glob("result.*"))
 
 
+def test_room_for_the_result_is_kept_and_given_up_for_it(tmp_path: Path) -> None:
+    files = directory(tmp_path)
+    files.reserve()
+    assert (files.path / "reserve").stat().st_blocks * 512 >= 128 * 1024
+    files.write_result(Outcome("att_1", 7, OutcomeKind.SUCCEEDED))
+    assert not (files.path / "reserve").exists()
+    assert files.read_end() == ""
+    files.write_end("ended by SIGKILL")
+    assert files.read_end() == "ended by SIGKILL"
+
+
 def test_deadlines_cancel_and_points(tmp_path: Path) -> None:
     files = directory(tmp_path)
     assert files.read_deadlines() is None
