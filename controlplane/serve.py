@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from controlplane.config import Config
-from controlplane.identity.authority import CertificateAuthority
+from controlplane.identity.authority import CONTROLPLANE_CERTIFICATE_TTL_S, CertificateAuthority
 from controlplane.loops.agent_watcher import AgentWatcher
 from controlplane.loops.dispatcher import Dispatcher
 from controlplane.loops.driver import Driver, Loop
@@ -37,7 +37,6 @@ STORE_FILE = "store.db"
 IDENTITY_DIR = "identity"
 OUTPUTS_DIR = "outputs"
 LISTENING_FILE = "listening.json"
-SERVER_CERTIFICATE_TTL_S = 397 * 86_400.0
 
 
 def software_version() -> str:
@@ -99,7 +98,7 @@ class ControlPlane:
         credentials = authority.issue_controlplane(
             {config.advertised_host, socket.gethostname(), *config.extra_names},
             not_before_at=now - 300.0,
-            not_after_at=now + SERVER_CERTIFICATE_TTL_S,
+            not_after_at=now + CONTROLPLANE_CERTIFICATE_TTL_S,
             serial=int.from_bytes(os.urandom(16), "big") >> 1,
         )
         self.agent_door = AgentDoor(self.fleet, self.joining, outputs, "", software_version())

@@ -11,13 +11,14 @@ from haulier.v1 import agent_pb2 as pb
 from haulier.v1 import agent_pb2_grpc
 
 from controlplane.core.leasing import Refused
+from controlplane.identity.authority import AGENT_CERTIFICATE_TTL_S
 from controlplane.identity.peers import IdentityError
 from controlplane.rpc import translate
 from controlplane.rpc.callers import agent_of
 from controlplane.rpc.outgoing import Outgoing
 from controlplane.service import fleet
 from controlplane.service.errors import StoreFailed
-from controlplane.service.joining import CERTIFICATE_TTL_S, Denied, Joining
+from controlplane.service.joining import Denied, Joining
 from controlplane.service.outputs import Outputs
 
 _log = logging.getLogger("haulier.rpc.agents")
@@ -68,7 +69,7 @@ class AgentDoor(agent_pb2_grpc.AgentServiceServicer):
             certificate_pem=joined.certificate_pem,
             ca_pem=self._joining.authority.certificate_pem,
             session_address=self.session_address,
-            certificate_ttl_s=CERTIFICATE_TTL_S,
+            certificate_ttl_s=AGENT_CERTIFICATE_TTL_S,
         )
 
     async def Session(  # noqa: N802

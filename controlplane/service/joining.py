@@ -7,13 +7,17 @@ from controlplane.core.events import Event, asked_by
 from controlplane.core.model import Agent
 from controlplane.core.states import AgentState, Liveness
 from controlplane.identity import join_tokens, operator_tokens
-from controlplane.identity.authority import CertificateAuthority, check_agent_name, key_fingerprint
+from controlplane.identity.authority import (
+    AGENT_CERTIFICATE_TTL_S,
+    CertificateAuthority,
+    check_agent_name,
+    key_fingerprint,
+)
 from controlplane.identity.join_tokens import JoinTokenRecord
 from controlplane.identity.operator_tokens import OperatorTokenRecord, Recognised, Unrecognised
 from controlplane.identity.roles import Role
 from controlplane.store.port import JoinToken, OperatorToken, Store, Tx
 
-CERTIFICATE_TTL_S = 365 * 86_400.0
 # Hosts' clocks differ: a certificate dated a little back is valid at once everywhere.
 BACKDATE_S = 300.0
 
@@ -96,7 +100,7 @@ class Joining:
                 agent_id=agent_id,
                 agent_name=agent_name,
                 not_before_at=wall - BACKDATE_S,
-                not_after_at=wall + CERTIFICATE_TTL_S,
+                not_after_at=wall + AGENT_CERTIFICATE_TTL_S,
                 serial=serial,
             )
             tx.use_join_token(
@@ -108,7 +112,7 @@ class Joining:
                 )
             )
             tx.put_agent(newcomer(agent_id, agent_name, now), now)
-            tx.put_certificate(f"{serial:x}", agent_id, wall + CERTIFICATE_TTL_S)
+            tx.put_certificate(f"{serial:x}", agent_id, wall + AGENT_CERTIFICATE_TTL_S)
             tx.record([Event(now, "AgentJoined", agent_id, agent_id=agent_id, detail=agent_name)])
             return Joined(agent_id, certificate)
 
