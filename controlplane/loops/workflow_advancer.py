@@ -18,7 +18,7 @@ class WorkflowAdvancer:
 
     async def run(self) -> None:
         """Make one pass: each open migration in a transaction of its own."""
-        for migration_id in await self._store.read(lambda tx: tx.open_migration_ids()):
+        for migration_id in await self._store.read(lambda tx: tx.movable_migration_ids()):
             now = self._clock()
             readied: Counter[str] = await self._store.write(
                 lambda tx, migration_id=migration_id, now=now: advance(tx, migration_id, now)  # type: ignore[misc]

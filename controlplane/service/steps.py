@@ -97,31 +97,27 @@ def equip(tx: Tx, leases: Sequence[tuple[Attempt, Step]]) -> list[GrantedLease]:
 def settle(tx: Tx, agent_id: str, outcomes: Sequence[Outcome], now: float) -> Settlement:
     """Make the reported ends of attempts durable; every report is acknowledged, also one that comes too late."""
     done = Settlement(acknowledged=[outcome.attempt_id for outcome in outcomes])
-    attempts = tx.attempts(done.acknowledged)
-    steps = tx.steps([a.step_id for a in attempts.values()])
+    found = tx.attempts_with_steps(done.acknowledged)
     changes = Changes()
-    settled: list[Step] = []
+    settled: list[str] = []
     for outcome in outcomes:
-        attempt = attempts.get(outcome.attempt_id)
-        if attempt is None or attempt.agent_id != agent_id:
+        attempt, step = found.get(outcome.attempt_id, (None, None))
+        if attempt is None or step is None or attempt.agent_id != agent_id:
             # Promise A1: an agent reaches only its own leases; whatever it says of others is not even recorded there.
             continue
-        step = steps[attempt.step_id]
         decision = leasing.settle(step, attempt, outcome, now)
         if isinstance(decision, leasing.Refused):
             _note_late(changes, attempt, outcome, decision, now)
             continue
         # The same report twice in one message must meet what the first one left.
-        attempts[attempt.id] = attempt._replace(state=outcome.state)
+        found[attempt.id] = (attempt._replace(state=outcome.state), step)
         changes.extend(decision)
         done.ended.append(attempt.id)
-        settled.append(step)
+        settled.append(step.id)
         _count_ready(done.readied, decision, [step])
     tx.apply(changes)
-    for step in settled:
-        # On the way back it is the other way round: the end of a step frees those that it needed.
-        if step.direction is Direction.UNDO or not tx.holds_nothing(step.id, step.migration_id):
-            done.readied += advance(tx, step.migration_id, now)
+    for migration_id in tx.moved_on_by(settled):
+        done.readied += advance(tx, migration_id, now)
     return done
 
 

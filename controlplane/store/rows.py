@@ -20,6 +20,9 @@ _STEP_STATE = {state.value: state for state in StepState}
 _ATTEMPT_STATE = {state.value: state for state in AttemptState}
 _DIRECTION = {direction.value: direction for direction in Direction}
 
+# What a named tuple's own ``_make`` does, without its check of a length that the queries fix.
+_tuple = tuple.__new__
+
 STEP_COLUMNS = (
     "id, migration_id, ordinal, name, kind, placement_class, priority, state, direction, ready_at, "
     "queue_deadline_at, attempts, failures, attempts_max, target, fenced, pivot, compensatable, touched, queue_s, "
@@ -29,11 +32,13 @@ ATTEMPT_COLUMNS = (
     "id, step_id, migration_id, number, direction, agent_id, incarnation, fence, target, state, granted_at, "
     "expires_at, ended_at"
 )
+ATTEMPT_WIDTH = len(ATTEMPT_COLUMNS.split(","))
 
 
 def step_of(row: Sequence[Any]) -> Step:
     """Build a step from ``STEP_COLUMNS``."""
-    return Step._make(
+    return _tuple(
+        Step,
         (
             *row[:7],
             _STEP_STATE[row[7]],
@@ -44,13 +49,13 @@ def step_of(row: Sequence[Any]) -> Step:
             row[17] != 0,
             row[18] != 0,
             *row[19:28],
-        )
+        ),
     )
 
 
 def attempt_of(row: Sequence[Any]) -> Attempt:
     """Build an attempt from ``ATTEMPT_COLUMNS``."""
-    return Attempt._make((*row[:4], _DIRECTION[row[4]], *row[5:9], _ATTEMPT_STATE[row[9]], *row[10:13]))
+    return _tuple(Attempt, (*row[:4], _DIRECTION[row[4]], *row[5:9], _ATTEMPT_STATE[row[9]], *row[10:13]))
 
 
 def migration_of(row: Sequence[Any]) -> Migration:

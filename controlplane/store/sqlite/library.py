@@ -41,6 +41,8 @@ def connect(path: str, *, writing: bool) -> Any:
     connection.execute("PRAGMA busy_timeout=5000")
     connection.execute("PRAGMA temp_store=MEMORY")
     connection.execute("PRAGMA cache_size=-65536")
+    # 16 MiB of log: at the default of 4 the pages at the ends of the indexes are copied back over and over.
+    connection.execute("PRAGMA wal_autocheckpoint=4000")
     if not writing:
         connection.execute("PRAGMA query_only=ON")
     return connection

@@ -12,6 +12,7 @@ from controlplane.core.events import Event
 from controlplane.core.model import Attempt, Candidate, Migration, Step, StepPlan
 from controlplane.store.port import Body, Conflict, Flush, LiveRow
 from controlplane.store.rows import (
+    ATTEMPT_WIDTH,
     attempt_of,
     end_row,
     grant_rows,
@@ -32,7 +33,10 @@ class SqliteTx(RecordsTx):
 
     def generation(self) -> int:
         """Return the store generation, the high 32 bits of every fence."""
-        return int(self.one("meta", "generation")[0])
+        # It changes only when a backup is restored, which nobody does under a running control plane.
+        if self._generation is None:
+            self._generation = int(self.one("meta", "generation")[0])
+        return self._generation
 
     def next_ids(self, prefix: str, count: int) -> list[str]:
         """Return ``count`` new ids with ``prefix`` ("mig_"); they never repeat, also after a restore."""
@@ -111,9 +115,9 @@ class SqliteTx(RecordsTx):
         """Return the names of all migrations ever started."""
         return {row[0] for row in self.all("started_names")}
 
-    def open_migration_ids(self) -> list[str]:
-        """Return the migrations that may move by themselves."""
-        return [row[0] for row in self.all("open_migration_ids")]
+    def movable_migration_ids(self) -> list[str]:
+        """Return the open migrations that a look may move on; those that only wait for a step to end are left out."""
+        return [row[0] for row in self.all("movable_migration_ids")]
 
     def migration_ids(self) -> list[str]:
         """Return all migrations in order of creation."""
@@ -152,12 +156,13 @@ class SqliteTx(RecordsTx):
         """Keep a step's parameters once their references could be resolved."""
         self.guarded("set_params", [(params, step_id)])
 
-    def holds_nothing(self, step_id: str, migration_id: str) -> bool:
-        """Tell whether the end of this forward step can change nothing else: the short way out of the hot path.
+    def moved_on_by(self, step_ids: Sequence[str]) -> list[str]:
+        """Return the migrations that the end of these steps may move on, each once.
 
-        Nothing needs it, and another step of its migration is yet to end, so the migration's own end is not due.
+        Left out, because nothing else can change: a forward step that nothing needs, while another step of its
+        migration is yet to end. On the way back it is the other way round: a step frees those that it needed.
         """
-        return not self.one("has_dependents", step_id)[0] and bool(self.one("has_moving", migration_id)[0])
+        return [row[0] for row in self.all("moved_on_by", json.dumps(step_ids))] if step_ids else []
 
     def overdue_steps(self, now: float, limit: int) -> list[Step]:
         """Return ready steps whose queue deadline has passed."""
@@ -207,6 +212,11 @@ class SqliteTx(RecordsTx):
     def attempts(self, attempt_ids: Sequence[str]) -> dict[str, Attempt]:
         """Return attempts by id."""
         return {row[0]: attempt_of(row) for row in self.all("attempts_in", json.dumps(attempt_ids))}
+
+    def attempts_with_steps(self, attempt_ids: Sequence[str]) -> dict[str, tuple[Attempt, Step]]:
+        """Return attempts by id, each with its step."""
+        rows = self.all("attempts_with_steps", json.dumps(attempt_ids))
+        return {row[0]: (attempt_of(row), step_of(row[ATTEMPT_WIDTH:])) for row in rows}
 
     def attempts_of_migration(self, migration_id: str) -> list[Attempt]:
         """Return every attempt of a migration, oldest first."""

@@ -18,6 +18,7 @@ class RecordsTx:
     def __init__(self, connection: Any) -> None:
         self.connection = connection
         self.sql = named()
+        self._generation: int | None = None
 
     def run(self, name: str, *values: object) -> int:
         """Run a write; return the rows it changed."""

@@ -76,7 +76,11 @@ SELECT {attempt} FROM attempt WHERE target = ? AND state = 'running';
 
 -- name: attempts_in
 -- Attempts by id; the ids come as a JSON array.
-SELECT {attempt} FROM attempt WHERE id IN (SELECT value FROM json_each(?));
+SELECT {a.attempt} FROM json_each(?) j CROSS JOIN attempt a ON a.id = j.value;
+
+-- name: attempts_with_steps
+-- Attempts by id, each followed by its step; the ids come as a JSON array.
+SELECT {a.attempt}, {s.step} FROM json_each(?) j CROSS JOIN attempt a ON a.id = j.value CROSS JOIN step s ON s.id = a.step_id;
 
 -- name: attempts_of_steps
 -- Every attempt of a migration with all it reported, oldest first.

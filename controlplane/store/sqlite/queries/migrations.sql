@@ -26,9 +26,14 @@ SELECT * FROM migration WHERE name = ?;
 -- Names of all migrations ever started.
 SELECT name FROM migration;
 
--- name: open_migration_ids
--- Migrations that may move by themselves.
-SELECT id FROM migration WHERE state IN ('running', 'cancelling', 'rolling_back') ORDER BY id;
+-- name: movable_migration_ids
+-- Open migrations that a look may move on: undoing ones, those with nothing ready or leased, and those with a blocked step that nothing holds.
+SELECT m.id FROM migration m WHERE m.state IN ('running', 'cancelling', 'rolling_back') AND (
+  m.state <> 'running'
+  OR NOT EXISTS (SELECT 1 FROM step s WHERE s.migration_id = m.id AND s.state IN ('ready', 'leased'))
+  OR EXISTS (SELECT 1 FROM step b WHERE b.migration_id = m.id AND b.state = 'blocked' AND NOT EXISTS (
+    SELECT 1 FROM need n JOIN step p ON p.id = n.needs_id WHERE n.step_id = b.id AND p.state <> 'succeeded')))
+ORDER BY m.id;
 
 -- name: migration_ids
 -- All migrations.
@@ -44,7 +49,7 @@ SELECT n.step_id, n.needs_id FROM need n JOIN step s ON s.id = n.step_id WHERE s
 
 -- name: steps_in
 -- Steps by id; the ids come as a JSON array.
-SELECT {step} FROM step WHERE id IN (SELECT value FROM json_each(?));
+SELECT {s.step} FROM json_each(?) j CROSS JOIN step s ON s.id = j.value;
 
 -- name: step_named
 -- A step by its name.
@@ -56,19 +61,17 @@ SELECT template, params, result FROM step_body WHERE step_id = ?;
 
 -- name: bodies_in
 -- The large halves of steps; the ids come as a JSON array.
-SELECT step_id, template, params, result FROM step_body WHERE step_id IN (SELECT value FROM json_each(?));
+SELECT b.step_id, b.template, b.params, b.result FROM json_each(?) j CROSS JOIN step_body b ON b.step_id = j.value;
 
 -- name: set_params
 -- Parameters once their references could be resolved.
 UPDATE step_body SET params = ? WHERE step_id = ?;
 
--- name: has_dependents
--- Whether any step needs this one.
-SELECT EXISTS (SELECT 1 FROM need WHERE needs_id = ?);
-
--- name: has_moving
--- Whether any step of the migration will still end by itself.
-SELECT EXISTS (SELECT 1 FROM step WHERE migration_id = ? AND state IN ('ready', 'leased'));
+-- name: moved_on_by
+-- Migrations that the end of these steps may move on; the ids come as a JSON array.
+SELECT DISTINCT s.migration_id FROM json_each(?) j CROSS JOIN step s ON s.id = j.value
+WHERE s.direction = 'undo' OR EXISTS (SELECT 1 FROM need n WHERE n.needs_id = s.id)
+OR NOT EXISTS (SELECT 1 FROM step o WHERE o.migration_id = s.migration_id AND o.state IN ('ready', 'leased'));
 
 -- name: overdue_steps
 -- Ready steps that no agent took in time.

@@ -33,6 +33,7 @@ CREATE TABLE step (
 ) WITHOUT ROWID;
 CREATE INDEX step_queue ON step (placement_class, priority DESC, ready_at, id) WHERE state = 'ready';
 CREATE INDEX step_by_migration ON step (migration_id, ordinal);
+CREATE INDEX step_blocked ON step (migration_id) WHERE state = 'blocked';
 CREATE INDEX step_moving ON step (migration_id) WHERE state IN ('ready', 'leased');
 CREATE INDEX step_deadline ON step (queue_deadline_at) WHERE state = 'ready';
 
