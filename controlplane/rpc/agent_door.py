@@ -137,7 +137,7 @@ class AgentDoor(agent_pb2_grpc.AgentServiceServicer):
         except translate.BadMessage as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
         try:
-            opened = await self._fleet.open(agent_id, hello, outgoing.send)
+            opened = await self._fleet.open(agent_id, hello, outgoing.send, lambda: _overtaken(outgoing))
         except StoreFailed as error:
             await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
         if isinstance(opened, Refused):
@@ -222,3 +222,7 @@ class AgentDoor(agent_pb2_grpc.AgentServiceServicer):
                     grpc.StatusCode.PERMISSION_DENIED, f"attempt {piece.attempt_id} is not this agent's"
                 )
             yield pb.LogsResponse(attempt_id=piece.attempt_id, stored_offset=stored)
+
+
+def _overtaken(outgoing: Outgoing) -> None:
+    outgoing.close(grpc.StatusCode.ABORTED, "another stream of this agent took over")

@@ -60,10 +60,13 @@ class NewWork:
 class Session:
     """One open stream of one agent."""
 
-    def __init__(self, agent: Agent, classes: list[str], send: Callable[[ToAgent], None], now: float) -> None:
+    def __init__(
+        self, agent: Agent, classes: list[str], send: Callable[[ToAgent], None], end: Callable[[], None], now: float
+    ) -> None:
         self.agent = agent
         self.classes = classes
         self.send = send
+        self.end = end  # ends the stream, so that a living agent dials again
         self.heard_at = now
         self.stopping = False  # its daemon is on its way out and refuses whatever it is granted
         self.granting = False
@@ -130,8 +133,13 @@ class Fleet:
         self.offer(work.readied)
         self.changed.ring()
 
-    async def open(self, agent_id: str, hello: Introduction, send: Callable[[ToAgent], None]) -> Session | Refused:
-        """Begin a session; the caller sends Welcome before it lets ``send``'s messages out."""
+    async def open(
+        self, agent_id: str, hello: Introduction, send: Callable[[ToAgent], None], end: Callable[[], None]
+    ) -> Session | Refused:
+        """Begin a session; the caller sends Welcome before it lets ``send``'s messages out.
+
+        ``end`` is called when another stream of the same agent takes over.
+        """
         now = self._clock()
         old = self.sessions.get(agent_id)
         if old is not None:
@@ -139,7 +147,7 @@ class Fleet:
                 # The living daemon keeps its stream: a stale twin must not be able to cut it off.
                 return _superseded(old.agent, hello)
             # Before the transaction: a grant for the old stream that runs after it would be sent to nobody.
-            self._forget(old)
+            self._overtake(old)
 
         def introduce(tx: Tx) -> tuple[Agent, list[GrantedLease], list[Held], list[tuple[str, int, str]]] | Refused:
             known = tx.agent(agent_id)
@@ -174,11 +182,11 @@ class Fleet:
         for held in kept:
             self.book.adopt(held.attempt_id, agent.incarnation, until=until, now=now)
         again = [lease for lease in again if self.book.adopt(lease.attempt.id, agent.incarnation, until=until, now=now)]
-        session = Session(agent, matching(agent, self._classes), send, now)
-        # Two hellos of one agent may wait for the store together; the later one is the agent's stream.
+        session = Session(agent, matching(agent, self._classes), send, end, now)
+        # Two hellos of one agent may wait for the store together.
         overtaken = self.sessions.get(agent_id)
         if overtaken is not None:
-            self._forget(overtaken)
+            self._overtake(overtaken)
         self.sessions[agent_id] = session
         for name in session.classes:
             self._by_class.setdefault(name, {})[agent_id] = session
@@ -370,6 +378,15 @@ class Fleet:
     def _take(self, granted: Sequence[GrantedLease]) -> None:
         for lease in granted:
             self.book.add(lease.attempt, lease.step)
+
+    def _overtake(self, session: Session) -> None:
+        """Another stream of the agent takes over; this one must end, because it may be the living one.
+
+        The hello of a stream that its agent gave up can arrive last, and nothing in it tells: the agent then dials
+        again, and whichever stream it believes in is the newest.
+        """
+        self._forget(session)
+        session.end()
 
     def _forget(self, session: Session) -> None:
         self.sessions.pop(session.agent.id, None)
