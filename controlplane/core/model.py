@@ -27,7 +27,7 @@ class Migration(NamedTuple):
     state: MigrationState
     reason: str
     created_at: float
-    ended_at: float | None
+    ended_at: float | None  # when it last stopped moving; a retry of a failed one clears it
 
 
 class Step(NamedTuple):

@@ -180,25 +180,24 @@ def _end(
     if StepState.READY in states or StepState.LEASED in states:
         return
     reason = ""
-    ended_at: float | None = now
     if undoing:
         if states <= _UNDONE:
             event = "MigrationCancelled" if migration.state is MigrationState.CANCELLING else "MigrationRolledBack"
             reason = migration.reason
         elif StepState.STUCK in states:
-            event, ended_at = "MigrationStuck", None
+            event = "MigrationStuck"
             reason = _reason(steps, StepState.STUCK)
         else:
             return
     elif StepState.FAILED in states:
-        event, ended_at = "MigrationFailed", None
+        event = "MigrationFailed"
         reason = _reason(steps, StepState.FAILED)
     elif states == {StepState.SUCCEEDED}:
         event = "MigrationSucceeded"
     else:
         return
     to_state = migration_after(migration.state, event)
-    changes.migration_moves.append(MoveMigration(migration.id, migration.state, to_state, reason, ended_at))
+    changes.migration_moves.append(MoveMigration(migration.id, migration.state, to_state, reason, now))
     changes.events.append(Event(now, event, migration.id, migration.id, detail=reason))
 
 

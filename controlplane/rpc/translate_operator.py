@@ -73,7 +73,7 @@ def migration(row: Mapping[str, Any], now: float) -> pb.MigrationSummary:
         destination=row["destination"],
         steps_done=row["steps_done"],
         steps_total=row["steps_total"],
-        current_step="" if ended else row["current_step"] or "",
+        current_step=row["current_step"] or "",
         stage=stage,
         watermark=watermark,
         total=total,

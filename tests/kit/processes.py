@@ -10,6 +10,9 @@ from pathlib import Path
 
 import psutil
 
+# Handles of what was started here: dropping one while its process lives would make Python complain.
+_STARTED: dict[int, subprocess.Popen[bytes]] = {}
+
 
 class NotInTime(Exception):
     """What was waited for did not happen within its bound; the message says what, and shows the last log lines."""
@@ -32,6 +35,7 @@ def start(command: Sequence[str], log: Path, environment: Mapping[str, str] | No
             start_new_session=True,
             env={**os.environ, **(environment or {})},
         )
+    _STARTED[process.pid] = process
     return process.pid
 
 
@@ -64,10 +68,9 @@ def end(pid: int, bound_s: float) -> None:
 
 def reap(pid: int) -> None:
     """Take the exit status of a child of ours, so that no zombie stays; others' children are left alone."""
-    try:
-        os.waitpid(pid, os.WNOHANG)
-    except ChildProcessError:
-        return
+    process = _STARTED.get(pid)
+    if process is not None and process.poll() is not None:
+        del _STARTED[pid]
 
 
 def until(holds: Callable[[], bool], bound_s: float, what: str, log: Path | None = None) -> None:

@@ -85,7 +85,7 @@ def test_what_is_independent_of_a_failure_runs_to_its_end_first() -> None:
     report(ledger, other.step_id, AttemptState.SUCCEEDED)
     assert state_of(ledger) == MigrationState.FAILED
     assert ledger.migration.reason == "step extract: no such type"
-    assert ledger.migration.ended_at is None
+    assert ledger.migration.ended_at is not None
     assert ledger.findings() == []
 
 
