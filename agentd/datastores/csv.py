@@ -22,7 +22,7 @@ from agentd.datastores.port import CsvPlace, Description, Location
 from agentd.datastores.text_cells import Unfit, from_text
 from agentd.proof.types import Column, Columns, ColumnType, arrow_schema
 
-_BLOCK_BYTES = 4 * 1024 * 1024
+_BLOCK_BYTES = 8 * 1024 * 1024
 
 
 class _Counted:
@@ -142,6 +142,12 @@ class CsvDatastore(DirectoryDatastore):
                     raise self._broken(path, err) from err
 
     def _broken(self, path: Path, err: Exception) -> StepFailure:
+        if "straddling" in str(err):
+            return StepFailure(
+                "value_does_not_fit",
+                f"{self.name}:{path.name}: a record is longer than {_BLOCK_BYTES >> 20} MiB",
+                "Split the record, or look for a quote that is never closed.",
+            )
         return StepFailure(
             "corrupt_file", f"{self.name}:{path.name}: {str(err)[:160]}", "Mend the record in the source file."
         )

@@ -6,6 +6,7 @@ format only.
 """
 
 import os
+import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
@@ -76,6 +77,15 @@ class DirectoryDatastore(ABC):
                 break
         return sorted(found)[:_LISTED_MAX]
 
+    def _require_root(self) -> None:
+        """Never create the root: an absent one may be a disk that is not mounted."""
+        if not self.root.is_dir():
+            raise StepFailure(
+                "not_found",
+                f"datastore {self.name!r}: its root {self.root} is not there",
+                "Create it, or mount what belongs there.",
+            )
+
     def path(self, found: str) -> Path:
         """Absolute path of an object; refuses one that leaves the root, by its text or by a symbolic link."""
         parts = Path(found).parts
@@ -136,6 +146,7 @@ class DirectoryDatastore(ABC):
         log = self.log(path)
         with naming_os_errors(f"publishing {self.name}:{location.object}"):
             log.require_not_stale(writer)
+            self._require_root()
             path.parent.mkdir(parents=True, exist_ok=True)
             with holding(path, writer):
                 number = log.claim(writer)
@@ -145,6 +156,9 @@ class DirectoryDatastore(ABC):
                 data.unlink(missing_ok=True)
                 rows = self.write_file(data, source.columns, _watched(batches, writer))
                 file_log.sync_directory(log.home)
+                if path.exists():
+                    # Whoever could read what was there can read what comes.
+                    shutil.copymode(path, data)
                 writer.reach("before_publish")
                 kept = self._keep(path, log, state, writer, number)
                 writer.reach("publish_open")
@@ -225,6 +239,7 @@ class DirectoryDatastore(ABC):
         log = self.log(path)
         with naming_os_errors(f"looking at {self.name}:{location.object}"):
             log.require_not_stale(writer)
+            self._require_root()
             path.parent.mkdir(parents=True, exist_ok=True)
             with holding(path, writer):
                 number = log.claim(writer)
@@ -264,6 +279,7 @@ class DirectoryDatastore(ABC):
         log = self.log(path)
         with naming_os_errors(f"undoing {self.name}:{location.object}"):
             log.require_not_stale(writer)
+            self._require_root()
             path.parent.mkdir(parents=True, exist_ok=True)
             with holding(path, writer):
                 number = log.claim(writer)

@@ -17,7 +17,8 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from agentd.datastores.failures import Fenced, StepFailure
+from agentd.datastores.failures import Fenced
+from agentd.datastores.ledger import published_over
 from agentd.datastores.port import FenceRecord, Writer
 
 _NUMBERED = re.compile(r"^(\d{6,})\.json$")
@@ -210,9 +211,5 @@ def require_newest(state: State, writer: Writer) -> Entry | None:
     it."""
     own = [e for e in state.publishes if (e.target, e.migration_id) == (writer.target, writer.migration_id)]
     if own and state.publishes[-1] != own[-1]:
-        raise StepFailure(
-            "published_over",
-            f"target {writer.target!r}: migration {state.publishes[-1].migration_id} has published over this one",
-            "Roll that migration back first.",
-        )
+        raise published_over(writer.target, state.publishes[-1].migration_id)
     return own[-1] if own else None

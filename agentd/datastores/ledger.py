@@ -17,6 +17,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from agentd.datastores.failures import Fenced, StepFailure
@@ -98,8 +99,8 @@ def read_record(session: SqlSession, target: str, found: str = "") -> FenceRecor
     newest = _newest(session, rows[0][0])
     if newest is None:
         return FenceRecord(int(rows[0][1]), rows[0][2])
-    digest = bytes.fromhex(newest["digest"])
-    return FenceRecord(int(rows[0][1]), rows[0][2], int(newest["fence"]), digest, int(newest["rows"]))
+    digest = bytes.fromhex(newest.input_digest)
+    return FenceRecord(int(rows[0][1]), rows[0][2], newest.fence, digest, newest.rows)
 
 
 def require_not_stale(session: SqlSession, writer: Writer) -> None:
@@ -158,37 +159,74 @@ def _hold(session: SqlSession, writer: Writer) -> None:
         raise Fenced(writer.target, writer.fence, said)
 
 
-_PUBLICATION_FIELDS = "migration_id, object, kept, input_digest, row_count, fence, state, place"
+@dataclass(frozen=True, slots=True)
+class _Publication:
+    """A row of the publication table."""
+
+    target: str
+    migration_id: str
+    object: str
+    kept: str
+    input_digest: str
+    rows: int
+    fence: int
+    state: str
+
+    def is_of(self, writer: Writer) -> bool:
+        return (self.target, self.migration_id) == (writer.target, writer.migration_id)
 
 
-def _as_dict(row: tuple[Any, ...]) -> dict[str, Any]:
-    names = ("migration", "object", "kept", "digest", "rows", "fence", "state", "place")
-    return dict(zip(names, row, strict=True))
+_FIELDS = "target, migration_id, object, kept, input_digest, row_count, fence, state"
 
 
-def _newest(session: SqlSession, target: str) -> dict[str, Any] | None:
-    found = session.rows(
-        f"SELECT {_PUBLICATION_FIELDS} FROM {session.named(PUBLICATION)} "
-        "WHERE target = ? AND state = 'published' ORDER BY place DESC LIMIT 1",
-        (target,),
-    )
-    return _as_dict(found[0]) if found else None
+def _publications(session: SqlSession, where: str, params: tuple[object, ...]) -> list[_Publication]:
+    """Publications that match, newest first. `where` is one of the literals below."""
+    table = session.named(PUBLICATION)
+    rows = session.rows(f"SELECT {_FIELDS} FROM {table} WHERE {where} ORDER BY place DESC", params)
+    return [_Publication(*row) for row in rows]
 
 
-def _own(session: SqlSession, writer: Writer) -> dict[str, Any] | None:
-    found = session.rows(
-        f"SELECT {_PUBLICATION_FIELDS} FROM {session.named(PUBLICATION)} WHERE target = ? AND migration_id = ?",
+def _newest(session: SqlSession, target: str) -> _Publication | None:
+    found = _publications(session, "target = ? AND state = 'published'", (target,))
+    return found[0] if found else None
+
+
+def _on_top(session: SqlSession, table: str) -> _Publication | None:
+    """Who published the object last, whatever the target."""
+    found = _publications(session, "object = ? AND state = 'published'", (table,))
+    return found[0] if found else None
+
+
+def _own(session: SqlSession, writer: Writer) -> _Publication | None:
+    """This migration's live publication; raises StepFailure where another has published over it."""
+    found = _publications(
+        session,
+        "target = ? AND migration_id = ? AND state = 'published'",
         (writer.target, writer.migration_id),
     )
-    return _as_dict(found[0]) if found else None
+    if not found:
+        return None
+    top = _on_top(session, found[0].object)
+    if top is not None and not top.is_of(writer):
+        raise published_over(writer.target, top.migration_id)
+    return found[0]
+
+
+def published_over(target: str, migration_id: str) -> StepFailure:
+    """Failure for a migration whose publish lies below that of another."""
+    return StepFailure(
+        "published_over",
+        f"target {target!r}: migration {migration_id} has published over this one",
+        "Roll that migration back first.",
+    )
 
 
 def require_room(session: SqlSession, location: Location, writer: Writer, source: Input) -> None:
     """Refuse early, before any bulk work, an object that is there and is not ours to replace."""
     if not session.exists(location.object):
         return
-    newest = _newest(session, writer.target)
-    if newest is None or newest["object"] != location.object:
+    top = _on_top(session, location.object)
+    if top is None or top.target != writer.target:
         if not source.replace:
             raise already_there(location.object)
         session.guard_replace(location.object)
@@ -208,22 +246,15 @@ def publish(session: SqlSession, location: Location, writer: Writer, source: Inp
     overtaken."""
     with session.transaction():
         _hold(session, writer)
-        newest, own = _newest(session, writer.target), _own(session, writer)
-        mine = (
-            own is not None
-            and newest is not None
-            and newest["migration"] == writer.migration_id
-            and own["object"] == location.object
-        )
+        own = _own(session, writer)
         kept = ""
-        if mine and own is not None:
+        if own is not None:
             # Our own earlier output gives way; what was there before this migration stays kept for undo.
-            kept = own["kept"]
-            session.drop(location.object)
+            kept = own.kept
+            session.drop(own.object)
         elif session.exists(location.object):
             require_room(session, location, writer, source)
-            kept = short_name("kept", writer.target, writer.migration_id)
-            session.drop(kept)
+            kept = short_name("kept", writer.target, writer.migration_id, writer.attempt_id)
             session.rename(location.object, kept)
         session.rename(staging, location.object)
         if kept:
@@ -235,7 +266,7 @@ def publish(session: SqlSession, location: Location, writer: Writer, source: Inp
 
 def _record(session: SqlSession, location: Location, writer: Writer, source: Input, kept: str, rows: int) -> None:
     table = session.named(PUBLICATION)
-    place = session.rows(f"SELECT coalesce(max(place), 0) + 1 FROM {table} WHERE target = ?", (writer.target,))[0][0]
+    place = session.rows(f"SELECT coalesce(max(place), 0) + 1 FROM {table}")[0][0]
     session.run(
         f"DELETE FROM {table} WHERE target = ? AND migration_id = ?",
         (writer.target, writer.migration_id),
@@ -262,20 +293,14 @@ def adopt(session: SqlSession, location: Location, writer: Writer, source: Input
     there."""
     with session.transaction():
         _hold(session, writer)
-        newest = _newest(session, writer.target)
-        if (
-            newest is None
-            or newest["migration"] != writer.migration_id
-            or newest["object"] != location.object
-            or newest["digest"] != source.digest.hex()
-            or not session.exists(location.object)
-        ):
+        own = _own(session, writer)
+        if own is None or own.input_digest != source.digest.hex() or not session.exists(location.object):
             return None
         session.run(
             f"UPDATE {session.named(PUBLICATION)} SET fence = ?, attempt_id = ? WHERE target = ? AND migration_id = ?",
             (writer.fence, writer.attempt_id, writer.target, writer.migration_id),
         )
-        return Published(int(newest["rows"]), writer.fence, already=True)
+        return Published(own.rows, writer.fence, already=True)
 
 
 def withdraw(session: SqlSession, writer: Writer) -> None:
@@ -285,18 +310,12 @@ def withdraw(session: SqlSession, writer: Writer) -> None:
     """
     with session.transaction():
         _hold(session, writer)
-        own, newest = _own(session, writer), _newest(session, writer.target)
-        if own is not None and own["state"] == "published":
-            if newest is not None and newest["migration"] != writer.migration_id:
-                raise StepFailure(
-                    "published_over",
-                    f"target {writer.target!r}: migration {newest['migration']} has published over this one",
-                    "Roll that migration back first.",
-                )
+        own = _own(session, writer)
+        if own is not None:
             writer.before_destructive()
-            session.drop(own["object"])
-            if own["kept"]:
-                session.rename(own["kept"], own["object"])
+            session.drop(own.object)
+            if own.kept:
+                session.rename(own.kept, own.object)
             session.run(
                 f"UPDATE {session.named(PUBLICATION)} SET state = 'withdrawn', kept = '', fence = ?, attempt_id = ? "
                 "WHERE target = ? AND migration_id = ?",

@@ -27,7 +27,7 @@ from agentd.datastores.port import (
     not_found,
 )
 from agentd.datastores.postgresql_roles import require_ordinary_role
-from agentd.datastores.postgresql_session import PostgresqlSession, connected
+from agentd.datastores.postgresql_session import IDENTIFIER_BYTES_MAX, PostgresqlSession, connected
 from agentd.proof.types import SUPPORTED, Column, Columns, ColumnType
 
 QUERY_TIMEOUT_S = 60.0
@@ -56,7 +56,6 @@ _SPELLED = {
     ColumnType.TIMESTAMP: "timestamp without time zone",
     ColumnType.TIMESTAMPTZ: "timestamp with time zone",
 }
-_IDENTIFIER_BYTES_MAX = 63
 
 
 def spelled(column: Column) -> str:
@@ -203,10 +202,10 @@ class PostgresqlDatastore:
         batches: Iterator[pa.RecordBatch],
     ) -> int:
         for column in source.columns:
-            if len(column.name.encode()) > _IDENTIFIER_BYTES_MAX:
+            if len(column.name.encode()) > IDENTIFIER_BYTES_MAX:
                 raise StepFailure(
                     "bad_name",
-                    f"column {column.name!r} is longer than PostgreSQL's {_IDENTIFIER_BYTES_MAX} bytes",
+                    f"column {column.name!r} is longer than PostgreSQL's {IDENTIFIER_BYTES_MAX} bytes",
                     "Rename it in a transform.",
                 )
         session.drop(staging)

@@ -21,6 +21,7 @@ CONNECT_S = 10
 LOCK_S = 20.0
 TERMINATE_S = 10.0
 IDLE_IN_TRANSACTION_S = 60.0
+IDENTIFIER_BYTES_MAX = 63
 
 # Text that crosses this connection has one spelling per value only under these settings.
 _SETTINGS = {
@@ -41,6 +42,7 @@ _BY_SQLSTATE = {
     "3D000": ("not_found", "Create the database or mend the Datastore.", False),
     "42501": ("permission_denied", "Grant the role what it lacks.", False),
     "42P01": ("not_found", "Check the Dataset's object and the Datastore's schema.", False),
+    "3F000": ("not_found", "Create the schema or mend the Datastore.", False),
     "23505": ("key_not_unique", "The declared key names more than one row; mend the Dataset's key.", False),
     "23502": ("value_does_not_fit", "A required or key column holds NULL.", False),
     "2BP01": ("has_dependents", "Drop or repoint what depends on the table.", False),
@@ -64,7 +66,7 @@ def naming_errors(place: PostgresqlPlace) -> Iterator[None]:
         said = (err.diag.message_primary or str(err)).strip().replace("\n", " ")
         if place.password:
             said = said.replace(place.password, "***")
-        state = err.sqlstate or ("28P01" if "password authentication failed" in said else "")
+        state = err.sqlstate or ""
         lost = isinstance(err, psycopg.OperationalError) and not state
         default = ("connection_lost", "", True) if lost else ("engine_error", "", False)
         code, hint, retryable = _BY_SQLSTATE.get(state, default)
@@ -96,16 +98,7 @@ def connected(place: PostgresqlPlace, attempt_id: str = "") -> Iterator["Postgre
             autocommit=True,
         )
     except psycopg.Error as err:
-        with naming_errors(place):
-            if err.sqlstate is None and "authentication failed" not in str(err):
-                raise StepFailure(
-                    "unreachable",
-                    f"datastore {place.name!r}: no connection to PostgreSQL at {place.host}:{place.port} as "
-                    f"{place.user!r}: {_without_secret(err, place)}",
-                    "Check host, port and database, and that the server is up.",
-                    retryable=True,
-                ) from None
-            raise
+        raise _not_connected(err, place) from None
     try:
         with naming_errors(place):
             yield PostgresqlSession(connection, place)
@@ -113,9 +106,28 @@ def connected(place: PostgresqlPlace, attempt_id: str = "") -> Iterator["Postgre
         connection.close()
 
 
-def _without_secret(err: Exception, place: PostgresqlPlace) -> str:
+# A connection that is refused carries no code, only the server's or libpq's words.
+_REFUSALS = (
+    ("authentication failed", "28P01"),
+    ("no password supplied", "28P01"),
+    ("no pg_hba.conf entry", "28000"),
+    ('role "', "28000"),
+    ('database "', "3D000"),
+    ("too many", "53300"),
+    ("remaining connection slots", "53300"),
+)
+
+
+def _not_connected(err: psycopg.Error, place: PostgresqlPlace) -> StepFailure:
     said = " ".join(str(err).split())
-    return said.replace(place.password, "***") if place.password else said
+    if place.password:
+        said = said.replace(place.password, "***")
+    state = next((state for words, state in _REFUSALS if words in said), "")
+    default = ("unreachable", "Check host, port and database, and that the server is up.", True)
+    code, hint, retryable = _BY_SQLSTATE.get(state, default)
+    where = f"{place.host}:{place.port} as {place.user!r}"
+    message = f"datastore {place.name!r}: no connection to PostgreSQL at {where}: {said}"
+    return StepFailure(code, message, hint, retryable=retryable)
 
 
 class PostgresqlSession:
@@ -134,7 +146,14 @@ class PostgresqlSession:
         return (schema, table) if dot else (self._schema, found)
 
     def identifier(self, found: str) -> pgsql.Identifier:
-        """Quoted schema.table of an object or of a table of ours."""
+        """Quoted schema.table of an object or of a table of ours; refuses a name that the server would cut."""
+        for part in self._split(found):
+            if len(part.encode()) > IDENTIFIER_BYTES_MAX:
+                raise StepFailure(
+                    "bad_name",
+                    f"{part!r} is longer than PostgreSQL's {IDENTIFIER_BYTES_MAX} bytes",
+                    "Shorten the name.",
+                )
         return pgsql.Identifier(*self._split(found))
 
     def named(self, table: str) -> str:

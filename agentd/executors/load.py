@@ -2,7 +2,8 @@
 
 from haulier.v1 import kinds_pb2 as k
 
-from agentd.datastores.port import Input, Published
+from agentd.datastores.failures import StepFailure
+from agentd.datastores.port import Input, Location, Published
 from agentd.executors import staging
 from agentd.executors.context import Context
 from agentd.executors.translate import columns, decoded, location, opened
@@ -19,6 +20,27 @@ def _result(params: k.LoadParams, published: Published) -> bytes:
         published_fence=published.fence,
         already_published=published.already,
     ).SerializeToString()
+
+
+def _agreed(params: k.LoadParams) -> Location:
+    """The destination, once its declared columns and key are seen to be those of the input."""
+    where, found = location(params.destination), columns(params.input.columns)
+    declared = {c.name: c.spelled() for c in where.columns}
+    if declared and declared != {c.name: c.spelled() for c in found}:
+        raise StepFailure(
+            "columns_differ",
+            f"dataset {where.dataset!r}: the destination declares columns {declared}, "
+            f"staged are { ({c.name: c.spelled() for c in found}) }",
+            "Make the declared columns agree with what the steps before yield.",
+        )
+    missing = sorted(set(where.key) - {c.name for c in found})
+    if missing:
+        raise StepFailure(
+            "columns_differ",
+            f"dataset {where.dataset!r}: key column {missing[0]!r} is not among the staged columns",
+            "Keep the key's columns in the transform, or declare another key.",
+        )
+    return where
 
 
 class Load:
@@ -38,7 +60,7 @@ class Load:
         """Take over an earlier attempt's publish of the same input under our fence, if that is what is there."""
         params = decoded(k.LoadParams(), ctx.params)
         store = opened(ctx, params.destination.datastore)
-        published = store.adopt(location(params.destination), ctx.writer(), _input(params))
+        published = store.adopt(_agreed(params), ctx.writer(), _input(params))
         return None if published is None else _result(params, published)
 
     def run(self, ctx: Context) -> bytes:
@@ -48,7 +70,7 @@ class Load:
         rows = int(params.input.rows)
         ctx.progress(0, rows, stage="reading")
         batches = staging.rows_of(ctx, params.input)
-        published = store.publish(location(params.destination), ctx.writer(rows), _input(params), batches)
+        published = store.publish(_agreed(params), ctx.writer(rows), _input(params), batches)
         ctx.progress(published.rows, rows, stage="publishing")
         return _result(params, published)
 

@@ -102,7 +102,14 @@ def stage(
     part_rows = min(part_rows_max or PART_ROWS, PART_ROWS_MAX)
     name = directory_name(ctx)
     with naming_os_errors("staging parts"):
-        directory = root_of(ctx, datastore) / name
+        root = root_of(ctx, datastore)
+        if not root.is_dir():
+            raise StepFailure(
+                "not_found",
+                f"staging datastore {datastore.name!r}: its root {root} is not there",
+                "Create it, or mount what belongs there.",
+            )
+        directory = root / name
         shutil.rmtree(directory, ignore_errors=True)
         directory.mkdir(parents=True)
         parts = list(_parts(ctx, directory, found, batches, part_rows, total))
@@ -129,10 +136,11 @@ def _parts(
     total: int,
 ) -> Iterator[k.StagedPart]:
     part: _Part | None = None
-    number = rows = 0
+    number = rows = done_bytes = 0
     try:
         for batch in batches:
             ctx.check_cancelled()
+            done_bytes += batch.nbytes
             while batch.num_rows:
                 if part is None:
                     number += 1
@@ -144,7 +152,7 @@ def _parts(
                 if part.digest.rows >= part_rows:
                     yield part.close()
                     part = None
-            ctx.progress(rows, total, stage="staging")
+            ctx.progress(rows, total, done_bytes, stage="staging")
         if part is not None:
             yield part.close()
             part = None

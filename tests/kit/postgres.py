@@ -16,6 +16,8 @@ import psycopg
 import pytest
 
 ROLE = "mover"
+# A role that has to say its password; every other may come as it is.
+GUARDED, GUARDED_PASSWORD = "guarded", "correct-horse-7"
 _NUMBERS = itertools.count(1)
 
 
@@ -59,6 +61,10 @@ def start() -> Iterator[PostgresServer]:
         found = PostgresServer(Path(str(info.socket_dir)), int(info.port or 5432))
         with found.connect("postgres") as connection:
             connection.execute(f"CREATE ROLE {ROLE} LOGIN".encode())
+            connection.execute(f"CREATE ROLE {GUARDED} LOGIN PASSWORD '{GUARDED_PASSWORD}'".encode())
+            access = home / "data" / "pg_hba.conf"
+            access.write_text(f"local all {GUARDED} scram-sha-256\n" + access.read_text())
+            connection.execute("SELECT pg_reload_conf()")
         yield found
     finally:
         server.cleanup()

@@ -235,3 +235,29 @@ def test_points_are_reached_in_order(make_scene: MakeScene, engine: str) -> None
     ctx = attempt(scene.home, "load", scene.load_params(scene.staged()), 1, reach=reached.append)
     Load().run(ctx)
     assert reached == list(POINTS)
+
+
+def test_two_loads_into_one_place_at_once_both_succeed(make_scene: MakeScene, engine: str) -> None:
+    """Different objects of one file or database: whoever comes second waits, and nobody is evicted."""
+    scene = make_scene(engine)
+    children = []
+    for number in (1, 2):
+        params = scene.load_params(scene.staged())
+        params.destination.object = f"object_{number}" + (f".{engine}" if engine in ("csv", "parquet") else "")
+        ctx = attempt(scene.home, "load", params, number, target=f"ds_{number}", migration_id=f"mig_{number}")
+        children.append(Child("load", ctx, "", signal.SIGCONT))
+        scene.children.append(children[-1])
+    assert [child.resume()["ended"] for child in children] == ["done", "done"]
+
+
+def test_a_destination_that_disagrees_with_what_was_staged_is_refused(make_scene: MakeScene, engine: str) -> None:
+    scene = make_scene(engine)
+    params = scene.load_params(scene.staged())
+    params.destination.key.append("colour")
+    with pytest.raises(StepFailure, match="key column 'colour'"):
+        Load().run(attempt(scene.home, "load", params, 1))
+    del params.destination.key[:]
+    params.destination.columns.add(name="id", type=k.COLUMN_TYPE_TEXT)
+    with pytest.raises(StepFailure, match="the destination declares columns"):
+        Load().run(attempt(scene.home, "load", params, 2))
+    assert scene.place.seen() is None

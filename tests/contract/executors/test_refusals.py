@@ -17,6 +17,7 @@ from agentd.proof.types import Column, ColumnType, arrow_type
 from tests.contract.executors.attempts import attempt
 from tests.contract.executors.conftest import MakeScene, Scene
 from tests.contract.executors.places import ENGINES, DuckdbPlace, FilePlace, PostgresqlPlace, SqlitePlace
+from tests.kit.postgres import GUARDED, GUARDED_PASSWORD
 
 T = ColumnType
 
@@ -299,6 +300,20 @@ def test_an_unreachable_server_is_named_without_its_password(make_scene: MakeSce
     assert (caught.value.code, caught.value.retryable) == ("unreachable", True)
     assert "hunter2" not in repr(caught.value) + str(caught.value)
     assert "elephant" in caught.value.message
+
+
+@pytest.mark.parametrize("password", ["hunter2-wrong", ""])
+def test_a_wrong_password_is_named_and_not_shown(make_scene: MakeScene, password: str) -> None:
+    scene = make_scene("postgresql")
+    scene.place.datastore.postgresql.user = GUARDED
+    scene.place.datastore.postgresql.password_ref = "env:SECRET"
+    ctx = attempt(scene.home, "load", k.LoadParams(), 1, resolve_secret=lambda ref: password)
+    with pytest.raises(StepFailure) as caught:
+        opened(ctx, scene.place.datastore).check()
+    assert (caught.value.code, caught.value.retryable) == ("authentication_failed", False)
+    assert "hunter2" not in repr(caught.value) + str(caught.value)
+    right = attempt(scene.home, "load", k.LoadParams(), 1, resolve_secret=lambda ref: GUARDED_PASSWORD)
+    opened(right, scene.place.datastore).check()
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -186,3 +186,29 @@ def test_two_claims_at_once_cannot_both_win(postgres_server: postgres.PostgresSe
                 ledger.claim(second, writer(5))
         with pytest.raises(Fenced):
             ledger.claim(second, writer(5))
+
+
+def test_who_was_published_over_cannot_publish_again_beneath(sessions: Sessions) -> None:
+    """It would take the newer migration's output for what was there before, and forget what really was."""
+    one, _ = sessions
+    publish(one, writer(1), 1)
+    publish(one, writer(2, migration="mig_2"), 2)
+    with pytest.raises(StepFailure) as caught:
+        publish(one, writer(3), 3)
+    assert caught.value.code == "published_over"
+    assert content(one) == [2]
+
+
+def test_another_target_on_the_same_object_is_asked_for(sessions: Sessions) -> None:
+    one, _ = sessions
+    publish(one, writer(5), 1)
+    other = Writer("elsewhere", 1, "att_other", "mig_2")
+    with pytest.raises(StepFailure) as caught:
+        publish(one, other, 2)
+    assert caught.value.code == "object_exists"
+    publish(one, other, 2, Input(SOURCE.digest, SOURCE.columns, replace=True))
+    with pytest.raises(StepFailure):
+        ledger.withdraw(one, writer(5))
+    ledger.claim(one, other)
+    ledger.withdraw(one, other)
+    assert content(one) == [1]
