@@ -14,10 +14,11 @@ from controlplane.core.events import Event, asked_by
 from controlplane.core.leasing import Refused, Renewed
 from controlplane.core.model import Agent, Held, Introduction, Outcome, Requirements
 from controlplane.core.placement import matching
-from controlplane.core.states import AgentState, Liveness, agent_after
+from controlplane.core.states import AgentState, agent_after
+from controlplane.service.introducing import introduce, superseded
 from controlplane.service.lease_book import LeaseBook
 from controlplane.service.signals import Signal
-from controlplane.service.steps import GrantedLease, GrantTerms, Settlement, equip, grant, settle
+from controlplane.service.steps import GrantedLease, GrantTerms, Settlement, grant, settle
 from controlplane.store.port import Conflict, Store, StoreFailed, Tx
 
 # The code under which an agent that is being stopped refuses a grant that was on its way.
@@ -145,35 +146,11 @@ class Fleet:
         if old is not None:
             if hello.incarnation < old.agent.incarnation:
                 # The living daemon keeps its stream: a stale twin must not be able to cut it off.
-                return _superseded(old.agent, hello)
+                return superseded(old.agent, hello)
             # Before the transaction: a grant for the old stream that runs after it would be sent to nobody.
             self._overtake(old)
 
-        def introduce(tx: Tx) -> tuple[Agent, list[GrantedLease], list[Held], list[tuple[str, int, str]]] | Refused:
-            known = tx.agent(agent_id)
-            if known is None:
-                return Refused(f"agent {agent_id} is not enrolled here")
-            if hello.incarnation < known.incarnation:
-                return _superseded(known, hello)
-            agent = replace(
-                known,
-                liveness=Liveness.ALIVE,
-                liveness_cause="",
-                incarnation=hello.incarnation,
-                slots=hello.slots,
-                kinds=hello.kinds,
-                datastores=hello.datastores,
-                labels=hello.labels,
-                boot_id=hello.boot_id,
-                version=hello.version,
-                heard_at=now,
-            )
-            tx.put_agent(agent, now)
-            detail = f"incarnation {hello.incarnation}, {hello.slots} slots"
-            tx.record([Event(now, "AgentConnected", agent_id, agent_id=agent_id, detail=detail)])
-            return agent, *_reconcile(tx, agent, hello)
-
-        answer = await self._store.write(introduce)
+        answer = await self._store.write(lambda tx: introduce(tx, agent_id, hello, now))
         if isinstance(answer, Refused):
             return answer
         agent, again, kept, cancels = answer
@@ -392,35 +369,3 @@ class Fleet:
         self.sessions.pop(session.agent.id, None)
         for name in session.classes:
             self._by_class.get(name, {}).pop(session.agent.id, None)
-
-
-def _superseded(known: Agent, hello: Introduction) -> Refused:
-    return Refused(
-        f"incarnation {hello.incarnation} of {known.name} was followed by {known.incarnation}: "
-        "another daemon runs under the same identity, or an old journal was restored"
-    )
-
-
-def _reconcile(
-    tx: Tx, agent: Agent, hello: Introduction
-) -> tuple[list[GrantedLease], list[Held], list[tuple[str, int, str]]]:
-    """Compare what the agent holds with its live leases.
-
-    A lease it never received is sent again, the same attempt with the same fence (promise L6); one it still holds is
-    adopted by this incarnation; what it should not hold it is told to stop.
-    """
-    live = {attempt.id: attempt for attempt in tx.live_of_agent(agent.id)}
-    kept, cancels = [], []
-    for held in hello.held:
-        attempt = live.pop(held.attempt_id, None)
-        if attempt is not None and attempt.fence == held.fence:
-            tx.adopt(attempt.id, agent.incarnation)
-            kept.append(held)
-        else:
-            cancels.append((held.attempt_id, held.fence, "this agent holds no such lease any more"))
-    missed = [attempt._replace(incarnation=agent.incarnation) for attempt in live.values()]
-    for attempt in missed:
-        tx.adopt(attempt.id, agent.incarnation)
-    steps = tx.steps([attempt.step_id for attempt in missed])
-    again = equip(tx, [(attempt, steps[attempt.step_id]) for attempt in missed])
-    return again, kept, cancels
