@@ -58,11 +58,6 @@ class RecordsTx:
         """Return (kind, name) → (generation, digest, spec as JSON)."""
         return {(kind, name): (g, digest, spec) for kind, name, g, digest, spec in self.all("all_specs")}
 
-    def spec_at(self, kind: str, name: str, generation: int) -> str | None:
-        """Return a manifest's spec as it was at a generation."""
-        row = self.maybe("spec_at", kind, name, generation)
-        return row[0] if row else None
-
     def put_resources(self, resources: Sequence[Resource]) -> None:
         """Apply manifests, keeping each generation."""
         self.connection.executemany(self.sql["put_resource"], resources)
@@ -121,11 +116,6 @@ class RecordsTx:
     def put_certificate(self, serial: str, agent_id: str, not_after: float) -> None:
         """Keep an issued certificate."""
         self.run("put_certificate", serial, agent_id, not_after)
-
-    def certificate(self, serial: str) -> tuple[str, float, float | None] | None:
-        """Return (agent id, not after, revoked at) of a certificate."""
-        row = self.maybe("certificate", serial)
-        return (row[0], row[1], row[2]) if row else None
 
     def operator_token(self, token_hash: str) -> OperatorToken | None:
         """Return an operator token by its hash."""

@@ -48,10 +48,6 @@ WHERE hash = ? AND used_request_id = '';
 -- An issued certificate.
 INSERT INTO certificate (serial, agent_id, not_after) VALUES (?, ?, ?);
 
--- name: certificate
--- A certificate by serial.
-SELECT agent_id, not_after, revoked_at FROM certificate WHERE serial = ?;
-
 -- name: operator_token
 -- An operator token by its hash.
 SELECT name, role, hash, expires_at FROM operator_token WHERE hash = ?;

@@ -18,10 +18,6 @@ SELECT * FROM resource WHERE kind = ? AND name > ? ORDER BY name LIMIT +?;
 -- Every applied manifest, short.
 SELECT kind, name, generation, digest, spec FROM resource;
 
--- name: spec_at
--- A manifest as it was at a generation.
-SELECT spec FROM resource_history WHERE kind = ? AND name = ? AND generation = ?;
-
 -- name: put_resource
 -- Apply a manifest.
 INSERT INTO resource VALUES (?, ?, ?, ?, ?, ?, ?)
