@@ -315,7 +315,7 @@ def test_interrupted_is_130(haulier: Haulier, far: FarSide, monkeypatch: pytest.
 
 
 def test_the_page_about_the_command_line_names_every_command_and_exit_code(haulier: Haulier) -> None:
-    page = (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
     for code, meaning in MEANING.items():
         assert f"| {int(code)} | {meaning} |" in page
     for command in commands_in(haulier("--help").out):
