@@ -1,0 +1,223 @@
+"""Looks at the store after every commit: the doctor's checks on each touched migration; on the whole more rarely."""
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from controlplane.core.doctor import Dossier, examine
+from controlplane.core.events import Event
+from controlplane.core.leasing import NOT_THE_STEPS_FAULT
+from controlplane.core.model import Attempt
+from controlplane.service.examining import findings
+
+if TYPE_CHECKING:
+    from tests.sim.watch import Watch
+    from tests.sim.world import World
+
+_ENDS = frozenset({"StepSucceeded", "StepUndone", "AttemptFailed", "AttemptCancelled", "AttemptFenced", "LeaseExpired"})
+_MARKS = {
+    "LateResult": "a late result was refused",
+    "LeaseExpired": "a lease expired",
+    "MigrationStuck": "a migration got stuck",
+    "MigrationRetried": "a migration was retried",
+    "AgentLost": "an agent was believed lost",
+    "StepFailed": "a step ran out of tries",
+    "MigrationCancelAsked": "a migration was cancelled while it ran",
+}
+
+
+@dataclass(slots=True)
+class Shape:
+    """What never changes of a migration: step id → what it needs, where it writes, what it does."""
+
+    needs: dict[str, list[str]] = field(default_factory=dict)
+    target: dict[str, str] = field(default_factory=dict)
+    does: dict[str, str] = field(default_factory=dict)
+    attempts_max: dict[str, int] = field(default_factory=dict)
+    datastores: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+class Audit:
+    """Follows the event log; keeps what it has read."""
+
+    def __init__(self, world: "World", watch: "Watch") -> None:
+        self._world = world
+        self._watch = watch
+        self._position = 0
+        self._events: dict[str, list[Event]] = {}
+        self._shapes: dict[str, Shape] = {}
+        self._writer: dict[str, str] = {}  # target → live attempt
+        self._failures: dict[str, int] = {}
+        self._datastores: dict[str, tuple[str, ...]] = {}  # of each attempt
+        self._migration_of_target: dict[str, str] = {}
+        self._unconfirmed_end: dict[str, float] = {}  # unfenced target → when an attempt ended that may still live
+        self.fence_of: dict[str, int] = {}
+        self.migration_states: dict[str, str] = {}
+
+    def look(self) -> None:
+        """Check what the last commit touched."""
+        found = self._world.tx.all("events_after", self._position, 1_000_000)
+        if not found:
+            return
+        self._position = found[-1][0]
+        fresh = [Event(*row[1:]) for row in found]
+        touched: dict[str, None] = {}
+        for event in fresh:
+            name = _MARKS.get(event.type)
+            if name is not None:
+                self._world.mark(name)
+            if event.migration_id is not None:
+                touched[event.migration_id] = None
+                self._events.setdefault(event.migration_id, []).append(event)
+        attempts: dict[str, Attempt] = {}
+        for migration_id in touched:
+            attempts |= self._examine(migration_id)
+        for event in fresh:
+            self._follow(event, attempts)
+
+    def _examine(self, migration_id: str) -> dict[str, Attempt]:
+        tx = self._world.tx
+        migration = tx.migration(migration_id)
+        assert migration is not None, "its events name it"
+        self.migration_states[migration_id] = migration.state
+        attempts = tx.attempts_of_migration(migration_id)
+        steps = tx.steps_of(migration_id)
+        dossier = Dossier(migration, steps, self.steps_of(migration_id).needs, attempts, self._events[migration_id])
+        for finding in examine(dossier):
+            self._world.broken(finding.promise, finding.subject, finding.message)
+        return {attempt.id: attempt for attempt in attempts}
+
+    def _follow(self, event: Event, attempts: dict[str, Attempt]) -> None:
+        self._world.trace.append((self._world.loop.time(), "log", event.subject, event))
+        if event.type == "StepUndoPlanned" or event.detail == "asked to retry":
+            self._failures.pop(event.subject, None)
+        if event.attempt_id is None or event.attempt_id not in attempts:
+            if event.type == "StepFailed" and "no agent took" in event.detail:
+                self._world.mark("a step waited too long for an agent")
+            return
+        attempt = attempts[event.attempt_id]
+        if event.type == "LeaseGranted":
+            self._granted(event, attempt)
+        elif event.type in _ENDS:
+            self._ended(event, attempt)
+
+    def _granted(self, event: Event, attempt: Attempt) -> None:
+        now, target = self._world.world_time(event.at), attempt.target
+        before = self.fence_of.get(target, 0)
+        if attempt.fence <= before:
+            self._broken("L1", attempt.id, f"fence {attempt.fence} of {target} follows {before}")
+        self.fence_of[target] = max(before, attempt.fence)
+        if target in self._writer:
+            self._broken("L2", attempt.id, f"{target} has another live writer, {self._writer[target]}")
+        self._writer[target] = attempt.id
+        self._datastores[attempt.id] = self.steps_of(attempt.migration_id).datastores[attempt.step_id]
+        self._check_budgets(attempt)
+        earlier = self._migration_of_target.setdefault(target, attempt.migration_id)
+        if earlier != attempt.migration_id:
+            self._world.mark("two migrations wrote one target")
+        free_at = self._unconfirmed_end.get(target, -1e9) + self._world.settings.lock_delay_s
+        if now + 0.01 < free_at:
+            self._broken(
+                "L7", attempt.id, f"{target} can check no fence and was granted {free_at - now:.1f} s too soon"
+            )
+        self._watch.lease_until[attempt.id] = now + self._world.settings.ttl_s
+        self._watch.granted_at[attempt.id] = now
+
+    def _ended(self, event: Event, attempt: Attempt) -> None:
+        now = self._world.world_time(event.at)
+        if self._writer.get(attempt.target) == attempt.id:
+            del self._writer[attempt.target]
+        unseen = event.type == "LeaseExpired" or (event.type == "AttemptCancelled" and "operator" in event.detail)
+        if unseen and not self._world.destinations.targets[attempt.target].fenced:
+            self._unconfirmed_end[attempt.target] = now
+        if event.type == "LeaseExpired" and event.detail.startswith("lease_expired"):
+            until = self._watch.lease_until.get(attempt.id, 0.0)
+            self._watch.lease_expired(attempt.agent_id, attempt.id)
+            if now < until - 1.0:
+                self._broken("C1", attempt.id, f"its lease was ended {until - now:.1f} s before its time")
+        if event.type in ("AttemptFailed", "AttemptFenced"):
+            self._count_failure(event, attempt)
+        if event.type in ("StepSucceeded", "StepUndone"):
+            if (attempt.id, attempt.fence) not in self._watch.told_success:
+                self._broken("L4", attempt.step_id, f"{event.type} although {attempt.id} never reported success")
+            self._check_effect(event, attempt)
+
+    def _count_failure(self, event: Event, attempt: Attempt) -> None:
+        """Tries that failed are limited, or a step that cannot succeed would be tried for ever."""
+        if event.detail.partition(":")[0] in NOT_THE_STEPS_FAULT:
+            return
+        failures = self._failures[attempt.step_id] = self._failures.get(attempt.step_id, 0) + 1
+        limit = self.steps_of(attempt.migration_id).attempts_max[attempt.step_id]
+        if failures > limit:
+            self._broken("S6", attempt.step_id, f"{failures} tries have failed, {limit} are allowed")
+
+    def _check_budgets(self, attempt: Attempt) -> None:
+        """Live leases on a datastore stay within its budget."""
+        plane = self._world.plane
+        if not self._world.budgets or plane is None or plane.fleet.budgets != self._world.budgets:
+            return
+        if self._world.loop.time() - self._world.budgets_at < 5.0:
+            return  # what was granted under the old limits is not stopped
+        in_use: dict[str, int] = {}
+        for name in self._writer.values():
+            for datastore in self._datastores.get(name, ()):
+                in_use[datastore] = in_use.get(datastore, 0) + 1
+        for datastore in self._datastores[attempt.id]:
+            limit = self._world.budgets.get(datastore)
+            if limit is not None and in_use[datastore] > limit:
+                self._broken("budget", attempt.id, f"{in_use[datastore]} leases on {datastore}, allowed are {limit}")
+
+    def _check_effect(self, event: Event, attempt: Attempt) -> None:
+        shape = self.steps_of(attempt.migration_id)
+        if shape.does[attempt.step_id] == "check":
+            return
+        own = self._world.destinations.targets[attempt.target].publications.get(attempt.migration_id)
+        has = own is not None and own.step_id == attempt.step_id
+        if event.type == "StepSucceeded" and not has:
+            self._broken("S1", attempt.step_id, "it succeeded without its effect at the destination")
+        if event.type == "StepUndone" and has:
+            self._broken("S5", attempt.step_id, "it is undone and its effect is still at the destination")
+
+    def steps_of(self, migration_id: str) -> Shape:
+        """The unchanging part of a migration."""
+        shape = self._shapes.get(migration_id)
+        if shape is None:
+            tx = self._world.tx
+            shape = self._shapes[migration_id] = Shape(tx.needs_of(migration_id))
+            classes = tx.classes()
+            for step in tx.steps_of(migration_id):
+                shape.attempts_max[step.id] = step.attempts_max
+                shape.datastores[step.id] = classes[step.placement_class].datastores
+                body = tx.body(step.id)
+                assert body is not None, "every step has a body"
+                shape.target[step.id] = step.target
+                shape.does[step.id] = json.loads(body.template)["params"]["does"]
+        return shape
+
+    def whole(self) -> None:
+        """Check everything that is stored."""
+        for finding in findings(self._world.tx):
+            self._broken(finding.promise, finding.subject, finding.message)
+
+    def state_of(self, attempt_id: str) -> str | None:
+        """An attempt's state as stored."""
+        row = self._world.connection.execute("SELECT state FROM attempt WHERE id = ?", (attempt_id,)).fetchone()
+        return row[0] if row else None
+
+    def was_undone(self, migration_id: str) -> bool:
+        """Whether the log knows that somebody asked for the way back."""
+        asked = ("MigrationCancelAsked", "MigrationRollbackAsked")
+        events = self._world.tx.events_after(0, migration_id, 1_000_000)
+        return any(event.type in asked for _, event in events)
+
+    def migrations(self) -> list[tuple[str, str]]:
+        """Every migration with its state."""
+        return [(row[0], row[1]) for row in self._world.connection.execute("SELECT id, state FROM migration")]
+
+    def _broken(self, promise: str, subject: str, message: str) -> None:
+        self._world.broken(promise, subject, message)
+
+
+def shown(event: Any) -> str:
+    """An event of the log as one line."""
+    return f"{event.type} {event.detail}".strip()

@@ -1,0 +1,172 @@
+"""Where steps write: one record per write target, with the fence rules of the real ledgers (``agentd.datastores``).
+
+A writer claims (raising the fence), publishes in a short transaction that checks its claim once more, or withdraws,
+which restores what was there before its migration. Contents are plain strings; a publish of one step is always the
+same string, so that a repeated run is seen to equal one run.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+
+class Refused(Exception):
+    """The destination has accepted a newer writer of this target."""
+
+
+class Obstructed(Exception):
+    """The destination cannot do this now or ever; ``code`` as a real datastore would say it."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """Who writes; ``step_id`` is the whole identity of what it would publish."""
+
+    attempt_id: str
+    step_id: str
+    migration_id: str
+    fence: int
+
+
+@dataclass(slots=True)
+class Publication:
+    """What one migration has at a target. ``kept`` is the content that was there before it."""
+
+    migration_id: str
+    step_id: str
+    kept: str
+    place: int
+
+
+@dataclass(slots=True)
+class Target:
+    """One write target at its destination."""
+
+    name: str
+    fenced: bool
+    content: str
+    initial: str
+    fence: int = 0
+    holder: str = ""  # attempt id of the newest accepted writer
+    publications: dict[str, Publication] = field(default_factory=dict)
+    places: int = 0
+    transaction: str = ""  # attempt id whose publish transaction is open
+    effects: list[tuple[str, str, int]] = field(default_factory=list)  # what, attempt id, fence
+
+    def newest(self) -> Publication | None:
+        """The publication that readers see."""
+        return max(self.publications.values(), key=lambda each: each.place, default=None)
+
+
+Told = Callable[[Target, str, Writer], None]
+
+
+class Destinations:
+    """All targets. ``told`` hears every effect right after it, for the checks."""
+
+    def __init__(self, told: Told) -> None:
+        self.targets: dict[str, Target] = {}
+        self._told = told
+
+    def add(self, name: str, *, fenced: bool, initial: str) -> Target:
+        """Create a target with what is there before anybody moves anything."""
+        return self.targets.setdefault(name, Target(name, fenced, initial, initial))
+
+    def is_blocked(self, name: str, writer: Writer) -> bool:
+        """Whether somebody else's open publish transaction keeps a writer waiting."""
+        holder = self.targets[name].transaction
+        return bool(holder) and holder != writer.attempt_id
+
+    def evict(self, name: str, attempt_ids: tuple[str, ...]) -> None:
+        """End an open transaction of one of these attempts, as ``pg_terminate_backend`` does."""
+        if self.targets[name].transaction in attempt_ids:
+            self.targets[name].transaction = ""
+
+    def require_not_stale(self, name: str, writer: Writer) -> None:
+        """Refuse a stale writer by reading alone."""
+        target = self.targets[name]
+        newer = target.fence > writer.fence
+        if newer or (target.fence == writer.fence and target.holder != writer.attempt_id):
+            raise Refused(f"{name} has accepted fence {target.fence} of {target.holder}")
+
+    def claim(self, name: str, writer: Writer) -> None:
+        """Raise the fence to the writer's."""
+        self.require_not_stale(name, writer)
+        target = self.targets[name]
+        target.fence, target.holder = writer.fence, writer.attempt_id
+        self._told(target, "claim", writer)
+
+    def adopt(self, name: str, writer: Writer) -> bool:
+        """Take over this migration's own publish of the same step; False where it is not what is there."""
+        self._hold(name, writer)
+        newest = self.targets[name].newest()
+        return newest is not None and newest.step_id == writer.step_id
+
+    def begin(self, name: str, writer: Writer) -> None:
+        """Open the publish transaction: our claim stands, and nobody can claim until it ends."""
+        self._hold(name, writer)
+        self.targets[name].transaction = writer.attempt_id
+
+    def publish(self, name: str, writer: Writer) -> None:
+        """Commit what ``begin`` opened: the step's content becomes the target's."""
+        target = self._committing(name, writer)
+        own, newest = target.publications.get(writer.migration_id), target.newest()
+        if own is not None and own is not newest:
+            raise Obstructed("published_over")
+        kept = own.kept if own is not None else target.content
+        target.places += 1
+        target.publications[writer.migration_id] = Publication(writer.migration_id, writer.step_id, kept, target.places)
+        target.content = content_of(writer.step_id)
+        self._told(target, "publish", writer)
+
+    def withdraw(self, name: str, writer: Writer) -> None:
+        """Commit what ``begin`` opened: restore what was there before this migration. Harmless twice or for nothing."""
+        target = self._committing(name, writer)
+        own, newest = target.publications.get(writer.migration_id), target.newest()
+        if own is not None:
+            if own is not newest:
+                raise Obstructed("published_over")
+            target.content = own.kept
+            del target.publications[writer.migration_id]
+        self._told(target, "withdraw", writer)
+
+    def put_unfenced(self, name: str, writer: Writer, *, undo: bool) -> None:
+        """An effect at a place that can check no fence: it just happens."""
+        target = self.targets[name]
+        if undo:
+            target.publications.pop(writer.migration_id, None)
+            target.content = target.initial
+        else:
+            target.places += 1
+            target.publications[writer.migration_id] = Publication(
+                writer.migration_id, writer.step_id, target.initial, target.places
+            )
+            target.content = content_of(writer.step_id)
+        self._told(target, "withdraw" if undo else "publish", writer)
+
+    def drop_transactions(self, attempt_id: str) -> None:
+        """The process is gone: what it had open is rolled back."""
+        for target in self.targets.values():
+            if target.transaction == attempt_id:
+                target.transaction = ""
+
+    def _hold(self, name: str, writer: Writer) -> None:
+        target = self.targets[name]
+        if (target.fence, target.holder) != (writer.fence, writer.attempt_id):
+            raise Refused(f"fence {target.fence} of {target.holder} was accepted since")
+
+    def _committing(self, name: str, writer: Writer) -> Target:
+        target = self.targets[name]
+        if target.transaction != writer.attempt_id:
+            # Evicted while the transaction was open.
+            raise Refused(f"the transaction of {writer.attempt_id} was ended by its successor")
+        target.transaction = ""
+        return target
+
+
+def content_of(step_id: str) -> str:
+    """What a step publishes, whichever attempt does it."""
+    return f"rows of {step_id}"

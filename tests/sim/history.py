@@ -1,0 +1,94 @@
+"""One history: from the seed to a verdict."""
+
+import random
+from dataclasses import dataclass
+
+from controlplane.core.states import MIGRATION_ASKS_A_PERSON, MIGRATION_ENDED
+from tests.sim.plane import prepare
+from tests.sim.virtual_time import VirtualLoop, running
+from tests.sim.world import World
+
+# A world in which nothing goes wrong any more must come to rest within this many seconds of its own time.
+LIVENESS_BOUND_S = 4 * 3600.0
+RESTED = tuple(sorted(state.value for state in MIGRATION_ENDED | MIGRATION_ASKS_A_PERSON))
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What came of one seed. ``violation`` is (promise, subject, message), or None."""
+
+    seed: int
+    events: int
+    violation: tuple[str, str, str] | None
+    marks: set[str]
+    world: World
+
+
+def play(seed: int) -> Verdict:
+    """Play the history of ``seed`` to its end or to its first broken promise."""
+    prepare()
+    # The product draws a few numbers itself (jitter); they belong to the history too.
+    random.seed(seed)
+    loop = VirtualLoop()
+    with running(loop):
+        world = World(seed, loop)
+        _play(world, loop)
+        world.close()
+        for problem in loop.problems:
+            world.broken("C", "loop", f"nobody caught {problem.get('exception')!r}", problem.get("exception"))
+    return Verdict(seed, len(world.trace), world.violation, world.marks, world)
+
+
+def _play(world: World, loop: VirtualLoop) -> None:
+    world.start_plane()
+    for host in world.hosts:
+        loop.call_later(world.rng.uniform(0.0, 5.0), host.start_daemon)
+    loop.call_later(1.0, world.operators.begin)
+    world.faults.begin()
+    troubled_s = world.rng.uniform(60.0, 400.0)
+    loop.run_until(lambda: False, troubled_s)
+    world.faults.end()
+    world.operators.active = False
+    world.explaining.begin()
+    started = loop.time()
+    if not loop.run_until(lambda: _at_rest(world), started + LIVENESS_BOUND_S):
+        if not loop.stopped:
+            world.broken("S6", "world", "not everything came to rest: " + _unrested(world))
+        return
+    _late_processes(world, loop)
+
+
+def _late_processes(world: World, loop: VirtualLoop) -> None:
+    """Whoever was stopped carries on now, when everything is over: it must not change anything."""
+    for host in world.hosts:
+        if host.paused:
+            host.resume()
+            host.start_daemon()
+        for child in host.living():
+            child.carry_on()
+    loop.run_until(lambda: _all_quiet(world), loop.time() + 2000.0)
+    if not loop.stopped:
+        world.watch.at_rest()
+        assert world.plane is not None, "faults have ended"
+        world.plane.settle()
+
+
+def _at_rest(world: World) -> bool:
+    plane = world.plane
+    if plane is None or not plane.serving or world.operators.open_asks:
+        return False
+    states = world.watch.audit.migration_states
+    return bool(states) and all(state in RESTED for state in states.values())
+
+
+def _all_quiet(world: World) -> bool:
+    return _at_rest(world) and not any(
+        host.living() or (host.daemon is not None and host.daemon.agent.held) for host in world.hosts
+    )
+
+
+def _unrested(world: World) -> str:
+    rows = world.connection.execute("SELECT id, state FROM migration ORDER BY id").fetchall()
+    return (
+        ", ".join(f"{name} is {state}" for name, state in rows if state not in RESTED) or "somebody waits for an answer"
+    )

@@ -1,0 +1,73 @@
+"""Looks for every planted bug: each in a process of its own, seed after seed, until a promise is seen broken."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from tests.kit import reports
+from tests.sim.mutants import in_agent, in_service, in_store_and_loops
+from tests.sim.planting import NotPlanted, Planted, plant
+
+# One bug may take this long before it counts as not found.
+HUNT_S_MAX = 400.0
+ALL = (*in_service.PLANTED, *in_store_and_loops.PLANTED, *in_agent.PLANTED)
+
+
+def named(name: str) -> Planted:
+    """The planted bug of this name. Raises ``NotPlanted``."""
+    for planted in ALL:
+        if planted.name == name:
+            return planted
+    raise NotPlanted(f"there is no planted bug {name!r}; there are: {', '.join(each.name for each in ALL)}")
+
+
+def hunt_here(name: str, seeds: int) -> dict[str, Any]:
+    """Plant a bug in this process and play seeds until a promise is broken."""
+    plant(named(name))
+    from tests.sim.history import play
+
+    began_at = time.monotonic()
+    for seed in range(seeds):
+        verdict = play(seed)
+        if verdict.violation is not None:
+            promise, subject, message = verdict.violation
+            return {"seed": seed, "promise": promise, "subject": subject, "message": message}
+        if time.monotonic() - began_at > HUNT_S_MAX:
+            break
+    return {}
+
+
+def hunt_all(seeds: int, processes: int) -> Iterator[tuple[Planted, dict[str, Any], float]]:
+    """Hunt every planted bug, some at a time; yields what came of each, in order."""
+
+    def hunt(planted: Planted) -> tuple[Planted, dict[str, Any], float]:
+        began_at = time.monotonic()
+        command = [sys.executable, "-m", "tests.sim", "--hunt", planted.name, "--seeds", str(seeds)]
+        told = subprocess.run(command, capture_output=True, text=True, check=False, timeout=3 * HUNT_S_MAX)
+        try:
+            found = json.loads(told.stdout.strip().splitlines()[-1])
+        except (ValueError, IndexError):
+            found = {"error": (told.stderr or told.stdout).strip()[-300:]}
+        return planted, found, time.monotonic() - began_at
+
+    with ThreadPoolExecutor(processes) as pool:
+        yield from pool.map(hunt, ALL)
+
+
+def run(seeds: int, processes: int) -> int:
+    """Hunt all, print a table, write the report; return the exit code."""
+    outcomes = {}
+    for planted, found, wall_s in hunt_all(seeds, processes):
+        good = found.get("promise") in planted.breaks
+        outcomes[planted.name] = {**found, "found": good, "wall_s": round(wall_s, 1)}
+        told = f"{found['promise']:7} seed {found['seed']:<5} {found['message']}" if "promise" in found else str(found)
+        print(f"  {'found' if good else 'MISSED':7} {planted.name:36} {wall_s:5.0f} s  {told[:120]}", flush=True)
+    report = reports.read("sim") or {}
+    hit = sum(outcome["found"] for outcome in outcomes.values())
+    report["mutants"] = {"found": hit, "planted": len(ALL), "seeds": seeds, "each": outcomes}
+    print(f"{hit} of {len(ALL)} planted bugs found · report: {reports.write('sim', report)}")
+    return 0 if hit == len(ALL) else 1

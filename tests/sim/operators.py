@@ -1,0 +1,146 @@
+"""People: they start, cancel, roll back, retry, drain and resume, and ask again when no answer came."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from random import Random
+from typing import TYPE_CHECKING
+
+from controlplane.core.states import AgentState
+from controlplane.service.errors import NotFound, Precondition, StoreFailed
+from tests.sim.virtual_time import Process
+
+if TYPE_CHECKING:
+    from tests.sim.plane import Plane
+    from tests.sim.world import World
+
+ASK_AGAIN_S = 15.0
+REASON = "operator changed their mind"
+
+Ask = Callable[["Plane"], Awaitable[object]]
+
+
+class Operators:
+    """Acts at random instants while ``active``."""
+
+    def __init__(self, world: "World", rng: Random) -> None:
+        self._world = world
+        self._rng = rng
+        self.active = True
+        self._every_s = rng.choice((1e9, 60.0, 20.0))
+        self.process = Process("operators")
+        self._requests = 0
+        self.open_asks = 0
+
+    def begin(self) -> None:
+        """Start all migrations, at once or one after the other, and let whims come."""
+        names = list(self._world.load.planned)
+        if self._rng.random() < 0.5:
+            self.start([])
+        else:
+            for name in names:
+                self._world.loop.call_later(self._rng.uniform(0.0, 60.0), self.start, [name])
+        self._next()
+
+    def start(self, names: list[str]) -> None:
+        """Ask to start migrations, under a request id that is the same for every repeat."""
+        self._requests += 1
+        request_id = f"request-{self._requests}"
+
+        async def ask(plane: "Plane") -> object:
+            started = await plane.migrations.start(names, request_id)
+            self._world.watch.start_answered(request_id, started.migration_ids)
+            return started
+
+        self.ask(f"start {names or 'all'}", ask)
+
+    def ask(self, what: str, ask: Ask) -> None:
+        """Ask until an answer comes."""
+        self.open_asks += 1
+        self._world.loop.spawn(self.process, self._asked(what, ask), "operator")
+
+    async def _asked(self, what: str, ask: Ask) -> None:
+        loop = self._world.loop
+        for _ in range(1000):
+            plane = self._world.plane
+            if plane is not None and plane.serving:
+                self._world.event(f"operator: {what}", "operator")
+                answer = loop.create_future()
+                loop.spawn(plane.process, self._served(plane, ask, answer), "request")
+                patience = loop.call_later(ASK_AGAIN_S, _give_up, answer)
+                outcome = await answer
+                patience.cancel()
+                if outcome != "no answer":
+                    self._world.event(f"operator was answered: {outcome}", "operator")
+                    break
+                self._world.mark("a lost reply was asked for again")
+            else:
+                pause = loop.create_future()
+                loop.call_later(2.0, pause.set_result, None)
+                await pause
+        self.open_asks -= 1
+
+    async def _served(self, plane: "Plane", ask: Ask, answer: "asyncio.Future[str]") -> None:
+        """One request at the door. Its answer may be lost on the way back."""
+        outcome = "done"
+        try:
+            await ask(plane)
+        except (Precondition, NotFound) as refusal:
+            outcome = f"refused: {refusal}"
+            if "pivot" in outcome:
+                self._world.mark("a pivot refused to be undone")
+        except StoreFailed:
+            outcome = "no answer"
+        lost = self._world.faults.active and self._rng.random() < 0.1
+        if plane.alive and not lost and not answer.done():
+            answer.set_result(outcome)
+
+    # Whims.
+
+    def _next(self) -> None:
+        if self.active and self._every_s < 1e9:
+            self._world.loop.call_later(self._rng.expovariate(1 / self._every_s), self._act)
+
+    def _act(self) -> None:
+        if not self.active:
+            return
+        name = self._rng.choice(list(self._world.load.planned))
+        host = self._rng.choice(self._world.hosts)
+        whim = self._rng.choice(("cancel", "rollback", "retry", "retry", "drain", "resume", "resume", "budgets"))
+        if whim in ("cancel", "rollback"):
+            asked = "MigrationCancelAsked" if whim == "cancel" else "MigrationRollbackAsked"
+            self.ask(f"{whim} {name}", lambda plane: self._undo(plane, name, asked))
+        elif whim == "retry":
+            self.ask(f"retry {name}", lambda plane: plane.migrations.retry(name))
+        elif whim == "budgets":
+            self.set_budgets({name: self._rng.randint(1, 3) for name in self._world.budgets})
+        else:
+            self.set_state(host.name, AgentState.DRAINING if whim == "drain" else AgentState.SERVING)
+        self._next()
+
+    async def _undo(self, plane: "Plane", name: str, asked: str) -> None:
+        migration_id = await plane.migrations.undo(name, asked, REASON)
+        self._world.watch.undo_answered(migration_id)
+
+    async def _set_state(self, plane: "Plane", name: str, state: AgentState) -> None:
+        agent = await plane.fleet.set_state(name, state, "operator")
+        assert agent is not None, "every host has joined"
+        self._world.watch.drain_answered(agent.id)
+
+    def set_state(self, name: str, state: AgentState) -> None:
+        """Drain an agent, or let it take work again."""
+        what = "drain" if state is AgentState.DRAINING else "resume"
+        self.ask(f"{what} {name}", lambda plane: self._set_state(plane, name, state))
+
+    def set_budgets(self, budgets: dict[str, int]) -> None:
+        """Apply other limits."""
+        lower = any(limit < self._world.budgets[name] for name, limit in budgets.items())
+        self._world.budgets_at = self._world.loop.time() + (600.0 if lower else 0.0)
+        self._world.budgets = budgets
+        plane = self._world.plane
+        if plane is not None and plane.serving:
+            plane.fleet.set_budgets(budgets)
+
+
+def _give_up(answer: "asyncio.Future[str]") -> None:
+    if not answer.done():
+        answer.set_result("no answer")

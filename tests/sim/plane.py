@@ -1,0 +1,105 @@
+"""One process of the control plane: the product's services, loops and door, over whatever store survived."""
+
+from collections.abc import Callable
+from random import Random
+from typing import TYPE_CHECKING, Any, cast
+
+from controlplane.loops.agent_watcher import AgentWatcher
+from controlplane.loops.dispatcher import Dispatcher
+from controlplane.loops.driver import Driver, Loop
+from controlplane.loops.lease_reaper import LeaseReaper
+from controlplane.loops.workflow_advancer import WorkflowAdvancer
+from controlplane.rpc import agent_door
+from controlplane.rpc.agent_door import AgentDoor
+from controlplane.service import migrations as migrations_service
+from controlplane.service.errors import StoreFailed
+from controlplane.service.fleet import Fleet, FleetSettings
+from controlplane.service.migrations import Migrations
+from controlplane.service.queries import Queries
+from controlplane.service.signals import Signal
+from tests.sim.stored import SimStore
+from tests.sim.virtual_time import Process
+
+if TYPE_CHECKING:
+    from tests.sim.world import World
+
+
+def prepare() -> None:
+    """Put the simulator's seams in place: TLS names the caller, and manifests are planned by the workload."""
+    vars(agent_door)["agent_of"] = lambda context: context.identity
+    vars(migrations_service)["plan_migration"] = lambda tx, resource: _planner[0](resource.name)
+
+
+_planner: list[Callable[[str], Any]] = []
+
+
+def plan_with(planner: Callable[[str], Any]) -> None:
+    """Say how a Migration manifest is planned in this history."""
+    _planner[:] = [planner]
+
+
+class Plane:
+    """From start to kill. ``clock`` starts at ``not_before_at`` or later, as ``serve.steady_clock`` does."""
+
+    def __init__(self, world: "World", number: int, settings: FleetSettings, rng: Random) -> None:
+        self.world = world
+        self.process = Process(f"plane {number}")
+        self.alive = True
+        self.serving = False
+        self.store = SimStore(world, world.connection, rng)
+        self._offset = max(world.wall_offset, self.store.newest_at() - world.loop.time())
+        self.changed = Signal()
+        self.fleet = Fleet(self.store, self.clock, settings, self.changed)
+        self.migrations = Migrations(self.store, self.clock, self.fleet)
+        self.queries = Queries(self.store, self.clock, self.fleet)
+        nothing = cast(Any, None)  # joining and outputs are never asked in a session
+        self.door = AgentDoor(self.fleet, nothing, nothing, "", "sim")
+        self._driver = Driver(self._loops(rng), self.clock)
+
+    def clock(self) -> float:
+        """The control plane's own clock."""
+        return self.world.loop.time() + self._offset
+
+    def _loops(self, rng: Random) -> list[Loop]:
+        store, clock, fleet = self.store, self.clock, self.fleet
+        return [
+            Loop("lease_reaper", LeaseReaper(store, clock, fleet).run, rng.uniform(3.0, 8.0)),
+            Loop("agent_watcher", AgentWatcher(store, clock, fleet).run, rng.uniform(3.0, 8.0)),
+            Loop("dispatcher", Dispatcher(store, clock, fleet).run, rng.uniform(2.0, 6.0)),
+            Loop("workflow_advancer", WorkflowAdvancer(store, clock, fleet).run, rng.uniform(20.0, 60.0)),
+        ]
+
+    def start(self) -> None:
+        """Take over the store, then serve."""
+        self.world.loop.spawn(self.process, self._start(), "start")
+
+    async def _start(self) -> None:
+        try:
+            await self.fleet.start(self.world.budgets)
+        except StoreFailed:
+            # The process ends with a message, and its supervisor starts it again.
+            self.world.loop.call_soon(self.world.kill_plane)
+            self.world.loop.call_later(1.0, self.world.start_plane)
+            return
+        self.world.watch.plane_started(self)
+        self._driver.start()
+        self.serving = True
+        self.world.event("plane serves", self.process.name)
+
+    def kill(self) -> None:
+        """kill -9: what was not committed is gone, and nobody here says another word."""
+        self.world.event("plane killed", self.process.name)
+        self.alive = self.serving = False
+        self.store.die()
+        self.process.kill()
+        self._look_at_loops()
+
+    def _look_at_loops(self) -> None:
+        for loop in self._driver.loops:
+            error = loop.health.last_error
+            if error and not error.startswith("StoreFailed"):
+                self.world.broken("C", loop.health.name, f"a pass failed: {error}")
+
+    def settle(self) -> None:
+        """At the end of a history: see that no loop has failed."""
+        self._look_at_loops()
