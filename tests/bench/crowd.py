@@ -13,7 +13,7 @@ import signal
 import struct
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,16 @@ import uvloop
 from haulier.v1 import agent_pb2 as pb
 from haulier.v1 import agent_pb2_grpc
 
+from agentd.core.reconnecting import wait_s
+
 CONNECTING_AT_ONCE = 32
-RECONNECT_S = 0.5
 # One agent, one connection: channels to one address would share theirs.
-CHANNEL_OPTIONS = (("grpc.use_local_subchannel_pool", 1), ("grpc.keepalive_time_ms", 60_000))
+CHANNEL_OPTIONS = (
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.enable_retries", 0),
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +46,9 @@ class Part:
     identities: str
     names: list[str]
     slots: int
-    labels: dict[str, str] = field(default_factory=dict)
+    kind: str = "noop"
     results_max: int = 1000
     heartbeat_s: float = 15.0
-    incarnation: int = 1
     holds: bool = False
     burst: int = 0
     touches: str = ""
@@ -59,7 +64,6 @@ class Crowd:
         self.given = 0
         self.allowed = 0
         self.agents: list[SimulatedAgent] = []
-        self.incarnation = part.incarnation
         self.connecting = asyncio.Semaphore(CONNECTING_AT_ONCE)
         self.file = os.open(part.touches, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600) if part.touches else -1
 
@@ -89,32 +93,37 @@ class SimulatedAgent:
         self.phase = (number + 1) / len(crowd.part.names)
         name = crowd.part.names[number]
         told = json.loads((Path(crowd.part.identities) / f"{name}.json").read_text())
-        credentials = grpc.ssl_channel_credentials(
+        self.address = told["address"]
+        self.credentials = grpc.ssl_channel_credentials(
             told["ca"].encode(), told["key"].encode(), told["certificate"].encode()
         )
-        self.channel = grpc.aio.secure_channel(told["address"], credentials, options=CHANNEL_OPTIONS)
-        self.stub = agent_pb2_grpc.AgentServiceStub(self.channel)
         self.held: dict[str, int] = {}
         self.unacknowledged: dict[str, pb.AttemptResult] = {}
         self.to_say: list[pb.AttemptResult] = []
         self.ready = asyncio.Event()
         self.sequence = 0
-        self.incarnation = crowd.incarnation - 1
+        self.sessions = 0
+        # The control plane refuses an earlier life of an agent, so a later process must come after this one.
+        self.incarnation = int(time.time() * 1000)
 
     async def live(self) -> None:
-        """Keep a session open, and open it again when it breaks."""
+        """Keep a session open, and dial again when it breaks, as long after as a real agent does."""
+        failures = 0
         while True:
+            before = self.sessions
             try:
-                await self._session()
+                async with grpc.aio.secure_channel(self.address, self.credentials, options=CHANNEL_OPTIONS) as channel:
+                    await self._session(channel)
             except grpc.aio.AioRpcError as error:
                 if error.code() not in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):
                     say(error=f"{error.code().name}: {error.details()}")
-            await asyncio.sleep(RECONNECT_S)
+            failures = failures + 1 if self.sessions == before else 0
+            await asyncio.sleep(wait_s(failures, self.phase))
 
-    async def _session(self) -> None:
+    async def _session(self, channel: Any) -> None:
         async with self.crowd.connecting:
             self.incarnation += 1
-            call = self.stub.Session()
+            call = agent_pb2_grpc.AgentServiceStub(channel).Session()
             held = [pb.HeldAttempt(attempt_id=a, fence=f) for a, f in self.held.items()]
             await call.write(
                 pb.SessionRequest(
@@ -122,9 +131,8 @@ class SimulatedAgent:
                     hello=pb.Hello(
                         incarnation=self.incarnation,
                         agent_version="bench",
-                        kinds=["noop"],
+                        kinds=[self.crowd.part.kind],
                         datastores=["*"],
-                        labels=self.crowd.part.labels,
                         slots=self.crowd.part.slots,
                         boot_id="bench",
                         held=held,
@@ -135,6 +143,7 @@ class SimulatedAgent:
             welcome = await call.read()
         if welcome is grpc.aio.EOF or not welcome.HasField("welcome"):
             return
+        self.sessions += 1
         self.crowd.connected += 1
         if self.crowd.connected == len(self.crowd.part.names):
             say(connected=self.crowd.connected, at=time.time())
@@ -214,13 +223,12 @@ async def live(part: Part) -> None:
     crowd = Crowd(part)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, crowd.begin_burst)
-    agents = crowd.agents = [SimulatedAgent(crowd, number) for number in range(len(part.names))]
-    lives = [asyncio.create_task(agent.live()) for agent in agents]
+    crowd.agents = [SimulatedAgent(crowd, number) for number in range(len(part.names))]
+    lives = [asyncio.create_task(agent.live()) for agent in crowd.agents]
     await stopping.wait()
     for each in lives:
         each.cancel()
     await asyncio.gather(*lives, return_exceptions=True)
-    await asyncio.gather(*(agent.channel.close() for agent in agents))
 
 
 if __name__ == "__main__":
