@@ -150,33 +150,34 @@ class DirectoryDatastore(ABC):
             path.parent.mkdir(parents=True, exist_ok=True)
             with holding(path, writer):
                 number = log.claim(writer)
-                state = file_log.folded(log.entries())
-                self._require_room(path, state, writer, source, location.object)
-                data = log.home / f"data-{number:06d}{path.suffix}"
-                data.unlink(missing_ok=True)
-                rows = self.write_file(data, source.columns, _watched(batches, writer))
-                file_log.sync_directory(log.home)
-                if path.exists():
-                    # Whoever could read what was there can read what comes.
-                    shutil.copymode(path, data)
-                writer.reach("before_publish")
-                kept = self._keep(path, log, state, writer, number)
-                writer.reach("publish_open")
-                log.publish(
-                    Entry(
-                        number + 1,
-                        "publish",
-                        writer.target,
-                        writer.fence,
-                        writer.attempt_id,
-                        writer.migration_id,
-                        data.name,
-                        kept,
-                        source.digest.hex(),
-                        rows,
-                        file_log.mark_of(data),
+                with log.claimed(writer, number):
+                    state = file_log.folded(log.entries())
+                    self._require_room(path, state, writer, source, location.object)
+                    data = log.home / f"data-{number:06d}{path.suffix}"
+                    data.unlink(missing_ok=True)
+                    rows = self.write_file(data, source.columns, _watched(batches, writer))
+                    file_log.sync_directory(log.home)
+                    if path.exists():
+                        # Whoever could read what was there can read what comes.
+                        shutil.copymode(path, data)
+                    writer.reach("before_publish")
+                    kept = self._keep(path, log, state, writer, number)
+                    writer.reach("publish_open")
+                    log.publish(
+                        Entry(
+                            number + 1,
+                            "publish",
+                            writer.target,
+                            writer.fence,
+                            writer.attempt_id,
+                            writer.migration_id,
+                            data.name,
+                            kept,
+                            source.digest.hex(),
+                            rows,
+                            file_log.mark_of(data),
+                        )
                     )
-                )
                 writer.reach("after_publish")
                 self._derive(path, log, writer, changed=True)
         return Published(rows, writer.fence)

@@ -67,6 +67,9 @@ class DuckdbSession:
             raise
         self.connection.commit()
 
+    def make_tables_alone(self) -> None:
+        """DuckDB needs nothing: its process is the only writer."""
+
     def named(self, table: str) -> str:
         """The table's quoted name in the main schema."""
         return f"main.{quoted(table)}"

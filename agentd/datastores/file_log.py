@@ -13,7 +13,8 @@ import json
 import os
 import re
 import shutil
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -153,9 +154,22 @@ class FileLog:
     def publish(self, entry: Entry) -> None:
         """Append at exactly claim + 1, which is the entry's number; raises Fenced where someone came between."""
         if not self.append(entry):
-            taken = next((e for e in self.entries() if e.number == entry.number), None)
-            by = f"{taken.attempt_id} with fence {taken.fence}" if taken else "another writer"
-            raise Fenced(entry.target, entry.fence, f"{by} claimed after us")
+            raise self._overtaken(entry.number, entry.target, entry.fence)
+
+    @contextmanager
+    def claimed(self, writer: Writer, number: int) -> Iterator[None]:
+        """What follows our claim `number`: where a file of ours is gone, whoever claimed after us swept it; Fenced."""
+        try:
+            yield
+        except FileNotFoundError:
+            if any(e.number > number for e in self.entries()):
+                raise self._overtaken(number + 1, writer.target, writer.fence) from None
+            raise
+
+    def _overtaken(self, number: int, target: str, fence: int) -> Fenced:
+        taken = next((e for e in self.entries() if e.number == number), None)
+        by = f"{taken.attempt_id} with fence {taken.fence}" if taken else "another writer"
+        return Fenced(target, fence, f"{by} claimed after us")
 
     @staticmethod
     def _entry(number: int, kind: str, writer: Writer) -> Entry:

@@ -47,6 +47,9 @@ class SqlSession(Protocol):
     def transaction(self) -> AbstractContextManager[None]:
         """Commit at the end, roll back on any exception."""
 
+    def make_tables_alone(self) -> None:
+        """Within a transaction: wait until no other writer makes tables of ours, and keep them out until its end."""
+
     def named(self, table: str) -> str:
         """The table's quoted, qualified name."""
 
@@ -78,8 +81,10 @@ def ensure_tables(session: SqlSession) -> None:
     """Create the ledger's tables where they are not there yet."""
     if session.exists(FENCE) and session.exists(PUBLICATION):
         return
-    session.run(f"CREATE TABLE IF NOT EXISTS {session.named(FENCE)} ({FENCE_COLUMNS})")
-    session.run(f"CREATE TABLE IF NOT EXISTS {session.named(PUBLICATION)} ({PUBLICATION_COLUMNS})")
+    with session.transaction():
+        session.make_tables_alone()
+        session.run(f"CREATE TABLE IF NOT EXISTS {session.named(FENCE)} ({FENCE_COLUMNS})")
+        session.run(f"CREATE TABLE IF NOT EXISTS {session.named(PUBLICATION)} ({PUBLICATION_COLUMNS})")
 
 
 def read_record(session: SqlSession, target: str, found: str = "") -> FenceRecord | None:

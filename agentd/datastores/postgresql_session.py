@@ -176,6 +176,10 @@ class PostgresqlSession:
         """A transaction that commits at the end and rolls back on any exception."""
         return self.connection.transaction()
 
+    def make_tables_alone(self) -> None:
+        """IF NOT EXISTS alone lets two first writers collide in the catalogue."""
+        self.rows("SELECT pg_advisory_xact_lock(hashtextextended(?, 0))", (f"haulier tables of {self._schema}",))
+
     def oid(self, table: str) -> int | None:
         """Object id of a table or view, None where there is none."""
         found = self.rows("SELECT to_regclass(?)::oid", (self.named(table),))

@@ -78,6 +78,9 @@ class SqliteSession:
             raise
         self.connection.commit()
 
+    def make_tables_alone(self) -> None:
+        """SQLite needs nothing: its transaction is the only writer."""
+
     def named(self, table: str) -> str:
         """The table's quoted name."""
         return quoted(table)

@@ -60,6 +60,21 @@ def test_a_claim_sweeps_what_nobody_can_publish_any_more(tmp_path: Path) -> None
     assert sorted(p.name for p in log.home.iterdir() if p.suffix != ".json") == ["data-000002", "kept-000001"]
 
 
+def test_a_file_that_a_later_claim_swept_means_refused_and_not_lost(tmp_path: Path) -> None:
+    log = FileLog(tmp_path / "log")
+    old = writer(1)
+    number = log.claim(old)
+    data = log.home / "data-000001"
+    with pytest.raises(Fenced, match="att_2 with fence 2 claimed after us"), log.claimed(old, number):
+        data.write_text("rows")
+        log.claim(writer(2))
+        data.stat()
+    # Nobody claimed after this one: a file that is gone was lost to something else.
+    newest = log.claim(writer(3))
+    with pytest.raises(FileNotFoundError), log.claimed(writer(3), newest):
+        data.stat()
+
+
 def test_the_log_folds_to_what_readers_see() -> None:
     one, two = writer(1), writer(3, migration="mig_2")
     first = entry(2, "publish", one, kept="kept-1")

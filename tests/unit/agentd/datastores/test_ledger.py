@@ -1,6 +1,8 @@
 """The fence inside a database, without any eviction: an overtaken writer is refused by the data's own transaction."""
 
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -186,6 +188,24 @@ def test_two_claims_at_once_cannot_both_win(postgres_server: postgres.PostgresSe
                 ledger.claim(second, writer(5))
         with pytest.raises(Fenced):
             ledger.claim(second, writer(5))
+
+
+def test_the_first_writers_of_a_database_do_not_collide(postgres_server: postgres.PostgresServer) -> None:
+    """CREATE TABLE IF NOT EXISTS alone fails in the catalogue when two come at once."""
+    name = postgres_server.create_database()
+    writers = 4
+
+    def claim(number: int, schema: str, together: threading.Barrier) -> None:
+        place = PostgresqlPlace("pg", str(postgres_server.socket), postgres_server.port, name, "mover", schema=schema)
+        with postgres_server.connect(name, postgres_server.role) as connection:
+            together.wait(30)
+            ledger.claim(PostgresqlSession(connection, place), Writer(f"target {number}", 1, f"att_{number}", "mig_1"))
+
+    with postgres_server.connect(name) as admin, ThreadPoolExecutor(writers) as pool:
+        for schema in [f"s{n}" for n in range(10)]:
+            admin.execute(f"CREATE SCHEMA {schema} AUTHORIZATION {postgres_server.role}".encode())
+            barrier = threading.Barrier(writers)
+            list(pool.map(claim, range(writers), [schema] * writers, [barrier] * writers))
 
 
 def test_who_was_published_over_cannot_publish_again_beneath(sessions: Sessions) -> None:
