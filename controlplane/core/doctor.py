@@ -109,7 +109,8 @@ def _ends(dossier: Dossier) -> Iterable[Finding]:
     if ended is MigrationState.SUCCEEDED and states != {StepState.SUCCEEDED}:
         yield Finding("L4", dossier.migration.id, f"succeeded with steps that are {', '.join(sorted(states))}")
     if ended in (MigrationState.CANCELLED, MigrationState.ROLLED_BACK):
-        left = [s.id for s in dossier.steps if s.touched and s.compensatable and s.state is not StepState.UNDONE]
+        behind = (s for s in dossier.steps if s.touched and (s.compensatable or s.pivot))
+        left = [s.id for s in behind if s.state is not StepState.UNDONE]
         if left:
             yield Finding("S5", dossier.migration.id, f"{ended} although {', '.join(left)} was not undone")
 

@@ -130,7 +130,8 @@ def undo(
                     reason,
                 )
             )
-        event = "StepUndoPlanned" if step.touched and step.compensatable else "StepCancelled"
+        # A pivot that was tried may have taken effect, or may yet: its undo restores, and keeps the latecomer out.
+        event = "StepUndoPlanned" if step.touched and (step.compensatable or step.pivot) else "StepCancelled"
         direction = Direction.UNDO if event == "StepUndoPlanned" else step.direction
         changes.step_moves.append(
             MoveStep(step.id, step.state, step_after(step.state, event), direction, 0.0, None, 0, "", reason, "")

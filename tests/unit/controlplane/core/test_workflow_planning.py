@@ -204,6 +204,13 @@ def test_from_the_pivot_on_there_is_only_forward(what: str, state: StepState, be
     assert undo(a_migration(), [pivot], live, ask=what, reason="", now=NOW) == Refused(because)
 
 
+def test_a_pivot_that_was_tried_and_has_not_succeeded_is_undone_whatever_it_declares() -> None:
+    pivot = a_step(state=StepState.FAILED, pivot=True, compensatable=False, touched=True, attempts=2)
+    changes = undo(a_migration(state=MigrationState.FAILED), [pivot], {}, ask=ROLLBACK, reason="", now=NOW)
+    assert isinstance(changes, Changes)
+    assert [(move.to_state, move.direction) for move in changes.step_moves] == [(StepState.BLOCKED, Direction.UNDO)]
+
+
 def test_a_pivot_that_has_not_begun_is_cancelled() -> None:
     changes = undo(a_migration(), [a_ready_step(pivot=True)], {}, ask=CANCEL, reason="", now=NOW)
     assert isinstance(changes, Changes)
