@@ -34,6 +34,7 @@ class Timing:
 
     lease_ttl_s: float = 60.0
     heartbeat_s: float = 15.0
+    heartbeat_grace_s: float = 10.0
 
 
 class CommandFailed(Exception):
@@ -121,6 +122,7 @@ class World:
                         f'probes_listen = "127.0.0.1:{ports[2]}"',
                         f"lease_ttl_s = {self.timing.lease_ttl_s}",
                         f"heartbeat_s = {self.timing.heartbeat_s}",
+                        f"heartbeat_grace_s = {self.timing.heartbeat_grace_s}",
                         f"lost_after_s = {self.timing.lease_ttl_s}",
                         "stop_grace_s = 1.0",
                         "",
