@@ -143,6 +143,9 @@ def check_fit(migration: MigrationSpec, workflow: WorkflowSpec) -> list[Problem]
     if "testQueries" not in used and migration.test_queries:
         hint = "give its validate step testQueries: ${migration.testQueries}, or remove testQueries"
         problems.append(Problem(("spec", "testQueries"), f"{chosen} never asks test queries", hint))
+    if "ifExists" not in used and migration.to.if_exists == "replace":
+        hint = 'give its load step ifExists: "${migration.ifExists}", or remove ifExists'
+        problems.append(Problem(("spec", "to", "ifExists"), f"{chosen} never replaces what is there", hint))
     return problems
 
 

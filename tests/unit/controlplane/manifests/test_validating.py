@@ -122,6 +122,15 @@ def test_test_queries_that_nobody_asks_are_refused() -> None:
     assert "never asks test queries" in only_finding(text).message
 
 
+def test_a_replacement_that_nobody_makes_is_refused() -> None:
+    own = workflow("- {name: a, kind: acme}")
+    to = "{datastore: warehouse, object: own_airlines, ifExists: replace}"
+    found = only_finding(own + "---\n" + migration(workflow="own", to=to))
+    assert found.field == "spec.to.ifExists"
+    assert "never replaces" in found.message
+    assert _findings(migration(to=to)) == []
+
+
 def test_a_destination_is_compared_by_where_it_is() -> None:
     here = dataset(name="marts").replace("warehouse", "mart")
     there = migration(dataset="marts", to="{datastore: same-mart, object: marts}")
