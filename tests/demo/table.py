@@ -6,6 +6,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from controlplane.cli.wording import size
+
 
 def render(migrations: Iterable[Mapping[str, Any]]) -> str:
     """Return the table as text: rows, bytes, time, digest and verdict of each migration."""
@@ -28,7 +30,7 @@ def render(migrations: Iterable[Mapping[str, Any]]) -> str:
             m["source"],
             m["destination"],
             f"{int(m.get('verified_rows', 0)):,}",
-            f"{int(m.get('staged_bytes', 0)) / 1e6:.2f} MB",
+            size(int(m.get("staged_bytes", 0))),
             f"{float(m.get('elapsed_s', 0)):.1f} s",
             str(m.get("verified_digest", ""))[:16],
             "✓ verified" if proven else f"✗ {m['state']}: {m.get('reason', '')}",
@@ -36,4 +38,4 @@ def render(migrations: Iterable[Mapping[str, Any]]) -> str:
     console = Console(width=120, highlight=False, color_system=None)
     with console.capture() as captured:
         console.print(table)
-    return captured.get()
+    return "\n".join(line.rstrip() for line in captured.get().splitlines()) + "\n"
