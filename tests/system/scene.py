@@ -1,0 +1,400 @@
+"""A world with one small table to move, places of every engine to move it to, and hands on its processes."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import psutil
+import yaml
+from google.protobuf.message import Message
+from haulier.v1 import operator_pb2 as op
+
+from agentd.runner.attempt_files import ATTEMPTS, AttemptDirectory
+from controlplane.cli.as_json import as_dict
+from controlplane.cli.connection import Operator, connect
+from tests.kit.processes import NotInTime, alive, end, program, send, start, until
+from tests.kit.world import Timing, World
+from tests.system.contents import NULL_TEXT, Place, source_rows, write_source
+
+ROWS = 3_000
+# The proportions of the defaults: an agent is suspect, and offered nothing, well before its leases run out.
+TIMING = Timing(lease_ttl_s=5.0, heartbeat_s=1.0, heartbeat_grace_s=1.5)
+COLUMNS = [
+    {"name": "id", "type": "int64", "required": True},
+    {"name": "name", "type": "text"},
+    {"name": "amount", "type": "decimal(12,2)"},
+    {"name": "seen", "type": "timestamp"},
+    {"name": "fresh", "type": "bool"},
+]
+# A process namespace of its own is what another host looks like: nothing outside can be seen, so nothing evicted.
+OTHER_HOST = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
+ENDS = ("MigrationSucceeded", "MigrationFailed", "MigrationCancelled", "MigrationRolledBack", "MigrationStuck")
+Document = dict[str, Any]
+
+
+@cache
+def has_other_hosts() -> bool:
+    """Tell whether this machine lets us make process namespaces."""
+    return _succeeds([*OTHER_HOST, "true"])
+
+
+def _succeeds(command: Sequence[str]) -> bool:
+    try:
+        return subprocess.run(command, capture_output=True, check=False, timeout=30).returncode == 0
+    except OSError:
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """How a command ended and what it said."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Scene:
+    """One Haulier with a source table. Close it when done; it removes what it made."""
+
+    def __init__(self, root: Path, timing: Timing = TIMING) -> None:
+        self.world = World(root, (), timing)
+        self.expected = source_rows(ROWS)
+        self.postgres: Mapping[str, Any] = {}
+        self._events: EventLog | None = None
+        self._operator: Operator | None = None
+        self._applied = 0
+        self.started: dict[str, str] = {}  # migration id → name, of those that were started here
+
+    # -- rise and end
+
+    def rise(self) -> None:
+        """Start PostgreSQL and the control plane, and apply the source with its datastores."""
+        self.world.wipe()
+        write_source(self.world.data / "source" / "readings.csv", self.expected)
+        (self.world.data / "staging").mkdir(parents=True, exist_ok=True)
+        self.postgres = self.world.start_postgres()
+        self.world.start_controlplane()
+        self.apply(
+            datastore("source", engine="csv", root=str(self.world.data / "source"), nullText=NULL_TEXT),
+            datastore("staging", engine="parquet", root=str(self.world.data / "staging")),
+            dataset("readings", datastore="source", object="readings.csv", key=["id"], columns=COLUMNS),
+            workflow("copy"),
+        )
+
+    def close(self) -> None:
+        """End every process and remove every file."""
+        if self._events is not None:
+            self._events.close()
+        if self._operator is not None:
+            self._operator.__exit__(None, None, None)
+        for name in self.world.names:
+            pid = self.world.pid(name)
+            if pid is None:
+                continue
+            self.thaw(name)
+            # What stands between us and a daemon on another host takes no signal that asks; the daemon itself does.
+            for child in _children(pid) if is_unshare(pid) else []:
+                end(child.pid, 10.0)
+        self.world.wipe()
+
+    def add_agent(
+        self,
+        name: str,
+        labels: Mapping[str, str] | None = None,
+        *,
+        slots: int = 16,
+        stop_at: str = "",
+        elsewhere: bool = False,
+        policy: str = "",
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """Join an agent and start it; ``policy`` replaces the usual one, ``elsewhere`` puts it on another host."""
+        self.world.names = (*self.world.names, name)
+        token = self.ask(op.CreateJoinTokenRequest(agent_name=name), op.CreateJoinTokenResponse)["token"]
+        self.world.join_agent(name, slots=slots, labels=labels or {}, token=token)
+        if policy:
+            path = self.world.root / "agents" / name / "policy.toml"
+            path.write_text(policy, encoding="utf-8")
+        extra = {"HAULIER_STOP_AT": stop_at} if stop_at else {}
+        self.world.start_agent(name, {**extra, **(environment or {})}, OTHER_HOST if elsewhere else ())
+
+    def await_agents(self) -> None:
+        """Wait until every agent is alive for the control plane."""
+        wanted = set(self.world.names)
+        self.events.until(
+            lambda all_: (
+                wanted <= {e["data"].get("detail") for e in all_ if e["type"] == "AgentConnected"}
+                or len({e["subject"] for e in all_ if e["type"] == "AgentConnected"}) >= len(wanted)
+            ),
+            60.0,
+            f"{', '.join(sorted(wanted))} to connect",
+        )
+
+    # -- manifests
+
+    def place(self, engine: str, name: str) -> Place:
+        """Return a place of an engine that nobody else in this scene uses; ``name`` is also the datastore's."""
+        home = self.world.data / name
+        home.mkdir(parents=True, exist_ok=True)
+        if engine == "postgresql":
+            return Place(engine, "warehouse", self.dsn(), name.replace("-", "_"))
+        if engine in ("csv", "parquet"):
+            return Place(engine, name, str(home), f"readings.{engine}")
+        return Place(engine, name, str(home / f"db.{engine}"), "readings")
+
+    def dsn(self) -> str:
+        """Connection string of the role that agents use."""
+        found = self.postgres
+        return f"host={found['host']} port={found['port']} dbname={found['database']} user={found['user']}"
+
+    def datastore_of(self, place: Place, **more: object) -> Document:
+        """Return the Datastore manifest of a place."""
+        if place.engine == "postgresql":
+            found = {key: self.postgres[key] for key in ("host", "port", "database", "user")}
+            reference = "env:HAULIER_DEMO_PG_PASSWORD"
+            return datastore(place.datastore, engine=place.engine, passwordRef=reference, **found, **more)
+        key = "root" if place.engine in ("csv", "parquet") else "path"
+        if place.engine == "csv":
+            more = {"nullText": NULL_TEXT, **more}
+        return datastore(place.datastore, engine=place.engine, **{key: place.at}, **more)
+
+    def apply(self, *documents: Document) -> None:
+        """Apply manifests by the command line."""
+        self.world.haulier("apply", str(self.manifest(*documents)))
+
+    def manifest(self, *documents: Document) -> Path:
+        """Write manifests to a file of their own."""
+        self._applied += 1
+        path = self.world.root / "manifests" / f"{self._applied:03d}.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(yaml.safe_dump_all(documents, sort_keys=False, allow_unicode=True), encoding="utf-8")
+        return path
+
+    # -- the command line
+
+    def haulier(self, *arguments: str) -> Said:
+        """Run `haulier` and return how it ended, whatever that is."""
+        return self.run([*program("controlplane.cli.main"), *arguments])
+
+    def run(self, command: Sequence[str], stdin: str = "", environment: Mapping[str, str] | None = None) -> Said:
+        """Run a program as the administrator and return how it ended."""
+        done = subprocess.run(
+            command,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "HAULIER_PROFILE": str(self.world.profile), **(environment or {})},
+            timeout=120,
+            check=False,
+        )
+        return Said(done.returncode, done.stdout, done.stderr)
+
+    def ask(self, request: Message, answer: type[Message]) -> dict[str, Any]:
+        """Make one call as the administrator, without the cost of a process; the answer is what `-o json` prints."""
+        if self._operator is None:
+            self._operator = connect(str(self.world.profile))
+        return as_dict(self._operator.call(request, answer, repeatable=False))
+
+    def start(self, *names: str) -> None:
+        """Start migrations."""
+        request = op.StartMigrationsRequest(names=names, request_id=uuid.uuid4().hex)
+        for started in self.ask(request, op.StartMigrationsResponse)["started"]:
+            self.started[started["migration_id"]] = started["name"]
+
+    def cancel(self, name: str) -> None:
+        """Cancel a migration."""
+        self.ask(op.CancelMigrationRequest(migration=name, reason="not wanted"), op.CancelMigrationResponse)
+
+    def roll_back(self, name: str) -> None:
+        """Ask for a migration to be rolled back."""
+        self.ask(op.RollbackMigrationRequest(migration=name, reason="second thoughts"), op.RollbackMigrationResponse)
+
+    def drain(self, agent: str) -> None:
+        """Give an agent nothing new."""
+        self.ask(op.DrainAgentRequest(agent=agent, reason="not now"), op.DrainAgentResponse)
+
+    def resume(self, agent: str) -> None:
+        """Let a drained agent take work again."""
+        self.ask(op.ResumeAgentRequest(agent=agent), op.ResumeAgentResponse)
+
+    def migration(self, name: str) -> dict[str, Any]:
+        """Return a migration with its steps, as the control plane shows it."""
+        return self.ask(op.GetMigrationRequest(migration=name), op.GetMigrationResponse)
+
+    def step(self, migration: str, name: str) -> dict[str, Any]:
+        """Return one step of a migration."""
+        found: dict[str, Any] = next(s for s in self.migration(migration)["steps"] if s["name"] == name)
+        return found
+
+    @property
+    def events(self) -> "EventLog":
+        """The control plane's log of changes, followed from its beginning."""
+        if self._events is None:
+            self._events = EventLog(self.world)
+        return self._events
+
+    def await_end(self, names: Iterable[str], bound_s: float) -> dict[str, str]:
+        """Wait until migrations have ended one way or another; return migration name → the event that says how."""
+        wanted = set(names)
+        self.events.until(lambda _: wanted <= set(self.ends()), bound_s, f"{', '.join(sorted(wanted))} to end")
+        return {name: how for name, how in self.ends().items() if name in wanted}
+
+    def ends(self) -> dict[str, str]:
+        """Return migration name → the event of its newest end, as far as it has not gone on since."""
+        found: dict[str, str] = {}
+        for event in self.events.all():
+            name = self.started.get(event["subject"], "")
+            if event["type"] in ENDS:
+                found[name] = event["type"]
+            elif event["type"].startswith("Migration"):
+                found.pop(name, None)
+        return found
+
+    # -- processes
+
+    def log(self, name: str) -> str:
+        """Return what a daemon has logged so far."""
+        path = self.world.root / "log" / f"{name}.log"
+        return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+
+    def attempts(self, name: str) -> dict[str, AttemptDirectory]:
+        """Return the attempt directories that an agent keeps now."""
+        home = self.world.root / "agents" / name / "state" / ATTEMPTS
+        return {path.name: AttemptDirectory(path) for path in home.glob("*")}
+
+    def freeze(self, name: str) -> None:
+        """Stop an agent's daemon, its runner host and its steps with SIGSTOP, the daemon first."""
+        pid = self.world.pid(name)
+        assert pid is not None, f"{name} runs"
+        for each in [psutil.Process(pid), *_children(pid, recursive=True)]:
+            send(each.pid, signal.SIGSTOP)
+        until(lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED, 10.0, f"{name} to be stopped")
+
+    def thaw(self, name: str) -> None:
+        """Let an agent's processes go on."""
+        pid = self.world.pid(name)
+        if pid is not None:
+            for each in [*_children(pid, recursive=True), psutil.Process(pid)]:
+                send(each.pid, signal.SIGCONT)
+
+
+class EventLog:
+    """Events as they become durable, followed by the product's own command into a file."""
+
+    def __init__(self, world: World) -> None:
+        self._path = world.root / "log" / "events.json"
+        environment = {"HAULIER_PROFILE": str(world.profile)}
+        command = [*program("controlplane.cli.main"), "events", "--follow", "-o", "json"]
+        self._pid = start(command, self._path, environment)
+
+    def all(self) -> list[dict[str, Any]]:
+        """Return all events so far, their details under ``data``."""
+        whole = self._path.read_text(encoding="utf-8").rpartition("\n")[0] if self._path.exists() else ""
+        found = []
+        for line in whole.splitlines():
+            event = json.loads(line)
+            event["data"] = json.loads(event.get("data_json") or "{}")
+            found.append(event)
+        return found
+
+    def until(self, holds: Callable[[list[dict[str, Any]]], bool], bound_s: float, what: str) -> None:
+        """Wait until the events say so. Raises ``NotInTime`` with the newest of them."""
+        try:
+            until(lambda: holds(self.all()), bound_s, what)
+        except NotInTime as error:
+            newest = "\n".join(f"{e['type']} {e['subject']} {e['data']}" for e in self.all()[-25:])
+            raise NotInTime(f"{error}; newest events:\n{newest}") from None
+
+    def close(self) -> None:
+        """Stop following."""
+        if alive(self._pid):
+            end(self._pid, 10.0)
+
+
+def datastore(name: str, **spec: object) -> Document:
+    """Return a Datastore manifest."""
+    return _document("Datastore", name, spec)
+
+
+def dataset(name: str, **spec: object) -> Document:
+    """Return a Dataset manifest."""
+    return _document("Dataset", name, {"owner": "testers", **spec})
+
+
+def migration(name: str, place: Place, **spec: Any) -> Document:
+    """Return a Migration manifest to a place; ``replace=True`` replaces what is there."""
+    to: dict[str, Any] = {"datastore": place.datastore, "object": place.object}
+    if spec.pop("replace", False):
+        to["ifExists"] = "replace"
+    return _document(
+        "Migration", name, {"dataset": "readings", "workflow": "copy", "staging": "staging", "to": to, **spec}
+    )
+
+
+def workflow(
+    name: str, *, labels: Mapping[str, str] | None = None, transform: bool = False, attempts: int = 5
+) -> Document:
+    """Return a Workflow that copies; ``labels`` say which agents may load."""
+    retry = {"attempts": attempts, "backoff": {"initial": "200ms", "factor": 2, "max": "2s"}}
+    last = "transform" if transform else "extract"
+    steps: list[dict[str, Any]] = [
+        {
+            "name": "extract",
+            "kind": "extract",
+            "params": {"source": "${migration.source}", "staging": "${migration.staging}"},
+        }
+    ]
+    checks = {
+        "source": "${migration.source}",
+        "extracted": "${steps.extract.output}",
+        "loaded": f"${{steps.{last}.output}}",
+        "destination": "${migration.destination}",
+        "publishedFence": "${steps.load.published_fence}",
+        "testQueries": "${migration.testQueries}",
+    }
+    if transform:
+        params = {"input": "${steps.extract.output}", "sql": "${migration.transform}"}
+        steps.append({"name": "transform", "kind": "transform", "needs": ["extract"], "params": params})
+        checks["transformSql"] = "${migration.transform}"
+    load = {
+        "input": f"${{steps.{last}.output}}",
+        "destination": "${migration.destination}",
+        "ifExists": "${migration.ifExists}",
+    }
+    steps.append({"name": "load", "kind": "load", "needs": [last], "params": load})
+    if labels:
+        steps[-1]["placement"] = {"labels": dict(labels)}
+    steps.append({"name": "validate", "kind": "validate", "needs": ["load"], "params": checks})
+    return _document("Workflow", name, {"steps": [step | {"retry": retry} for step in steps]})
+
+
+def _document(kind: str, name: str, spec: Mapping[str, object]) -> Document:
+    return {"apiVersion": "haulier/v1", "kind": kind, "metadata": {"name": name}, "spec": dict(spec)}
+
+
+def is_unshare(pid: int) -> bool:
+    """Tell whether a process is the wrapper of an agent on another host, and not the agent."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return psutil.Process(pid).name() == OTHER_HOST[0]
+    return False
+
+
+def _children(pid: int, recursive: bool = False) -> list[psutil.Process]:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return psutil.Process(pid).children(recursive=recursive)
+    return []
+
+
+def free_of(path: Path) -> None:
+    """Remove a directory with all that is in it."""
+    shutil.rmtree(path, ignore_errors=True)
