@@ -26,6 +26,8 @@ _USER_ERRORS = (ConfigError, IdentityError, StoreFailed, Error, UnsafeLibrary, N
 def run(arguments: Sequence[str] | None = None) -> None:
     """Entry point: parse, act, exit with a documented code and never a traceback."""
     parsed = _parser().parse_args(arguments)
+    # gRPC's own words about ports and strangers' handshakes are not for the people who read our log.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         config = load(parsed.config)
