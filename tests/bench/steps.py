@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.bench import dispatch, pgqueuer_peer, queued_cost
+from tests.bench import agent, dispatch, pgqueuer_peer, queued_cost
 from tests.bench.evidence import check_promises, sample
 from tests.bench.figures import load_average, median, percentile, say, table, verdict, write_report
 from tests.bench.plane import Plane, temporary_home
@@ -108,6 +108,12 @@ def bench_queued(home: Path) -> dict[str, Any]:
     return {"queued_cost_ratio": round(cost.ratio, 3)}
 
 
+def bench_real_agent(home: Path) -> dict[str, Any]:
+    """The real agent with its journal and a child process for each step."""
+    report = agent.measure(home, agent.IDLE_MINUTES)
+    return {"real_agent_steps_per_s": report["steps_per_s"]}
+
+
 def _enrolled(plane: Plane, agents: int) -> list[str]:
     """Make a control plane's state and its agents' identities; leave it stopped."""
     plane.init()
@@ -122,7 +128,7 @@ def run() -> None:
     """Measure everything and report."""
     began_at = time.monotonic()
     report: dict[str, Any] = {}
-    for bench in (bench_wide, bench_few, bench_dispatch, bench_queued):
+    for bench in (bench_wide, bench_few, bench_dispatch, bench_queued, bench_real_agent):
         with temporary_home(bench.__name__.removeprefix("bench_")) as home:
             report |= bench(home)
     peer, waits = report["peers"][PEER], report["dispatch_ms"]
@@ -145,6 +151,7 @@ def run() -> None:
             f"{report['queued_cost_ratio']:.2f}",
             verdict(report["queued_cost_ratio"], 1.25, at_least=False),
         ],
+        ["steps/s of one real agent", f"{report['real_agent_steps_per_s']:.1f}", ""],
     ]
     table("Steps", ["figure", "here", "bar"], rows)
     say(f"took {time.monotonic() - began_at:.0f} s, load average now {load_average()}")
