@@ -66,12 +66,16 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _init(config: Config, _: argparse.Namespace) -> int:
+def _init(config: Config, parsed: argparse.Namespace) -> int:
     from controlplane.initialising import initialise
 
     profile = asyncio.run(initialise(config))
     print(f"the state is in {config.state_dir}; the administrator's profile is {profile}")
-    print(f"next: haulier-controlplane serve --state {config.state_dir}")
+    # The same options again: a file may name the listeners whose port the profile holds.
+    given = [("--config", parsed.config), ("--state", parsed.state)]
+    options = [f"{name} {path}" for name, path in given if path is not None] or [f"--state {config.state_dir}"]
+    print(f"next: haulier-controlplane serve {' '.join(options)}")
+    print(f"then: export HAULIER_PROFILE={profile}")
     return 0
 
 
