@@ -9,6 +9,7 @@ import os
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -56,15 +57,9 @@ class DirectoryDatastore(ABC):
         """Write a new file, durably; returns its rows."""
 
     def check(self) -> None:
-        """The root is a directory that can be listed and written."""
+        """The root is a directory that can be listed. Whether it can be written shows when something is published."""
         with naming_os_errors(f"datastore {self.name!r}, reading its root"):
             next(self.root.iterdir(), None)
-        if not os.access(self.root, os.W_OK | os.X_OK):
-            raise StepFailure(
-                "permission_denied",
-                f"datastore {self.name!r}: {self.root} is not writable",
-                "Needed only for a destination; give the agent's user write access.",
-            )
 
     def objects(self) -> list[str]:
         """Files of the format below the root, relative, without Haulier's own."""
@@ -151,36 +146,45 @@ class DirectoryDatastore(ABC):
             with holding(path, writer):
                 number = log.claim(writer)
                 with log.claimed(writer, number):
-                    state = file_log.folded(log.entries())
-                    self._require_room(path, state, writer, source, location.object)
-                    data = log.home / f"data-{number:06d}{path.suffix}"
-                    data.unlink(missing_ok=True)
-                    rows = self.write_file(data, source.columns, _watched(batches, writer))
-                    file_log.sync_directory(log.home)
-                    if path.exists():
-                        # Whoever could read what was there can read what comes.
-                        shutil.copymode(path, data)
-                    writer.reach("before_publish")
-                    kept = self._keep(path, log, state, writer, number)
-                    writer.reach("publish_open")
-                    log.publish(
-                        Entry(
-                            number + 1,
-                            "publish",
-                            writer.target,
-                            writer.fence,
-                            writer.attempt_id,
-                            writer.migration_id,
-                            data.name,
-                            kept,
-                            source.digest.hex(),
-                            rows,
-                            file_log.mark_of(data),
-                        )
-                    )
+                    rows = self._publish_at(path, log, writer, source, batches, number, location.object)
                 writer.reach("after_publish")
                 self._derive(path, log, writer, changed=True)
         return Published(rows, writer.fence)
+
+    def _publish_at(
+        self,
+        path: Path,
+        log: FileLog,
+        writer: Writer,
+        source: Input,
+        batches: Iterator[pa.RecordBatch],
+        number: int,
+        found: str,
+    ) -> int:
+        state = file_log.folded(log.entries())
+        self._require_room(path, state, writer, source, found)
+        data = log.home / f"data-{number:06d}{path.suffix}"
+        try:
+            data.unlink(missing_ok=True)
+            rows = self.write_file(data, source.columns, _watched(batches, writer))
+            file_log.sync_directory(log.home)
+            if path.exists():
+                # Whoever could read what was there can read what comes.
+                shutil.copymode(path, data)
+            writer.reach("before_publish")
+            kept = self._keep(path, log, state, writer, number)
+            writer.reach("publish_open")
+        except BaseException:
+            data.unlink(missing_ok=True)
+            raise
+        entry = self._entry(number + 1, "publish", writer)
+        digest, mark = source.digest.hex(), file_log.mark_of(data)
+        log.publish(replace(entry, data=data.name, kept=kept, input_digest=digest, rows=rows, mark=mark))
+        return rows
+
+    @staticmethod
+    def _entry(number: int, kind: str, writer: Writer) -> Entry:
+        return Entry(number, kind, writer.target, writer.fence, writer.attempt_id, writer.migration_id)
 
     def _require_room(self, path: Path, state: State, writer: Writer, source: Input, found: str) -> None:
         if path.is_dir():
@@ -256,19 +260,15 @@ class DirectoryDatastore(ABC):
                     or (path.exists() and file_log.mark_of(path) not in state.superseded | {top.mark})
                 ):
                     return None
+                taken = self._entry(number + 1, "publish", writer)
                 log.publish(
-                    Entry(
-                        number + 1,
-                        "publish",
-                        writer.target,
-                        writer.fence,
-                        writer.attempt_id,
-                        writer.migration_id,
-                        top.data,
-                        top.kept,
-                        top.input_digest,
-                        top.rows,
-                        top.mark,
+                    replace(
+                        taken,
+                        data=top.data,
+                        kept=top.kept,
+                        input_digest=top.input_digest,
+                        rows=top.rows,
+                        mark=top.mark,
                     )
                 )
                 self._derive(path, log, writer, changed=False)
@@ -286,18 +286,8 @@ class DirectoryDatastore(ABC):
                 number = log.claim(writer)
                 own = file_log.require_newest(file_log.folded(log.entries()), writer)
                 writer.reach("publish_open")
-                log.publish(
-                    Entry(
-                        number + 1,
-                        "withdraw",
-                        writer.target,
-                        writer.fence,
-                        writer.attempt_id,
-                        writer.migration_id,
-                        data=own.kept if own is not None else "",
-                        changed=own is not None,
-                    )
-                )
+                entry = self._entry(number + 1, "withdraw", writer)
+                log.publish(replace(entry, data=own.kept if own else "", changed=own is not None))
                 writer.reach("after_publish")
                 self._derive(path, log, writer, changed=own is not None)
 

@@ -15,8 +15,8 @@ Written once for SQLite, DuckDB and PostgreSQL, over the few operations of `SqlS
 
 import hashlib
 import re
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -75,6 +75,11 @@ def short_name(kind: str, *parts: str) -> str:
         return f"{PREFIX}{kind}_{parts[0]}"
     text = "\0".join(parts).encode()
     return f"{PREFIX}{kind}_{hashlib.blake2b(text, digest_size=12).hexdigest()}"
+
+
+def staging_of(writer: Writer) -> str:
+    """Name of the attempt's staging table."""
+    return short_name("staging", writer.attempt_id)
 
 
 def ensure_tables(session: SqlSession) -> None:
@@ -244,6 +249,24 @@ def already_there(found: str) -> StepFailure:
         f"{found!r} is already at the destination and was not published there by Haulier for this target",
         "Choose another object, drop it, or set `ifExists: replace` to keep the old content for undo and replace it.",
     )
+
+
+def stage_and_publish(
+    session: SqlSession, location: Location, writer: Writer, source: Input, stage: Callable[[str], int]
+) -> Published:
+    """After a claim: let `stage` fill a staging table, then publish it. Whatever fails, no staging table is left."""
+    staging = staging_of(writer)
+    require_room(session, location, writer, source)
+    try:
+        rows = stage(staging)
+        writer.reach("before_publish")
+        publish(session, location, writer, source, staging, rows)
+    except BaseException:
+        # What failed is what counts; the next claim drops the table where this connection no longer can.
+        with suppress(Exception):
+            session.drop(staging)
+        raise
+    return Published(rows, writer.fence)
 
 
 def publish(session: SqlSession, location: Location, writer: Writer, source: Input, staging: str, rows: int) -> None:

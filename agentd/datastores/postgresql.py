@@ -176,14 +176,13 @@ class PostgresqlDatastore:
         self, location: Location, writer: Writer, source: Input, batches: Iterator[pa.RecordBatch]
     ) -> Published:
         """COPY into a staging table, then swap it in behind the fence."""
-        staging = ledger.short_name("staging", writer.attempt_id)
         with connected(self._place, self._attempt_id) as session:
-            self._take_over(session, location, writer, staging)
-            ledger.require_room(session, location, writer, source)
-            rows = self._stage(session, location, writer, source, staging, batches)
-            writer.reach("before_publish")
-            ledger.publish(session, location, writer, source, staging, rows)
-        return Published(rows, writer.fence)
+            self._take_over(session, location, writer, ledger.staging_of(writer))
+
+            def stage(staging: str) -> int:
+                return self._stage(session, location, writer, source, staging, batches)
+
+            return ledger.stage_and_publish(session, location, writer, source, stage)
 
     def _take_over(self, session: PostgresqlSession, location: Location, writer: Writer, staging: str = "") -> None:
         """Refuse a stale writer, then end earlier writers of the target, then claim."""

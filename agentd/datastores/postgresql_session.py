@@ -111,6 +111,7 @@ _REFUSALS = (
     ("authentication failed", "28P01"),
     ("no password supplied", "28P01"),
     ("no pg_hba.conf entry", "28000"),
+    ("permission denied", "42501"),
     ('role "', "28000"),
     ('database "', "3D000"),
     ("too many", "53300"),

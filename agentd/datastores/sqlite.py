@@ -277,14 +277,13 @@ class SqliteDatastore:
         self, location: Location, writer: Writer, source: Input, batches: Iterator[pa.RecordBatch]
     ) -> Published:
         """Insert into a staging table, then swap it in behind the fence."""
-        staging = ledger.short_name("staging", writer.attempt_id)
         with self._writing(writer) as session:
-            ledger.claim(session, writer, staging)
-            ledger.require_room(session, location, writer, source)
-            rows = self._stage(session, location, writer, source, staging, batches)
-            writer.reach("before_publish")
-            ledger.publish(session, location, writer, source, staging, rows)
-        return Published(rows, writer.fence)
+            ledger.claim(session, writer, ledger.staging_of(writer))
+
+            def stage(staging: str) -> int:
+                return self._stage(session, location, writer, source, staging, batches)
+
+            return ledger.stage_and_publish(session, location, writer, source, stage)
 
     def _stage(
         self,

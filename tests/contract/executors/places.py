@@ -36,6 +36,9 @@ class Place(Protocol):
     def alter(self, column: str, value: str, where: str, equals: int) -> None:
         """Change one value of one row behind Haulier's back."""
 
+    def left_over(self) -> list[str]:
+        """Names of staged data that nobody will ever publish."""
+
 
 @dataclass
 class FilePlace:
@@ -74,6 +77,9 @@ class FilePlace:
             at = table.schema.get_field_index(column)
             pq.write_table(table.set_column(at, table.schema.field(at), [cells]), kept)
         kept.replace(self.path)
+
+    def left_over(self) -> list[str]:
+        return [str(p) for p in self.root.rglob("*") if p.is_file() and p.suffix != ".json"]
 
 
 def _csv_with(text: str, column: str, value: str, where: str, equals: int) -> str:
@@ -121,6 +127,9 @@ class SqlitePlace:
     def alter(self, column: str, value: str, where: str, equals: int) -> None:
         self._run(f'UPDATE "{self.object}" SET "{column}" = ? WHERE "{where}" = ?', (value, equals))
 
+    def left_over(self) -> list[str]:
+        return [row[0] for row in self._run("SELECT name FROM sqlite_master WHERE name LIKE 'haulier_staging%'")]
+
 
 @dataclass
 class DuckdbPlace:
@@ -150,6 +159,9 @@ class DuckdbPlace:
 
     def alter(self, column: str, value: str, where: str, equals: int) -> None:
         self._run(f'UPDATE "{self.object}" SET "{column}" = ? WHERE "{where}" = ?', (value, equals))
+
+    def left_over(self) -> list[str]:
+        return [row[0] for row in self._run("SELECT table_name FROM duckdb_tables() WHERE table_name LIKE '%staging%'")]
 
 
 @dataclass
@@ -186,6 +198,9 @@ class PostgresqlPlace:
 
     def alter(self, column: str, value: str, where: str, equals: int) -> None:
         self._run(f'UPDATE "{self.object}" SET "{column}" = %s WHERE "{where}" = %s', (value, equals))
+
+    def left_over(self) -> list[str]:
+        return [row[0] for row in self._run("SELECT relname FROM pg_class WHERE relname LIKE 'haulier_staging%'")]
 
 
 def make_place(engine: str, home: Path, server: PostgresServer | None, found: str = "things") -> Place:

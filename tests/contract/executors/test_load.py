@@ -137,6 +137,7 @@ def test_cancelled_before_the_publish_leaves_nothing(make_scene: MakeScene, engi
     with pytest.raises(Cancelled):
         Load().run(cancelled)
     assert scene.place.seen() is None
+    assert scene.place.left_over() == []
     assert k.LoadResult.FromString(run("load", attempt(scene.home, "load", params, 2))).rows == 240
 
 
