@@ -98,9 +98,7 @@ def _parsed(block: bytes, columns: Columns, place: str, done: int) -> pa.RecordB
             raise StepFailure(
                 "value_does_not_fit",
                 f"{place}: row {done + err.index + 1} as read, column {column.name!r}: {err.why}",
-                f"Find it with the column's spelling {text[err.index].as_py()[:12]!r}, or declare another type."
-                if column.type is not ColumnType.TEXT
-                else "",
+                "Mend the value at the source, or declare another type; values are shown by their shape only.",
             ) from err
         if column.required and found.null_count:
             index = found.is_null().index(pa.scalar(True)).as_py()

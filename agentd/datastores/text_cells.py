@@ -21,6 +21,25 @@ _BOOLS = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": F
 _WHOLE = r"^[+-]?[0-9]+$"
 
 
+# Words that say why a value does not fit, and nothing about anybody.
+_TELLING = {
+    "",
+    "nan",
+    "inf",
+    "-inf",
+    "infinity",
+    "-infinity",
+    "null",
+    "none",
+    "na",
+    "n/a",
+    "true",
+    "false",
+    "yes",
+    "no",
+}
+
+
 class Unfit(ValueError):
     """A value has no exact place in its column. `index` counts from the start of the array; `why` has no row
     number."""
@@ -40,6 +59,8 @@ def shape(value: object) -> str:
             return f"{len(value)} bytes that are not UTF-8"
     if not isinstance(value, str):
         return type(value).__name__
+    if value.strip().lower() in _TELLING:
+        return repr(value)
     masked = re.sub(r"[^\W\d_]", "a", re.sub(r"\d", "9", value[:40]))
     return repr(masked) + (f" ({len(value)} characters)" if len(value) > 40 else "")
 

@@ -262,3 +262,31 @@ def test_a_destination_that_disagrees_with_what_was_staged_is_refused(make_scene
     with pytest.raises(StepFailure, match="the destination declares columns"):
         Load().run(attempt(scene.home, "load", params, 2))
     assert scene.place.seen() is None
+
+
+@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("ending", ["published", "undone"])
+def test_overtaken_where_nobody_can_be_evicted(make_scene: MakeScene, engine: str, point: str, ending: str) -> None:
+    """The successor runs while the other stands at its point, in a process that must not be ended: only the fence
+    is left. PostgreSQL ends the other's session all the same."""
+    if point == "publish_open" and engine in ("sqlite", "duckdb"):
+        pytest.skip("an open transaction keeps everybody else out of the file until its process ends")
+    scene = make_scene(engine)
+    params = scene.load_params(scene.staged())
+    seen = one_run(scene, params)
+
+    def overtake(reached: str) -> None:
+        if reached == point:
+            if ending == "published":
+                run("load", attempt(scene.home, "load", params, 4))
+            else:
+                Load().undo(attempt(scene.home, "load", params, 4))
+
+    old = attempt(scene.home, "load", params, 3, reach=overtake)
+    if point == "after_publish":
+        Load().run(old)
+    else:
+        with pytest.raises(StepFailure) as caught:
+            Load().run(old)
+        assert caught.value.code in ("fenced", "evicted", "connection_lost")
+    assert scene.place.seen() == (seen if ending == "published" else None)

@@ -74,7 +74,7 @@ CSV_MISFITS = [
     (T.INT64, "0x10", "'9a99'"),
     (T.INT64, "9223372036854775808", ""),
     (T.INT64, " 1", ""),
-    (T.BOOL, "yes", "'aaa'"),
+    (T.BOOL, "yes", "'yes'"),
     (T.FLOAT64, "1e999", "'9a999'"),
     (T.FLOAT64, "one", ""),
     (T.DECIMAL, "1.234", "'9.999'"),
@@ -222,6 +222,8 @@ def test_a_postgresql_value_is_refused_by_name(make_scene: MakeScene, kind: str,
     failure = extract_of(scene, [])
     assert failure.code == "value_does_not_fit"
     assert "row 2 as read, column 'odd'" in failure.message
+    assert value in failure.message or not value.strip("-").isalpha()
+    assert "0044" not in failure.message + failure.hint
 
 
 @pytest.mark.parametrize("kind", ["HUGEINT", "UUID", "TIME", "INTEGER[]", "UBIGINT", "INTERVAL"])
