@@ -328,6 +328,8 @@ class Fleet:
             return []
         if self.sessions.get(session.agent.id) is not session:
             return []  # the stream has gone; the next hello gets the work
+        if now - session.heard_at >= self.settings.heartbeat_s + self.settings.heartbeat_grace_s:
+            return []  # open but silent: work would only wait there; the dispatcher offers it again once it is heard
         return grant(tx, session.agent, terms, now)
 
     async def _grant(self, session: Session) -> None:
