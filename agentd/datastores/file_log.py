@@ -143,7 +143,10 @@ class FileLog:
     def claim(self, writer: Writer) -> int:
         """Append a claim and return its number; raises Fenced for a stale writer. Sweeps what earlier claimants
         staged."""
-        self.home.mkdir(parents=True, exist_ok=True)
+        if not self.home.is_dir():
+            self.home.mkdir(parents=True, exist_ok=True)
+            for directory in list(self.home.parents)[:2]:
+                sync_directory(directory)
         while True:
             entries = self.require_not_stale(writer)
             number = entries[-1].number + 1 if entries else 1
