@@ -150,8 +150,7 @@ class Failure:
     retryable: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Use:
+class Use(NamedTuple):
     """Resources of one attempt over its whole process group."""
 
     wall_s: float = 0.0

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from controlplane.core.events import Event
 from controlplane.core.liveness import Verdict, judge
-from controlplane.core.model import Agent
+from controlplane.core.states import Liveness
 from controlplane.service.fleet import Fleet
 from controlplane.store.port import Store, Tx
 
@@ -25,16 +25,15 @@ class AgentWatcher:
         if self._began_at is None:
             # Agents could not reach us while we were away: silence counts from our start.
             self._began_at = now
-        agents = await self._store.read(
-            lambda tx: [agent for agent, _ in tx.agents() if self._judge(agent, now) is not None]
-        )
-        if not agents:
+        watched = await self._store.read(lambda tx: tx.watched_agents())
+        changed = [each for each, liveness, at in watched if self._judge(each, liveness, at, now) is not None]
+        if not changed:
             return
 
         def record(tx: Tx) -> None:
-            for candidate in agents:
-                agent = tx.agent(candidate.id)
-                verdict = self._judge(agent, now) if agent is not None else None
+            for agent_id in changed:
+                agent = tx.agent(agent_id)
+                verdict = self._judge(agent.id, agent.liveness, agent.heard_at, now) if agent is not None else None
                 if agent is None or verdict is None:
                     continue
                 tx.put_agent(replace(agent, liveness=verdict.liveness, liveness_cause=verdict.cause), now)
@@ -43,13 +42,13 @@ class AgentWatcher:
         await self._store.write(record)
         self._fleet.changed.ring()
 
-    def _judge(self, agent: Agent, now: float) -> Verdict | None:
-        session = self._fleet.sessions.get(agent.id)
-        heard_at = session.heard_at if session else agent.heard_at
+    def _judge(self, agent_id: str, liveness: Liveness, heard_at: float, now: float) -> Verdict | None:
+        session = self._fleet.sessions.get(agent_id)
+        heard_at = session.heard_at if session else heard_at
         assert self._began_at is not None, "run has set it"
         settings = self._fleet.settings
         return judge(
-            agent.liveness,
+            liveness,
             stream_open=session is not None,
             silent_s=now - max(heard_at, self._began_at),
             heartbeat_s=settings.heartbeat_s,

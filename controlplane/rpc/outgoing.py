@@ -21,12 +21,16 @@ class Outgoing:
 
     def send(self, said: ToAgent) -> None:
         """Add to the next message; of what is said again before it was sent, only the newest is kept."""
+        if self._said:
+            # Nothing waits, as nearly always: there is nothing to merge with.
+            self._next, self._said = said, False
+            self._ready.set()
+            return
         waiting = self._next
         waiting.renewals = _newest(waiting.renewals, said.renewals)
         waiting.acknowledged = list(dict.fromkeys((*waiting.acknowledged, *said.acknowledged)))
-        waiting.grants += said.grants
+        waiting.grants = [*waiting.grants, *said.grants]
         waiting.cancels = _newest(waiting.cancels, said.cancels)
-        self._said = False
         if said.drain_reason is not None:
             waiting.drain_reason, waiting.resume = said.drain_reason, False
         if said.resume:

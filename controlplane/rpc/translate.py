@@ -115,10 +115,10 @@ def welcome(agent_id: str, settings: FleetSettings, version: str) -> pb.SessionR
     )
 
 
-def grant_message(lease: GrantedLease, ttl_s: float) -> pb.LeaseGrant:
-    """Write a granted lease."""
+def add_grant(message: pb.SessionResponse, lease: GrantedLease, ttl_s: float) -> None:
+    """Write a granted lease into a message: in its place at once, because a grant that is added later is copied."""
     attempt, step = lease.attempt, lease.step
-    return pb.LeaseGrant(
+    message.grants.add(
         attempt_id=attempt.id,
         step_id=step.id,
         migration_id=step.migration_id,
@@ -151,10 +151,9 @@ def responses(said: ToAgent, ttl_s: float, bytes_max: int) -> list[pb.SessionRes
     messages = [first]
     size = first.ByteSize() if said.grants else 0
     for lease in said.grants:
-        grant = grant_message(lease, ttl_s)
-        size += len(grant.params) + len(grant.forward_result) + 300
+        size += len(lease.params) + len(lease.forward_result) + 300
         if size > bytes_max:
             messages.append(pb.SessionResponse())
             size = 0
-        messages[-1].grants.append(grant)
+        add_grant(messages[-1], lease, ttl_s)
     return messages

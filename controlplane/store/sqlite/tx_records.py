@@ -7,6 +7,7 @@ from typing import Any
 from controlplane.core.events import Event
 from controlplane.core.model import Agent, Requirements
 from controlplane.core.placement import from_text, to_text
+from controlplane.core.states import Liveness
 from controlplane.store.port import Conflict, JoinToken, OperatorToken, Resource
 from controlplane.store.rows import agent_of, agent_row
 from controlplane.store.sqlite.queries import named
@@ -78,6 +79,10 @@ class RecordsTx:
     def agents(self) -> list[tuple[Agent, str]]:
         """Return all agents in order of name, each with its newest sample as JSON."""
         return [(agent_of(row), row[15]) for row in self.all("agents")]
+
+    def watched_agents(self) -> list[tuple[str, Liveness, float]]:
+        """Return (id, liveness, last heard at) of every agent."""
+        return [(agent_id, Liveness(liveness), at) for agent_id, liveness, at in self.all("watched_agents")]
 
     def put_agent(self, agent: Agent, now: float) -> None:
         """Keep what is known of an agent; ``now`` is when it joined, for a new one."""

@@ -10,6 +10,10 @@ SELECT * FROM agent WHERE name = ?;
 -- All agents.
 SELECT * FROM agent ORDER BY name;
 
+-- name: watched_agents
+-- Every agent, with what a verdict needs; also the lost ones, because a paused host comes back on its open stream.
+SELECT id, liveness, heard_at FROM agent;
+
 -- name: put_agent
 -- What is known of an agent.
 INSERT INTO agent (id, name, state, liveness, liveness_cause, incarnation, slots, kinds, datastores, labels, boot_id,
