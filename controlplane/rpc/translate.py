@@ -151,9 +151,12 @@ def responses(said: ToAgent, ttl_s: float, bytes_max: int) -> list[pb.SessionRes
     messages = [first]
     size = first.ByteSize() if said.grants else 0
     for lease in said.grants:
-        size += len(lease.params) + len(lease.forward_result) + 300
-        if size > bytes_max:
+        # Names and numbers take less than 300 bytes beside what may be long.
+        own = 300 + len(lease.params) + len(lease.forward_result) + 40 * len(lease.evict_attempt_ids)
+        own += len(lease.step.target) + len(lease.step.name)
+        if size and size + own > bytes_max:
             messages.append(pb.SessionResponse())
             size = 0
+        size += own
         add_grant(messages[-1], lease, ttl_s)
     return messages

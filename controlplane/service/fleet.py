@@ -229,12 +229,13 @@ class Fleet:
 
     def offer(self, readied: Mapping[str, int]) -> None:
         """Offer newly ready steps to agents that match and seem to have room, in turn."""
+        now = self._clock()
         for name, count in readied.items():
             wanted = count
             for session in list(self._by_class.get(name, {}).values()):
                 if wanted <= 0:
                     break
-                free = session.agent.slots - self.book.held_by(session.agent.id)
+                free = self._room(session, now)
                 if free > 0:
                     wanted -= free
                     # To the back of the queue, so that one agent does not get every step.
@@ -244,16 +245,18 @@ class Fleet:
 
     def offer_all(self) -> None:
         """Look for work for every agent with room: after a backoff ended, a budget grew, an agent resumed."""
+        now = self._clock()
         for session in self.sessions.values():
-            if session.agent.slots > self.book.held_by(session.agent.id):
+            if self._room(session, now) > 0:
                 self.offer_session(session)
 
     def wanted_classes(self) -> list[str]:
         """Return the placement classes that some connected agent with room can run."""
+        now = self._clock()
         return [
             name
             for name, sessions in self._by_class.items()
-            if any(s.agent.slots > self.book.held_by(s.agent.id) for s in sessions.values())
+            if any(self._room(session, now) > 0 for session in sessions.values())
         ]
 
     def offer_session(self, session: Session) -> None:
@@ -324,13 +327,21 @@ class Fleet:
         return GrantTerms(session.classes, self._classes, self._budgets, settings.ttl_s, settings.lock_delay_s)
 
     def _grant_in(self, tx: Tx, session: Session, terms: GrantTerms, now: float) -> list[GrantedLease]:
-        if session.stopping or session.agent.state is not AgentState.SERVING:
+        if not self._takes_work(session, now):
             return []
         if self.sessions.get(session.agent.id) is not session:
             return []  # the stream has gone; the next hello gets the work
-        if now - session.heard_at >= self.settings.heartbeat_s + self.settings.heartbeat_grace_s:
-            return []  # open but silent: work would only wait there; the dispatcher offers it again once it is heard
         return grant(tx, session.agent, terms, now)
+
+    def _takes_work(self, session: Session, now: float) -> bool:
+        if session.stopping or session.agent.state is not AgentState.SERVING:
+            return False
+        # Open but silent: work would only wait there. The dispatcher looks again once it is heard.
+        return now - session.heard_at < self.settings.heartbeat_s + self.settings.heartbeat_grace_s
+
+    def _room(self, session: Session, now: float) -> int:
+        """Estimate how many more steps an agent may take now."""
+        return session.agent.slots - self.book.held_by(session.agent.id) if self._takes_work(session, now) else 0
 
     async def _grant(self, session: Session) -> None:
         try:
