@@ -10,6 +10,7 @@ from haulier.v1 import operator_pb2
 
 from controlplane.core.model import Requirements
 from controlplane.identity.roles import Role
+from controlplane.store.port import Resource, Tx
 from tests.integration.controlplane.plane import CALL_S, Running, refusal, serving
 from tests.kit.builders import a_plan
 from tests.kit.running import run, soon
@@ -96,6 +97,47 @@ def test_one_wrong_manifest_keeps_all_of_them_out(tmp_path: Path) -> None:
             assert (await apply(running, good)).outcomes
 
     run(body())
+
+
+def test_validating_says_what_an_apply_would_do_and_keeps_nothing(tmp_path: Path) -> None:
+    async def body() -> None:
+        async with serving(tmp_path) as running:
+            request = operator_pb2.ValidateManifestsRequest(files=example_files())
+            answer = await running.ask("ValidateManifests", request)
+            assert not answer.findings and {outcome.change for outcome in answer.outcomes} == {CREATED}
+            assert not (await running.ask("ListManifests", operator_pb2.ListManifestsRequest(kind="Dataset"))).manifests
+            await apply(running)
+            changed = (EXAMPLES / "datasets.yaml").read_text().replace("owner: team-air", "owner: team-sea", 1)
+            file = operator_pb2.ManifestFile(path="datasets.yaml", content=changed.encode())
+            answer = await running.ask("ValidateManifests", operator_pb2.ValidateManifestsRequest(files=[file]))
+            assert sorted(outcome.change for outcome in answer.outcomes)[0] == UPDATED
+            shown = await running.ask("GetManifest", operator_pb2.GetManifestRequest(kind="Dataset", name="airlines"))
+            assert (shown.manifest.generation, "team-air" in shown.manifest.spec_json) == (1, True)
+            await apply(running, changed, request_id="r2")
+            shown = await running.ask("GetManifest", operator_pb2.GetManifestRequest(kind="Dataset", name="airlines"))
+            assert (shown.manifest.generation, "team-sea" in shown.manifest.spec_json) == (2, True)
+
+    run(body())
+
+
+def test_what_was_planned_and_cannot_be_any_more_says_why(tmp_path: Path) -> None:
+    async def body() -> None:
+        async with serving(tmp_path) as running:
+            await apply(running)
+            await running.plane.store.write(lambda tx: tx.put_resources([_migration_without_workflow(tx)]))
+            code, why = await refusal(start(running, "orphan"))
+            assert code is grpc.StatusCode.FAILED_PRECONDITION
+            assert why == "orphan: there is no Workflow nowhere: apply it first"
+
+    run(body())
+
+
+def _migration_without_workflow(tx: Tx) -> Resource:
+    known = tx.resource("Migration", "airlines-to-warehouse")
+    assert known is not None
+    spec = known.spec.replace('"workflow":"copy"', '"workflow":"nowhere"')
+    assert spec != known.spec
+    return known._replace(name="orphan", spec=spec)
 
 
 def test_a_repeated_request_changes_nothing_and_a_mixed_up_one_is_refused(tmp_path: Path) -> None:
