@@ -72,6 +72,8 @@ def outcomes(done: Sequence[op.ManifestOutcome], *, files: int, would: bool, loo
         ]
         lines.append(f"{wording.clean(kind)}: {', '.join(words)}")
     head = f"{wording.plural(len(done), 'manifest')} in {wording.plural(files, 'file')}"
+    if not done:
+        return Text(f"{head}: nothing to apply")
     verdict = "right; applying would give" if would else "applied"
     parts.append(Text(f"✓ {head} {verdict}" + (":" if lines else ""), style="green"))
     parts += [Text(f"  {line}") for line in lines]

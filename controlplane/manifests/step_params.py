@@ -54,6 +54,8 @@ def _missing(kind: str, built_in: BuiltInKind, given: set[str], at: FieldPath) -
             example = _EXAMPLES.get(shape_of(field).type, "") if field is not None else ""
             if name == "sql":
                 example = "${migration.transform}"
+            elif name in ("source", "destination"):
+                example = f"${{migration.{name}}}"
             hint = f"add {name}: {example}" if example else f"add {name}"
             problems.append(Problem((*at, name), f"{kind} needs the parameter {name}", hint))
     return problems

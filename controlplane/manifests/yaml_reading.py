@@ -276,6 +276,8 @@ def _line_of(text: str, line: int) -> str:
 
 
 def _syntax_hint(line: str, problem: str) -> str:
+    if "tab character" in problem:
+        return "indent with spaces, not tabs"
     if "cannot start any token" in problem:
         return "indent with spaces, not tabs" if "\t" in line else "put the value into quotes"
     if "${" in line and ("{" in line.replace("${", "") or "[" in line):

@@ -58,6 +58,7 @@ def test_a_plain_scalar_means_what_it_looks_like(written: str, meant: object) ->
     ("content", "line", "column", "message", "hint"),
     [
         (b"a:\n\tb: 1", 2, 1, "cannot start any token", "spaces, not tabs"),
+        (b"a:\n  b: 1\n\tc: 2", 3, 1, "tab character", "spaces, not tabs"),
         (b"a: b: c", 1, 5, "mapping values are not allowed", "quotes"),
         (b"x: 1\na: {b: ${c}}", 2, 9, "did not find expected", "put a reference into quotes"),
         (b"a: *b", 1, 4, "undefined alias", "needs quotes"),
