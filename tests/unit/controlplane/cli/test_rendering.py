@@ -254,10 +254,8 @@ def test_few_changes_are_listed_and_many_counted() -> None:
 
 
 def test_files_without_a_manifest_say_so() -> None:
-    assert (
-        draw(render_manifests.outcomes([], files=1, would=True, look=PIPE))
-        == "0 manifests in 1 file: nothing to apply\n"
-    )
+    said = render_manifests.outcomes([], files=1, would=True, look=PIPE)
+    assert draw(said, PIPE) == "0 manifests in 1 file: nothing to apply\n"
 
 
 def test_a_manifest_is_shown_as_a_person_would_write_it() -> None:
