@@ -83,7 +83,8 @@ def _parser() -> argparse.ArgumentParser:
     daemon.set_defaults(command=_run)
 
     check = verbs.add_parser("check", parents=[state], help="probe: exit 0 when live (or ready)")
-    check.add_argument("--probe", choices=("liveness", "readiness"), default="readiness")
+    kinds = ("liveness", "readiness")
+    check.add_argument("--probe", choices=kinds, default="readiness", help="what to ask (%(default)s)")
     check.set_defaults(command=_check)
 
     status = verbs.add_parser("status", parents=[state], help="say what the daemon does")
@@ -118,7 +119,9 @@ def _run(given: argparse.Namespace) -> int:
 def _check(given: argparse.Namespace) -> int:
     status_socket = importlib.import_module("agentd.status_socket")
     if not given.state.is_dir():
-        sys.stderr.write(f"haulier-agentd: {given.state} is not a directory\n")
+        sys.stderr.write(
+            f"haulier-agentd: {given.state} is not a directory: name the one this agent joined with, by --state\n"
+        )
         return UNUSABLE
     try:
         told = status_socket.ask(given.state, _ANSWER_WAIT_S)

@@ -64,7 +64,9 @@ def load(path: Path) -> Config:
     try:
         told = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigBroken(f"configuration {path} cannot be read: {error.strerror}") from error
+        raise ConfigBroken(
+            f"configuration {path} cannot be read: {error.strerror}; name another with --config"
+        ) from error
     except ValueError as error:
         raise ConfigBroken(f"configuration {path} is not TOML: {error}") from error
     try:
