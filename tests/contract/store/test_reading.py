@@ -205,9 +205,13 @@ def test_which_migrations_the_end_of_steps_moves_on(store: StoreUnderTest) -> No
     store.write(lambda tx: move(tx, second, StepState.READY, StepState.BLOCKED))
     store.write(lambda tx: move(tx, alone, StepState.READY, StepState.SUCCEEDED))
     assert moved(alone) == everything
-    # On the way back a step frees those that it needed.
-    store.write(lambda tx: move(tx, second, StepState.BLOCKED, StepState.UNDONE, Direction.UNDO))
-    assert moved(second) == everything
+
+
+def test_on_the_way_back_the_end_of_a_step_frees_those_that_it_needed(store: StoreUnderTest) -> None:
+    _, second, _ = insert_ready(store, plan("first"), plan("second", needs=("first",)), plan("other"))
+    # Nobody needs it and another is yet to end, as forward; only the direction differs.
+    store.write(lambda tx: move(tx, second, StepState.READY, StepState.UNDONE, Direction.UNDO))
+    assert store.read(lambda tx: tx.moved_on_by([second.id])) == [second.migration_id]
 
 
 def test_which_migrations_the_advancer_looks_at(store: StoreUnderTest) -> None:

@@ -32,13 +32,15 @@ class InlineStore:
         bring_up(connection)
         self.batcher = Batcher(connection)
         self.fails = False
+        self.in_the_same_batch: Callable[[Tx], Any] | None = None
 
     async def write(self, call: Callable[[Tx], T]) -> T:
         """Run ``call`` durably."""
         await asyncio.sleep(0)
         if self.fails:
             raise StoreFailed("the disk is full")
-        (answer,) = self.batcher.run([cast(Any, call)])
+        also, self.in_the_same_batch = self.in_the_same_batch, None
+        answer, *_ = self.batcher.run([cast(Any, each) for each in (call, also) if each is not None])
         if answer.error is not None:
             raise answer.error
         return cast(T, answer.value)

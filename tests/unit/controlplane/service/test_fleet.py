@@ -8,8 +8,9 @@ import pytest
 from controlplane.core.leasing import Refused
 from controlplane.core.model import Failure, Held, Outcome, Requirements, StepPlan
 from controlplane.core.states import AgentState, AttemptState
+from controlplane.service.advancing import advance
 from controlplane.service.steps import GrantedLease
-from controlplane.store.port import StoreFailed
+from controlplane.store.port import StoreFailed, Tx
 from tests.kit.builders import a_plan
 from tests.unit.controlplane.service.room import Host, Room, held, in_room
 
@@ -133,6 +134,29 @@ def test_a_newer_stream_takes_over_and_ends_the_old_one() -> None:
         assert old.session is not None
         room.fleet.close(old.session)
         assert room.fleet.sessions[new.id] is new.session
+
+    in_room(body)
+
+
+def test_a_grant_that_is_written_together_with_a_hello_is_not_for_the_old_stream() -> None:
+    async def body(room: Room) -> None:
+        old = await room.connect()
+        await room.start(*plans(1))
+        session = old.session
+        assert session is not None and len(old.grants) == 1
+        await report(room, old, done(old.grants[0]))
+        await room.start(a_plan(requirements=Requirements("load", ("shop",))), name="m2", looked_at=False)
+        granted: list[object] = []
+
+        def grant_too(tx: Tx) -> None:
+            advance(tx, tx.migration_ids()[1], room.now)
+            granted.extend(room.fleet._grant_in(tx, session, room.fleet._terms(session), room.now))
+
+        room.store.in_the_same_batch = grant_too
+        new = Host(old.id)
+        await room.hello(new, incarnation=2)
+        assert granted == []
+        assert [lease.attempt.incarnation for lease in new.grants] == [2]
 
     in_room(body)
 
