@@ -69,7 +69,8 @@ def look_of(stream: Stream, environment: Mapping[str, str], *, wide: bool = Fals
     if not terminal:
         return Look(terminal=False, colour=False, width=_PIPE_WIDTH, wide=wide)
     dumb = environment.get("TERM", "") == "dumb"
-    width = max(shutil.get_terminal_size().columns, 40)
+    # Who asks for every column wants to read them: long lines are broken by the terminal, and no cell is cut.
+    width = _PIPE_WIDTH if wide else max(shutil.get_terminal_size().columns, 40)
     return Look(terminal=not dumb, colour=not (dumb or environment.get("NO_COLOR")), width=width, wide=wide)
 
 

@@ -154,5 +154,7 @@ class _LiveScreen:
             pace.see(migration.current_step, migration.watermark, at)
         size = shutil.get_terminal_size()
         look = Look(terminal=True, colour=self._look.colour, width=max(size.columns, 40))
+        # The window may have been resized since the last look.
+        self._live.console.width = look.width
         page = live_page(watched, self._paces, look, height=size.lines, trouble=trouble)
         self._live.update(page, refresh=True)

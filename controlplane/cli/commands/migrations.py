@@ -124,7 +124,7 @@ def _follow(
         note("nothing to watch: no migration is under way")
     else:
         if look.terminal:
-            show(migration_table(ended, look), output)
+            show(migration_table(ended, stdout_look(output)), output)
         write("\n")
         show(verdict(ended), output)
     bad = [migration for migration in ended if migration.state not in wished]
