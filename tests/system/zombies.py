@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import psutil
 from rich.console import Console
 from rich.table import Table
 
@@ -27,7 +26,18 @@ from tests.kit import reports
 from tests.kit.processes import NotInTime, program, until
 from tests.kit.world import CommandFailed
 from tests.system.contents import ENGINES, Place, count_by_query, fingerprint, put_before, rows_at
-from tests.system.scene import ENDS, ROWS, TIMING, Document, Scene, has_other_hosts, migration, workflow
+from tests.system.scene import (
+    ENDS,
+    OTHER_HOST,
+    ROWS,
+    TIMING,
+    Document,
+    Scene,
+    has_other_hosts,
+    is_stopped,
+    migration,
+    workflow,
+)
 
 POINTS = ("before_publish", "publish_open", "after_publish")
 STORIES = ("succeed", "cancel", "undo")
@@ -117,7 +127,7 @@ class Cemetery:
         for point in POINTS:
             scene.add_agent(point, {point: "yes"}, stop_at=f"load:{point}")
         for name in successors:
-            scene.add_agent(name, everywhere, elsewhere=name == FAR)
+            scene.add_agent(name, everywhere, within=OTHER_HOST if name == FAR else ())
         scene.await_agents()
         for name in successors:
             scene.drain(name)
@@ -184,7 +194,7 @@ class Cemetery:
                     if child is None or not point.exists() or point.read_text() != agent:
                         continue
                     name = _migration_of(scene, attempt_id)
-                    if name in waiting and _is_stopped(child.pid):
+                    if name in waiting and is_stopped(child.pid):
                         found = waiting.pop(name)
                         found.attempt_id, found.child = attempt_id, child
             return not waiting
@@ -272,13 +282,6 @@ def _migration_of(scene: Scene, attempt_id: str) -> str:
         if event["data"].get("attempt_id") == attempt_id:
             return scene.started.get(event["data"]["migration_id"], "")
     return ""
-
-
-def _is_stopped(pid: int) -> bool:
-    try:
-        return bool(psutil.Process(pid).status() == psutil.STATUS_STOPPED)
-    except psutil.NoSuchProcess:
-        return False
 
 
 @contextmanager
