@@ -109,6 +109,7 @@ _FIELDS_OF_KIND: dict[str, tuple[tuple[str, str], ...]] = {
     "Dataset": (("owner", "owner"), ("datastore", "datastore"), ("object", "object")),
     "Datastore": (("engine", "engine type"), ("place", "root path host")),
     "Workflow": (("steps", "steps"),),
+    "Migration": (("dataset", "dataset"), ("workflow", "workflow"), ("to", "to.datastore"), ("object", "to.object")),
 }
 
 

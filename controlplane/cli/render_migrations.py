@@ -20,7 +20,9 @@ from controlplane.cli.terminal import Look
 def migration_table(migrations: Sequence[op.MigrationSummary], look: Look) -> RenderableType:
     """Migrations one per line. Narrow terminals get fewer columns; `-o wide` gets all."""
     if not migrations:
-        return pieces.nothing("no migration was started; `haulier migration start --all` starts what was applied")
+        return pieces.nothing(
+            "no migration to show; `haulier migration list --applied` shows what `haulier migration start` can start"
+        )
     columns = [
         pieces.column("name", flex=True),
         pieces.column("state"),

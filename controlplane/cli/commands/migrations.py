@@ -139,6 +139,9 @@ def list_migrations(
         typer.Option("--state", metavar="STATE", help="Only these; may be given again.", show_default=False),
     ] = None,
     live: Annotated[bool, typer.Option("--watch", "-w", help="Follow those under way, live.")] = False,
+    applied: Annotated[
+        bool, typer.Option("--applied", help="List what was applied instead, whether it was started or not.")
+    ] = False,
     profile: ProfileOption = None,
     output: OutputOption = OutputFormat.table,
 ) -> None:
@@ -156,6 +159,9 @@ def list_migrations(
                 code=Exit.USAGE,
             )
     with connect(profile) as operator:
+        if applied:
+            _list_applied(operator, output)
+            return
         if live:
             _follow(operator, [], output, live=True)
             return
@@ -164,6 +170,18 @@ def list_migrations(
         show_message(listing)
     else:
         show(migration_table(listing.migrations, stdout_look(output)), output)
+
+
+def _list_applied(operator: Operator, output: OutputFormat) -> None:
+    from haulier.v1 import operator_pb2 as op
+
+    from controlplane.cli.render_manifests import manifest_table
+
+    listing = operator.listing(op.ListManifestsRequest(kind="Migration"), op.ListManifestsResponse)
+    if output is OutputFormat.json:
+        show_message(listing)
+    else:
+        show(manifest_table(listing, "Migration", stdout_look(output)), output)
 
 
 def get(migration: MigrationArgument, profile: ProfileOption = None, output: OutputOption = OutputFormat.table) -> None:

@@ -231,6 +231,15 @@ def test_events_of_what_a_person_names(haulier: Haulier, far: FarSide, named: st
     assert far.heard[-1] == op.WatchEventsRequest(subject=meant)
 
 
+def test_applied_migrations_are_listed_before_they_are_started(haulier: Haulier, far: FarSide) -> None:
+    spec = '{"dataset": "d", "workflow": "copy", "to": {"datastore": "lake", "object": "d"}}'
+    manifest = op.ManifestSummary(kind="Migration", name="d-to-lake", generation=1, spec_json=spec)
+    far.says("ListManifests", op.ListManifestsResponse(manifests=[manifest]))
+    ended = haulier("migration", "list", "--applied")
+    assert ended.out.splitlines()[1].split()[:5] == ["d-to-lake", "d", "copy", "lake", "d"]
+    assert far.heard == [op.ListManifestsRequest(kind="Migration")]
+
+
 def test_a_state_that_does_not_exist_is_named(haulier: Haulier, far: FarSide) -> None:
     ended = haulier("migration", "list", "--state", "sucess")
     assert ended.code == Exit.USAGE
