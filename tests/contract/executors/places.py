@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from haulier.v1 import kinds_pb2 as k
 from sqlite_utils import Database
 
-from tests.kit.postgres import PostgresServer
+from tests.kit.postgres import SHARED, PostgresServer
 
 ENGINES = ("csv", "parquet", "sqlite", "duckdb", "postgresql")
 
@@ -169,13 +169,19 @@ class PostgresqlPlace:
     """A table of a PostgreSQL database."""
 
     server: PostgresServer
-    database: str
+    schema: str
     object: str
     datastore: k.Datastore
     engine: str = "postgresql"
 
+    def connect(self, user: str = "") -> psycopg.Connection[tuple[Any, ...]]:
+        """A connection in which names mean this place's; as the ordinary role, or as the user given."""
+        connection = self.server.connect(SHARED, user or self.server.role)
+        connection.execute(f"SET search_path = {self.schema}".encode())
+        return connection
+
     def _run(self, sql: str, params: tuple[Any, ...] = ()) -> list[Any]:
-        with self.server.connect(self.database, self.server.role) as connection:
+        with self.connect() as connection:
             cursor = connection.execute(sql.encode(), params or None)
             return cursor.fetchall() if cursor.description else []
 
@@ -200,7 +206,13 @@ class PostgresqlPlace:
         self._run(f'UPDATE "{self.object}" SET "{column}" = %s WHERE "{where}" = %s', (value, equals))
 
     def left_over(self) -> list[str]:
-        return [row[0] for row in self._run("SELECT relname FROM pg_class WHERE relname LIKE 'haulier_staging%'")]
+        return [
+            row[0]
+            for row in self._run(
+                "SELECT relname FROM pg_class WHERE relname LIKE %s AND relnamespace = %s::regnamespace",
+                ("haulier_staging%", self.schema),
+            )
+        ]
 
 
 def make_place(engine: str, home: Path, server: PostgresServer | None, found: str = "things") -> Place:
@@ -219,9 +231,11 @@ def make_place(engine: str, home: Path, server: PostgresServer | None, found: st
         path = home / "data.duckdb"
         return DuckdbPlace(path, found, k.Datastore(name="duck", duckdb=k.DuckdbStore(path=str(path))))
     assert server is not None
-    database = server.create_database()
+    schema = server.create_schema()
     store = k.Datastore(
         name="elephant",
-        postgresql=k.PostgresqlStore(host=str(server.socket), port=server.port, database=database, user=server.role),
+        postgresql=k.PostgresqlStore(
+            host=str(server.socket), port=server.port, database=SHARED, user=server.role, schema=schema
+        ),
     )
-    return PostgresqlPlace(server, database, found, store)
+    return PostgresqlPlace(server, schema, found, store)

@@ -194,7 +194,7 @@ POSTGRESQL_TYPES = ["uuid", "jsonb", "interval", "time", "text[]", "inet", "nume
 def test_a_postgresql_type_is_refused_by_name(make_scene: MakeScene, kind: str) -> None:
     scene = make_scene("postgresql")
     assert isinstance(scene.place, PostgresqlPlace)
-    with scene.place.server.connect(scene.place.database, scene.place.server.role) as connection:
+    with scene.place.connect() as connection:
         connection.execute(f"CREATE TABLE things (id bigint, odd {kind})".encode())
     failure = extract_of(scene, [])
     assert failure.code == "unsupported_type"
@@ -216,7 +216,7 @@ def test_a_postgresql_type_is_refused_by_name(make_scene: MakeScene, kind: str) 
 def test_a_postgresql_value_is_refused_by_name(make_scene: MakeScene, kind: str, value: str) -> None:
     scene = make_scene("postgresql")
     assert isinstance(scene.place, PostgresqlPlace)
-    with scene.place.server.connect(scene.place.database, scene.place.server.role) as connection:
+    with scene.place.connect() as connection:
         connection.execute(f"CREATE TABLE things (id bigint, odd {kind})".encode())
         connection.execute("INSERT INTO things VALUES (1, NULL), (2, %s)", (value,))
     failure = extract_of(scene, [])
@@ -264,7 +264,7 @@ def test_views_that_would_read_old_rows_stop_a_replace(make_scene: MakeScene) ->
     scene = make_scene("postgresql")
     assert isinstance(scene.place, PostgresqlPlace)
     scene.place.put_earlier()
-    with scene.place.server.connect(scene.place.database, scene.place.server.role) as connection:
+    with scene.place.connect() as connection:
         connection.execute("CREATE VIEW report AS SELECT note FROM things")
     with pytest.raises(StepFailure) as caught:
         Load().run(attempt(scene.home, "load", scene.load_params(scene.staged(), replace=True), 1))
@@ -277,7 +277,7 @@ def test_grants_outlive_a_replace(make_scene: MakeScene) -> None:
     assert isinstance(scene.place, PostgresqlPlace)
     scene.place.put_earlier()
     Load().run(attempt(scene.home, "load", scene.load_params(scene.staged(), replace=True), 1))
-    with scene.place.server.connect(scene.place.database) as connection:
+    with scene.place.connect("postgres") as connection:
         connection.execute("CREATE ROLE reader_of_things")
         found = connection.execute("SELECT has_table_privilege('reader_of_things', 'things', 'SELECT')").fetchall()
         connection.execute("DROP ROLE reader_of_things")
