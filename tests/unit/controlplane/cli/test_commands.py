@@ -12,7 +12,7 @@ import grpc
 import pytest
 from haulier.v1 import operator_pb2 as op
 
-from controlplane.cli.exits import MEANING, Exit
+from controlplane.cli.exits import Exit
 from controlplane.cli.main import main
 from tests.unit.controlplane.cli.conftest import Haulier
 from tests.unit.controlplane.cli.far_side import TOKEN, FarSide, Refusal
@@ -321,21 +321,6 @@ def test_interrupted_is_130(haulier: Haulier, far: FarSide, monkeypatch: pytest.
     ended = haulier("migration", "watch")
     assert ended.code == Exit.INTERRUPTED
     assert "goes on" in ended.err
-
-
-def test_the_page_about_the_command_line_names_every_command_and_exit_code(haulier: Haulier) -> None:
-    page = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
-    for code, meaning in MEANING.items():
-        assert f"| {int(code)} | {meaning} |" in page
-    for command in commands_in(haulier("--help").out):
-        assert f"`haulier {command}" in page, command
-    for noun in ("migration", "dataset", "agent", "token"):
-        for verb in commands_in(haulier(noun, "--help").out):
-            assert f"`haulier {noun} {verb}" in page, (noun, verb)
-
-
-def commands_in(text: str) -> list[str]:
-    return [line.split()[0] for line in text.split("Commands:")[1].splitlines() if line.strip()]
 
 
 def test_the_help_documents_every_exit_code(haulier: Haulier) -> None:
