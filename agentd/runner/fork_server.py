@@ -65,7 +65,11 @@ class ForkServer:
             return False
         *lines, self._buffer = (self._buffer + data).split(b"\n")
         for line in lines:
-            self._fork(str(json.loads(line)["fork"]))
+            told = json.loads(line)
+            if "environment" in told:
+                os.environ.update(told["environment"])
+            else:
+                self._fork(str(told["fork"]))
         return True
 
     def _fork(self, attempt_id: str) -> None:

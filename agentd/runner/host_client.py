@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agentd.runner.child import ENVIRONMENT_KEPT
+
 log = logging.getLogger(__name__)
 
 _GREETING_WAIT_S = 60.0
@@ -20,6 +22,8 @@ _FORK_WAIT_S = 30.0
 _END_WAIT_S = 5.0
 # A host may go idle and end at the very moment it is asked; a second one does it then.
 _TRIES = 2
+# Read by the loader, the allocator and the interpreter before any code of ours runs.
+_LOADER = ("LD_", "MALLOC_", "PYTHON")
 
 
 class HostFailed(Exception):
@@ -45,6 +49,15 @@ class _Host:
     greeting: Greeting
     waiting: dict[str, asyncio.Future[int]]
     reading: asyncio.Task[None] | None = None
+
+
+def _shown_environment() -> dict[str, str]:
+    """What a runner host is started with.
+
+    A process goes on showing what it was started with, and so do its forks: a secret in there could be read off steps
+    that have no business with it. All the rest is told over the socket.
+    """
+    return {name: os.environ[name] for name in os.environ if name in ENVIRONMENT_KEPT or name.startswith(_LOADER)}
 
 
 class HostClient:
@@ -110,6 +123,7 @@ class HostClient:
         finally:
             theirs.close()
         reader, writer = await asyncio.open_connection(sock=ours)
+        writer.write(json.dumps({"environment": dict(os.environ)}).encode("ascii") + b"\n")
         try:
             line = await asyncio.wait_for(reader.readline(), _GREETING_WAIT_S)
             told = json.loads(line)
@@ -139,7 +153,7 @@ class HostClient:
             pass_fds=[partner],
             # Signals for the daemon's group (Ctrl-C in a terminal) are not meant for running steps.
             start_new_session=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(each for each in sys.path if each)},
+            env={**_shown_environment(), "PYTHONPATH": os.pathsep.join(each for each in sys.path if each)},
         )
 
     async def _read(self, host: _Host, reader: asyncio.StreamReader) -> None:
