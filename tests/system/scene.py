@@ -74,6 +74,7 @@ class Scene:
         self._events: EventLog | None = None
         self._operator: Operator | None = None
         self._applied = 0
+        self.tokens: list[str] = []  # every join token that was made for an agent here
         self._dsn = ""
         self.started: dict[str, str] = {}  # migration id → name, of those that were started here
 
@@ -131,6 +132,7 @@ class Scene:
         """Join an agent and start it; ``policy`` replaces the usual one, ``within`` is a command that runs it."""
         self.world.names = (*self.world.names, name)
         token = self.ask(op.CreateJoinTokenRequest(agent_name=name), op.CreateJoinTokenResponse)["token"]
+        self.tokens.append(token)
         self.world.join_agent(name, slots=slots, labels=labels or {}, token=token)
         if policy:
             path = self.world.root / "agents" / name / "policy.toml"

@@ -1,0 +1,176 @@
+"""Canaries: secrets of every sort were used and misused, and are nowhere that they need not be."""
+
+import base64
+import contextlib
+import json
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.kit import reports
+from tests.kit.processes import program, until
+from tests.kit.world import PASSWORD_VARIABLE
+from tests.system.conftest import WRONG_VARIABLE, Canaries
+from tests.system.contents import Place, rows_at
+from tests.system.scene import Scene, datastore, migration
+
+OPEN_FILE = "open-to-all"
+ENDS = {
+    "secret-environment": "MigrationSucceeded",
+    "secret-file": "MigrationSucceeded",
+    "secret-wrong": "MigrationFailed",
+    "secret-wrong-user": "MigrationFailed",
+    "secret-open-file": "MigrationFailed",
+    "secret-in-options": "MigrationFailed",
+}
+
+
+@pytest.fixture(scope="module")
+def used(scene: Scene, canaries: Canaries) -> dict[str, str]:
+    """Migrations that use every secret well and badly; migration name → how it ended."""
+    reach = {key: scene.postgres[key] for key in ("host", "port", "database")} | {"engine": "postgresql"}
+    ours = {"user": scene.postgres["user"], "passwordRef": f"env:{PASSWORD_VARIABLE}"}
+    open_file = canaries.file.with_name(OPEN_FILE)
+    open_file.write_text(canaries.filed)
+    open_file.chmod(0o644)
+    stores = {
+        "secret-environment": ours,
+        "secret-file": {"user": "filed", "schema": "filed", "passwordRef": f"file:{canaries.file}"},
+        "secret-wrong": ours | {"passwordRef": f"env:{WRONG_VARIABLE}"},
+        "secret-wrong-user": ours | {"user": "filed"},
+        "secret-open-file": {"user": "filed", "passwordRef": f"file:{open_file}"},
+        # The server cannot grant this, and says so before anybody logs in.
+        "secret-in-options": ours | {"sslmode": "require"},
+    }
+    assert stores.keys() == ENDS.keys()
+    place = Place("postgresql", "", scene.dsn(), "")
+    documents = [datastore(name, **reach | spec) for name, spec in stores.items()]
+    for name in stores:
+        to = {"datastore": name, "object": name.replace("-", "_")}
+        documents.append(migration(name, place, to=to))
+    policy = scene.world.root / "agents" / "alpha" / "policy.toml"
+    text = policy.read_text()
+    if OPEN_FILE not in text:
+        policy.write_text(text.replace("secrets = [", f'secrets = ["file:{open_file}", '))
+    scene.apply(*documents)
+    scene.start(*stores)
+    return scene.await_end(stores, 90.0)
+
+
+@pytest.fixture(scope="module")
+def secrets(scene: Scene, canaries: Canaries, used: dict[str, str]) -> dict[str, list[bytes]]:
+    """What it is → every form in which it could be found."""
+    assert used
+    profile = json.loads(scene.world.profile.read_text())
+    found = {"password in the environment": canaries.password, "password in a file": canaries.filed}
+    found |= {"wrong password": canaries.wrong, "operator token": profile["token"]}
+    found |= {f"join token {number}": token for number, token in enumerate(scene.tokens)}
+    return {name: list(_forms(value)) for name, value in found.items()}
+
+
+def _forms(value: str) -> Iterator[bytes]:
+    """A secret as it is, its random part alone, and both as hex and base64."""
+    parts = {value, max(value.replace("_", ".").replace("-", ".").split("."), key=len)}
+    for part in parts:
+        raw = part.encode()
+        yield raw
+        yield raw.hex().encode()
+        yield base64.b64encode(raw).rstrip(b"=")[:-1]
+        with contextlib.suppress(ValueError):
+            yield base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
+
+
+def leaks(secrets: dict[str, list[bytes]], data: bytes) -> list[str]:
+    """Names of the secrets that are in some bytes."""
+    return [name for name, forms in secrets.items() if any(len(form) >= 16 and form in data for form in forms)]
+
+
+def test_the_secrets_were_used(used: dict[str, str], scene: Scene) -> None:
+    assert used == ENDS
+    failures = {name: scene.step(name, "load")["attempts"][-1]["failure"]["code"] for name in list(ENDS)[2:]}
+    assert failures == {
+        "secret-wrong": "authentication_failed",
+        "secret-wrong-user": "authentication_failed",
+        "secret-open-file": "secret_unavailable",
+        "secret-in-options": "unreachable",
+    }
+    assert rows_at(Place("postgresql", "", scene.dsn(), "secret_environment")) == scene.expected
+
+
+def test_the_search_finds_what_is_there(secrets: dict[str, list[bytes]], canaries: Canaries) -> None:
+    assert leaks(secrets, b"PGPASSWORD=" + canaries.password.encode()) == ["password in the environment"]
+    assert leaks(secrets, canaries.filed.encode().hex().encode()) == ["password in a file"]
+    assert len([name for name in secrets if name.startswith("join token")]) >= 2
+
+
+def test_no_file_holds_a_secret(secrets: dict[str, list[bytes]], scene: Scene) -> None:
+    """Stores with their journals and logs, attempts, outputs, staged parts, destinations, manifests, reports."""
+    own = {scene.world.root / "postgres.secret", scene.world.profile}
+    searched = 0
+    found = {}
+    for path in _files(scene.world.root, reports.DIRECTORY):
+        if path in own:
+            continue
+        with contextlib.suppress(FileNotFoundError):
+            searched += 1
+            if leaked := leaks(secrets, path.read_bytes()):
+                found[str(path)] = leaked
+    assert not found
+    names = {path.name for path in _files(scene.world.root)}
+    assert {"store.db", "journal.db", "alpha.log", "controlplane.log", "events.json"} <= names
+    assert searched > 30
+
+
+def _files(*roots: Path) -> Iterator[Path]:
+    for root in roots:
+        for directory, _, names in os.walk(root):
+            yield from (path for name in names if (path := Path(directory) / name).is_file())
+
+
+def test_no_answer_shows_a_secret(secrets: dict[str, list[bytes]], scene: Scene) -> None:
+    answers: list[Any] = [scene.events.all(), scene.haulier("datastore", "get", "secret-environment", "-o", "json").out]
+    for name in ENDS:
+        answers.append(scene.migration(name))
+        answers += [scene.haulier("migration", "get", name), scene.haulier("logs", f"{name}/load")]
+    state = scene.world.root / "agents" / "alpha" / "state"
+    answers.append(scene.run([*program("agentd"), "status", "--state", str(state), "-o", "json"]).out)
+    assert not leaks(secrets, repr(answers).encode())
+
+
+def test_no_process_shows_a_secret(secrets: dict[str, list[bytes]], scene: Scene) -> None:
+    """While steps run: no command line at all, and no environment but that of the daemons, which were given it."""
+    place = scene.place("parquet", "secret-bystander")
+    scene.apply(scene.datastore_of(place), migration("secret-bystander", place, workflow="held"))
+    scene.start("secret-bystander")
+    until(lambda: bool(scene.held("holder")), 60.0, "a step to stand still")
+    (child,) = scene.held("holder").values()
+    daemons = {scene.world.pid(name) for name in ("alpha", "holder")}
+    shown = {}
+    for process in psutil.process_iter():
+        files = ["cmdline"] if process.pid in daemons else ["cmdline", "environ"]
+        for file in files:
+            with contextlib.suppress(OSError):
+                if leaked := leaks(secrets, Path(f"/proc/{process.pid}/{file}").read_bytes()):
+                    shown[f"{process.pid} {file}"] = leaked
+    environment = Path(f"/proc/{child}/environ").read_bytes()
+    scene.thaw("holder")
+    assert not shown
+    assert b"PATH=" in environment
+    for daemon in daemons:
+        assert "password in the environment" in leaks(secrets, Path(f"/proc/{daemon}/environ").read_bytes())
+    assert scene.await_end(["secret-bystander"], 60.0) == {"secret-bystander": "MigrationSucceeded"}
+
+
+def test_what_is_secret_is_closed_to_others(scene: Scene) -> None:
+    def closed(paths: Iterable[Path]) -> bool:
+        return all(path.stat().st_mode & 0o077 == 0 for path in paths)
+
+    world = scene.world
+    assert closed([world.profile, world.root / "controlplane" / "store.db"])
+    for name in ("alpha", "holder"):
+        state = world.root / "agents" / name / "state"
+        assert closed([state, state / "key.pem", state / "journal.db"])
