@@ -37,6 +37,8 @@ async def initialise(config: Config) -> Path:
         authority = _authority(state / IDENTITY_DIR)
         store = SqliteStore(state / STORE_FILE)
         try:
+            # Another control plane may have written to the same destinations before: its fences must stay below ours.
+            await store.write(lambda tx: tx.begin_generation(int(time.time())))
             joining = Joining(store, time.time, time.time, authority, os.urandom)
             token = await joining.create_operator_token("administrator", Role.ADMIN)
         finally:

@@ -7,7 +7,11 @@ each other's POSIX file locks, so nothing else in Haulier may import another.
 
 from typing import Any
 
-import pysqlite3.dbapi2 as sqlite
+try:
+    import pysqlite3.dbapi2 as sqlite
+except ImportError:
+    # No wheel for this machine (ARM): what is at hand is used if it is safe, and refused by name if not.
+    from sqlite_utils.utils import sqlite3 as sqlite  # type: ignore[attr-defined]
 
 WAL_SAFE_FROM = (3, 51, 3)
 

@@ -33,10 +33,16 @@ class SqliteTx(RecordsTx):
 
     def generation(self) -> int:
         """Return the store generation, the high 32 bits of every fence."""
-        # It changes only when a backup is restored, which nobody does under a running control plane.
+        # It changes only through begin_generation, which nobody calls under a running control plane.
         if self._generation is None:
             self._generation = int(self.one("meta", "generation")[0])
         return self._generation
+
+    def begin_generation(self, generation: int) -> None:
+        """Move the store to a generation, never back: every fence and id from now on is above all earlier ones."""
+        if generation > self.generation():
+            self.run("set_meta", str(generation), "generation")
+            self._generation = None
 
     def next_ids(self, prefix: str, count: int) -> list[str]:
         """Return ``count`` new ids with ``prefix`` ("mig_"); they never repeat, also after a restore."""

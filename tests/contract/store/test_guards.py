@@ -189,6 +189,17 @@ def test_ids_never_repeat(store: StoreUnderTest) -> None:
     assert all(each.startswith(("step_", "mig_")) for each in seen)
 
 
+def test_a_generation_only_rises_and_lifts_fences_and_ids_with_it(store: StoreUnderTest) -> None:
+    before = store.write(lambda tx: tx.next_ids("step_", 1))[0]
+    store.write(lambda tx: tx.begin_generation(1_800_000_000))
+    store.write(lambda tx: tx.begin_generation(7))
+    store.reopen()
+    after = store.write(lambda tx: tx.next_ids("step_", 1))[0]
+    assert store.read(lambda tx: tx.generation()) == 1_800_000_000
+    assert int(after.removeprefix("step_"), 16) >> 32 == 1_800_000_000
+    assert int(after.removeprefix("step_"), 16) > int(before.removeprefix("step_"), 16)
+
+
 def test_a_parameter_is_set_for_a_step_that_exists(store: StoreUnderTest) -> None:
     step = one_step(store, params=None)
     store.write(lambda tx: tx.set_params(step.id, b"made"))

@@ -162,7 +162,7 @@ def test_a_request_of_64_mib_is_refused_in_words(tmp_path: Path) -> None:
             assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
             assert "larger than max" in why and str(32 * 1024 * 1024) in why
             # The door still serves.
-            assert (await running.ask("GetStatus", operator_pb2.GetStatusRequest())).store_generation == 1
+            assert (await running.ask("GetStatus", operator_pb2.GetStatusRequest())).store_generation > 0
 
     run(body())
 
