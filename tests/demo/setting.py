@@ -33,6 +33,7 @@ def rise(haulier: World, cache: Path, environment: Mapping[str, str] | None = No
         if haulier.pid(name) is None:
             haulier.start_agent(name, environment)
     haulier.haulier("apply", str(fill_in(haulier, postgres)))
+    haulier.wait_for_agents()
 
 
 def lay_out(haulier: World, source: Path) -> None:

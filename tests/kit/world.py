@@ -170,6 +170,15 @@ class World:
         pid = start([*within, *command], self.root / "log" / f"{name}.log", {**secrets, **(environment or {})})
         self._write_pid(name, pid)
 
+    def wait_for_agents(self) -> None:
+        """Wait until every agent has an open session."""
+
+        def connected() -> bool:
+            agents = self.haulier_json("agent", "list")["agents"]
+            return {a["name"] for a in agents if a["liveness"] == "alive"} >= set(self.names)
+
+        until(connected, START_BOUND_S, "every agent to connect")
+
     def attempt_pids(self) -> dict[str, tuple[str, int]]:
         """Return attempt id → (agent name, pid) of every step's child process that is alive."""
         found = {}
