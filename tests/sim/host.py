@@ -382,7 +382,8 @@ class Daemon:
         while stream.client_open:
             await outbox.wait()
             if self.host.paused:
-                await asyncio.sleep(1.0 * self.host.rng.random() + 0.1)  # a stopped process sends nothing
+                silent_s = self.host.rng.random() + 0.1  # a stopped process sends nothing
+                await asyncio.sleep(silent_s)
                 continue
             message = outbox.take()
             self.post(events.ReportSent(effect.session, message.sequence, self.host.clock()))
