@@ -382,8 +382,9 @@ class Daemon:
         while stream.client_open:
             await outbox.wait()
             if self.host.paused:
-                silent_s = self.host.rng.random() + 0.1  # a stopped process sends nothing
-                await asyncio.sleep(silent_s)
+                over = self.world.loop.create_future()  # a stopped process sends nothing
+                self.world.loop.call_later(self.host.rng.random() + 0.1, over.set_result, None)
+                await over
                 continue
             message = outbox.take()
             self.post(events.ReportSent(effect.session, message.sequence, self.host.clock()))
