@@ -19,7 +19,7 @@ from agentd.datastores import ledger
 from agentd.datastores.arrow_form import conformed
 from agentd.datastores.duckdb_types import logical, spelled
 from agentd.datastores.eviction import holding
-from agentd.datastores.failures import StepFailure, naming_os_errors
+from agentd.datastores.failures import FILE_TOO_LARGE, StepFailure, naming_os_errors
 from agentd.datastores.locked_sql import bad_sql, harden, quoted, single_select, text_rows
 from agentd.datastores.port import (
     BATCH_ROWS,
@@ -172,6 +172,7 @@ class DuckdbDatastore:
         lowered = said.lower()
         place = f"datastore {self._place.name!r} (DuckDB)"
         for mark, code, hint, retryable in (
+            ("file too large", *FILE_TOO_LARGE),
             ("no space left", "disk_full", "Free space on this file system, then retry.", True),
             ("not a valid duckdb", "corrupt_file", "Check the Datastore's path.", False),
             ("permission denied", "permission_denied", "Give the agent's user access to the file.", False),

@@ -54,7 +54,11 @@ def refused_type(engine: str, place: str, column: str, found: str, supported: st
     )
 
 
+# The host's own limit on a file's length, which its policy sets.
+FILE_TOO_LARGE = ("file_too_large", "Raise file_bytes_max in the host's policy, or move less at a time.", False)
+
 _OS_CODES = {
+    errno.EFBIG: FILE_TOO_LARGE,
     errno.ENOSPC: ("disk_full", "Free space on this file system, then retry.", True),
     errno.EDQUOT: ("disk_full", "Raise the quota or free space, then retry.", True),
     errno.EIO: ("disk_error", "The device reports errors; check it before retrying.", False),

@@ -7,6 +7,7 @@ The library is the one that sqlite-utils picks, so that one process never has tw
 read-only. Names of tables are resolved when queries run, so views go on working over a replaced table.
 """
 
+import resource
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ from sqlite_utils import utils as sqlite_utils
 from agentd.datastores import ledger
 from agentd.datastores.arrow_form import require_names, required_is_null
 from agentd.datastores.eviction import holding
-from agentd.datastores.failures import StepFailure, naming_os_errors
+from agentd.datastores.failures import FILE_TOO_LARGE, StepFailure, naming_os_errors
 from agentd.datastores.port import (
     BATCH_ROWS,
     Cells,
@@ -42,6 +43,7 @@ sqlite3: Any = vars(sqlite_utils)["sqlite3"]
 
 BUSY_S = 30.0
 QUERY_TIMEOUT_S = 60.0
+_PAGE_BYTES_MAX = 65536
 
 # SQLite's authorizer codes: what a SELECT needs, and nothing else.
 _SELECT, _READ, _FUNCTION, _RECURSIVE = 21, 20, 31, 33
@@ -51,6 +53,14 @@ _OK, _DENY = 0, 1
 def quoted(name: str) -> str:
     """A name as an SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def _is_at_limit(path: Path) -> bool:
+    """Whether the database or its journal has grown to where this process may write no further."""
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+    beside = [path.with_name(path.name + suffix) for suffix in ("", "-journal", "-wal")]
+    lengths = [each.stat().st_size for each in beside if each.exists()]
+    return limit != resource.RLIM_INFINITY and any(length + _PAGE_BYTES_MAX > limit for length in lengths)
 
 
 class SqliteSession:
@@ -146,6 +156,12 @@ class SqliteDatastore:
 
     def _named(self, err: Exception) -> StepFailure:
         said, name = str(err), self._place.name
+        if "disk I/O error" in said:
+            # SQLite does not say which error it met, so the one that a host's policy makes is recognised by its cause.
+            at_limit = _is_at_limit(self._place.path)
+            broken = ("disk_error", "The device reports errors; check it before retrying.", False)
+            code, hint, retryable = FILE_TOO_LARGE if at_limit else broken
+            return StepFailure(code, f"datastore {name!r} (SQLite): {said}", hint, retryable=retryable)
         for mark, code, hint, retryable in (
             ("locked", "busy", "Another process holds the file.", True),
             ("not a database", "corrupt_file", "Check the Datastore's path.", False),

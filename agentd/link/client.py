@@ -5,6 +5,7 @@ import asyncio
 import contextlib
 import logging
 import random
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -41,6 +42,12 @@ _OPTIONS = (
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.max_receive_message_length", 4 * MESSAGE_BYTES_MAX),
     ("grpc.max_send_message_length", 4 * MESSAGE_BYTES_MAX),
+)
+
+_HUNG_UP = re.compile(r"socket closed|connection reset|handshake", re.IGNORECASE)
+_PERHAPS_REFUSED = (
+    "; if this goes on, the control plane does not accept this agent's certificate: "
+    "join again with a token from `haulier token create`"
 )
 
 Tell = Callable[[Event], None]
@@ -181,4 +188,7 @@ async def _raise_status(call: Any) -> None:
 
 def _told(error: grpc.aio.AioRpcError) -> str:
     details = " ".join((error.details() or "").split())
+    if error.code() is grpc.StatusCode.UNAVAILABLE and _HUNG_UP.search(details):
+        # A server that refuses a certificate just hangs up; nothing on this side tells it from other ends.
+        details += _PERHAPS_REFUSED
     return f"{error.code().name.lower()}: {details[:300]}" if details else error.code().name.lower()
