@@ -4,6 +4,7 @@ import random
 from dataclasses import dataclass
 
 from controlplane.core.states import MIGRATION_ASKS_A_PERSON, MIGRATION_ENDED
+from tests.sim.network import KEEPALIVE_S
 from tests.sim.plane import prepare
 from tests.sim.virtual_time import VirtualLoop, running
 from tests.sim.world import World
@@ -67,6 +68,8 @@ def _late_processes(world: World, loop: VirtualLoop) -> None:
         for child in host.living():
             child.carry_on()
     loop.run_until(lambda: _all_quiet(world), loop.time() + 2000.0)
+    # Words that are still on their way arrive, and dead streams are noticed.
+    loop.run_until(lambda: not world.watch.sessions_differ(), loop.time() + 2 * KEEPALIVE_S)
     if not loop.stopped:
         world.watch.at_rest()
         assert world.plane is not None, "faults have ended"

@@ -63,9 +63,9 @@ class Plane:
     def _loops(self, rng: Random) -> list[Loop]:
         store, clock, fleet = self.store, self.clock, self.fleet
         return [
-            Loop("lease_reaper", LeaseReaper(store, clock, fleet).run, rng.uniform(3.0, 8.0)),
-            Loop("agent_watcher", AgentWatcher(store, clock, fleet).run, rng.uniform(3.0, 8.0)),
-            Loop("dispatcher", Dispatcher(store, clock, fleet).run, rng.uniform(2.0, 6.0)),
+            Loop("lease_reaper", LeaseReaper(store, clock, fleet).run, rng.uniform(4.0, 10.0)),
+            Loop("agent_watcher", AgentWatcher(store, clock, fleet).run, rng.uniform(5.0, 10.0)),
+            Loop("dispatcher", Dispatcher(store, clock, fleet).run, rng.uniform(4.0, 9.0)),
             Loop("workflow_advancer", WorkflowAdvancer(store, clock, fleet).run, rng.uniform(20.0, 60.0)),
         ]
 

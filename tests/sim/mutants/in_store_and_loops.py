@@ -4,36 +4,29 @@ from tests.sim.planting import Change, Planted
 
 BATCHER = "controlplane.store.sqlite.batcher"
 REAPER = "controlplane.loops.lease_reaper"
-LEASING = "controlplane.core.leasing"
 
 PLANTED = (
     Planted(
         "failed-commit-answered-as-done",
         "When the disk refuses the commit, the calls are answered with what they computed.",
-        ("C1", "L1", "L2", "L6", "S1", "C"),
-        (
-            Change(
-                BATCHER,
-                "            return [Answer(None, _failed(error)) for _ in calls]\n",
-                "            return answers if error else [Answer(None, _failed(error)) for _ in calls]\n",
-            ),
-        ),
+        ("C1", "L1"),
+        (Change(BATCHER, "return [Answer(None, _failed(error)) for _ in calls]", "return answers"),),
     ),
     Planted(
-        "touched-is-not-remembered",
-        "A grant leases the step but does not note that there may be something to undo.",
+        "failed-steps-left-nothing",
+        "A step that has failed for good is no longer noted as one that may have left something behind.",
         ("S5", "S1"),
-        (Change("sql:lease_step", "touched = 1, ", ""),),
+        (Change("sql:move_step", "SET state = ?,", "SET state = ?, touched = touched AND ?1 <> 'failed',"),),
     ),
     Planted(
         "fence-of-undo-not-raised",
-        "An undo writes under the fence of the work that it undoes.",
+        "An undo writes under the fence of the work that it undoes, where that took more than two tries.",
         ("L1",),
         (
             Change(
-                LEASING,
-                "fence = max(last_fence, first_fence(generation)) + 1",
-                "fence = max(last_fence + (step.direction is Direction.FORWARD), first_fence(generation) + 1)",
+                "sql:candidates",
+                "coalesce(t.fence, 0)",
+                "coalesce(t.fence, 0) - (s.direction = 'undo' AND s.attempts > 2)",
             ),
             Change("sql:raise_fence", "target.fence < excluded.fence", "target.fence <= excluded.fence"),
         ),
@@ -58,27 +51,35 @@ PLANTED = (
     ),
     Planted(
         "waiting-has-no-end",
-        "Steps that no agent takes are looked at a day later.",
+        "Only a step that was never tried can wait too long.",
         ("S6",),
-        (Change(REAPER, "tx.overdue_steps(now, BATCH_MAX)", "tx.overdue_steps(now - 86_400.0, BATCH_MAX)"),),
+        (Change("sql:overdue_steps", "state = 'ready' AND", "state = 'ready' AND attempts = 0 AND"),),
     ),
     Planted(
         "end-of-waiting-not-followed",
-        "A step that waited too long fails; its migration is left for somebody else to look at.",
+        "A step that waited too long moves its migration on only on the way there.",
         ("S6",),
         (
             Change(
                 REAPER,
                 "                tx.apply(fail_waiting(step, failure, now))\n"
                 "                done.readied += advance(tx, step.migration_id, now)\n",
-                "                tx.apply(fail_waiting(step, failure, now))\n",
+                "                tx.apply(fail_waiting(step, failure, now))\n"
+                "                if step.direction == 'forward':\n"
+                "                    done.readied += advance(tx, step.migration_id, now)\n",
             ),
         ),
     ),
     Planted(
-        "renewals-never-reach-the-store",
-        "A flush forgets rows that changed only their end.",
-        ("flushed",),
-        (Change("sql:flush_attempt", "SET expires_at = ?, moved_at", "SET expires_at = min(expires_at, ?), moved_at"),),
+        "undone-before-all-who-need-it",
+        "On the way back, a step is free as soon as the first of those that need it is undone.",
+        ("S5",),
+        (
+            Change(
+                "controlplane.core.workflow_planning",
+                "        for needed_id in needed:\n",
+                "        for needed_id in needed[:1]:\n",
+            ),
+        ),
     ),
 )
