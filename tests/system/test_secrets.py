@@ -148,7 +148,7 @@ def test_no_process_shows_a_secret(secrets: dict[str, list[bytes]], scene: Scene
     scene.start("secret-bystander")
     until(lambda: bool(scene.held("holder")), 60.0, "a step to stand still")
     (child,) = scene.held("holder").values()
-    daemons = {scene.world.pid(name) for name in ("alpha", "holder")}
+    daemons = {scene.world.pid(name) for name in scene.world.names}
     shown = {}
     for process in psutil.process_iter():
         files = ["cmdline"] if process.pid in daemons else ["cmdline", "environ"]
