@@ -19,10 +19,12 @@ from controlplane.service.introducing import introduce, superseded
 from controlplane.service.lease_book import LeaseBook
 from controlplane.service.signals import Signal
 from controlplane.service.steps import GrantedLease, GrantTerms, Settlement, grant, settle
-from controlplane.store.port import Conflict, Store, StoreFailed, Tx
+from controlplane.store.port import Brief, Conflict, Store, StoreFailed, Tx
 
 # The code under which an agent that is being stopped refuses a grant that was on its way.
 STOPPING = "agent_stopping"
+# Settling and granting so many steps holds up the event loop for a few milliseconds; more goes to a thread.
+BRIEF_STEPS_MAX = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +220,8 @@ class Fleet:
             settled = settle(tx, agent.id, outcomes, now)
             return settled, self._grant_in(tx, session, terms, now)
 
-        settled, granted = await self._store.write(settle_and_grant)
+        call = Brief(settle_and_grant) if len(outcomes) + agent.slots <= BRIEF_STEPS_MAX else settle_and_grant
+        settled, granted = await self._store.write(call)
         self.book.remove(settled.ended)
         self._take(granted)
         session.send(ToAgent(acknowledged=settled.acknowledged, grants=granted))
@@ -343,6 +346,12 @@ class Fleet:
         """Estimate how many more steps an agent may take now."""
         return session.agent.slots - self.book.held_by(session.agent.id) if self._takes_work(session, now) else 0
 
+    def _granting(self, session: Session, terms: GrantTerms, now: float) -> Callable[[Tx], list[GrantedLease]]:
+        def call(tx: Tx) -> list[GrantedLease]:
+            return self._grant_in(tx, session, terms, now)
+
+        return Brief(call) if session.agent.slots <= BRIEF_STEPS_MAX else call
+
     async def _grant(self, session: Session) -> None:
         try:
             while True:
@@ -350,9 +359,7 @@ class Fleet:
                 now, terms = self._clock(), self._terms(session)
                 if self.sessions.get(session.agent.id) is not session:
                     return
-                granted = await self._store.write(
-                    lambda tx, terms=terms, now=now: self._grant_in(tx, session, terms, now)  # type: ignore[misc]
-                )
+                granted = await self._store.write(self._granting(session, terms, now))
                 if granted:
                     self._take(granted)
                     session.send(ToAgent(grants=granted))

@@ -1,7 +1,7 @@
 """What a store can do, for whoever must not know which store it is."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from controlplane.core.changes import Changes
 from controlplane.core.events import Event
@@ -17,6 +17,18 @@ class Conflict(Exception):
 
 class StoreFailed(Exception):
     """The store could not make a write durable (full disk, I/O error); nothing of the batch was kept."""
+
+
+class Brief(Generic[T]):
+    """A call that touches a few rows only: a store may run it on the event loop itself, without another thread."""
+
+    __slots__ = ("_call",)
+
+    def __init__(self, call: Callable[["Tx"], T]) -> None:
+        self._call = call
+
+    def __call__(self, tx: "Tx") -> T:
+        return self._call(tx)
 
 
 class Resource(NamedTuple):

@@ -37,12 +37,28 @@ class Batcher:
         A call that raises is rolled back alone, by its savepoint. When the disk refuses, every call is answered with
         ``StoreFailed`` and nothing was kept.
         """
+        return self.end(self.begin(calls))
+
+    def begin(self, calls: Sequence[Call]) -> list[Answer]:
+        """Run ``calls`` in a transaction that ``end`` commits; the answers must not leave before.
+
+        Where the disk refuses already, every call is answered so and no transaction is left open.
+        """
         try:
-            answers = self.prepare(calls)
-            self.commit()
+            return self.prepare(calls)
         except library.Error as error:
             self.abandon()
             return [Answer(None, _failed(error)) for _ in calls]
+
+    def end(self, answers: list[Answer]) -> list[Answer]:
+        """Commit what ``begin`` began; return the answers that may leave now."""
+        if not self.connection.in_transaction:
+            return answers
+        try:
+            self.commit()
+        except library.Error as error:
+            self.abandon()
+            return [Answer(None, _failed(error)) for _ in answers]
         return answers
 
     def prepare(self, calls: Sequence[Call]) -> list[Answer]:

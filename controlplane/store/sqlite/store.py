@@ -1,7 +1,9 @@
-"""The store on a file: a thread that drives the batcher, and readers on snapshots of their own."""
+"""The store on a file: a thread that drives the batcher, and readers on snapshots of their own.
+
+Brief calls need no thread but for their commit: see ``on_loop``.
+"""
 
 import asyncio
-import contextlib
 import queue
 import threading
 from collections.abc import Callable
@@ -9,9 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from controlplane.store.port import StoreFailed, Tx
+from controlplane.store.port import Brief, StoreFailed, Tx
 from controlplane.store.sqlite import library
 from controlplane.store.sqlite.batcher import Answer, Batcher, Call
+from controlplane.store.sqlite.on_loop import OnLoop, deliver_on
 from controlplane.store.sqlite.revisions import bring_up, check_known, known
 from controlplane.store.sqlite.tx import SqliteTx
 
@@ -37,6 +40,8 @@ class SqliteStore:
         except library.Error as error:
             raise StoreFailed(f"cannot open the store {path}: {error}") from None
         self._batcher = Batcher(connection)
+        self._writing = threading.Lock()
+        self._on_loop = OnLoop(self._batcher, self._writing)
         self._closed = False
         self._calls: queue.SimpleQueue[tuple[Call, asyncio.AbstractEventLoop, asyncio.Future[Any]] | None] = (
             queue.SimpleQueue()
@@ -52,7 +57,10 @@ class SqliteStore:
             raise StoreFailed("the control plane is stopping; nothing of this request was kept")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._calls.put((cast(Call, call), loop, future))
+        if isinstance(call, Brief) and self._on_loop.serves(loop):
+            self._on_loop.add(cast(Call, call), future)
+        else:
+            self._calls.put((cast(Call, call), loop, future))
         return await future
 
     async def read(self, call: Callable[[Tx], T]) -> T:
@@ -69,6 +77,7 @@ class SqliteStore:
         self._closed = True
         self._calls.put(None)
         self._writer.join()
+        self._on_loop.close()
         self._readers.shutdown()
         self._batcher.connection.close()
 
@@ -98,16 +107,23 @@ class SqliteStore:
                     closing = True
                     break
                 batch.append(more)
-            answers = self._batcher.run([call for call, _, _ in batch])
+            answers = self._in_turn([call for call, _, _ in batch])
             deliveries: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Answer]]] = {}
             for (_, loop, future), answer in zip(batch, answers, strict=True):
                 deliveries.setdefault(loop, []).append((future, answer))
             for loop, pairs in deliveries.items():
-                # One wake-up of the loop for the whole batch; a loop that has closed wants no answers.
-                with contextlib.suppress(RuntimeError):
-                    loop.call_soon_threadsafe(_deliver, pairs)
+                deliver_on(loop, pairs)
             if closing:
                 return
+
+    def _in_turn(self, calls: list[Call]) -> list[Answer]:
+        """Run a batch when no other is under way; brief calls give way, so that they cannot keep it waiting."""
+        self._on_loop.gives_way = True
+        with self._writing:
+            self._on_loop.gives_way = False
+            answers = self._batcher.run(calls)
+        self._on_loop.turn_is_free()
+        return answers
 
 
 def open_snapshot(path: Path) -> SqliteTx:
@@ -125,13 +141,3 @@ def open_snapshot(path: Path) -> SqliteTx:
     except library.Error as error:
         raise StoreFailed(f"cannot open the store {path}: {error}") from None
     return tx
-
-
-def _deliver(pairs: list[tuple[asyncio.Future[Any], Answer]]) -> None:
-    for future, answer in pairs:
-        if future.done():
-            continue  # the caller has gone; what it asked for is durable all the same
-        if answer.error is not None:
-            future.set_exception(answer.error)
-        else:
-            future.set_result(answer.value)

@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeVar, cast
 
 import pytest
 
-from controlplane.store.port import Tx
+from controlplane.store.port import Brief, Tx
 from controlplane.store.sqlite import library
 from controlplane.store.sqlite.batcher import Batcher
 from controlplane.store.sqlite.revisions import bring_up
@@ -115,11 +115,29 @@ class Served:
         self.store.close()
 
 
-@pytest.fixture(params=["memory", "file", "served"])
+class ServedBriefly(Served):
+    """The same, with every call a brief one: they run on the loop, beside others that do not."""
+
+    def write(self, call: Callable[[Tx], T]) -> T:
+        return super().write(Brief(call))
+
+    def batch(self, calls: Sequence[Callable[[Tx], Any]]) -> list[Any]:
+        # One call in three goes the other way, so that both take turns. They keep the order in which they were asked
+        # only among their own kind, which is all that a store promises to calls side by side.
+        return super().batch([Brief(call) if number % 3 else call for number, call in enumerate(calls, start=1)])
+
+
+@pytest.fixture(params=["memory", "file", "served", "briefly"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StoreUnderTest]:
     """Each store in turn, empty."""
     path = tmp_path / "store.db"
-    made = Served(path) if request.param == "served" else Direct(path if request.param == "file" else None)
+    kinds: dict[str, Callable[[], Direct | Served]] = {
+        "memory": lambda: Direct(None),
+        "file": lambda: Direct(path),
+        "served": lambda: Served(path),
+        "briefly": lambda: ServedBriefly(path),
+    }
+    made = kinds[request.param]()
     with contextlib.closing(made):
         yield made
 
