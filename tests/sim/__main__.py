@@ -29,6 +29,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, metavar="S", default=2000, help="seeds for each planted bug")
     parser.add_argument("--planted", metavar="NAME", default="", help="plant this bug first, to replay with it")
     parser.add_argument("--hunt", metavar="NAME", default="", help="look for this planted bug alone")
+    parser.add_argument("--against-units", action="store_true", help="see that unit tests let the planted bugs pass")
     given = parser.parse_args()
     if os.environ.get("PYTHONHASHSEED") != "0":
         # The order of a set of strings depends on it, and a history must not.
@@ -36,6 +37,8 @@ def main() -> int:
             sys.executable, [sys.executable, "-m", "tests.sim", *sys.argv[1:]], {**os.environ, "PYTHONHASHSEED": "0"}
         )
     logging.disable(logging.CRITICAL)
+    if given.against_units:
+        return hunting.against_units()
     if given.mutants:
         return hunting.run(given.seeds, len(os.sched_getaffinity(0)))
     if given.hunt:

@@ -8,6 +8,7 @@ from controlplane.core.doctor import Dossier, examine
 from controlplane.core.events import Event
 from controlplane.core.leasing import NOT_THE_STEPS_FAULT
 from controlplane.core.model import Attempt
+from controlplane.core.states import AGENT_TRANSITIONS, LIVENESS_TRANSITIONS, AgentState, Liveness
 from controlplane.service.examining import findings
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class Audit:
         self._events: dict[str, list[Event]] = {}
         self._shapes: dict[str, Shape] = {}
         self._writer: dict[str, str] = {}  # target → live attempt
+        self._agents: dict[str, tuple[AgentState, Liveness]] = {}
         self._failures: dict[str, int] = {}
         self._datastores: dict[str, tuple[str, ...]] = {}  # of each attempt
         self._migration_of_target: dict[str, str] = {}
@@ -62,18 +64,42 @@ class Audit:
         self._position = found[-1][0]
         fresh = [Event(*row[1:]) for row in found]
         touched: dict[str, None] = {}
+        agents: dict[str, None] = {}
         for event in fresh:
+            if event.subject.startswith("ag_"):
+                agents[event.subject] = None
+                self._fold_agent(event)
             name = _MARKS.get(event.type)
             if name is not None:
                 self._world.mark(name)
             if event.migration_id is not None:
                 touched[event.migration_id] = None
                 self._events.setdefault(event.migration_id, []).append(event)
+        for agent_id in agents:
+            self._compare_agent(agent_id)
         attempts: dict[str, Attempt] = {}
         for migration_id in touched:
             attempts |= self._examine(migration_id)
         for event in fresh:
             self._follow(event, attempts)
+
+    def _fold_agent(self, event: Event) -> None:
+        """Agents are what their events fold to, like everything else."""
+        state, liveness = self._agents.get(event.subject, (AgentState.SERVING, Liveness.LOST))
+        if (state, event.type) in AGENT_TRANSITIONS:
+            state = AGENT_TRANSITIONS[state, event.type]
+        elif (liveness, event.type) in LIVENESS_TRANSITIONS:
+            liveness = LIVENESS_TRANSITIONS[liveness, event.type]
+        else:
+            self._broken("C3", event.subject, f"{event.type} came to an agent that is {state} and {liveness}")
+        self._agents[event.subject] = (state, liveness)
+
+    def _compare_agent(self, agent_id: str) -> None:
+        agent = self._world.tx.agent(agent_id)
+        assert agent is not None, "its events name it"
+        if (agent.state, agent.liveness) != self._agents[agent_id]:
+            found, folded = (agent.state, agent.liveness), self._agents[agent_id]
+            self._broken("C3", agent_id, f"is {found}, its events fold to {folded}")
 
     def _examine(self, migration_id: str) -> dict[str, Attempt]:
         tx = self._world.tx
@@ -134,7 +160,10 @@ class Audit:
             until = self._watch.lease_until.get(attempt.id, 0.0)
             self._watch.lease_expired(attempt.agent_id, attempt.id)
             if now < until - 1.0:
-                self._broken("C1", attempt.id, f"its lease was ended {until - now:.1f} s before its time")
+                # A hello gives a whole term to what its agent holds, and to what must be sent to it again.
+                holds = attempt.id in self._world.by_agent[attempt.agent_id].disk.intents
+                promise = "C1" if holds else "L6"
+                self._broken(promise, attempt.id, f"its lease was ended {until - now:.1f} s before its time")
         if event.type in ("AttemptFailed", "AttemptFenced"):
             self._count_failure(event, attempt)
         if event.type in ("StepSucceeded", "StepUndone"):

@@ -9,6 +9,7 @@ from haulier.v1 import agent_pb2 as pb
 
 from agentd.core import events
 from tests.sim.network import Stream
+from tests.sim.virtual_time import Process
 
 if TYPE_CHECKING:
     from tests.sim.host import Host
@@ -37,11 +38,13 @@ class Faults:
             self._pause_host,
             self._pause_child,
             self._kill_plane,
+            self._stop_plane,
             self._cut,
             self._block,
             self._slow,
             self._stop_daemon,
             self._stale_hello,
+            self._arm_stop,
             self._arm_stop,
             self._arm_stop,
         ]
@@ -140,8 +143,8 @@ class Faults:
         if not self.active or point != self._stop_point:
             return False
         self._stop_point = ""
-        if self._rng.random() < 0.6:
-            self._world.loop.call_later(self._rng.choice((20.0, 60.0, 150.0)), self._continue_all)
+        if self._rng.random() < 0.4:
+            self._world.loop.call_later(self._rng.choice((60.0, 150.0)), self._continue_all)
         return True
 
     def _continue_all(self) -> None:
@@ -157,6 +160,11 @@ class Faults:
                 self._world.mark("the clock of a restarted plane was set back")
             self._world.kill_plane()
             self._world.loop.call_later(self._rng.choice((0.2, 5.0, 60.0)), self._world.start_plane)
+
+    def _stop_plane(self) -> None:
+        plane = self._world.plane
+        if plane is not None and plane.serving:
+            self._world.loop.spawn(Process("stop"), plane.stop(), "stop")
 
     def _cut(self) -> None:
         streams = list(self._world.open_streams())

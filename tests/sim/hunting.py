@@ -71,3 +71,33 @@ def run(seeds: int, processes: int) -> int:
     report["mutants"] = {"found": hit, "planted": len(ALL), "seeds": seeds, "each": outcomes}
     print(f"{hit} of {len(ALL)} planted bugs found · report: {reports.write('sim', report)}")
     return 0 if hit == len(ALL) else 1
+
+
+# The unit tests of the rooms in which bugs are planted.
+UNITS = (
+    *(f"tests/unit/controlplane/{room}" for room in ("core", "loops", "rpc", "service", "store")),
+    *(f"tests/unit/agentd/{room}" for room in ("core", "journal", "link")),
+)
+_UNDER_UNITS = """
+import sys
+from tests.sim import hunting, planting
+planting.plant(hunting.named({name!r}))
+import pytest
+sys.exit(pytest.main(["-q", "-x", "-p", "no:cacheprovider", *hunting.UNITS]))
+"""
+
+
+def against_units() -> int:
+    """See that the unit tests let every planted bug pass, or it would be no test of the simulator."""
+    caught = 0
+    for planted in ALL:
+        command = [sys.executable, "-c", _UNDER_UNITS.format(name=planted.name)]
+        told = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+        failed = [line for line in told.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
+        caught += told.returncode != 0
+        print(
+            f"  {'passes' if told.returncode == 0 else 'CAUGHT':7} {planted.name:36} {' '.join(failed[:1])[:120]}",
+            flush=True,
+        )
+    print(f"{len(ALL) - caught} of {len(ALL)} planted bugs pass the unit tests")
+    return 1 if caught else 0

@@ -18,6 +18,7 @@ MARKS = (
     "a migration was cancelled while it ran",
     "a migration was retried",
     "a pivot refused to be undone",
+    "a plane was stopped as it should be",
     "a result was reported again",
     "a step ran out of tries",
     "a step waited too long for an agent",

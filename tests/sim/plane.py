@@ -1,5 +1,6 @@
 """One process of the control plane: the product's services, loops and door, over whatever store survived."""
 
+import contextlib
 from collections.abc import Callable
 from random import Random
 from typing import TYPE_CHECKING, Any, cast
@@ -93,6 +94,19 @@ class Plane:
         self.store.die()
         self.process.kill()
         self._look_at_loops()
+
+    async def stop(self) -> None:
+        """Stop as asked: streams end after what they are saying, passes are cut, renewals are made durable."""
+        self.world.event("plane stops", self.process.name)
+        self.serving = False
+        self.door.end_sessions()
+        await self._driver.stop()
+        with contextlib.suppress(StoreFailed):
+            await self.fleet.flush()
+        if self.world.plane is self:
+            self.world.mark("a plane was stopped as it should be")
+            self.world.kill_plane()
+            self.world.loop.call_later(5.0, self.world.start_plane)
 
     def _look_at_loops(self) -> None:
         for loop in self._driver.loops:

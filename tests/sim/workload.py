@@ -62,7 +62,7 @@ def workload_of(rng: Random) -> Workload:
 def _migration(rng: Random, load: Workload, name: str, count: int, trouble: float) -> Planned:
     pivot_at = rng.randrange(1, count) if rng.random() < 0.25 else -1
     destination = rng.choice(DATASTORES)
-    shared = f"{destination}/shared" if rng.random() < 0.4 else f"{destination}/{name}"
+    shared = f"{destination}/shared" if rng.random() < 0.5 else f"{destination}/{name}"
     loads_at = rng.randrange(count)
     after_pivot: set[int] = set()
     needs_of: list[tuple[int, ...]] = []

@@ -16,10 +16,10 @@ PLANTED = (
         (
             Change(
                 FLEET,
-                "        settled, granted = await self._store.write(settle_and_grant)\n",
+                "        def settle_and_grant(tx: Tx)",
                 "        if len(outcomes) > 1:\n"
-                "            session.send(ToAgent(acknowledged=[outcome.attempt_id for outcome in outcomes]))\n"
-                "        settled, granted = await self._store.write(settle_and_grant)\n",
+                "            session.send(ToAgent(acknowledged=[outcome.attempt_id for outcome in outcomes]))\n\n"
+                "        def settle_and_grant(tx: Tx)",
             ),
         ),
     ),
@@ -55,7 +55,7 @@ PLANTED = (
     Planted(
         "lost-grant-not-sent-again",
         "A first grant that was lost is sent again; that of a retry is left to the next retry.",
-        ("L6", "C1"),
+        ("L6",),
         (
             Change(
                 INTRODUCING,
