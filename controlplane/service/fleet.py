@@ -90,6 +90,7 @@ class Fleet:
         self._budgets: dict[str, int] = {}
         self._by_class: dict[str, dict[str, Session]] = {}
         self._samples: dict[str, str] = {}
+        self._flushed_at = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
 
     def now(self) -> float:
@@ -313,8 +314,11 @@ class Fleet:
     async def flush(self) -> None:
         """Make durable what heartbeats moved since the last flush, in one transaction."""
         rows = self.book.take_flush()
+        since, self._flushed_at = self._flushed_at, self._clock()
         heard = {
-            agent_id: (session.heard_at, self._samples.pop(agent_id, "")) for agent_id, session in self.sessions.items()
+            agent_id: (session.heard_at, self._samples.pop(agent_id, ""))
+            for agent_id, session in self.sessions.items()
+            if session.heard_at >= since
         }
         if rows or heard:
             await self._store.write(lambda tx: tx.flush(rows, heard))
