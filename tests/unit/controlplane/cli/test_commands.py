@@ -410,7 +410,11 @@ def test_signals_end_a_watch_without_a_traceback(
     far.says("ListMigrations", listing(RUNNING))
     profile = far.write_profile(tmp_path / "p.json")
     with subprocess.Popen(
-        program("migration", "watch", profile=profile), env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        # A shell that started the tests in the background has them, and all below them, ignore SIGINT.
+        ["env", "--default-signal=INT", *program("migration", "watch", profile=profile)],
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     ) as process:
         assert process.stdout is not None and process.stderr is not None
         assert process.stdout.readline() == b"a  running  0/2  load\n"

@@ -72,6 +72,8 @@ def at_a_terminal(far: FarSide, tmp_path: Path, *arguments: str, **variables: st
         **variables,
     }
     command = [sys.executable, "-m", "controlplane.cli.main", *arguments]
+    # A shell that started the tests in the background has them, and all below them, ignore SIGINT.
+    command = ["env", "--default-signal=INT", *command]
     with subprocess.Popen(command, env=environment, stdin=seat, stdout=seat, stderr=seat) as process:
         os.close(seat)
         try:
