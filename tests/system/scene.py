@@ -258,6 +258,7 @@ class Scene:
     def roll_back(self, name: str) -> None:
         """Ask for a migration to be rolled back."""
         self.ask(op.RollbackMigrationRequest(migration=name, reason="second thoughts"), op.RollbackMigrationResponse)
+        self.await_event(name, "MigrationRollbackAsked")
 
     def drain(self, agent: str) -> None:
         """Give an agent nothing new."""
@@ -283,11 +284,25 @@ class Scene:
             self._events = EventLog(self.world)
         return self._events
 
+    def await_event(self, name: str, kind: str) -> None:
+        """Wait until a migration has an event of this kind: what ended it before is no end any more."""
+        self.events.until(
+            lambda all_: any(e["type"] == kind and self.started.get(e["subject"]) == name for e in all_),
+            30.0,
+            f"{kind} of {name}",
+        )
+
     def await_end(self, names: Iterable[str], bound_s: float) -> dict[str, str]:
         """Wait until migrations have ended one way or another; return migration name → the event that says how."""
         wanted = set(names)
         self.events.until(lambda _: wanted <= set(self.ends()), bound_s, f"{', '.join(sorted(wanted))} to end")
         return {name: how for name, how in self.ends().items() if name in wanted}
+
+    def require_end(self, names: Iterable[str], how: str, bound_s: float) -> None:
+        """Wait until migrations have ended, and see that all did in this way; a failure shows why they did not."""
+        found = self.await_end(names, bound_s)
+        others = {name: self.migration(name)["migration"]["reason"] for name, end in found.items() if end != how}
+        assert not others, others
 
     def ends(self) -> dict[str, str]:
         """Return migration name → the event of its newest end, as far as it has not gone on since."""

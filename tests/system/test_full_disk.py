@@ -77,14 +77,15 @@ def test_no_room_then_room(scene: Scene, disk: Path) -> None:
     filler = fill(disk)
     names = [*places, "full-staging"]
     scene.start(*names, "full-elsewhere")
-    assert set(scene.await_end(names, 90.0).values()) == {"MigrationFailed"}
+    scene.require_end(names, "MigrationFailed", 90.0)
     for name in names:
         assert_clear(scene, name, "extract" if name == "full-staging" else "load")
-    assert scene.await_end(["full-elsewhere"], 60.0) == {"full-elsewhere": "MigrationSucceeded"}
+    scene.require_end(["full-elsewhere"], "MigrationSucceeded", 60.0)
     filler.unlink()
     for name in names:
         assert scene.haulier("migration", "retry", name).code == 0
-    assert set(scene.await_end(names, 90.0).values()) == {"MigrationSucceeded"}
+        scene.await_event(name, "MigrationRetried")
+    scene.require_end(names, "MigrationSucceeded", 90.0)
     # SQLite resolves the agent's view back to our own, so copies are looked at.
     shutil.copytree(disk, scene.world.root / "copied")
     for place in places.values():
@@ -124,7 +125,7 @@ def test_a_file_longer_than_the_hosts_policy_allows(scene: Scene) -> None:
     documents = [migration(name, place, workflow="limited") for name, place in places.items()]
     scene.apply(flow, *(scene.datastore_of(place) for place in places.values()), *documents)
     scene.start(*places)
-    assert set(scene.await_end(places, 90.0).values()) == {"MigrationFailed"}
+    scene.require_end(places, "MigrationFailed", 90.0)
     codes = {name: scene.step(name, "load")["attempts"][-1]["failure"]["code"] for name in places}
     assert set(codes.values()) == {"file_too_large"}, codes
     for name in places:

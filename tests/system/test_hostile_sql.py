@@ -96,7 +96,7 @@ def tried(scene: Scene) -> Tried:
     scene.start(*places)
     _smuggle(scene, places, out)
     scene.resume("alpha")
-    assert set(scene.await_end(places, 120.0).values()) == {"MigrationFailed"}
+    scene.require_end(places, "MigrationFailed", 120.0)
     return Tried(places, out)
 
 

@@ -162,7 +162,7 @@ def test_no_process_shows_a_secret(secrets: dict[str, list[bytes]], scene: Scene
     assert b"PATH=" in environment
     for daemon in daemons:
         assert "password in the environment" in leaks(secrets, Path(f"/proc/{daemon}/environ").read_bytes())
-    assert scene.await_end(["secret-bystander"], 60.0) == {"secret-bystander": "MigrationSucceeded"}
+    scene.require_end(["secret-bystander"], "MigrationSucceeded", 60.0)
 
 
 def test_what_is_secret_is_closed_to_others(scene: Scene) -> None:

@@ -164,5 +164,5 @@ def test_work_goes_on_after_all_of_them(scene: Scene) -> None:
     place = scene.place("parquet", "after-strangers")
     scene.apply(scene.datastore_of(place), migration("after-strangers", place))
     scene.start("after-strangers")
-    assert scene.await_end(["after-strangers"], 60.0) == {"after-strangers": "MigrationSucceeded"}
+    scene.require_end(["after-strangers"], "MigrationSucceeded", 60.0)
     assert "Traceback" not in scene.log("controlplane")

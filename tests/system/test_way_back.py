@@ -42,7 +42,7 @@ def moved(scene: Scene, places: dict[str, Place], before: dict[str, str | None])
     assert before.keys() == places.keys()
     names = [name for name in places if not name.startswith("cancelled")]
     scene.start(*names)
-    assert set(scene.await_end(names, 90.0).values()) == {"MigrationSucceeded"}
+    scene.require_end(names, "MigrationSucceeded", 90.0)
 
 
 @pytest.mark.usefixtures("moved")
@@ -68,7 +68,7 @@ def test_a_cancel_in_the_middle_of_a_load_leaves_what_was_there(
     until(lambda: len(scene.held("holder")) == len(names), 90.0, "every load to stand before its publish")
     for name in names:
         assert scene.haulier("migration", "cancel", name, "--reason", "not wanted").code == 0
-    assert set(scene.await_end(names, 90.0).values()) == {"MigrationCancelled"}
+    scene.require_end(names, "MigrationCancelled", 90.0)
     assert {name: fingerprint(places[name]) for name in names} == {name: before[name] for name in names}
     # The process that stood there has been ended, not forgotten.
     until(lambda: not scene.attempts("holder"), 30.0, "the cancelled attempts to be put away")

@@ -44,7 +44,7 @@ def test_no_agent_with_its_labels(scene: Scene) -> None:
         until_granted(scene, "why-labels", "load", "the load to run once an agent has the label")
     finally:
         config.write_text(text)
-    assert scene.await_end(["why-labels"], RUNS_S) == {"why-labels": "MigrationSucceeded"}
+    scene.require_end(["why-labels"], "MigrationSucceeded", RUNS_S)
 
 
 def test_a_full_budget_and_an_earlier_step(scene: Scene) -> None:
@@ -65,8 +65,7 @@ def test_a_full_budget_and_an_earlier_step(scene: Scene) -> None:
     earlier = holds(scene, "why-second/validate")
     assert list(earlier) == ["earlier_step"] and "load" in earlier["earlier_step"], earlier
     scene.thaw("holder")
-    ends = scene.await_end(["why-first", "why-second"], RUNS_S)
-    assert set(ends.values()) == {"MigrationSucceeded"}
+    scene.require_end(["why-first", "why-second"], "MigrationSucceeded", RUNS_S)
 
 
 def test_a_retry_backoff(scene: Scene) -> None:
@@ -86,7 +85,7 @@ def test_a_retry_backoff(scene: Scene) -> None:
     assert list(found) == ["retry_backoff"], found
     assert "unreachable" in found["retry_backoff"] and "wait" in found["retry_backoff"]
     with relay(port, (str(scene.postgres["host"]), int(scene.postgres["port"]))):
-        assert scene.await_end(["why-backoff"], RUNS_S) == {"why-backoff": "MigrationSucceeded"}
+        scene.require_end(["why-backoff"], "MigrationSucceeded", RUNS_S)
     assert [a["state"] for a in scene.step("why-backoff", "load")["attempts"]] == ["failed", "succeeded"]
 
 
@@ -100,7 +99,7 @@ def test_a_drained_agent(scene: Scene) -> None:
     assert "new disks" in found["drained_agent"] and "haulier agent resume alpha" in found["drained_agent"]
     assert scene.step("why-drained", "extract")["attempts"] == []
     assert scene.haulier("agent", "resume", "alpha").code == 0
-    assert scene.await_end(["why-drained"], RUNS_S) == {"why-drained": "MigrationSucceeded"}
+    scene.require_end(["why-drained"], "MigrationSucceeded", RUNS_S)
 
 
 @contextmanager
