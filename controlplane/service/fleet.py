@@ -8,7 +8,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from controlplane.core.events import Event, asked_by
 from controlplane.core.leasing import Refused, Renewed
@@ -20,6 +20,8 @@ from controlplane.service.lease_book import LeaseBook
 from controlplane.service.signals import Signal
 from controlplane.service.steps import GrantedLease, GrantTerms, Settlement, grant, settle
 from controlplane.store.port import Brief, Conflict, Store, StoreFailed, Tx
+
+T = TypeVar("T")
 
 # The code under which an agent that is being stopped refuses a grant that was on its way.
 STOPPING = "agent_stopping"
@@ -91,7 +93,7 @@ class Fleet:
         self._by_class: dict[str, dict[str, Session]] = {}
         self._samples: dict[str, str] = {}
         self._flushed_at = 0.0
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
 
     def now(self) -> float:
         """Return the instant by the control plane's clock."""
@@ -212,6 +214,9 @@ class Fleet:
 
         Raises ``StoreFailed``: the agent keeps what is not acknowledged and says it again.
         """
+        await self.unbroken(self._results(session, outcomes))
+
+    async def _results(self, session: Session, outcomes: Sequence[Outcome]) -> None:
         now = self._clock()
         agent, terms = session.agent, self._terms(session)
         if any(outcome.failure is not None and outcome.failure.code == STOPPING for outcome in outcomes):
@@ -287,6 +292,9 @@ class Fleet:
 
         Safe to repeat.
         """
+        return await self.unbroken(self._set_state(name_or_id, state, reason, by))
+
+    async def _set_state(self, name_or_id: str, state: AgentState, reason: str, by: str) -> Agent | None:
         now = self._clock()
 
         def change(tx: Tx) -> Agent | None:
@@ -328,6 +336,23 @@ class Fleet:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    async def unbroken(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do ``work`` to its end, also when whoever asked for it has gone meanwhile.
+
+        For a write and what memory learns from it: a call that is cancelled in between, because its stream broke while
+        the disk was slow, would leave a lease in the store that nobody here knows, and so nobody ever ends.
+        """
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return await asyncio.shield(task)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            # Whoever still waits is told; a failure that nobody waits for any more changed nothing.
+            task.exception()
 
     def _terms(self, session: Session) -> GrantTerms:
         settings = self.settings

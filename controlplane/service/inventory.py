@@ -90,6 +90,10 @@ class Inventory:
             tx.keep_answer(request_id, "ApplyManifests", answer, now)
             return judged, work
 
+        return await self._fleet.unbroken(self._kept(keep))
+
+    async def _kept(self, keep: Callable[[Tx], tuple[Applied, NewWork]]) -> Applied:
+        """Write, and let the fleet know of new limits and new work."""
         applied, work = await self._store.write(keep)
         if any(kind == "Datastore" for kind, _, _ in applied.outcomes):
             self._fleet.set_budgets(await self.budgets())

@@ -41,6 +41,9 @@ class Migrations:
 
         Raises ``NotFound`` or ``Precondition``. A repeat of ``request_id`` gets the first answer.
         """
+        return await self._fleet.unbroken(self._start(names, request_id, by))
+
+    async def _start(self, names: Sequence[str], request_id: str, by: str) -> Started:
         now = self._clock()
 
         def start(tx: Tx) -> tuple[Started, NewWork]:
@@ -64,6 +67,9 @@ class Migrations:
 
         Raises ``NotFound`` or ``Precondition``. Asking again for what is under way changes nothing.
         """
+        return await self._fleet.unbroken(self._undo(name_or_id, ask, reason, by))
+
+    async def _undo(self, name_or_id: str, ask: str, reason: str, by: str) -> str:
         now = self._clock()
 
         def undo(tx: Tx) -> tuple[str, dict[str, int], list[Attempt]]:
@@ -94,6 +100,9 @@ class Migrations:
 
         Raises ``NotFound`` or ``Precondition``.
         """
+        return await self._fleet.unbroken(self._retry(name_or_id, by))
+
+    async def _retry(self, name_or_id: str, by: str) -> str:
         now = self._clock()
 
         def retry(tx: Tx) -> tuple[str, Counter[str]]:

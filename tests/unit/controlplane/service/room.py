@@ -32,6 +32,8 @@ class InlineStore:
         bring_up(connection)
         self.batcher = Batcher(connection)
         self.fails = False
+        self.answers: asyncio.Event | None = None  # answers wait for it, though what they tell is durable
+        self.answering = asyncio.Event()
         self.in_the_same_batch: Callable[[Tx], Any] | None = None
 
     async def write(self, call: Callable[[Tx], T]) -> T:
@@ -41,6 +43,9 @@ class InlineStore:
             raise StoreFailed("the disk is full")
         also, self.in_the_same_batch = self.in_the_same_batch, None
         answer, *_ = self.batcher.run([cast(Any, each) for each in (call, also) if each is not None])
+        if self.answers is not None:
+            self.answering.set()
+            await self.answers.wait()
         if answer.error is not None:
             raise answer.error
         return cast(T, answer.value)

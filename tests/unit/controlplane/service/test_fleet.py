@@ -313,3 +313,21 @@ def test_only_classes_that_an_agent_with_room_can_run_are_wanted() -> None:
         assert room.fleet.wanted_classes() == []
 
     in_room(body)
+
+
+def test_a_stream_that_breaks_during_a_commit_leaves_no_lease_that_nobody_knows() -> None:
+    async def body(room: Room) -> None:
+        host = await room.connect(slots=1)
+        await room.start(*plans(2))
+        assert host.session is not None
+        room.store.answers = asyncio.Event()
+        reporting = asyncio.ensure_future(room.fleet.results(host.session, [done(host.grants[0])]))
+        await room.store.answering.wait()
+        # It is durable, and nobody here knows it yet, when the door gives the call up.
+        reporting.cancel()
+        room.store.answers.set()
+        await room.settled()
+        live = {attempt.id for attempt in room.store.see(lambda tx: tx.live_of_agent(host.id))}
+        assert len(live) == 1 and live == set(room.fleet.book.leases)
+
+    in_room(body)
