@@ -79,6 +79,7 @@ class OnLoop:
             self._committing = True
             self._commits.submit(self._commit, loop, batch, answers)
         except BaseException:
+            self._batcher.abandon()
             self._writing.release()
             raise
 
