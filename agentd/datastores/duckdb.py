@@ -4,6 +4,8 @@ One process at a time may write a DuckDB file, and none may read it meanwhile: w
 time. A *stopped* earlier attempt would never let go, so its successor ends it first (`eviction`).
 """
 
+import errno
+import os
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,8 +20,9 @@ import pyarrow.compute as pc
 from agentd.datastores import ledger
 from agentd.datastores.arrow_form import conformed
 from agentd.datastores.duckdb_types import logical, spelled
-from agentd.datastores.eviction import holding
+from agentd.datastores.eviction import OWN_DIRECTORY, holding
 from agentd.datastores.failures import FILE_TOO_LARGE, StepFailure, naming_os_errors
+from agentd.datastores.file_log import sync_directory
 from agentd.datastores.locked_sql import bad_sql, harden, quoted, single_select, text_rows
 from agentd.datastores.port import (
     BATCH_ROWS,
@@ -256,8 +259,33 @@ class DuckdbDatastore:
                 self.check()
             # Nobody can read the file past a holder, so who is stale is known only after the eviction. Holder records
             # carry fences of the target, and `holding` never ends a holder with a higher one.
-            with holding(path, writer), self._connected(False, writer.check_cancelled) as session:
-                yield session
+            with holding(path, writer):
+                if not path.exists():
+                    self._create(path.parent / OWN_DIRECTORY / f"{path.name}.{os.getpid()}.new")
+                with self._connected(False, writer.check_cancelled) as session:
+                    yield session
+
+    def _create(self, fresh: Path) -> None:
+        """Make the database file whole or not at all.
+
+        DuckDB writes a new file in several steps, and what a kill or a full disk leaves of it never opens again.
+        """
+        fresh.unlink(missing_ok=True)
+        try:
+            duckdb.connect(str(fresh)).close()
+            os.link(fresh, self._place.path)
+        except duckdb.Error as err:
+            raise self._named(err) from err
+        except FileExistsError:
+            # Somebody else was first; theirs is as good.
+            return
+        except OSError as err:
+            # Where there are no hard links, it is made in place.
+            if err.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK):
+                raise
+        finally:
+            fresh.unlink(missing_ok=True)
+        sync_directory(self._place.path.parent)
 
     def publish(
         self, location: Location, writer: Writer, source: Input, batches: Iterator[pa.RecordBatch]
