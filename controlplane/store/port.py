@@ -20,7 +20,10 @@ class StoreFailed(Exception):
 
 
 class Brief(Generic[T]):
-    """A call that touches a few rows only: a store may run it on the event loop itself, without another thread."""
+    """A call that touches a few rows only: a store may run it on the event loop itself, without another thread.
+
+    Brief calls keep their order among themselves, and so do all others; neither waits for the other kind.
+    """
 
     __slots__ = ("_call",)
 

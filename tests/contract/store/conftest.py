@@ -116,15 +116,13 @@ class Served:
 
 
 class ServedBriefly(Served):
-    """The same, with every call a brief one: they run on the loop, beside others that do not."""
+    """The same, with every call a brief one, which runs on the loop."""
 
     def write(self, call: Callable[[Tx], T]) -> T:
         return super().write(Brief(call))
 
     def batch(self, calls: Sequence[Callable[[Tx], Any]]) -> list[Any]:
-        # One call in three goes the other way, so that both take turns. They keep the order in which they were asked
-        # only among their own kind, which is all that a store promises to calls side by side.
-        return super().batch([Brief(call) if number % 3 else call for number, call in enumerate(calls, start=1)])
+        return super().batch([Brief(call) for call in calls])
 
 
 @pytest.fixture(params=["memory", "file", "served", "briefly"])
