@@ -14,7 +14,7 @@ from tests.kit import reports
 from tests.sim import hunting, planting
 
 # With fewer histories, a rare mark may rightly not have come up.
-MARKS_FROM = 1000
+MARKS_FROM = 2000
 
 
 def main() -> int:

@@ -81,6 +81,9 @@ class Explaining:
         waiting = self._world.connection.execute(
             "SELECT id, attempts FROM step WHERE state IN ('ready', 'blocked') ORDER BY id"
         ).fetchall()
+        tried = [row for row in waiting if row[1]]
+        if tried and self._rng.random() < 0.7:
+            waiting = tried  # it may wait for its next try
         if waiting:
             self._step_id, self._attempts = self._rng.choice(waiting)
             self._since, self._unheld_since = self._world.loop.time(), None

@@ -1,6 +1,7 @@
 """One data host: a daemon that runs the real agent core, its journal on disk, and children that outlive it."""
 
 import asyncio
+import contextlib
 from collections import deque
 from dataclasses import dataclass, field
 from random import Random
@@ -159,8 +160,9 @@ class Daemon:
         self.process.kill()
         if self._waiting and self.host.rng.random() < 0.5:
             # The write was under way: it may well have reached the disk, though nobody was told.
-            self.host.disk.write([entry for entry, _ in self._waiting])
-            self.world.mark("daemon killed after its journal's commit, before it knew")
+            with contextlib.suppress(DiskFailed):
+                self.host.disk.write([entry for entry, _ in self._waiting])
+                self.world.mark("daemon killed after its journal's commit, before it knew")
         self._waiting = []
         if self._stream is not None:
             self._stream.hang_up()

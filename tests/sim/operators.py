@@ -65,8 +65,11 @@ class Operators:
             if plane is not None and plane.serving:
                 self._world.event(f"operator: {what}", "operator")
                 answer = loop.create_future()
-                loop.spawn(plane.process, self._served(plane, ask, answer), "request")
-                patience = loop.call_later(ASK_AGAIN_S, _give_up, answer)
+                serving = loop.spawn(plane.process, self._served(plane, ask, answer), "request")
+                hasty = self._world.faults.active and self._rng.random() < 0.1
+                patience_s = self._rng.uniform(0.0, 0.01) if hasty else ASK_AGAIN_S
+                # A caller that has gone is a call that is cancelled, wherever it stands.
+                patience = loop.call_later(patience_s, _give_up, answer, serving)
                 outcome = await answer
                 patience.cancel()
                 if outcome != "no answer":
@@ -141,6 +144,7 @@ class Operators:
             plane.fleet.set_budgets(budgets)
 
 
-def _give_up(answer: "asyncio.Future[str]") -> None:
+def _give_up(answer: "asyncio.Future[str]", serving: "asyncio.Task[None]") -> None:
     if not answer.done():
         answer.set_result("no answer")
+        serving.cancel()

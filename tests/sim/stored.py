@@ -117,7 +117,8 @@ class SimStore:
             self._judge(answer)
         if len(batch) > 1:
             self._world.mark("several calls in one commit")
-        self._world.loop.call_later(self._rng.uniform(0.0, 0.002), self._deliver, batch, answers)
+        # The disk may take its time before the calls run or after; what they saw is then old when they are answered.
+        self._world.loop.call_later(self._fsync_s(), self._deliver, batch, answers)
         self._busy = bool(self._waiting)
         if self._busy:
             self._world.loop.call_later(self._fsync_s(), self._commit)
