@@ -168,6 +168,9 @@ def main(arguments: Sequence[str], load: Load = _installed_kinds, preloaded: Seq
     given = parser.parse_args(arguments)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     kinds, problems = _loaded(load, preloaded)
+    # A child may have no room to write: on a full disk or beyond its limit the interpreter would cut short the compiled
+    # form of whatever it imports late, and nobody could import that any more.
+    sys.dont_write_bytecode = True
 
     def run(path: Path) -> NoReturn:
         run_child(path, executing(kinds))

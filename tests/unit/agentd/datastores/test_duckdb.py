@@ -40,7 +40,7 @@ def publish(path: Path, fence: int) -> None:
 def test_a_file_that_could_not_be_made_is_made_by_the_next_try(tmp_path: Path, limit: int) -> None:
     path = tmp_path / "x.duckdb"
     done = subprocess.run(
-        [sys.executable, "-c", LIMITED, str(path), str(limit)],
+        [sys.executable, "-B", "-c", LIMITED, str(path), str(limit)],
         capture_output=True,
         text=True,
         env={"PYTHONPATH": ":".join(sys.path)},
