@@ -1,6 +1,7 @@
 """A disk without room: the step fails with one clear error, and a retry succeeds once there is room again."""
 
 import errno
+import marshal
 import os
 import shutil
 import subprocess
@@ -118,7 +119,9 @@ def assert_clear(scene: Scene, name: str, step: str) -> None:
 def test_a_file_longer_than_the_hosts_policy_allows(scene: Scene) -> None:
     """The same wall without a small disk: a limit of the host's own."""
     policy = f'kinds = ["*"]\ndatastores = ["*"]\nroots = ["{scene.world.data}"]\nfile_bytes_max = 20000\n'
-    scene.add_agent("limited", {"files": "short"}, policy=policy)
+    compiled = scene.world.root / "compiled"
+    compiling = {"PYTHONPYCACHEPREFIX": str(compiled), "PYTHONDONTWRITEBYTECODE": ""}
+    scene.add_agent("limited", {"files": "short"}, policy=policy, environment=compiling)
     scene.await_agents()
     places = {f"limited-{engine}": scene.place(engine, f"limited-{engine}") for engine in ENGINES}
     flow = workflow("limited", labels={"files": "short"}, rest={"zone": "a"}, attempts=2)
@@ -131,3 +134,7 @@ def test_a_file_longer_than_the_hosts_policy_allows(scene: Scene) -> None:
     for name in places:
         shown = scene.haulier("migration", "get", name)
         assert "file_bytes_max" in shown.out and "Traceback" not in shown.out, shown
+    # Nor did the limit cut short what the interpreter keeps for later, which would break the whole installation.
+    for path in compiled.rglob("*.pyc"):
+        marshal.loads(path.read_bytes()[16:])
+    assert any(compiled.rglob("*.pyc"))
