@@ -92,6 +92,7 @@ class Fleet:
         self._budgets: dict[str, int] = {}
         self._by_class: dict[str, dict[str, Session]] = {}
         self._samples: dict[str, str] = {}
+        self._hellos: dict[str, int] = {}  # how many each agent has said since the start
         self._flushed_at = 0.0
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -155,6 +156,7 @@ class Fleet:
             # Before the transaction: a grant for the old stream that runs after it would be sent to nobody.
             self._overtake(old)
 
+        number = self._hellos[agent_id] = self._hellos.get(agent_id, 0) + 1
         answer = await self._store.write(lambda tx: introduce(tx, agent_id, hello, now))
         if isinstance(answer, Refused):
             return answer
@@ -165,10 +167,11 @@ class Fleet:
             self.book.adopt(held.attempt_id, agent.incarnation, until=until, now=now)
         again = [lease for lease in again if self.book.adopt(lease.attempt.id, agent.incarnation, until=until, now=now)]
         session = Session(agent, matching(agent, self._classes), send, end, now)
-        # Two hellos of one agent may wait for the store together.
-        overtaken = self.sessions.get(agent_id)
-        if overtaken is not None:
-            self._overtake(overtaken)
+        if self._hellos[agent_id] != number:
+            # Two hellos of one agent waited for the store together. What the later one said is what is stored now, even
+            # if its stream has gone meanwhile: should this be the living stream, its agent says hello again.
+            end()
+            return session
         self.sessions[agent_id] = session
         for name in session.classes:
             self._by_class.setdefault(name, {})[agent_id] = session
@@ -214,7 +217,11 @@ class Fleet:
 
         Raises ``StoreFailed``: the agent keeps what is not acknowledged and says it again.
         """
-        await self.unbroken(self._results(session, outcomes))
+        await asyncio.shield(self.begin_results(session, outcomes))
+
+    def begin_results(self, session: Session, outcomes: Sequence[Outcome]) -> asyncio.Task[None]:
+        """Begin what ``results`` does; it goes on to its end, whoever waits for it."""
+        return self._begin(self._results(session, outcomes))
 
     async def _results(self, session: Session, outcomes: Sequence[Outcome]) -> None:
         now = self._clock()
@@ -343,10 +350,13 @@ class Fleet:
         For a write and what memory learns from it: a call that is cancelled in between, because its stream broke while
         the disk was slow, would leave a lease in the store that nobody here knows, and so nobody ever ends.
         """
+        return await asyncio.shield(self._begin(work))
+
+    def _begin(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
-        return await asyncio.shield(task)
+        return task
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)

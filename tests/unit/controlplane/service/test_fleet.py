@@ -331,3 +331,24 @@ def test_a_stream_that_breaks_during_a_commit_leaves_no_lease_that_nobody_knows(
         assert len(live) == 1 and live == set(room.fleet.book.leases)
 
     in_room(body)
+
+
+def test_a_hello_whose_stream_broke_does_not_speak_for_the_living_one() -> None:
+    async def body(room: Room) -> None:
+        living = Host(await room.join("host-1"))
+        room.store.answers = asyncio.Event()
+        newest = asyncio.ensure_future(room.hello(living, slots=1))
+        stale = asyncio.ensure_future(room.hello(Host(living.id), slots=4))
+        await room.store.answering.wait()
+        # Both are stored, the stale one last; its stream is known to be gone before either is answered.
+        for _ in range(3):
+            await asyncio.sleep(0)
+        stale.cancel()
+        room.store.answers.set()
+        await newest
+        known = room.store.see(lambda tx: tx.agent(living.id))
+        assert known is not None and known.slots == 4
+        # So the living stream must not go on as if the store knew it.
+        assert living.ended == 1 and room.fleet.sessions == {}
+
+    in_room(body)
