@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any
 
 import grpc
@@ -154,24 +155,46 @@ class AgentDoor(agent_pb2_grpc.AgentServiceServicer):
     ) -> None:
         """Take in the agent's messages until they end; results go to the store side by side."""
         in_flight = asyncio.Semaphore(RESULTS_IN_FLIGHT_MAX)
+        ended = partial(self._settled, session, outgoing, in_flight)
         try:
-            async with asyncio.TaskGroup() as settling:
-                self._take(first, session)
-                if first.results:
-                    await self._settle(first, session, in_flight)
-                async for message in requests:
-                    self._take(message, session)
-                    if message.results:
-                        await in_flight.acquire()
-                        settling.create_task(self._settle(message, session, in_flight, acquired=True))
-        except* translate.BadMessage as errors:
-            outgoing.close(grpc.StatusCode.INVALID_ARGUMENT, str(errors.exceptions[0]))
-        except* StoreFailed as errors:
-            # Not acknowledged, so the agent says it again when it is back.
-            _log.error("results of %s were not kept: %s", session.agent.name, errors.exceptions[0])
-            outgoing.close(grpc.StatusCode.UNAVAILABLE, str(errors.exceptions[0]))
+            self._take(first, session)
+            await self._begin_settling(first, session, in_flight, ended)
+            async for message in requests:
+                self._take(message, session)
+                await self._begin_settling(message, session, in_flight, ended)
+            # The agent has said its last: what it reported is acknowledged before the stream ends.
+            for _ in range(RESULTS_IN_FLIGHT_MAX):
+                await in_flight.acquire()
+        except translate.BadMessage as error:
+            outgoing.close(grpc.StatusCode.INVALID_ARGUMENT, str(error))
         finally:
             outgoing.close()
+
+    async def _begin_settling(
+        self,
+        message: pb.SessionRequest,
+        session: fleet.Session,
+        in_flight: asyncio.Semaphore,
+        ended: Callable[[asyncio.Task[None]], None],
+    ) -> None:
+        """Hand the results of a message to the store, as soon as few enough of this session are under way."""
+        if message.results:
+            outcomes = [translate.outcome_of(result) for result in message.results]
+            await in_flight.acquire()
+            self._fleet.begin_results(session, outcomes).add_done_callback(ended)
+
+    def _settled(
+        self, session: fleet.Session, outgoing: Outgoing, in_flight: asyncio.Semaphore, task: asyncio.Task[None]
+    ) -> None:
+        in_flight.release()
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, StoreFailed):
+            # Not acknowledged, so the agent says it again when it is back.
+            _log.error("results of %s were not kept: %s", session.agent.name, error)
+            outgoing.close(grpc.StatusCode.UNAVAILABLE, str(error))
+        elif error is not None:
+            _log.error("results of %s were not kept", session.agent.name, exc_info=error)
+            outgoing.close(grpc.StatusCode.INTERNAL, f"internal error: {type(error).__name__}")
 
     def _take(self, message: pb.SessionRequest, session: fleet.Session) -> None:
         """Take in what costs no transaction."""
@@ -192,20 +215,6 @@ class AgentDoor(agent_pb2_grpc.AgentServiceServicer):
             self._fleet.heartbeat(session, held, message.sequence, translate.sample_text(beat))
         else:
             session.heard_at = now
-
-    async def _settle(
-        self,
-        message: pb.SessionRequest,
-        session: fleet.Session,
-        in_flight: asyncio.Semaphore,
-        *,
-        acquired: bool = False,
-    ) -> None:
-        try:
-            await self._fleet.results(session, [translate.outcome_of(result) for result in message.results])
-        finally:
-            if acquired:
-                in_flight.release()
 
     async def Logs(  # noqa: N802
         self, requests: AsyncIterator[pb.LogsRequest], context: Any
