@@ -46,7 +46,7 @@ def _play(world: World, loop: VirtualLoop) -> None:
         loop.call_later(world.rng.uniform(0.0, 5.0), host.start_daemon)
     loop.call_later(1.0, world.operators.begin)
     world.faults.begin()
-    troubled_s = world.rng.uniform(60.0, 400.0)
+    troubled_s = world.rng.uniform(60.0, 300.0)
     loop.run_until(lambda: False, troubled_s)
     world.faults.end()
     world.operators.active = False

@@ -50,7 +50,7 @@ def workload_of(rng: Random) -> Workload:
     if rng.random() < 0.5:
         load.budgets = {name: rng.randint(1, 2) for name in DATASTORES if rng.random() < 0.5}
     trouble = rng.choice((0.0, 0.05, 0.15))
-    wanted = rng.choice((6, 9, 12, 16, 24, 40))
+    wanted = rng.choice((5, 6, 8, 10, 14, 20, 36))
     while load.steps_total < wanted:
         name = f"move-{len(load.planned) + 1}"
         count = min(rng.randint(2, 7), 50 - load.steps_total)
