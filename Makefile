@@ -102,6 +102,10 @@ sim-mutants: $(SETUP) ## Plant known bugs one by one; the simulator must find ea
 chaos: $(SETUP) ## Kill real processes CYCLES times during real migrations (CYCLES=20)
 	@$(PY) -m tests.chaos --cycles $(CYCLES)
 
+.PHONY: zombies
+zombies: $(SETUP) ## Stop writers in the middle of a publish, replace them, wake them: nothing may change
+	@$(PY) -m tests.system.zombies --all
+
 # ---- Seeing it work --------------------------------------------------------------------------------------------
 
 .PHONY: demo
