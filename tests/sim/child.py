@@ -189,7 +189,7 @@ class Child:
 
     def _reach(self, point: str) -> Generator[float, None, None]:
         """An exact point of the publish, at which a fault may stop the process."""
-        if self.world.faults.stops_here(point):
+        if self.world.faults.stops_here(point, self.grant.target):
             self.world.event(f"fault: child stopped (SIGSTOP), {point}", self.grant.attempt_id)
             self.stop()
             yield 0.0

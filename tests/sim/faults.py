@@ -25,11 +25,13 @@ class Faults:
         self.active = True
         self.last_at = 0.0
         self._stop_point = ""
+        self._shared_stop_p = rng.choice((0.0, 0.0, 0.2))
         self.every_s = rng.choice((1e9, 60.0, 25.0, 12.0))
         rough = self.every_s < 1e9
         self._store_p = rng.choice((0.0, 0.0, 0.01)) if rough else 0.0
         self._journal_p = rng.choice((0.0, 0.0, 0.01)) if rough else 0.0
         self.start_fails = rng.choice((0.0, 0.02)) if rough else 0.0
+        self._shared_stop_p *= rough
         self._kinds: list[Callable[[], None]] = [
             self._kill_daemon,
             self._kill_child,
@@ -138,11 +140,13 @@ class Faults:
         """The next child that comes to this point is stopped there."""
         self._stop_point = self._rng.choice(("before publish", "publish open", "publish open", "after publish"))
 
-    def stops_here(self, point: str) -> bool:
-        """Whether a child that has come to ``point`` is stopped."""
-        if not self.active or point != self._stop_point:
+    def stops_here(self, point: str, target: str) -> bool:
+        """Whether a child that has come to ``point`` is stopped; most of all where others wait for its target."""
+        shared = point == "publish open" and target.endswith("/shared") and self._rng.random() < self._shared_stop_p
+        if not self.active or (point != self._stop_point and not shared):
             return False
         self._stop_point = ""
+        self.last_at = self._world.loop.time()
         if self._rng.random() < 0.4:
             self._world.loop.call_later(self._rng.choice((60.0, 150.0)), self._continue_all)
         return True

@@ -35,14 +35,15 @@ def fresh_connection() -> Any:
 
 
 class FailingConnection:
-    """A connection whose disk is full at the moment of the commit."""
+    """A connection whose disk is full from one statement of the batch on."""
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, connection: Any, fails_at: str) -> None:
         self._connection = connection
+        self._fails_at = fails_at
 
     def execute(self, statement: str, *values: Any) -> Any:
-        """Run it, unless it is the commit."""
-        if statement == "COMMIT":
+        """Run it, unless it is the one at which the disk is full."""
+        if statement == self._fails_at:
             raise library.OperationalError("database or disk is full")
         return self._connection.execute(statement, *values)
 
@@ -62,6 +63,7 @@ class SimStore:
         self._batcher = Batcher(connection)
         self._waiting: list[tuple[Call, asyncio.Future[Any]]] = []
         self._busy = False
+        self._answered_at = 0.0
         self.dead = False
 
     async def write(self, call: Callable[[Tx], T]) -> T:
@@ -118,14 +120,16 @@ class SimStore:
         if len(batch) > 1:
             self._world.mark("several calls in one commit")
         # The disk may take its time before the calls run or after; what they saw is then old when they are answered.
-        self._world.loop.call_later(self._fsync_s(), self._deliver, batch, answers)
+        # Answers leave in the order of their commits.
+        self._answered_at = max(self._answered_at, self._world.loop.time() + self._fsync_s())
+        self._world.loop.call_at(self._answered_at, self._deliver, batch, answers)
         self._busy = bool(self._waiting)
         if self._busy:
             self._world.loop.call_later(self._fsync_s(), self._commit)
 
     def _failing(self, calls: list[Call]) -> list[Answer]:
         whole = self._batcher.connection
-        self._batcher.connection = FailingConnection(whole)
+        self._batcher.connection = FailingConnection(whole, self._rng.choice(("COMMIT", "COMMIT", "RELEASE call")))
         try:
             return self._batcher.run(calls)
         finally:

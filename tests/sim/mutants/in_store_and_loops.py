@@ -10,7 +10,7 @@ PLANTED = (
         "failed-commit-answered-as-done",
         "When the disk refuses the commit, the calls are answered with what they computed.",
         ("C1", "L1"),
-        (Change(BATCHER, "return [Answer(None, _failed(error)) for _ in calls]", "return answers"),),
+        (Change(BATCHER, "return [Answer(None, _failed(error)) for _ in answers]", "return answers"),),
     ),
     Planted(
         "failed-steps-left-nothing",
