@@ -1,6 +1,8 @@
 """PgQueuer on PostgreSQL doing the same no-op: the fastest durable queue in Python that we know of.
 
-``python -m tests.bench.pgqueuer_peer SOCKET_DIRECTORY PORT FILE`` is one of its two worker processes.
+``python -m tests.bench.pgqueuer_peer SOCKET_DIRECTORY PORT FILE IN_FLIGHT`` is one of its two worker processes.
+PgQueuer keeps a number in flight over all workers when its entry point has a ``concurrency_limit``; with 0 there is
+none, and the two workers hold up to twice a batch each, 40 steps.
 """
 
 import asyncio
@@ -27,7 +29,8 @@ from tests.kit.processes import NotInTime
 
 BATCH = 10
 PROCESSES = 2
-IN_FLIGHT_EACH = 8
+IN_FLIGHT = 16  # of both workers together
+UNLIMITED = 0
 ENTRYPOINT = "noop"
 ENQUEUED_AT_ONCE = 1000
 RUN_BOUND_S = 120.0
@@ -69,15 +72,16 @@ async def _enqueue(host: str, port: int, steps: int) -> None:
     await connection.close()
 
 
-def run(where: tuple[str, int], steps: int, file: Path) -> float:
+def run(where: tuple[str, int], steps: int, file: Path, *, in_flight: int) -> float:
     """Enqueue ``steps`` no-ops with nobody working, then let two processes work; return steps a second.
 
+    ``in_flight`` bounds how many steps both processes may have taken and not yet recorded as done.
     Counted from the first to the last no-op by the instants that these leave in ``file``.
     """
     host, port = where
     asyncio.run(_enqueue(host, port, steps))
     file.touch()
-    command = [sys.executable, "-m", "tests.bench.pgqueuer_peer", host, str(port), str(file)]
+    command = [sys.executable, "-m", "tests.bench.pgqueuer_peer", host, str(port), str(file), str(in_flight)]
     workers = [subprocess.Popen(command, cwd=Path(__file__).parents[2]) for _ in range(PROCESSES)]
     try:
         deadline_at = time.monotonic() + RUN_BOUND_S
@@ -95,17 +99,15 @@ def run(where: tuple[str, int], steps: int, file: Path) -> float:
     return steps / (max(at) - min(at))
 
 
-async def _work(host: str, port: int, file: Path) -> None:
+async def _work(host: str, port: int, file: Path, in_flight: int) -> None:
     connection = await asyncpg.connect(host=host, port=port, user="postgres", database="postgres")
     queuer = PgQueuer(AsyncpgDriver(connection))
     descriptor = os.open(file, os.O_WRONLY | os.O_APPEND)
-    in_flight = asyncio.Semaphore(IN_FLIGHT_EACH)
 
     async def noop(job: Job) -> None:
-        async with in_flight:
-            os.write(descriptor, RECORD.pack(time.time(), job.id))
+        os.write(descriptor, RECORD.pack(time.time(), job.id))
 
-    queuer.entrypoint(ENTRYPOINT)(noop)
+    queuer.entrypoint(ENTRYPOINT, concurrency_limit=in_flight)(noop)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, queuer.shutdown.set)
@@ -116,4 +118,4 @@ async def _work(host: str, port: int, file: Path) -> None:
 if __name__ == "__main__":
     import uvloop
 
-    uvloop.run(_work(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])))
+    uvloop.run(_work(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4])))

@@ -5,6 +5,7 @@ certificate and connection, in other processes. Every figure is computed from th
 in turn with us. Writes build/reports/steps.json.
 """
 
+import argparse
 import time
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ FEW_AGENTS, FEW_SLOTS, FEW_STEPS, FEW_RESULTS_MAX = 2, 8, 10_000, 10
 PAIRS = 3
 DISPATCHES = 300
 PEER = "pgqueuer"
+PEER_UNLIMITED = "pgqueuer_unlimited"  # free to have 40 in flight where we have 16
 
 
 def bench_wide(home: Path) -> dict[str, Any]:
@@ -49,6 +51,7 @@ def bench_few(home: Path) -> dict[str, Any]:
     say(f"{FEW_AGENTS} agents x {FEW_SLOTS} slots and PgQueuer, {PAIRS} pairs of {FEW_STEPS} no-ops")
     ours: list[Throughput] = []
     theirs: list[float] = []
+    unlimited: list[float] = []
     rows: list[list[str]] = []
     with Plane(home) as plane, pgqueuer_peer.server() as server:
         names = _enrolled(plane, FEW_AGENTS)
@@ -65,15 +68,18 @@ def bench_few(home: Path) -> dict[str, Any]:
             )
             assert (home / f"ours-{pair}").stat().st_size == FEW_STEPS * pgqueuer_peer.RECORD.size
             ours.append(run)
-            theirs.append(pgqueuer_peer.run(server, FEW_STEPS, home / f"theirs-{pair}"))
+            for limit, found in ((pgqueuer_peer.IN_FLIGHT, theirs), (pgqueuer_peer.UNLIMITED, unlimited)):
+                file = home / f"theirs-{pair}-{limit}"
+                found.append(pgqueuer_peer.run(server, FEW_STEPS, file, in_flight=limit))
             shown = [f"{run.steps_per_s:.0f}", f"{run.cpu_s_per_1000:.3f}", f"{theirs[-1]:.0f}"]
-            rows.append([*shown, f"{run.steps_per_s / theirs[-1]:.2f}", load])
+            rows.append([*shown, f"{run.steps_per_s / theirs[-1]:.2f}", f"{unlimited[-1]:.0f}", load])
         check_promises(plane.store)
     title = f"{FEW_AGENTS} agents x {FEW_SLOTS} slots, at most {FEW_RESULTS_MAX} results a message, beside PgQueuer"
-    table(title, ["steps/s", "CPU-s per 1,000", "PgQueuer steps/s", "times", "load before"], rows)
+    headings = ["steps/s", "CPU-s per 1,000", "PgQueuer, 16 in flight", "times", "PgQueuer, no limit", "load before"]
+    table(title, headings, rows)
     return {
         "steps_per_s_16": round(median([run.steps_per_s for run in ours])),
-        "peers": {PEER: round(median(theirs))},
+        "peers": {PEER: round(median(theirs)), PEER_UNLIMITED: round(median(unlimited))},
     }
 
 
@@ -126,6 +132,7 @@ def _enrolled(plane: Plane, agents: int) -> list[str]:
 
 def run() -> None:
     """Measure everything and report."""
+    argparse.ArgumentParser(prog="python -m tests.bench.steps", description="Takes no options.").parse_args()
     began_at = time.monotonic()
     report: dict[str, Any] = {}
     for bench in (bench_wide, bench_few, bench_dispatch, bench_queued, bench_real_agent):
@@ -142,7 +149,7 @@ def run() -> None:
         [
             "steps/s, 2 x 8",
             f"{report['steps_per_s_16']}",
-            verdict(report["steps_per_s_16"], peer, at_least=True) + " as PgQueuer",
+            verdict(report["steps_per_s_16"], peer, at_least=True) + " as PgQueuer with 16 in flight",
         ],
         ["dispatch when idle, p50 ms", f"{waits['p50']:.1f}", verdict(waits["p50"], 5, at_least=False)],
         ["dispatch when idle, p95 ms", f"{waits['p95']:.1f}", verdict(waits["p95"], 15, at_least=False)],
