@@ -1,3 +1,5 @@
+from haulier.v1 import audit_pb2 as _audit_pb2
+from haulier.v1 import release_pb2 as _release_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -70,7 +72,7 @@ class SessionRequest(_message.Message):
     def __init__(self, sequence: _Optional[int] = ..., hello: _Optional[_Union[Hello, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., progress: _Optional[_Iterable[_Union[AttemptProgress, _Mapping]]] = ..., results: _Optional[_Iterable[_Union[AttemptResult, _Mapping]]] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("incarnation", "agent_version", "kinds", "datastores", "labels", "slots", "held", "boot_id", "draining")
+    __slots__ = ("incarnation", "agent_version", "kinds", "datastores", "labels", "slots", "held", "boot_id", "draining", "facts", "release", "witnessed")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -87,6 +89,9 @@ class Hello(_message.Message):
     HELD_FIELD_NUMBER: _ClassVar[int]
     BOOT_ID_FIELD_NUMBER: _ClassVar[int]
     DRAINING_FIELD_NUMBER: _ClassVar[int]
+    FACTS_FIELD_NUMBER: _ClassVar[int]
+    RELEASE_FIELD_NUMBER: _ClassVar[int]
+    WITNESSED_FIELD_NUMBER: _ClassVar[int]
     incarnation: int
     agent_version: str
     kinds: _containers.RepeatedScalarFieldContainer[str]
@@ -96,7 +101,10 @@ class Hello(_message.Message):
     held: _containers.RepeatedCompositeFieldContainer[HeldAttempt]
     boot_id: str
     draining: bool
-    def __init__(self, incarnation: _Optional[int] = ..., agent_version: _Optional[str] = ..., kinds: _Optional[_Iterable[str]] = ..., datastores: _Optional[_Iterable[str]] = ..., labels: _Optional[_Mapping[str, str]] = ..., slots: _Optional[int] = ..., held: _Optional[_Iterable[_Union[HeldAttempt, _Mapping]]] = ..., boot_id: _Optional[str] = ..., draining: _Optional[bool] = ...) -> None: ...
+    facts: _release_pb2.HostFacts
+    release: _release_pb2.ReleaseStatus
+    witnessed: _audit_pb2.TreeHead
+    def __init__(self, incarnation: _Optional[int] = ..., agent_version: _Optional[str] = ..., kinds: _Optional[_Iterable[str]] = ..., datastores: _Optional[_Iterable[str]] = ..., labels: _Optional[_Mapping[str, str]] = ..., slots: _Optional[int] = ..., held: _Optional[_Iterable[_Union[HeldAttempt, _Mapping]]] = ..., boot_id: _Optional[str] = ..., draining: _Optional[bool] = ..., facts: _Optional[_Union[_release_pb2.HostFacts, _Mapping]] = ..., release: _Optional[_Union[_release_pb2.ReleaseStatus, _Mapping]] = ..., witnessed: _Optional[_Union[_audit_pb2.TreeHead, _Mapping]] = ...) -> None: ...
 
 class HeldAttempt(_message.Message):
     __slots__ = ("attempt_id", "fence", "watermark")
@@ -109,12 +117,16 @@ class HeldAttempt(_message.Message):
     def __init__(self, attempt_id: _Optional[str] = ..., fence: _Optional[int] = ..., watermark: _Optional[int] = ...) -> None: ...
 
 class Heartbeat(_message.Message):
-    __slots__ = ("held", "sample")
+    __slots__ = ("held", "sample", "release", "witnessed")
     HELD_FIELD_NUMBER: _ClassVar[int]
     SAMPLE_FIELD_NUMBER: _ClassVar[int]
+    RELEASE_FIELD_NUMBER: _ClassVar[int]
+    WITNESSED_FIELD_NUMBER: _ClassVar[int]
     held: _containers.RepeatedCompositeFieldContainer[HeldAttempt]
     sample: HostSample
-    def __init__(self, held: _Optional[_Iterable[_Union[HeldAttempt, _Mapping]]] = ..., sample: _Optional[_Union[HostSample, _Mapping]] = ...) -> None: ...
+    release: _release_pb2.ReleaseStatus
+    witnessed: _audit_pb2.TreeHead
+    def __init__(self, held: _Optional[_Iterable[_Union[HeldAttempt, _Mapping]]] = ..., sample: _Optional[_Union[HostSample, _Mapping]] = ..., release: _Optional[_Union[_release_pb2.ReleaseStatus, _Mapping]] = ..., witnessed: _Optional[_Union[_audit_pb2.TreeHead, _Mapping]] = ...) -> None: ...
 
 class HostSample(_message.Message):
     __slots__ = ("cpu_fraction", "memory_used_bytes", "memory_total_bytes", "disk_free_bytes", "agent_rss_bytes")
@@ -191,18 +203,20 @@ class ResourceUse(_message.Message):
     def __init__(self, wall_s: _Optional[float] = ..., cpu_s: _Optional[float] = ..., rss_bytes_max: _Optional[int] = ..., read_bytes: _Optional[int] = ..., written_bytes: _Optional[int] = ...) -> None: ...
 
 class SessionResponse(_message.Message):
-    __slots__ = ("welcome", "renewals", "acknowledged_attempt_ids", "grants", "directives")
+    __slots__ = ("welcome", "renewals", "acknowledged_attempt_ids", "grants", "directives", "tree_head")
     WELCOME_FIELD_NUMBER: _ClassVar[int]
     RENEWALS_FIELD_NUMBER: _ClassVar[int]
     ACKNOWLEDGED_ATTEMPT_IDS_FIELD_NUMBER: _ClassVar[int]
     GRANTS_FIELD_NUMBER: _ClassVar[int]
     DIRECTIVES_FIELD_NUMBER: _ClassVar[int]
+    TREE_HEAD_FIELD_NUMBER: _ClassVar[int]
     welcome: Welcome
     renewals: _containers.RepeatedCompositeFieldContainer[LeaseRenewal]
     acknowledged_attempt_ids: _containers.RepeatedScalarFieldContainer[str]
     grants: _containers.RepeatedCompositeFieldContainer[LeaseGrant]
     directives: _containers.RepeatedCompositeFieldContainer[Directive]
-    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., renewals: _Optional[_Iterable[_Union[LeaseRenewal, _Mapping]]] = ..., acknowledged_attempt_ids: _Optional[_Iterable[str]] = ..., grants: _Optional[_Iterable[_Union[LeaseGrant, _Mapping]]] = ..., directives: _Optional[_Iterable[_Union[Directive, _Mapping]]] = ...) -> None: ...
+    tree_head: _audit_pb2.TreeHead
+    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., renewals: _Optional[_Iterable[_Union[LeaseRenewal, _Mapping]]] = ..., acknowledged_attempt_ids: _Optional[_Iterable[str]] = ..., grants: _Optional[_Iterable[_Union[LeaseGrant, _Mapping]]] = ..., directives: _Optional[_Iterable[_Union[Directive, _Mapping]]] = ..., tree_head: _Optional[_Union[_audit_pb2.TreeHead, _Mapping]] = ...) -> None: ...
 
 class Welcome(_message.Message):
     __slots__ = ("agent_id", "heartbeat_s", "disconnected_max_s", "controlplane_version")
@@ -263,14 +277,20 @@ class LeaseGrant(_message.Message):
     def __init__(self, attempt_id: _Optional[str] = ..., step_id: _Optional[str] = ..., migration_id: _Optional[str] = ..., step_name: _Optional[str] = ..., kind: _Optional[str] = ..., number: _Optional[int] = ..., fence: _Optional[int] = ..., target: _Optional[str] = ..., direction: _Optional[_Union[Direction, str]] = ..., params: _Optional[bytes] = ..., forward_result: _Optional[bytes] = ..., ttl_s: _Optional[float] = ..., start_to_finish_s: _Optional[float] = ..., progress_s: _Optional[float] = ..., evict_attempt_ids: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Directive(_message.Message):
-    __slots__ = ("cancel", "drain", "resume")
+    __slots__ = ("cancel", "drain", "resume", "upgrade", "cancel_upgrade", "renew_identity")
     CANCEL_FIELD_NUMBER: _ClassVar[int]
     DRAIN_FIELD_NUMBER: _ClassVar[int]
     RESUME_FIELD_NUMBER: _ClassVar[int]
+    UPGRADE_FIELD_NUMBER: _ClassVar[int]
+    CANCEL_UPGRADE_FIELD_NUMBER: _ClassVar[int]
+    RENEW_IDENTITY_FIELD_NUMBER: _ClassVar[int]
     cancel: CancelAttempt
     drain: Drain
     resume: Resume
-    def __init__(self, cancel: _Optional[_Union[CancelAttempt, _Mapping]] = ..., drain: _Optional[_Union[Drain, _Mapping]] = ..., resume: _Optional[_Union[Resume, _Mapping]] = ...) -> None: ...
+    upgrade: _release_pb2.Upgrade
+    cancel_upgrade: _release_pb2.CancelUpgrade
+    renew_identity: RenewIdentity
+    def __init__(self, cancel: _Optional[_Union[CancelAttempt, _Mapping]] = ..., drain: _Optional[_Union[Drain, _Mapping]] = ..., resume: _Optional[_Union[Resume, _Mapping]] = ..., upgrade: _Optional[_Union[_release_pb2.Upgrade, _Mapping]] = ..., cancel_upgrade: _Optional[_Union[_release_pb2.CancelUpgrade, _Mapping]] = ..., renew_identity: _Optional[_Union[RenewIdentity, _Mapping]] = ...) -> None: ...
 
 class CancelAttempt(_message.Message):
     __slots__ = ("attempt_id", "fence", "reason")
@@ -291,6 +311,12 @@ class Drain(_message.Message):
 class Resume(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
+
+class RenewIdentity(_message.Message):
+    __slots__ = ("reason",)
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    reason: str
+    def __init__(self, reason: _Optional[str] = ...) -> None: ...
 
 class LogsRequest(_message.Message):
     __slots__ = ("attempt_id", "offset", "data", "dropped_bytes", "last")
