@@ -33,12 +33,14 @@ ROOMS = {
     "controlplane.manifests": f"controlplane.core {CONTRACT} pydantic pydantic_core yaml",
     "controlplane.identity": "controlplane.core cryptography",
     "controlplane.service": "controlplane.core controlplane.store.port controlplane.manifests controlplane.identity",
+    # Signing and verifying releases; the same files serve the `haulier release` command and the control plane.
+    "controlplane.releases": "tuf securesystemslib cryptography zstandard",
     # A pass is one transaction, and a door must tell a failed store from a bug: they know the port, never a store.
     "controlplane.loops": "controlplane.core controlplane.service controlplane.store.port",
-    "controlplane.rpc": "controlplane.core controlplane.service controlplane.identity"
+    "controlplane.rpc": "controlplane.core controlplane.service controlplane.identity controlplane.releases"
     " controlplane.store.port.StoreFailed"
     f" {CONTRACT} grpc grpc_health grpc_reflection",
-    "controlplane.cli": f"controlplane.manifests agentd.proof {CONTRACT} grpc typer rich yaml",
+    "controlplane.cli": f"controlplane.manifests controlplane.releases agentd.proof {CONTRACT} grpc typer rich yaml",
     "controlplane.config": "pydantic yaml",
     "agentd": "",
     "agentd.core": "",
@@ -46,6 +48,8 @@ ROOMS = {
     "agentd.link": f"agentd.core {CONTRACT} grpc cryptography",
     "agentd.policy": "agentd.core yaml",
     "agentd.config": "agentd.core agentd.policy yaml",
+    # Runs in the updater's process only, never in the daemon's.
+    "agentd.upgrade": "agentd.core tuf securesystemslib zstandard",
     "agentd.sensors": "agentd.core psutil",
     "agentd.watch": "agentd.core watchfiles",
     "agentd.runner": "agentd.core agentd.journal agentd.policy psutil",

@@ -1,0 +1,93 @@
+"""Files of signing keys: one key a file, encrypted by a passphrase, readable by their owner only.
+
+`root` and `targets` say what exists and are kept offline. `snapshot` and `timestamp` say that it is still so, and may
+lie where a machine can use them, because neither can make a host run anything.
+"""
+
+import os
+import re
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from securesystemslib.signer import CryptoSigner
+
+from controlplane.releases.problems import ReleaseProblem
+
+OFFLINE = ("root", "targets")
+ONLINE = ("snapshot", "timestamp")
+ROLES = (*OFFLINE, *ONLINE)
+PASSPHRASE_LENGTH_MIN = 12
+_FILE = re.compile(r"(root|targets|snapshot|timestamp)-(\d+)\.pem")
+
+
+class KeyRing:
+    """The keys of one directory under one passphrase. Keys that are elsewhere are simply not in it."""
+
+    def __init__(self, directory: Path, passphrase: str) -> None:
+        """Raises ReleaseProblem when the passphrase is too short to protect anything."""
+        if len(passphrase) < PASSPHRASE_LENGTH_MIN:
+            raise ReleaseProblem(
+                f"the passphrase has fewer than {PASSPHRASE_LENGTH_MIN} characters",
+                "whoever gets the files can guess short ones: take five or six random words",
+            )
+        self.directory = directory
+        self._passphrase = passphrase.encode()
+
+    def make(self, role: str) -> CryptoSigner:
+        """Make a key for `role` and keep it. Raises OSError."""
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        signer = CryptoSigner.generate_ed25519()
+        key = load_pem_private_key(signer.private_bytes, None)
+        pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(self._passphrase))
+        number = 1 + max((self._number(path) for path in self._files(role)), default=0)
+        handle = os.open(self.directory / f"{role}-{number}.pem", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "wb") as file:
+            file.write(pem)
+            file.flush()
+            os.fsync(handle)
+        return signer
+
+    def signers(self, role: str) -> list[CryptoSigner]:
+        """The keys for `role` that are here, oldest first. Raises ReleaseProblem, OSError."""
+        return [self._load(path) for path in sorted(self._files(role), key=self._number)]
+
+    def holding(self, role: str, key_ids: Iterable[str]) -> list[CryptoSigner]:
+        """Those of the keys for `role` that are here and have one of these ids."""
+        wanted = set(key_ids)
+        return [signer for signer in self.signers(role) if signer.public_key.keyid in wanted]
+
+    def forget(self, key_id: str) -> Path | None:
+        """Rename the file of a key that no longer counts, so that nobody signs with it; returns its new name."""
+        for role in ROLES:
+            for path in self._files(role):
+                if self._load(path).public_key.keyid == key_id:
+                    return path.rename(path.with_suffix(".revoked"))
+        return None
+
+    def _files(self, role: str) -> list[Path]:
+        if not self.directory.is_dir():
+            return []
+        found = [path for path in self.directory.iterdir() if _FILE.fullmatch(path.name)]
+        return [path for path in found if path.name.startswith(role + "-")]
+
+    @staticmethod
+    def _number(path: Path) -> int:
+        return int(path.stem.rpartition("-")[2])
+
+    def _load(self, path: Path) -> CryptoSigner:
+        if stat.S_IMODE(path.stat().st_mode) & 0o077:
+            raise ReleaseProblem(f"{path}: others may read this key", f"chmod 600 {path}")
+        try:
+            key = load_pem_private_key(path.read_bytes(), self._passphrase)
+        except (ValueError, TypeError):
+            raise ReleaseProblem(
+                f"{path}: cannot be opened", "is it the right passphrase for this directory?"
+            ) from None
+        return CryptoSigner(key)
