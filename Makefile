@@ -106,6 +106,10 @@ chaos: $(SETUP) ## Kill real processes CYCLES times during real migrations (CYCL
 zombies: $(SETUP) ## Stop writers in the middle of a publish, replace them, wake them: nothing may change
 	@$(PY) -m tests.system.zombies --all
 
+.PHONY: floods
+floods: $(SETUP) ## Flood a control plane by every means while honest agents' heartbeats are timed
+	@$(PY) -m tests.floods
+
 # ---- Seeing it work --------------------------------------------------------------------------------------------
 
 .PHONY: demo

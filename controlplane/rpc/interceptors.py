@@ -1,10 +1,11 @@
 """What every call passes on its way in: identity, authorisation, a deadline, and errors that people can read."""
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from controlplane.identity.operator_tokens import Recognised
 from controlplane.identity.roles import Role, may_call, why_refused
@@ -13,6 +14,34 @@ from controlplane.rpc.operator_door import STATUS_OF
 from controlplane.service.joining import Joining
 
 _log = logging.getLogger("haulier.rpc")
+
+
+# What stands for a message that is none: gRPC itself would log a traceback for each, at the pace of whoever sends them.
+UNREADABLE = object()
+
+
+def readable(deserializer: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+    """Return ``deserializer``, which now answers ``UNREADABLE`` instead of raising."""
+
+    def read(data: bytes) -> Any:
+        try:
+            return deserializer(data)
+        except DecodeError:
+            return UNREADABLE
+
+    return read
+
+
+def _unreadable(details: Any) -> str:
+    return f"{details.method.rpartition('/')[2]}: the message cannot be read; is the other side Haulier?"
+
+
+async def _read(requests: AsyncIterator[Any], context: Any, details: Any) -> AsyncIterator[Any]:
+    """Pass messages on; the first that cannot be read ends the call."""
+    async for request in requests:
+        if request is UNREADABLE:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, _unreadable(details))
+        yield request
 
 
 class Gate(grpc.aio.ServerInterceptor):  # type: ignore[misc]
@@ -34,13 +63,15 @@ class Gate(grpc.aio.ServerInterceptor):  # type: ignore[misc]
             return self._wrap_stream(handler, details)
         return grpc.unary_unary_rpc_method_handler(
             self._unary(handler.unary_unary, details),
-            handler.request_deserializer,
+            readable(handler.request_deserializer),
             handler.response_serializer,
         )
 
     def _unary(self, inner: Callable[[Any, Any], Awaitable[Any]], details: Any) -> Callable[[Any, Any], Awaitable[Any]]:
         async def call(request: Any, context: Any) -> Any:
             await self._admit(context, details)
+            if request is UNREADABLE:
+                await context.abort(grpc.StatusCode.INVALID_ARGUMENT, _unreadable(details))
             remaining = context.time_remaining()
             if remaining is None:
                 await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the call needs a deadline; set a timeout")
@@ -62,8 +93,11 @@ class Gate(grpc.aio.ServerInterceptor):  # type: ignore[misc]
 
         async def call(request: Any, context: Any) -> Any:
             await self._admit(context, details)
+            if request is UNREADABLE:
+                await context.abort(grpc.StatusCode.INVALID_ARGUMENT, _unreadable(details))
+            asked = _read(request, context, details) if handler.request_streaming else request
             try:
-                async for response in inner(request, context):
+                async for response in inner(asked, context):
                     yield response
             except tuple(STATUS_OF) as error:
                 await context.abort(STATUS_OF[type(error)], str(error))
@@ -75,7 +109,7 @@ class Gate(grpc.aio.ServerInterceptor):  # type: ignore[misc]
                 await context.abort(grpc.StatusCode.INTERNAL, f"internal error: {type(error).__name__}")
 
         make = grpc.stream_stream_rpc_method_handler if handler.stream_stream else grpc.unary_stream_rpc_method_handler
-        return make(call, handler.request_deserializer, handler.response_serializer)
+        return make(call, readable(handler.request_deserializer), handler.response_serializer)
 
     async def _admit(self, context: Any, details: Any) -> None:
         """Refuse the call unless its caller may make it."""

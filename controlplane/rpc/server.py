@@ -26,7 +26,9 @@ HEALTH_SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 AGENT_RECEIVE_BYTES_MAX = 2 * MESSAGE_BYTES_MAX
 DOOR_RECEIVE_BYTES_MAX = 32 * 1024 * 1024
 KEEPALIVE_MS = 20_000
-STREAMS_PER_CONNECTION_MAX = 100
+# An agent has a session, its logs and a few calls of its own; a person's tools may have many watches.
+AGENT_STREAMS_MAX = 16
+DOOR_STREAMS_MAX = 100
 
 _COMMON = (
     ("grpc.so_reuseport", 0),
@@ -34,7 +36,6 @@ _COMMON = (
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
-    ("grpc.max_concurrent_streams", STREAMS_PER_CONNECTION_MAX),
 )
 
 
@@ -62,14 +63,14 @@ class Listeners:
         self.health = health.aio.HealthServicer()
         pair = [(credentials.key_pem, credentials.chain_pem)]
         mutual = grpc.ssl_server_credentials(pair, joining.authority.certificate_pem, require_client_auth=True)
-        agents = _server(Gate(joining, by_certificate=True), AGENT_RECEIVE_BYTES_MAX)
+        agents = _server(Gate(joining, by_certificate=True), AGENT_RECEIVE_BYTES_MAX, AGENT_STREAMS_MAX)
         agent_pb2_grpc.add_AgentServiceServicer_to_server(agent_door, agents)
-        door = _server(Gate(joining, by_certificate=False), DOOR_RECEIVE_BYTES_MAX)
+        door = _server(Gate(joining, by_certificate=False), DOOR_RECEIVE_BYTES_MAX, DOOR_STREAMS_MAX)
         agent_pb2_grpc.add_AgentServiceServicer_to_server(agent_door, door)
         operator_pb2_grpc.add_OperatorServiceServicer_to_server(operator_door, door)
         reflection.enable_server_reflection((OPERATOR_SERVICE, AGENT_SERVICE, reflection.SERVICE_NAME), door)
         health_pb2_grpc.add_HealthServicer_to_server(self.health, door)
-        probes = grpc.aio.server(options=_COMMON)
+        probes = grpc.aio.server(options=(*_COMMON, ("grpc.max_concurrent_streams", DOOR_STREAMS_MAX)))
         health_pb2_grpc.add_HealthServicer_to_server(self.health, probes)
         reflection.enable_server_reflection((HEALTH_SERVICE, reflection.SERVICE_NAME), probes)
         self.agents_port = _bind(agents, addresses.agents, mutual)
@@ -90,10 +91,15 @@ class Listeners:
         await asyncio.gather(*(server.stop(grace_s) for server in self._servers))
 
 
-def _server(gate: Gate, receive_bytes_max: int) -> Any:
+def _server(gate: Gate, receive_bytes_max: int, streams_max: int) -> Any:
+    """``streams_max`` is of one connection."""
     return grpc.aio.server(
         interceptors=[gate],
-        options=(*_COMMON, ("grpc.max_receive_message_length", receive_bytes_max)),
+        options=(
+            *_COMMON,
+            ("grpc.max_receive_message_length", receive_bytes_max),
+            ("grpc.max_concurrent_streams", streams_max),
+        ),
     )
 
 

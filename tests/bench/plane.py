@@ -114,6 +114,10 @@ class Plane:
             if each.status == psutil.CONN_ESTABLISHED and each.laddr.port == self._ports["agents"]
         )
 
+    def addresses(self) -> dict[str, str]:
+        """Return listener → host:port."""
+        return {name: f"127.0.0.1:{port}" for name, port in self._ports.items()}
+
     def operator(self) -> Any:
         """A stub of the operator service, with the administrator's token."""
         if self._channel is None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import grpc
 import pytest
+from haulier.v1 import agent_pb2 as pb
 from haulier.v1 import operator_pb2
 
 from tests.integration.controlplane.plane import CALL_S, Running, a_hello, refusal, serving
@@ -13,6 +14,12 @@ from tests.kit.builders import a_plan
 from tests.kit.running import run
 
 LARGE = b"x" * 60_000
+
+
+async def to_its_end(call: Any) -> None:
+    """Take in what a stream says until it ends."""
+    async for _ in call:
+        pass
 
 
 def disk_is_full(running: Running, full: bool) -> None:
@@ -106,3 +113,33 @@ def test_a_bug_of_ours_is_one_line_for_the_caller_and_a_report_in_the_log(
         run(body())
     assert caplog.text.count("Traceback") == 3
     assert "/haulier.v1.OperatorService/ListManifests failed" in caplog.text
+
+
+def test_messages_that_cannot_be_read_are_refused_in_one_line_and_leave_none_in_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    garbage = b"\xff\xff\xff"
+
+    async def body() -> None:
+        async with serving(tmp_path) as running:
+            joined = await running.join()
+            unary = running.door().unary_unary("/haulier.v1.OperatorService/ListAgents")
+            answered = running.door().unary_stream("/haulier.v1.OperatorService/WatchEvents")
+            both = running.agents(joined).stream_stream("/haulier.v1.AgentService/Session")
+            metadata = running.administrator
+            hello = pb.SessionRequest(sequence=1, hello=a_hello()).SerializeToString()
+            assert await refusal(unary(garbage, timeout=CALL_S, metadata=metadata)) == (
+                grpc.StatusCode.INVALID_ARGUMENT,
+                "ListAgents: the message cannot be read; is the other side Haulier?",
+            )
+            assert (await refusal(to_its_end(answered(garbage, metadata=metadata))))[1].startswith("WatchEvents: ")
+            for said in ([garbage], [hello, garbage]):
+                code, why = await refusal(to_its_end(both(iter(said))))
+                assert code is grpc.StatusCode.INVALID_ARGUMENT, why
+                assert why.startswith("Session: "), why
+            # The agent is none the worse for it.
+            await running.talk(joined, incarnation=2)
+
+    with caplog.at_level(logging.WARNING):
+        run(body())
+    assert caplog.records == []
