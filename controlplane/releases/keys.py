@@ -63,13 +63,12 @@ class KeyRing:
         wanted = set(key_ids)
         return [signer for signer in self.signers(role) if signer.public_key.keyid in wanted]
 
-    def forget(self, key_id: str) -> Path | None:
-        """Rename the file of a key that no longer counts, so that nobody signs with it; returns its new name."""
-        for role in ROLES:
-            for path in self._files(role):
-                if self._load(path).public_key.keyid == key_id:
-                    return path.rename(path.with_suffix(".revoked"))
-        return None
+    def forget(self, key_ids: Iterable[str]) -> None:
+        """Rename the files of keys that no longer count, so that nobody signs with them."""
+        gone = set(key_ids)
+        for path in [path for role in ROLES for path in self._files(role)]:
+            if self._load(path).public_key.keyid in gone:
+                path.rename(path.with_suffix(".revoked"))
 
     def _files(self, role: str) -> list[Path]:
         if not self.directory.is_dir():

@@ -85,7 +85,7 @@ class SigningDesk:
         root = self.root()
         if root.signed.version > 1:
             before = self.root(root.signed.version - 1).signed
-            both = before.get_root_verification_result(root.signed, root.signed_bytes, root.signatures)
+            both = root.signed.get_root_verification_result(before, root.signed_bytes, root.signatures)
             lacking = max(each.threshold - len(each.signed) for each in (both.first, both.second))
         else:
             own = root.signed.get_verification_result("root", root.signed_bytes, root.signatures)
@@ -193,8 +193,10 @@ class SigningDesk:
             root.revoke_key(found[0], role)
             root.add_key((online if role in ONLINE else offline).make(role).public_key, role)
         replaced = [other for role in roles for other in REPLACED_WITH[role] if other not in roles]
+        gone = found
         for role in replaced:
             for old in list(root.roles[role].keyids):
+                gone.append(old)
                 root.revoke_key(old, role)
                 root.add_key((online if role in ONLINE else offline).make(role).public_key, role)
         self._sign_root(root, before, offline)
@@ -205,7 +207,7 @@ class SigningDesk:
             if {"targets", *ONLINE} & {*roles, *replaced}:
                 self.refresh(online)
         for ring in (offline, online):
-            ring.forget(found[0])
+            ring.forget(gone)
         return [*roles, *replaced]
 
     def cosign(self, offline: KeyRing) -> int:
