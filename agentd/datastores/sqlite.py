@@ -142,17 +142,58 @@ class SqliteDatastore:
             )
         connection = None
         try:
-            connection = sqlite3.connect(
-                f"file:{quote(str(path))}?mode={mode}", uri=True, timeout=BUSY_S, isolation_level=None
-            )
-            connection.execute("PRAGMA legacy_alter_table = ON")
-            connection.execute("PRAGMA synchronous = FULL")
+            connection = self._open_to_read() if mode == "ro" else self._opened(mode)
             yield SqliteSession(connection)
         except sqlite3.Error as err:
-            raise self._named(err) from err
+            met_a_journal = mode == "ro" and _is_left_in_the_middle(err)
+            raise (self._left_in_the_middle() if met_a_journal else self._named(err)) from err
         finally:
             if connection is not None:
                 connection.close()
+
+    def _opened(self, mode: str) -> Any:
+        connection = sqlite3.connect(
+            f"file:{quote(str(self._place.path))}?mode={mode}", uri=True, timeout=BUSY_S, isolation_level=None
+        )
+        try:
+            connection.execute("PRAGMA legacy_alter_table = ON")
+            connection.execute("PRAGMA synchronous = FULL")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _open_to_read(self) -> Any:
+        """A read-only connection, once what a killed writer left in the middle is rolled back.
+
+        Until then the file is not readable by anybody. SQLite rolls it back at the next opening with write access,
+        whoever opens; a read-only one cannot.
+        """
+        try:
+            return self._looked("ro")
+        except sqlite3.OperationalError as err:
+            if not _is_left_in_the_middle(err):
+                raise
+        self._looked("rw").close()
+        return self._looked("ro")
+
+    def _looked(self, mode: str) -> Any:
+        """A connection that has read the file's first page, and so found what a killed writer left."""
+        connection = self._opened(mode)
+        try:
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _left_in_the_middle(self) -> StepFailure:
+        return StepFailure(
+            "busy",
+            f"datastore {self._place.name!r} (SQLite): a writer was killed in the middle of a transaction",
+            "The next opening with write access rolls it back; give the agent's user write access to the file.",
+            retryable=True,
+        )
 
     def _named(self, err: Exception) -> StepFailure:
         said, name = str(err), self._place.name
@@ -384,6 +425,15 @@ class SqliteDatastore:
                     "bad_sql", f"the query was refused: {err}", "It must be one SELECT of this file."
                 ) from err
             return [[_cell(value) for value in row] for row in rows]
+
+
+def _is_left_in_the_middle(err: Exception) -> bool:
+    """Whether a read-only session met the journal of a writer that lives no more.
+
+    A read that must write means nothing else (SQLITE_READONLY_ROLLBACK and _RECOVERY in https://sqlite.org/rescode.html;
+    pysqlite3 tells the first half of the code only).
+    """
+    return str(getattr(err, "sqlite_errorname", "")).startswith("SQLITE_READONLY")
 
 
 def _only_reads(action: int, first: str | None, second: str | None, *_: object) -> int:
