@@ -91,6 +91,18 @@ def _parser() -> argparse.ArgumentParser:
     status.add_argument("-o", "--output", choices=("text", "json"), default="text")
     status.set_defaults(command=_status)
 
+    selftest = verbs.add_parser("selftest", parents=[state], help="see whether this release can do its work here")
+    selftest.add_argument("--config", type=Path, default=config, help="configuration (%(default)s)")
+    selftest.add_argument("--only", choices=("contact",), default="", help="only how the control plane answers")
+    selftest.add_argument("-o", "--output", choices=("text", "json"), default="text")
+    selftest.set_defaults(command=_selftest)
+
+    journal = verbs.add_parser("journal", parents=[state], help="for upgrades: copy, try and mend the journal")
+    journal.add_argument("verb", choices=("copy", "try", "mend"))
+    journal.add_argument("--copy", type=Path, required=True, help="where the copy is")
+    journal.add_argument("--incarnation", type=int, default=0, help="the highest that was seen")
+    journal.set_defaults(command=_journal)
+
     inspect = verbs.add_parser("inspect", help="propose columns for a dataset on this host")
     inspect.add_argument("place", metavar="PATH_OR_DSN")
     inspect.set_defaults(command=_inspect)
@@ -157,6 +169,27 @@ def _status(given: argparse.Namespace) -> int:
         done = f"{held['watermark']}/{held['total']}" if held["total"] else str(held["watermark"])
         lines.append(f"  {held['attempt_id']}  {held['step']}  {held['state']}  {done}  {held['stage']}".rstrip())
     sys.stdout.write("\n".join(lines) + "\n")
+    return OK
+
+
+def _selftest(given: argparse.Namespace) -> int:
+    # A library that is loaded for the first time must not leave compiled files in the release.
+    sys.dont_write_bytecode = True
+    running = importlib.import_module("agentd.selftest.running")
+    code: int = running.main(given.state.absolute(), given.config.absolute(), given.only, given.output == "json")
+    return code
+
+
+def _journal(given: argparse.Namespace) -> int:
+    mending = importlib.import_module("agentd.journal.mending")
+    attempt_files = importlib.import_module("agentd.runner.attempt_files")
+    path = given.state.absolute() / "journal.db"
+    if given.verb == "copy":
+        mending.copy(path, given.copy)
+    elif given.verb == "try":
+        mending.try_out(given.copy)
+    elif mending.mend(path, given.copy, attempt_files.written_down(given.state.absolute()), given.incarnation):
+        sys.stdout.write("the journal was restored from before the switch and brought up to date\n")
     return OK
 
 

@@ -3,9 +3,9 @@
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 from collections.abc import Callable, Coroutine, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from agentd.link import enrolment
 from agentd.link.client import Link
 from agentd.link.logs import LogShipper
 from agentd.policy import Policy, PolicyBroken
+from agentd.release_tree import own_digest, own_version
 from agentd.runner.attempt_files import ATTEMPTS, Deadlines, Settings
 from agentd.runner.host_client import HostClient
 from agentd.runner.identity import boot_id, boottime
@@ -83,7 +84,7 @@ class Daemon:
             for problem in greeting.problems:
                 log.error("%s", problem)
             self._installed_kinds = greeting.kinds
-            identity = Identity(contents.incarnation, agent_version(), boot_id())
+            identity = Identity(contents.incarnation, own_version(), boot_id())
             self._agent = Agent(identity, self._capabilities(), contents.attempts, contents.fences, contents.draining)
             await self._runner.forget_strangers({each.grant.attempt_id for each in contents.attempts})
             await self._open_doors(closing)
@@ -266,7 +267,11 @@ class Daemon:
             "session_address": self._enrolment.session_address,
             "incarnation": agent.identity.incarnation,
             "version": agent.identity.agent_version,
+            "release_digest": own_digest(),
+            "pid": os.getpid(),
             "connected": agent.connected,
+            "connected_s": agent.connected_s(boottime()),
+            "heartbeat_s": agent.heartbeat_s,
             "draining": agent.draining,
             "stopping": agent.stopping,
             "slots": agent.capabilities.slots,
@@ -290,14 +295,6 @@ class Daemon:
 def capabilities(config: Config, policy: Policy, installed_kinds: Sequence[str]) -> Capabilities:
     """What the host offers: installed step kinds under its policy, and its configuration."""
     return Capabilities(policy.allowed_kinds(installed_kinds), policy.datastores, config.labels, config.slots)
-
-
-def agent_version() -> str:
-    """The version of the installed distribution."""
-    try:
-        return version("haulier")
-    except PackageNotFoundError:
-        return "0+checkout"
 
 
 class ProbeUnavailable(Exception):

@@ -95,6 +95,15 @@ class Agent:
             instants.append(self._stop_at)
         return None if self.finished or not instants else min(instants)
 
+    @property
+    def heartbeat_s(self) -> float:
+        """The interval of heartbeats that the control plane asked for."""
+        return self._heartbeat_s
+
+    def connected_s(self, now: float) -> float:
+        """For how long there has been a session; 0 without one."""
+        return now - self._opened_at if self.connected else 0.0
+
     def may_destroy(self, attempt_id: str, now: float) -> bool:
         """Whether this attempt may start an unfenced or destructive effect at `now`."""
         held = self.held.get(attempt_id)

@@ -85,6 +85,15 @@ class Journal:
         """Raise the incarnation by one, durably, and return everything that was remembered."""
         with self._db.atomic():
             self._db.execute("update marks set value = value + 1 where name = 'incarnation'")
+        return self.contents()
+
+    def raise_incarnation(self, known: int) -> None:
+        """Never be a smaller incarnation than one that somebody has seen."""
+        with self._db.atomic():
+            self._db.execute("update marks set value = max(value, ?) where name = 'incarnation'", [known])
+
+    def contents(self) -> Contents:
+        """Everything that is remembered. Raises JournalBroken."""
         marks = dict(self._db.execute("select name, value from marks").fetchall())
         rows = self._db.execute(
             "select attempt_id, grant_json, outcome_json from attempts left join outcomes using (attempt_id)"

@@ -245,6 +245,16 @@ class AttemptDirectory:
                 os.fsync(descriptor)
 
 
+def written_down(state: Path) -> list[tuple[Grant, Outcome | None]]:
+    """Every attempt whose directory is there, with its outcome where it left one; what cannot be read is left out."""
+    found = []
+    for path in sorted((state / ATTEMPTS).glob("*")):
+        files = AttemptDirectory(path)
+        with contextlib.suppress(Undecodable, OSError):
+            found.append((files.read_spec().grant, files.read_result()))
+    return found
+
+
 def _shortened(stage: str) -> bytes:
     return stage.encode("utf-8")[:_STAGE_BYTES_MAX]
 

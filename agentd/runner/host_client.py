@@ -66,8 +66,9 @@ class HostClient:
     def __init__(self, attempts: Path, idle_s: float, command: Sequence[str] | None = None) -> None:
         self._attempts = attempts
         self._idle_s = idle_s
-        # Isolated from the daemon's own arguments: a module, so that the same installation is used.
-        self._command = tuple(command or (sys.executable, "-m", "agentd.runnerhost"))
+        # Isolated from the daemon's own arguments: a module, so that the same installation is used, and never one that
+        # happens to lie in the directory where the daemon was started (-P).
+        self._command = tuple(command or (sys.executable, "-P", "-m", "agentd.runnerhost"))
         self._host: _Host | None = None
         self._starting = asyncio.Lock()
 

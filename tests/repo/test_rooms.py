@@ -49,7 +49,11 @@ ROOMS = {
     "agentd.policy": "agentd.core yaml",
     "agentd.config": "agentd.core agentd.policy yaml",
     # Runs in the updater's process only, never in the daemon's.
-    "agentd.upgrade": "agentd.core tuf securesystemslib zstandard",
+    # The updater looks at the agent from outside, by its socket, its process and its host's policy.
+    "agentd.upgrade": "agentd.core agentd.policy agentd.runner.identity agentd.status_socket"
+    " tuf securesystemslib zstandard",
+    "agentd.selftest": "agentd.config agentd.core agentd.datastores agentd.executors agentd.journal agentd.link"
+    f" agentd.policy agentd.proof {CONTRACT} pyarrow",
     "agentd.sensors": "agentd.core psutil",
     "agentd.watch": "agentd.core watchfiles",
     "agentd.runner": "agentd.core agentd.journal agentd.policy psutil",
@@ -64,6 +68,7 @@ ROOTS = {
     "controlplane.initialising": "controlplane",
     "agentd.daemon": "agentd",
     "agentd.__main__": "agentd",
+    "agentd.updater": "agentd",
     "agentd.runnerhost": "agentd.runner agentd.executors agentd.datastores agentd.proof agentd.policy haulier.v1",
 }
 

@@ -196,3 +196,11 @@ def test_a_second_stop_does_not_wait() -> None:
 def test_an_unknown_event_is_a_defect() -> None:
     with pytest.raises(TypeError, match="unknown event str"):
         Told().agent.handle("hello", 1.0)  # type: ignore[arg-type]
+
+
+def test_the_agent_tells_for_how_long_it_is_connected() -> None:
+    told = Told().started()
+    assert told.agent.connected_s(told.now) == 0.0
+    told = Told().opened(heartbeat_s=7.0)
+    assert told.agent.connected_s(told.now + 3.0) == 3.0
+    assert told.agent.heartbeat_s == 7.0

@@ -1,0 +1,250 @@
+"""What a host remembers of its releases, and the text it is kept as.
+
+Readers ignore unknown keys and fill missing ones with defaults, so that a newer and an older updater read each
+other's state.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Phase(StrEnum):
+    """Where an upgrade is. Whatever happens between two phases, the links say `current` and `previous` of the state."""
+
+    IDLE = "idle"
+    STAGED = "staged"
+    SWITCHING = "switching"
+    PROBATION = "probation"
+    RETURNING = "returning"
+
+
+class Ending(StrEnum):
+    """How a request for a release ended, or what it waits for."""
+
+    KEPT = "kept"
+    ROLLED_BACK = "rolled_back"
+    HELD = "held"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """One build. `digest` is the SHA-256 of its artefact, hex."""
+
+    version: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A wish for a release. `request_id` is new with every wish; `probation_s` is from the switch to "kept"."""
+
+    request_id: str
+    rollout_id: str
+    release: Release
+    target_path: str
+    probation_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How a request ended: a short stable code, and the same for a person."""
+
+    ending: Ending
+    request_id: str = ""
+    rollout_id: str = ""
+    digest: str = ""
+    code: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SelfTest:
+    """What a release's self-test found. `failed` are names of checks; `environment` is the code of a cause outside the
+    release, such as "disk_full"."""
+
+    passed: bool
+    failed: tuple[str, ...] = ()
+    environment: str = ""
+    detail: str = ""
+    cpu_s: float = 0.0
+    wall_s: float = 0.0
+    rss_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """The old release just before the switch: what the new one is measured against."""
+
+    connected: bool = False
+    rss_bytes: int = 0
+    tested: SelfTest | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Probation:
+    """A switch that is under way or not yet kept. `began_at` is CLOCK_BOOTTIME of the boot `boot_id`.
+
+    `back` and `back_previous` are what the links go back to. `first` is the first incarnation that answered, -1 while
+    none did; `rss_first` is its memory when it was first seen up for long enough."""
+
+    back: Release
+    back_previous: Release | None
+    before: Before
+    boot_id: str
+    began_at: float
+    boots: int = 0
+    first: int = -1
+    restarts: int = 0
+    rss_first: int = 0
+    tests: int = 0
+    tested: SelfTest | None = None
+    contacts: int = 0
+    held_code: str = ""
+    held_message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Everything that the updater knows. `current` and `previous` are what the links should say; `tested` is what the
+    self-test of `current` took when it was kept."""
+
+    current: Release | None = None
+    previous: Release | None = None
+    phase: Phase = Phase.IDLE
+    wanted: Request | None = None
+    probation: Probation | None = None
+    last: Verdict | None = None
+    failed: tuple[str, ...] = field(default=())
+    tested: SelfTest | None = None
+    pin: str = ""
+    opted_out: bool = False
+
+
+class Undecodable(Exception):
+    """Stored text is not what an updater writes; says which part."""
+
+
+def state_to_text(state: State) -> str:
+    """The state as JSON for people and programs."""
+    return json.dumps({"format": 1, **asdict(state)}, indent=1, sort_keys=True) + "\n"
+
+
+def state_from_text(text: str) -> State:
+    """Inverse of `state_to_text`; raises Undecodable."""
+    try:
+        told: dict[str, Any] = json.loads(text)
+        tested = told.get("tested")
+        return State(
+            current=_release(told.get("current")),
+            previous=_release(told.get("previous")),
+            phase=Phase(told.get("phase", "idle")),
+            wanted=_request(told.get("wanted")),
+            probation=_probation(told.get("probation")),
+            last=_verdict(told.get("last")),
+            failed=tuple(str(each) for each in told.get("failed", ())),
+            tested=None if tested is None else _tested(tested),
+            pin=str(told.get("pin", "")),
+            opted_out=bool(told.get("opted_out", False)),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Undecodable(f"not the state of an updater: {error!r}") from error
+
+
+def request_to_text(request: Request) -> str:
+    """A request as the agent leaves it for the updater."""
+    return json.dumps({"format": 1, **asdict(request)}) + "\n"
+
+
+def request_from_text(text: str) -> Request:
+    """Inverse of `request_to_text`; raises Undecodable."""
+    try:
+        found = _request(json.loads(text))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Undecodable(f"not a request: {error!r}") from error
+    if found is None:
+        raise Undecodable("not a request: it is empty")
+    return found
+
+
+def self_test_from_text(text: str) -> SelfTest:
+    """The report that a self-test left; raises Undecodable."""
+    try:
+        return _tested(json.loads(text))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Undecodable(f"not a report of a self-test: {error!r}") from error
+
+
+def _release(told: Mapping[str, Any] | None) -> Release | None:
+    return None if told is None else Release(str(told["version"]), str(told["digest"]))
+
+
+def _sure(release: Release | None) -> Release:
+    if release is None:
+        raise KeyError("release")
+    return release
+
+
+def _request(told: Mapping[str, Any] | None) -> Request | None:
+    if told is None:
+        return None
+    return Request(
+        request_id=str(told["request_id"]),
+        rollout_id=str(told.get("rollout_id", "")),
+        release=_sure(_release(told["release"])),
+        target_path=str(told["target_path"]),
+        probation_s=float(told["probation_s"]),
+    )
+
+
+def _verdict(told: Mapping[str, Any] | None) -> Verdict | None:
+    if told is None:
+        return None
+    texts = {name: str(told.get(name, "")) for name in ("request_id", "rollout_id", "digest", "code", "message")}
+    return Verdict(Ending(told["ending"]), **texts)
+
+
+def _tested(told: Mapping[str, Any]) -> SelfTest:
+    return SelfTest(
+        passed=bool(told["passed"]),
+        failed=tuple(str(each) for each in told.get("failed", ())),
+        environment=str(told.get("environment", "")),
+        detail=str(told.get("detail", "")),
+        cpu_s=float(told.get("cpu_s", 0.0)),
+        wall_s=float(told.get("wall_s", 0.0)),
+        rss_bytes=int(told.get("rss_bytes", 0)),
+    )
+
+
+def _before(told: Mapping[str, Any]) -> Before:
+    tested = told.get("tested")
+    return Before(
+        bool(told.get("connected", False)),
+        int(told.get("rss_bytes", 0)),
+        None if tested is None else _tested(tested),
+    )
+
+
+def _probation(told: Mapping[str, Any] | None) -> Probation | None:
+    if told is None:
+        return None
+    tested = told.get("tested")
+    return Probation(
+        back=_sure(_release(told["back"])),
+        back_previous=_release(told.get("back_previous")),
+        before=_before(told.get("before", {})),
+        boot_id=str(told["boot_id"]),
+        began_at=float(told["began_at"]),
+        boots=int(told.get("boots", 0)),
+        first=int(told.get("first", -1)),
+        restarts=int(told.get("restarts", 0)),
+        rss_first=int(told.get("rss_first", 0)),
+        tests=int(told.get("tests", 0)),
+        tested=None if tested is None else _tested(tested),
+        contacts=int(told.get("contacts", 0)),
+        held_code=str(told.get("held_code", "")),
+        held_message=str(told.get("held_message", "")),
+    )
