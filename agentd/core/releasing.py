@@ -68,7 +68,6 @@ HOLDS = {
     Contact.UNKNOWN: ("control_plane_unknown", "it cannot be found out how the control plane is"),
     Contact.ANSWERS: ("no_session", "the new release has no session while the control plane answers"),
 }
-_DISK_FULL = ("disk_full", "the disk of the agent's state is full")
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,11 +254,11 @@ def looked(state: State, seen: Evidence, boot_id: str, now: float) -> State:
     if missing is None:
         return _kept(state)
     over = now - state.probation.began_at >= _probation_s(state)
-    code, message, holds = missing
-    if over and not holds:
-        return _back(state, code, message)
-    if holds:
-        return replace(state, probation=replace(state.probation, held_code=code, held_message=message))
+    if over and not missing.holds:
+        return _back(state, missing.code, missing.message)
+    if missing.holds:
+        held = replace(state.probation, held_code=missing.code, held_message=missing.message)
+        return replace(state, probation=held)
     return replace(state, probation=replace(state.probation, held_code="", held_message=""))
 
 
@@ -343,34 +342,46 @@ def _costly(probation: Probation, seen: Evidence) -> tuple[str, str] | None:
     return None
 
 
-def _missing(state: State, seen: Evidence) -> tuple[str, str, bool] | None:
-    """What is still needed for "kept": code, message, and whether it lies outside the release. None: nothing."""
+@dataclass(frozen=True, slots=True)
+class _Missing:
+    """What is still needed for "kept". `holds`: it lies outside the release, and no deadline turns it into a verdict."""
+
+    code: str
+    message: str
+    holds: bool = False
+
+
+def _missing(state: State, seen: Evidence) -> _Missing | None:
     probation, wanted = state.probation, state.wanted
     assert probation is not None and wanted is not None
     if seen.answering != wanted.release.digest:
-        if seen.disk_full:
-            return (*_DISK_FULL, True)
-        if seen.unit is Unit.STOPPED:
-            return "agent_stopped", "the agent was stopped on this host", True
-        if seen.unit is Unit.RUNNING:
-            return "hung", "the agent runs and does not answer", False
-        return "crashed", "the agent does not run", False
+        return _silence(seen)
     tested = probation.tested
     if tested is None:
-        return "probation_timeout", "the self-test did not come to an end in time", False
+        return _Missing("probation_timeout", "the self-test did not come to an end in time")
     if not tested.passed and tested.environment:
-        return tested.environment, tested.detail, True
+        return _Missing(tested.environment, tested.detail, holds=True)
     if not tested.passed and new_failures(probation):
-        return "selftest_failed", f"the self-test failed: {', '.join(tested.failed)}: {tested.detail}"[:500], False
+        return _Missing("selftest_failed", f"the self-test failed: {', '.join(tested.failed)}: {tested.detail}"[:500])
     if probation.before.connected and seen.connected_s < 2.0 * seen.heartbeat_s:
-        if seen.connected_s > 0:
-            said = "the session did not last for two heartbeats"
-            return "no_session", said, probation.contacts < CONTACTS_MIN
         code, message = HOLDS[seen.contact or Contact.UNKNOWN]
-        return code, message, probation.contacts < CONTACTS_MIN
+        if seen.connected_s > 0:
+            code, message = "no_session", "the session did not last for two heartbeats"
+        return _Missing(code, message, holds=probation.contacts < CONTACTS_MIN)
     if seen.up_s < min(STABLE_S, wanted.probation_s / 2.0):
-        return "probation_timeout", "the agent was not up for long enough without a restart", False
+        return _Missing("probation_timeout", "the agent was not up for long enough without a restart")
     return None
+
+
+def _silence(seen: Evidence) -> _Missing:
+    """Nobody of the new release answers."""
+    if seen.disk_full:
+        return _Missing("disk_full", "the disk of the agent's state is full", holds=True)
+    if seen.unit is Unit.STOPPED:
+        return _Missing("agent_stopped", "the agent was stopped on this host", holds=True)
+    if seen.unit is Unit.RUNNING:
+        return _Missing("hung", "the agent runs and does not answer")
+    return _Missing("crashed", "the agent does not run")
 
 
 def _kept(state: State) -> State:

@@ -19,6 +19,7 @@ from pydantic import BaseModel
 from typer.core import TyperArgument
 
 from agentd import __main__ as agent_program
+from agentd import updater as updater_program
 from agentd import config as agent_config
 from agentd import policy as agent_policy
 from agentd.executors import registry
@@ -81,7 +82,7 @@ def verbs_of(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentPars
 
 
 def daemons() -> dict[str, dict[str, argparse.ArgumentParser]]:
-    parsers = (controlplane_program._parser(), agent_program._parser())
+    parsers = (controlplane_program._parser(), agent_program._parser(), updater_program._parser())
     return {parser.prog: verbs_of(parser) for parser in parsers}
 
 
@@ -112,7 +113,9 @@ def test_every_exit_code_is_documented() -> None:
     text = page("cli.md")
     for code, meaning in exits.MEANING.items():
         assert f"| {int(code)} | {meaning} |" in section(text, "## Exit codes")
-    for program, module in (("haulier-controlplane", controlplane_program), ("haulier-agentd", agent_program)):
+    programs = {"controlplane": controlplane_program, "agentd": agent_program, "updater": updater_program}
+    for name, module in programs.items():
+        program = f"haulier-{name}"
         told = set(re.findall(r"^\| (\d+) \|", section(text, f"# `{program}`"), re.MULTILINE))
         promised = set(re.findall(r"(?:codes: |· )(\d+)", (module.__doc__ or "").replace("\n", " ")))
         assert promised and promised <= told, program
