@@ -344,7 +344,7 @@ def _costly(probation: Probation, seen: Evidence) -> tuple[str, str] | None:
 
 @dataclass(frozen=True, slots=True)
 class _Missing:
-    """What is still needed for "kept". `holds`: it lies outside the release, and no deadline turns it into a verdict."""
+    """What is still needed for "kept". `holds`: it lies outside the release, and no deadline makes it a verdict."""
 
     code: str
     message: str

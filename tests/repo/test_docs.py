@@ -19,9 +19,9 @@ from pydantic import BaseModel
 from typer.core import TyperArgument
 
 from agentd import __main__ as agent_program
-from agentd import updater as updater_program
 from agentd import config as agent_config
 from agentd import policy as agent_policy
+from agentd import updater as updater_program
 from agentd.executors import registry
 from agentd.proof.digests import digest_of
 from agentd.proof.types import Column, ColumnType, arrow_schema
