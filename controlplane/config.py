@@ -31,6 +31,8 @@ class Config:
     lock_delay_s: float = 60.0
     disconnected_max_s: float = 900.0
     stop_grace_s: float = 5.0
+    release_bytes_per_s_max: float = 64e6  # artefacts of releases, to all hosts together
+    release_bytes_per_s_agent_max: float = 16e6  # and to each
 
 
 def load(path: Path | None, environment: dict[str, str] | None = None) -> Config:
@@ -76,7 +78,8 @@ def _read(key: str, value: Any, where: str) -> Any:
         except (TypeError, ValueError):
             number = -1.0
         if not 0 < number < float("inf"):
-            raise ConfigError(f"{where}: {key} must be a number of seconds above 0, not {value!r}")
+            unit = "of seconds " if key.endswith("_s") else ""
+            raise ConfigError(f"{where}: {key} must be a number {unit}above 0, not {value!r}")
         return number
     if not isinstance(value, str):
         raise ConfigError(f"{where}: {key} must be text, not {value!r}")

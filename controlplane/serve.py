@@ -18,8 +18,10 @@ from controlplane.loops.dispatcher import Dispatcher
 from controlplane.loops.driver import Driver, Loop
 from controlplane.loops.lease_reaper import LeaseReaper
 from controlplane.loops.workflow_advancer import WorkflowAdvancer
+from controlplane.releases.shelf import Shelf
 from controlplane.rpc.agent_door import AgentDoor
 from controlplane.rpc.operator_door import OperatorDoor, Services
+from controlplane.rpc.repository_door import FetchLimits, RepositoryDoor
 from controlplane.rpc.server import Addresses, Listeners
 from controlplane.service.fleet import Fleet, FleetSettings
 from controlplane.service.inventory import Inventory
@@ -27,6 +29,7 @@ from controlplane.service.joining import Joining
 from controlplane.service.migrations import Migrations
 from controlplane.service.outputs import Outputs
 from controlplane.service.queries import Queries
+from controlplane.service.release_log import ReleaseLog
 from controlplane.service.signals import Signal
 from controlplane.state_guard import StateGuard
 from controlplane.store.sqlite.store import SqliteStore
@@ -36,6 +39,7 @@ _log = logging.getLogger("haulier.controlplane")
 STORE_FILE = "store.db"
 IDENTITY_DIR = "identity"
 OUTPUTS_DIR = "outputs"
+RELEASES_DIR = "releases"
 LISTENING_FILE = "listening.json"
 
 
@@ -113,8 +117,15 @@ class ControlPlane:
             software_version(),
         )
         self.operator_door = OperatorDoor(services)
+        self.shelf = Shelf(state / RELEASES_DIR)
+        if self.shelf.broken:
+            _log.error("no release is served: %s", self.shelf.broken)
+        limits = FetchLimits(config.release_bytes_per_s_max, config.release_bytes_per_s_agent_max)
+        repository_door = RepositoryDoor(self.shelf, ReleaseLog(self.store, self.clock), limits, time.time)
         addresses = Addresses(config.agents_listen, config.door_listen, config.probes_listen)
-        self.listeners = Listeners(addresses, credentials, self.joining, self.agent_door, self.operator_door)
+        self.listeners = Listeners(
+            addresses, credentials, self.joining, self.agent_door, self.operator_door, repository_door
+        )
         self.agent_door.session_address = f"{config.advertised_host}:{self.listeners.agents_port}"
         self.operator_door.door_address = f"{config.advertised_host}:{self.listeners.door_port}"
 

@@ -11,13 +11,14 @@ from typing import Any, Self, TypeVar
 
 import grpc
 from google.protobuf.message import Message
-from haulier.v1 import operator_pb2_grpc
+from haulier.v1 import operator_pb2_grpc, repository_pb2_grpc
 
 from controlplane.cli import profile as profiles
 from controlplane.cli.problems import Problem, of_rpc_error
 from controlplane.cli.profile import Profile
 
 A = TypeVar("A", bound=Message)
+B = TypeVar("B", bound=Message)
 
 TIMEOUT_S = 30.0
 _REPEAT_AFTER_S = (0.2, 0.6)
@@ -44,7 +45,7 @@ class Operator:
         self._timeout_s = timeout_s
         credentials = grpc.ssl_channel_credentials(root_certificates=profile.ca_pem.encode())
         self._channel = grpc.secure_channel(profile.address, credentials, options=_CHANNEL_OPTIONS)
-        self._stub: Any = _stub(self._channel)
+        self._stubs = _stubs(self._channel)
         self._metadata = (("authorization", f"Bearer {profile.token}"),)
 
     def __enter__(self) -> Self:
@@ -66,7 +67,7 @@ class Operator:
         A repeatable call (reading, or carrying its own request id) is tried again when the control plane is briefly
         away, as in a restart. Raises Problem.
         """
-        method = getattr(self._stub, _method_of(request))
+        method = self._method(request)
         deadline_s = self._timeout_s if timeout_s is None else timeout_s
         pauses = iter(_REPEAT_AFTER_S if repeatable else ())
         while True:
@@ -84,12 +85,23 @@ class Operator:
 
     def stream(self, request: Message, answer: type[A]) -> Iterator[A]:
         """Yields what the server-streaming call that `request` belongs to sends, until it ends. Raises Problem."""
-        stream = getattr(self._stub, _method_of(request))(request, metadata=self._metadata)
+        stream = self._method(request)(request, metadata=self._metadata)
         try:
             for response in stream:
                 if not isinstance(response, answer):
                     raise TypeError(f"{type(request).__name__} is answered by {type(response).__name__}")
                 yield response
+        except grpc.RpcError as error:
+            raise self._problem(error, 0) from None
+        finally:
+            stream.cancel()
+
+    def exchange(self, requests: Iterator[A], kind: type[A], answer: type[B]) -> Iterator[B]:
+        """Yields what the control plane answers in a call of two streams; `requests` are messages of `kind` and may
+        wait for what was answered. Raises Problem."""
+        stream = self._method(kind())(requests, metadata=self._metadata)
+        try:
+            yield from stream
         except grpc.RpcError as error:
             raise self._problem(error, 0) from None
         finally:
@@ -106,6 +118,11 @@ class Operator:
                 return whole
             request.page_token = page.next_page_token
 
+    def _method(self, request: Message) -> Any:
+        """The method that a request belongs to: its name says which, and only one service has it."""
+        name = str(request.DESCRIPTOR.name).removesuffix("Request")
+        return next(getattr(stub, name) for stub in self._stubs if hasattr(stub, name))
+
     def _problem(self, error: grpc.RpcError, timeout_s: float) -> Problem:
         return of_rpc_error(error, address=self._profile.address, profile_path=self._profile.path, timeout_s=timeout_s)
 
@@ -115,13 +132,9 @@ def connect(given: str | None, *, timeout_s: float = TIMEOUT_S) -> Operator:
     return Operator(profiles.load(profiles.find(given, os.environ, Path.home())), timeout_s=timeout_s)
 
 
-def _stub(channel: grpc.Channel) -> Any:
+def _stubs(channel: grpc.Channel) -> list[Any]:
     # The generated stubs carry no types; the answers' types are checked in `call` and `stream`.
-    return operator_pb2_grpc.OperatorServiceStub(channel)
-
-
-def _method_of(request: Message) -> str:
-    return str(request.DESCRIPTOR.name).removesuffix("Request")
+    return [operator_pb2_grpc.OperatorServiceStub(channel), repository_pb2_grpc.RepositoryServiceStub(channel)]
 
 
 def _may_pass(error: grpc.RpcError) -> bool:

@@ -51,6 +51,10 @@ RULES: Mapping[str, frozenset[Role]] = MappingProxyType(
         "/haulier.v1.OperatorService/DrainAgent": _ADMINISTERING,
         "/haulier.v1.OperatorService/ResumeAgent": _ADMINISTERING,
         "/haulier.v1.OperatorService/CreateJoinToken": _ADMINISTERING,
+        "/haulier.v1.RepositoryService/Publish": _ADMINISTERING,
+        "/haulier.v1.RepositoryService/ListReleases": _READING,
+        "/haulier.v1.RepositoryService/FetchMetadata": _AGENTS,
+        "/haulier.v1.RepositoryService/FetchArtefact": _AGENTS,
         # Probes carry no identity.
         "/grpc.health.v1.Health/Check": _EVERYBODY,
         "/grpc.health.v1.Health/List": _EVERYBODY,

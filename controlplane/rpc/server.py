@@ -10,16 +10,25 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
-from haulier.v1 import agent_pb2, agent_pb2_grpc, operator_pb2, operator_pb2_grpc
+from haulier.v1 import (
+    agent_pb2,
+    agent_pb2_grpc,
+    operator_pb2,
+    operator_pb2_grpc,
+    repository_pb2,
+    repository_pb2_grpc,
+)
 
 from controlplane.identity.authority import ServerCredentials
 from controlplane.rpc.agent_door import MESSAGE_BYTES_MAX, AgentDoor
 from controlplane.rpc.interceptors import Gate
 from controlplane.rpc.operator_door import OperatorDoor
+from controlplane.rpc.repository_door import RepositoryDoor
 from controlplane.service.joining import Joining
 
 AGENT_SERVICE = agent_pb2.DESCRIPTOR.services_by_name["AgentService"].full_name
 OPERATOR_SERVICE = operator_pb2.DESCRIPTOR.services_by_name["OperatorService"].full_name
+REPOSITORY_SERVICE = repository_pb2.DESCRIPTOR.services_by_name["RepositoryService"].full_name
 HEALTH_SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 
 # An agent's message is at most 64 KiB; the slack is for framing. Manifests come in one request (promise C5).
@@ -58,6 +67,7 @@ class Listeners:
         joining: Joining,
         agent_door: AgentDoor,
         operator_door: OperatorDoor,
+        repository_door: RepositoryDoor,
     ) -> None:
         """Bind all three listeners. Raises ``RuntimeError`` naming the address that cannot be had."""
         self.health = health.aio.HealthServicer()
@@ -65,10 +75,14 @@ class Listeners:
         mutual = grpc.ssl_server_credentials(pair, joining.authority.certificate_pem, require_client_auth=True)
         agents = _server(Gate(joining, by_certificate=True), AGENT_RECEIVE_BYTES_MAX, AGENT_STREAMS_MAX)
         agent_pb2_grpc.add_AgentServiceServicer_to_server(agent_door, agents)
+        repository_pb2_grpc.add_RepositoryServiceServicer_to_server(repository_door, agents)
         door = _server(Gate(joining, by_certificate=False), DOOR_RECEIVE_BYTES_MAX, DOOR_STREAMS_MAX)
         agent_pb2_grpc.add_AgentServiceServicer_to_server(agent_door, door)
         operator_pb2_grpc.add_OperatorServiceServicer_to_server(operator_door, door)
-        reflection.enable_server_reflection((OPERATOR_SERVICE, AGENT_SERVICE, reflection.SERVICE_NAME), door)
+        repository_pb2_grpc.add_RepositoryServiceServicer_to_server(repository_door, door)
+        reflection.enable_server_reflection(
+            (OPERATOR_SERVICE, REPOSITORY_SERVICE, AGENT_SERVICE, reflection.SERVICE_NAME), door
+        )
         health_pb2_grpc.add_HealthServicer_to_server(self.health, door)
         probes = grpc.aio.server(options=(*_COMMON, ("grpc.max_concurrent_streams", DOOR_STREAMS_MAX)))
         health_pb2_grpc.add_HealthServicer_to_server(self.health, probes)
@@ -82,7 +96,7 @@ class Listeners:
         """Begin to serve, and say so to the probes."""
         for server in self._servers:
             await server.start()
-        for service in ("", AGENT_SERVICE, OPERATOR_SERVICE):
+        for service in ("", AGENT_SERVICE, OPERATOR_SERVICE, REPOSITORY_SERVICE):
             await self.health.set(service, health_pb2.HealthCheckResponse.SERVING)
 
     async def stop(self, grace_s: float) -> None:

@@ -22,18 +22,23 @@ class Forge:
     """Someone who makes and signs releases, below `home`."""
 
     def __init__(
-        self, home: Path, counts: dict[str, int] | None = None, thresholds: dict[str, int] | None = None
+        self,
+        home: Path,
+        counts: dict[str, int] | None = None,
+        thresholds: dict[str, int] | None = None,
+        now: datetime = NOW,
     ) -> None:
         self.home = home
+        self.now = now
         self.offline = KeyRing(home / "keys", PASSPHRASE)
         self.online = KeyRing(home / "keys" / "online", ONLINE_PASSPHRASE)
-        self.first_root = first_root(self.offline, self.online, NOW, counts or {}, thresholds or {})
+        self.first_root = first_root(self.offline, self.online, now, counts or {}, thresholds or {})
         self.repository = home / "repository"
-        self.desk(NOW).begin(self.first_root)
+        self.desk().begin(self.first_root)
 
-    def desk(self, now: datetime = NOW) -> SigningDesk:
+    def desk(self, now: datetime | None = None) -> SigningDesk:
         """The desk, at an instant."""
-        return SigningDesk(self.repository, now)
+        return SigningDesk(self.repository, now or self.now)
 
     def build(self, version: str, *, architecture: str = ARCHITECTURE, min_from: str = "", extra: str = "") -> Built:
         """An artefact of a small tree."""
@@ -45,7 +50,7 @@ class Forge:
         self,
         version: str,
         *,
-        now: datetime = NOW,
+        now: datetime | None = None,
         back_from: str = "",
         architecture: str = ARCHITECTURE,
         min_from: str = "",

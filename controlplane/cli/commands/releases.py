@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from controlplane.cli.commands import release_keys
+from controlplane.cli.commands import publishing, release_keys
 from controlplane.cli.commands.release_options import (
     TIMESTAMP_DAYS,
     KeysOption,
@@ -167,6 +167,8 @@ def release_noun() -> typer.Typer:
     app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Make, sign and publish releases of the agent.")
     app.command("build")(build)
     app.command("sign")(sign)
+    app.command("publish")(publishing.publish)
+    app.command("list")(publishing.list_releases)
     app.command("cosign")(cosign)
     app.command("refresh")(refresh)
     app.command("withdraw")(withdraw)

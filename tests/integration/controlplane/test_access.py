@@ -8,7 +8,7 @@ import pytest
 from google.protobuf.descriptor import MethodDescriptor
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
-from haulier.v1 import agent_pb2, operator_pb2
+from haulier.v1 import agent_pb2, operator_pb2, repository_pb2
 
 from controlplane.identity.roles import Role
 from tests.integration.controlplane.plane import CALL_S, Running, bearer, refusal, serving
@@ -17,10 +17,11 @@ from tests.kit.running import run
 SERVICES = [
     agent_pb2.DESCRIPTOR.services_by_name["AgentService"],
     operator_pb2.DESCRIPTOR.services_by_name["OperatorService"],
+    repository_pb2.DESCRIPTOR.services_by_name["RepositoryService"],
 ]
 METHODS = [method for service in SERVICES for method in service.methods]
 READING = ("Validate", "List", "Get", "Why", "Watch", "Tail")
-ADMINISTERING = ("DrainAgent", "ResumeAgent", "CreateJoinToken")
+ADMINISTERING = ("DrainAgent", "ResumeAgent", "CreateJoinToken", "Publish")
 # Codes that say "you may not", whatever the request.
 REFUSALS = (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED)
 
@@ -29,6 +30,8 @@ def may(role: Role, method: MethodDescriptor) -> bool:
     """The rules in other words than the product's: by what the method's name says that it does."""
     if method.containing_service.name == "AgentService":
         return role is (Role.ANONYMOUS if method.name == "Enroll" else Role.AGENT)
+    if method.name.startswith("Fetch"):
+        return role is Role.AGENT
     if method.name in ADMINISTERING:
         return role is Role.ADMIN
     if method.name.startswith(READING):

@@ -1,0 +1,115 @@
+"""`haulier release publish` and `haulier release list`: the only two that speak to a control plane."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from controlplane.cli.commands.options import OutputOption, ProfileOption
+from controlplane.cli.commands.release_options import desk_at, mendable
+from controlplane.cli.exits import Exit
+from controlplane.cli.problems import Problem
+from controlplane.cli.terminal import OutputFormat, note, show, show_message, stdout_look
+
+if TYPE_CHECKING:
+    from haulier.v1 import repository_pb2 as pb
+
+PIECE_BYTES = 256 * 1024
+
+
+def publish(
+    repository: Annotated[
+        Path, typer.Argument(metavar="DIR", help="The repository that `haulier release sign` wrote.")
+    ],
+    profile: ProfileOption = None,
+    output: OutputOption = OutputFormat.table,
+) -> None:
+    """Bring signed metadata and artefacts to the control plane, which verifies them first. Goes on where it was cut."""
+    from haulier.v1 import repository_pb2 as pb
+
+    from controlplane.cli import wording
+    from controlplane.cli.connection import connect
+    from controlplane.cli.render_releases import release_table
+
+    with mendable():
+        offer = _offer(repository)
+    asked: queue.SimpleQueue[pb.ArtefactWanted | None] = queue.SimpleQueue()
+    published = None
+    with connect(profile) as operator:
+        try:
+            for answer in operator.exchange(_said(offer, repository, asked), pb.PublishRequest, pb.PublishResponse):
+                if answer.HasField("wanted"):
+                    wanted = answer.wanted
+                    at = f", from byte {wanted.offset} on" if wanted.offset else ""
+                    note(f"sending {wanted.target_path} ({wording.size(wanted.length_bytes)}{at})")
+                    asked.put(wanted)
+                else:
+                    published = answer.published
+        finally:
+            asked.put(None)
+    if published is None:
+        raise Problem("the control plane ended the publication without saying why", code=Exit.INTERNAL)
+    listing = pb.ListReleasesResponse(releases=published.releases, versions=published.versions)
+    if output is OutputFormat.json:
+        show_message(listing)
+    else:
+        show(release_table(listing, stdout_look(output)), output)
+
+
+def list_releases(profile: ProfileOption = None, output: OutputOption = OutputFormat.table) -> None:
+    """List the releases that hosts can be brought to, and until when their signatures count."""
+    from haulier.v1 import repository_pb2 as pb
+
+    from controlplane.cli.connection import connect
+    from controlplane.cli.render_releases import release_table
+
+    with connect(profile) as operator:
+        listing = operator.call(pb.ListReleasesRequest(), pb.ListReleasesResponse)
+    if output is OutputFormat.json:
+        show_message(listing)
+    else:
+        show(release_table(listing, stdout_look(output)), output)
+
+
+def _offer(repository: Path) -> pb.RepositoryOffer:
+    """Every root, and the newest of the other roles. Raises ReleaseProblem."""
+    from haulier.v1 import repository_pb2 as pb
+
+    desk = desk_at(repository)
+    names = [f"{version}.root.json" for version in range(1, desk.root().signed.version + 1)]
+    targets, snapshot = desk.targets(), desk.snapshot()
+    if targets is None or snapshot is None or desk.timestamp() is None:
+        raise Problem(
+            "nothing is signed that could be published",
+            where=str(desk.metadata_dir),
+            hint="`haulier release sign FILE`, and where the online keys are: `haulier release refresh`",
+            code=Exit.USAGE,
+        )
+    names += [f"{targets.signed.version}.targets.json", f"{snapshot.signed.version}.snapshot.json", "timestamp.json"]
+    here = [path for path in targets.signed.targets if (desk.targets_dir / path).is_file()]
+    return pb.RepositoryOffer(
+        metadata=[pb.SignedMetadata(name=name, data=(desk.metadata_dir / name).read_bytes()) for name in names],
+        target_paths=here,
+    )
+
+
+def _said(
+    offer: pb.RepositoryOffer, repository: Path, asked: queue.SimpleQueue[pb.ArtefactWanted | None]
+) -> Iterator[pb.PublishRequest]:
+    """The offer, then the pieces of each artefact that is asked for."""
+    from haulier.v1 import repository_pb2 as pb
+
+    yield pb.PublishRequest(offer=offer)
+    while (wanted := asked.get()) is not None:
+        if wanted.target_path not in offer.target_paths:
+            # A control plane gets what was offered, and no other file of this machine.
+            return
+        with (repository / "targets" / wanted.target_path).open("rb") as file:
+            offset = file.seek(wanted.offset)
+            while data := file.read(PIECE_BYTES):
+                yield pb.PublishRequest(piece=pb.ArtefactPiece(offset=offset, data=data))
+                offset += len(data)
