@@ -85,6 +85,8 @@ def _parser() -> argparse.ArgumentParser:
     check = verbs.add_parser("check", parents=[state], help="probe: exit 0 when live (or ready)")
     kinds = ("liveness", "readiness")
     check.add_argument("--probe", choices=kinds, default="readiness", help="what to ask (%(default)s)")
+    check.add_argument("--policy", type=Path, help="explain this policy file instead, and what enforces it here")
+    check.add_argument("--would-run", type=Path, help="say whether --policy allows the step in this JSON file")
     check.set_defaults(command=_check)
 
     status = verbs.add_parser("status", parents=[state], help="say what the daemon does")
@@ -128,7 +130,25 @@ def _run(given: argparse.Namespace) -> int:
     return OK
 
 
+def _check_policy(given: argparse.Namespace) -> int:
+    law_check = importlib.import_module("agentd.law_check")
+    if given.would_run is None:
+        sys.stdout.write(law_check.explained(given.policy))
+        return OK
+    try:
+        sys.stdout.write(law_check.would_run(given.policy, given.would_run))
+    except law_check.PolicyRefused as error:
+        sys.stdout.write(law_check.refusal(error))
+        return NOT_READY
+    return OK
+
+
 def _check(given: argparse.Namespace) -> int:
+    if given.policy is not None:
+        return _check_policy(given)
+    if given.would_run is not None:
+        sys.stderr.write("haulier-agentd: --would-run needs --policy FILE, the policy to ask\n")
+        return UNUSABLE
     status_socket = importlib.import_module("agentd.status_socket")
     if not given.state.is_dir():
         sys.stderr.write(

@@ -13,7 +13,6 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from agentd import config as config_file
-from agentd import policy as policy_file
 from agentd import status_socket, watch
 from agentd.config import Config, ConfigBroken
 from agentd.core import effects, events
@@ -25,7 +24,9 @@ from agentd.journal.batching import JournalWriter
 from agentd.link import enrolment
 from agentd.link.client import Link
 from agentd.link.logs import LogShipper
-from agentd.policy import Policy, PolicyBroken
+from agentd.policy import reading
+from agentd.policy.law import Policy
+from agentd.policy.refusals import PolicyBroken
 from agentd.release_tree import own_digest, own_version
 from agentd.runner.attempt_files import ATTEMPTS, Deadlines, Settings
 from agentd.runner.host_client import HostClient
@@ -57,7 +58,7 @@ class Daemon:
         self._config_path = config_path
         self._stop_at = stop_at
         self._config = config_file.load(config_path)
-        self._policy = policy_file.load(self._config.policy)
+        self._policy = reading.load(self._config.policy)
         self._enrolment = enrolment.load(state)
         self._events: asyncio.Queue[Event] = asyncio.Queue()
         self._journal = JournalWriter()
@@ -242,7 +243,7 @@ class Daemon:
         """Take over what can change while steps run; a broken file changes nothing."""
         try:
             new = config_file.load(self._config_path)
-            policy = policy_file.load(new.policy)
+            policy = reading.load(new.policy)
         except (ConfigBroken, PolicyBroken) as error:
             log.error("not reloaded: %s", error)
             return
@@ -294,7 +295,7 @@ class Daemon:
 
 def capabilities(config: Config, policy: Policy, installed_kinds: Sequence[str]) -> Capabilities:
     """What the host offers: installed step kinds under its policy, and its configuration."""
-    return Capabilities(policy.allowed_kinds(installed_kinds), policy.datastores, config.labels, config.slots)
+    return Capabilities(policy.allowed_kinds(installed_kinds), policy.datastore_names, config.labels, config.slots)
 
 
 class ProbeUnavailable(Exception):

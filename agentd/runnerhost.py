@@ -7,7 +7,7 @@ Composition root of the child's side: here a forked child meets the executors an
 import argparse
 import contextlib
 import importlib
-import resource
+import os
 import signal
 import socket
 import sys
@@ -17,11 +17,15 @@ from typing import Any, NoReturn
 
 from haulier.v1 import kinds_pb2
 
-from agentd import policy as policy_file
+from agentd.allowing import params_of, place_asked, touched
 from agentd.datastores.failures import Cancelled, Fenced, StepFailure
+from agentd.enclosing import enclose
 from agentd.executors import registry
-from agentd.executors.context import Context, Executor
-from agentd.policy import Policy, PolicyBroken, PolicyRefused
+from agentd.executors.context import Context, Executor, ProgramEnded
+from agentd.policy import reading
+from agentd.policy.law import Policy
+from agentd.policy.refusals import PolicyBroken, PolicyRefused
+from agentd.program_door import ProgramDoor, openings_for, rule_for, words_for
 from agentd.runner.child import ChildSide, DeadlinePassed, Execute, StopAsked, run_child, stopped_outcome
 from agentd.runner.fork_server import ForkServer
 from agentd.runner.secrets import SecretUnavailable
@@ -30,6 +34,9 @@ from agentd.runner.secrets import SecretUnavailable
 # that a child would miss.
 PRELOADED = ("pyarrow", "pyarrow.parquet", "pyarrow.compute", "pyarrow.csv", "duckdb", "psycopg", "psutil")
 
+
+# Where a database's library would find a password by itself, and give it to whatever server it was told to call.
+_PASSWORDS_OF_LIBRARIES = ("PGPASSWORD", "PGPASSFILE", "PGSERVICE", "PGSERVICEFILE")
 
 Kinds = Mapping[str, Callable[[], Executor]]
 Load = Callable[[], Kinds]
@@ -59,13 +66,20 @@ class Doors:
             progress=self.progress,
             check_cancelled=self.check_cancelled,
             resolve_secret=self.resolve_secret,
+            datastore_secret=self.datastore_secret,
             allow_datastore=self.allow_datastore,
             before_destructive=self.before_destructive,
             reach=self._side.reach,
+            outside=self._side.outside,
+            run_program=self.run_program,
         )
 
     def progress(self, watermark: int, total: int = 0, done_bytes: int = 0, stage: str = "") -> None:
         """Say how far the work is; raises Cancelled when it should stop."""
+        most = self._policy.limits.rows_max
+        if most and watermark > most:
+            message = f"the step has handled more than the {most} rows that this host allows one attempt"
+            raise StepFailure("rows_limit", message, _limit_hint("rows_max", self._policy))
         with _in_words_of_executors():
             self._side.progress(watermark, total, done_bytes, stage)
 
@@ -80,13 +94,24 @@ class Doors:
             self._policy.check_secret(ref)
             return self._side.resolve_secret(ref)
 
+    def datastore_secret(self, datastore: kinds_pb2.Datastore) -> str:
+        """The value behind a datastore's reference, if this host lets a datastore that is defined so have it."""
+        with _in_words_of_executors():
+            asked = place_asked(datastore)
+            self._policy.check_datastore_secret(asked)
+            return self._side.resolve_secret(asked.secret)
+
+    def run_program(self, name: str, values: Mapping[str, str], undo: bool) -> ProgramEnded | None:
+        """Run a program that this host names, or its undo; raises StepFailure or Cancelled."""
+        with _in_words_of_executors():
+            return ProgramDoor(self._side, self._policy).run(name, values, undo)
+
     def allow_datastore(self, datastore: kinds_pb2.Datastore) -> None:
         """Raise StepFailure unless this host's policy lets steps reach this datastore."""
         with _in_words_of_executors():
-            self._policy.check_datastore(datastore.name)
-            path = _local_path(datastore)
-            if path:
-                self._policy.check_room(self._policy.check_path(path))
+            path = self._policy.check_place(place_asked(datastore))
+            if path is not None:
+                self._policy.check_room(path)
 
     def before_destructive(self) -> None:
         """Return only while the lease can be relied on; raises StepFailure or Cancelled."""
@@ -94,11 +119,8 @@ class Doors:
             self._side.before_destructive()
 
 
-def _local_path(datastore: kinds_pb2.Datastore) -> str:
-    engine = datastore.WhichOneof("engine")
-    if engine in ("csv", "parquet"):
-        return str(getattr(datastore, engine).root)
-    return str(getattr(datastore, engine).path) if engine in ("sqlite", "duckdb") else ""
+def _limit_hint(key: str, policy: Policy) -> str:
+    return f"the owner of this host can raise {key} in {policy.path}; or move less at a time"
 
 
 @contextlib.contextmanager
@@ -136,23 +158,38 @@ def executing(kinds: Kinds) -> Execute:
 def _run(side: ChildSide, kinds: Kinds) -> bytes:
     grant = side.grant
     try:
-        policy = policy_file.load(Path(side.spec.settings.policy_path))
+        policy = reading.load(Path(side.spec.settings.policy_path))
         policy.check_kind(grant.kind)
         policy.check_room(side.files.path)
+        if grant.kind not in kinds:
+            raise StepFailure("unknown_kind", f"step kind {grant.kind!r} is not installed on this host")
+        for name in _PASSWORDS_OF_LIBRARIES:
+            os.environ.pop(name, None)
+        side.keep_limits(policy.limits)
+        _enclose(side, policy)
     except PolicyBroken as error:
         raise StepFailure("policy_broken", str(error), "the owner of this host must mend it") from error
     except PolicyRefused as error:
         raise StepFailure("policy_refused", str(error), error.hint) from error
-    if grant.kind not in kinds:
-        raise StepFailure("unknown_kind", f"step kind {grant.kind!r} is not installed on this host")
-    if policy.file_bytes_max:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (policy.file_bytes_max, policy.file_bytes_max))
     executor, context = kinds[grant.kind](), Doors(side, policy).context()
     if grant.direction == "undo":
         executor.undo(context)
         return b""
     done = executor.probe(context)
     return executor.run(context) if done is None else done
+
+
+def _enclose(side: ChildSide, policy: Policy) -> None:
+    """Judge what the step is told as a whole, then let the kernel hold it to that."""
+    grant, directory = side.grant, side.files.path
+    params, undo = params_of(grant.kind, grant.params), grant.direction == "undo"
+    if isinstance(params, kinds_pb2.RunProgramParams):
+        rule = rule_for(policy, params.program, undo)
+        if rule is not None:
+            words_for(policy, rule, params.values)
+            enclose(policy, [], directory, openings_for(policy, rule, params.values))
+        return
+    enclose(policy, None if params is None else touched(policy, grant.kind, params, undo), directory)
 
 
 def _installed_kinds() -> Kinds:

@@ -155,7 +155,7 @@ class DuckdbDatastore:
             try:
                 return duckdb.connect(str(self._place.path), read_only=read_only)
             except duckdb.IOException as err:
-                holder = re.search(r"Conflicting lock is held in (.*?\(PID \d+\))", str(err))
+                holder = re.search(r"Conflicting lock is held in (.*?\(PID \d+\)|PID \d+)", str(err))
                 if holder is None:
                     raise self._named(err) from err
                 if time.monotonic() > deadline:

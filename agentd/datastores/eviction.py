@@ -62,7 +62,7 @@ def holding(file: Path, writer: Writer) -> Iterator[None]:
             "target": writer.target,
             "fence": writer.fence,
             "pid": os.getpid(),
-            "start_time": start_time(os.getpid()),
+            "start_time": writer.outside(lambda: start_time(os.getpid())),
             **_boot(),
         }
         temporary = path.with_suffix(f".{os.getpid()}.tmp")
@@ -95,22 +95,28 @@ def evict(file: Path, writer: Writer) -> None:
             continue
         if pid == os.getpid() or {k: record.get(k) for k in _boot()} != _boot():
             continue
-        if not _holds(pid, record, path):
+        if not _holds(pid, record, path, writer):
             path.unlink(missing_ok=True)
         elif superseded and record["attempt_id"] != writer.attempt_id:
-            _end(pid, record, path)
+            _end(pid, record, path, writer)
 
 
 def _escaped(name: str) -> str:
     return re.sub(r"([\[\]*?])", r"[\1]", name)
 
 
-def _holds(pid: int, record: dict[str, Any], path: Path) -> bool:
+def _holds(pid: int, record: dict[str, Any], path: Path, writer: Writer) -> bool:
     """Whether this very process wrote the record: started when it says, and still has it open."""
-    if start_time(pid) != record.get("start_time"):
-        return False
     try:
         wanted = path.stat()
+    except OSError:
+        return False
+    started, looked = record.get("start_time"), writer.outside(lambda: (start_time(pid), _has_open(pid, wanted)))
+    return bool(looked == (started, True))
+
+
+def _has_open(pid: int, wanted: os.stat_result) -> bool:
+    try:
         for descriptor in Path(f"/proc/{pid}/fd").iterdir():
             with suppress(OSError):
                 found = descriptor.stat()
@@ -121,7 +127,7 @@ def _holds(pid: int, record: dict[str, Any], path: Path) -> bool:
     return False
 
 
-def _end(pid: int, record: dict[str, Any], path: Path) -> None:
+def _end(pid: int, record: dict[str, Any], path: Path, writer: Writer) -> None:
     try:
         descriptor = os.pidfd_open(pid)
     except ProcessLookupError:
@@ -129,7 +135,7 @@ def _end(pid: int, record: dict[str, Any], path: Path) -> None:
         return
     try:
         # The descriptor pins the process, so what is checked now is what gets the signal.
-        if _holds(pid, record, path):
+        if _holds(pid, record, path, writer):
             signal.pidfd_send_signal(descriptor, signal.SIGKILL)
             poll = select.poll()
             poll.register(descriptor, select.POLLIN)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import pyarrow as pa
 
@@ -40,13 +40,19 @@ def _nothing(*_: object, **__: object) -> None:
     """For callers that do not watch."""
 
 
+def _directly(work: Callable[[], Any]) -> Any:
+    """For callers around whom there is no wall."""
+    return work()
+
+
 @dataclass(frozen=True, slots=True)
 class Writer:
     """Who writes, and the doors back to who runs it.
 
     `fence` is valid for `target` only. `evict` names earlier attempts that may still hold the destination.
     `reach(point)` marks an exact point of the publish; `progress(rows)` moves the watermark; `check_cancelled`
-    raises Cancelled; `before_destructive` raises where the local deadline has passed.
+    raises Cancelled; `before_destructive` raises where the local deadline has passed; `outside` runs what must see more
+    of the host than a step may, such as who holds a file.
     """
 
     target: str
@@ -58,6 +64,7 @@ class Writer:
     progress: Callable[[int], None] = field(default=_nothing)
     check_cancelled: Callable[[], None] = field(default=_nothing)
     before_destructive: Callable[[], None] = field(default=_nothing)
+    outside: Callable[[Callable[[], Any]], Any] = field(default=_directly)
 
 
 @dataclass(frozen=True, slots=True)

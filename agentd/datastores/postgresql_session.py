@@ -88,6 +88,8 @@ def connected(place: PostgresqlPlace, attempt_id: str = "") -> Iterator["Postgre
             user=place.user,
             password=place.password or None,
             sslmode=place.sslmode,
+            # No file of passwords is looked into: a datastore gets its own secret or none.
+            passfile="/dev/null/none",
             application_name=_application(attempt_id),
             client_encoding="UTF8",
             connect_timeout=CONNECT_S,

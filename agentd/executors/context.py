@@ -1,12 +1,13 @@
 """What an executor is given: who it is, what it may do, and the doors back to its agent."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from haulier.v1 import kinds_pb2 as k
 
+from agentd.datastores.failures import StepFailure
 from agentd.datastores.port import Writer
 
 
@@ -16,8 +17,27 @@ class Progress(Protocol):
     def __call__(self, watermark: int, total: int = 0, done_bytes: int = 0, stage: str = "") -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class ProgramEnded:
+    """A program of the host's that succeeded: the beginning of its standard output, and whether there was more."""
+
+    output: str
+    is_cut: bool
+
+
+def _no_programs(name: str, values: Mapping[str, str], undo: bool) -> ProgramEnded | None:
+    """For callers without a host."""
+    del values, undo
+    raise StepFailure("policy_refused", f"program {name!r} is not named on this host")
+
+
 def _nothing(*_: object) -> None:
     """For callers that do not watch."""
+
+
+def _directly(work: Callable[[], Any]) -> Any:
+    """For callers around whom there is no wall."""
+    return work()
 
 
 def _no_progress(watermark: int, total: int = 0, done_bytes: int = 0, stage: str = "") -> None:
@@ -30,10 +50,11 @@ class Context:
     scratch.
 
     `forward_result` is what the step's forward run reported, for `undo`; empty where it never did. The callables are
-    doors to the agent: `resolve_secret` gives the value of a reference, `allow_datastore` raises StepFailure
-    (policy_refused) where the host's policy does not allow a place, `check_cancelled` raises Cancelled,
-    `before_destructive` raises where the local deadline has passed, `reach` marks exact points (before_publish,
-    publish_open, after_publish).
+    doors to the agent: `resolve_secret` gives the value of a reference, `datastore_secret` that of a datastore's own if
+    the host lets it go there, `allow_datastore` raises StepFailure (policy_refused) where the host's policy does not
+    allow a place, `check_cancelled` raises Cancelled, `before_destructive` raises where the local deadline has passed,
+    `reach` marks exact points (before_publish, publish_open, after_publish), `outside` runs what must see more of the
+    host than a step may, `run_program` runs a program that the host names, or its undo.
     """
 
     attempt_id: str
@@ -49,9 +70,12 @@ class Context:
     progress: Progress = field(default=_no_progress)
     check_cancelled: Callable[[], None] = field(default=_nothing)
     resolve_secret: Callable[[str], str] = field(default=lambda ref: "")
+    datastore_secret: Callable[[k.Datastore], str] = field(default=lambda datastore: "")
     allow_datastore: Callable[[k.Datastore], None] = field(default=_nothing)
     before_destructive: Callable[[], None] = field(default=_nothing)
     reach: Callable[[str], None] = field(default=_nothing)
+    outside: Callable[[Callable[[], Any]], Any] = field(default=_directly)
+    run_program: Callable[[str, Mapping[str, str], bool], ProgramEnded | None] = field(default=_no_programs)
 
     def writer(self, total: int = 0, stage: str = "staging") -> Writer:
         """This attempt as a destination knows it; rows that it takes in move the watermark under the stage's name."""
@@ -65,6 +89,7 @@ class Context:
             progress=lambda rows: self.progress(rows, total, stage=stage),
             check_cancelled=self.check_cancelled,
             before_destructive=self.before_destructive,
+            outside=self.outside,
         )
 
     def _reach(self, point: str) -> None:

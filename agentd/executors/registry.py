@@ -10,6 +10,7 @@ from importlib.metadata import EntryPoint, entry_points
 from agentd.executors.context import Executor
 from agentd.executors.extract import Extract
 from agentd.executors.load import Load
+from agentd.executors.run_program import RunProgram
 from agentd.executors.transform import Transform
 from agentd.executors.validate import Validate
 
@@ -20,6 +21,7 @@ BUILT_IN: dict[str, Callable[[], Executor]] = {
     "transform": Transform,
     "load": Load,
     "validate": Validate,
+    "run_program": RunProgram,
 }
 
 

@@ -117,7 +117,7 @@ def place(ctx: Context, message: k.Datastore) -> Place:
             found.port or POSTGRESQL_PORT,
             found.database,
             found.user,
-            ctx.resolve_secret(found.password_ref) if found.password_ref else "",
+            ctx.datastore_secret(message) if found.password_ref else "",
             found.schema or "public",
             found.sslmode or "prefer",
         )

@@ -10,6 +10,7 @@ import os
 import resource
 import signal
 import sys
+import tempfile
 import threading
 import time
 import traceback
@@ -17,12 +18,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from agentd.core.grants import Failure, Grant, Outcome, OutcomeKind, Progress, ResourceUse
+from agentd.policy.limits import Limits
+from agentd.runner import hardening, limiting
 from agentd.runner.attempt_files import AttemptDirectory, Deadlines, Spec
 from agentd.runner.identity import boottime, identify
 from agentd.runner.secrets import Secrets
+from agentd.runner.wall import OutsideThread
+
+T = TypeVar("T")
 
 # A child whose daemon never wrote a deadline (it died right after the fork) may work this long.
 UNTOLD_S = 900.0
@@ -57,6 +63,10 @@ class ChildSide:
         self.secrets = secrets
         self.started_at = boottime()
         self.stop_reason = ""
+        self.limits = Limits()
+        self.memory_limit_bytes = 0
+        # Begun now, so that it stays outside the wall that this thread is put behind later.
+        self._outside = OutsideThread()
         self._progress = Progress()
         self._written_at = 0.0
 
@@ -82,7 +92,20 @@ class ChildSide:
 
     def resolve_secret(self, ref: str) -> str:
         """The value behind a reference; raises SecretUnavailable."""
-        return self.secrets.resolve(ref)
+        return self.outside(lambda: self.secrets.resolve(ref))
+
+    def outside(self, work: Callable[[], T]) -> T:
+        """What `work` returns or raises, run where the wall around this step does not reach."""
+        return self._outside.run(work)
+
+    def keep_limits(self, limits: Limits) -> None:
+        """Keep to the host's limits from now on."""
+        self.memory_limit_bytes = limiting.keep(limits, memory_is_caged=False)
+        self.limits = limits
+
+    def exceeded(self) -> str:
+        """The code of a limit of the host's that this attempt has exceeded, "" where it has not."""
+        return limiting.over(self.limits, self.started_at, _counted)
 
     def before_destructive(self) -> None:
         """Return only while the lease can be relied on; wait for a renewal that is under way.
@@ -136,7 +159,7 @@ class ChildSide:
         if failure is not None:
             mask = self.secrets.mask
             failure = replace(failure, message=mask(failure.message), hint=mask(failure.hint))
-        use = _use(boottime() - self.started_at)
+        use = self.outside(lambda: _use(boottime() - self.started_at))
         return Outcome(self.grant.attempt_id, self.grant.fence, kind, result, failure, use)
 
 
@@ -155,6 +178,7 @@ def run_child(path: Path, execute: Execute) -> NoReturn:
 
 def _run(files: AttemptDirectory, execute: Execute) -> None:
     os.setsid()
+    hardening.give_up()
     me = identify(os.getpid())
     assert me is not None
     if not files.claim(me):
@@ -165,11 +189,10 @@ def _run(files: AttemptDirectory, execute: Execute) -> None:
     whole_environment = dict(os.environ)
     spec = files.read_spec()
     _keep_environment(spec.settings.environment)
+    _keep_to_own_directory(files.path / "tmp")
     secrets = Secrets(whole_environment)
     side = ChildSide(files, spec, secrets)
     _be_killed_first()
-    # A core file would hold every secret that was resolved.
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with _output_to(files.stdout_path, secrets):
         signal.signal(signal.SIGTERM, lambda *_: _ask(side, "told to stop"))
         watch = threading.Thread(target=_watch, args=(side,), name="deadlines", daemon=True)
@@ -190,6 +213,8 @@ def _executed(side: ChildSide, execute: Execute) -> Outcome:
     except DeadlinePassed as error:
         return side.failed("lease_expired", str(error), "the step is tried again by itself", retryable=True)
     except MemoryError:
+        if side.memory_limit_bytes:
+            return side.outcome(OutcomeKind.FAILED, failure=limiting.failure_of("memory_limit", side.limits))
         return side.failed("out_of_memory", "the step ran out of memory", retryable=True)
     except Exception as error:  # noqa: BLE001 - whatever a step raises becomes one line; the rest stays on this host
         sys.stderr.write(traceback.format_exc())
@@ -202,6 +227,8 @@ def stopped_outcome(side: ChildSide, reason: str) -> Outcome:
     """The outcome of an attempt that stopped because of `reason`."""
     if reason in ("disconnected", "timed_out"):
         return side.failed(reason, f"the attempt reached its deadline ({reason}) and stopped", retryable=True)
+    if reason in limiting.LIMITS:
+        return side.outcome(OutcomeKind.FAILED, failure=limiting.failure_of(reason, side.limits))
     return side.outcome(OutcomeKind.CANCELLED, failure=Failure("cancelled", "the attempt was asked to stop"))
 
 
@@ -223,6 +250,8 @@ def _watch(side: ChildSide) -> None:
             _ask(side, "told to stop")
         end_at, reason = side.end_at()
         if boottime() < end_at:
+            reason = side.exceeded()
+        if not reason:
             continue
         _ask(side, reason)
         time.sleep(_OWN_GRACE_S)
@@ -231,10 +260,22 @@ def _watch(side: ChildSide) -> None:
         os.killpg(os.getpid(), signal.SIGKILL)
 
 
+def _counted() -> tuple[float, int]:
+    """Processor seconds and bytes written to storage, of this process and of those it has seen end."""
+    use = _use(0.0)
+    return use.cpu_s, use.written_bytes
+
+
 def _keep_environment(names: tuple[str, ...]) -> None:
     kept = {name: os.environ[name] for name in (*ENVIRONMENT_KEPT, *names) if name in os.environ}
     os.environ.clear()
     os.environ.update(kept)
+
+
+def _keep_to_own_directory(temporary: Path) -> None:
+    """Temporary files lie in the attempt's directory, and go with it; what the daemon was given may be gone by then."""
+    temporary.mkdir(mode=0o700, exist_ok=True)
+    os.environ["TMPDIR"] = tempfile.tempdir = str(temporary)
 
 
 def _be_killed_first() -> None:

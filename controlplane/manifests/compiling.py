@@ -55,6 +55,8 @@ class StepPlan:
     pivot: bool
     # "auto" or "none".
     undo: str
+    # False where no destination can keep a second attempt out, so that a pause has to.
+    fenced: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +238,7 @@ def _plan(
         backoff_max_s=duration_s(step.retry.backoff.max),
         pivot=step.pivot,
         undo=undo,
+        fenced=built_in is None or built_in.fenced,
     )
 
 

@@ -36,6 +36,10 @@ def compile_params(kind: str, template: str, results: Mapping[str, bytes]) -> by
         return _canonical(params).encode()
     message = built_in.params()
     given = [(hole, _result_value(hole, results)) for hole in plan["holes"]]
+    for hole, value in [each for each in given if len(each[0]["path"]) > 1]:
+        by_name, name = hole["path"]
+        params.setdefault(by_name, {})[name] = str(value)
+    given = [each for each in given if len(each[0]["path"]) == 1]
     for hole, value in given:
         if hole["kind"] not in BUILT_IN:
             params[hole["path"][0]] = value

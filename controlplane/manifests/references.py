@@ -113,8 +113,15 @@ def _example(root: str) -> str:
     }[root]
 
 
+def is_mapping(field: FieldDescriptor) -> bool:
+    """Say whether a contract field holds values by name."""
+    return field.message_type is not None and field.message_type.GetOptions().map_entry
+
+
 def shape_of(field: FieldDescriptor) -> Shape:
     """Return the type of a contract field."""
+    if is_mapping(field):
+        return Shape("mapping")
     if field.message_type is not None:
         return Shape(field.message_type.name, field.is_repeated)
     if field.enum_type is not None:

@@ -14,7 +14,7 @@ class BuiltInKind:
     """A step kind of `kinds.proto`.
 
     ``required`` holds JSON names of parameters; ``writes_destination`` says whose fence it needs; ``read_only`` that
-    there is nothing to undo.
+    there is nothing to undo; ``fenced`` is False where no destination can keep a second attempt out.
     """
 
     params: type[Message]
@@ -22,6 +22,7 @@ class BuiltInKind:
     required: tuple[str, ...]
     writes_destination: bool = False
     read_only: bool = False
+    fenced: bool = True
 
     @property
     def params_descriptor(self) -> Descriptor:
@@ -44,4 +45,5 @@ BUILT_IN: dict[str, BuiltInKind] = {
         ("source", "extracted", "loaded", "destination"),
         read_only=True,
     ),
+    "run_program": BuiltInKind(kinds_pb2.RunProgramParams, kinds_pb2.RunProgramResult, ("program",), fenced=False),
 }

@@ -7,7 +7,16 @@ from collections.abc import Mapping
 from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
 
 from controlplane.manifests.findings import FieldPath, Problem, shown, suggestion
-from controlplane.manifests.references import ANY, BadReference, Scope, Shape, field_named, parse_reference, shape_of
+from controlplane.manifests.references import (
+    ANY,
+    BadReference,
+    Scope,
+    Shape,
+    field_named,
+    is_mapping,
+    parse_reference,
+    shape_of,
+)
 from controlplane.manifests.step_kinds import BUILT_IN, BuiltInKind
 
 _EXAMPLES = {
@@ -63,6 +72,8 @@ def _missing(kind: str, built_in: BuiltInKind, given: set[str], at: FieldPath) -
 
 def _check_given(field: FieldDescriptor, value: object, scope: Scope, at: FieldPath) -> list[Problem]:
     wanted = shape_of(field)
+    if is_mapping(field):
+        return _check_mapping(value, scope, at)
     try:
         reference = parse_reference(value)
         if reference is None:
@@ -75,6 +86,25 @@ def _check_given(field: FieldDescriptor, value: object, scope: Scope, at: FieldP
         return []
     hint = f"for example {_EXAMPLES[wanted.type]}" if wanted.type in _EXAMPLES else ""
     return [Problem(at, f"this takes a {wanted}, and {reference} is a {found}", hint)]
+
+
+def _check_mapping(value: object, scope: Scope, at: FieldPath) -> list[Problem]:
+    """Check values by name: each is text, a whole number, or a reference to one."""
+    if not isinstance(value, Mapping):
+        return [Problem(at, "this must be values by name", "for example {table: crew}")]
+    problems = []
+    for name, item in value.items():
+        try:
+            reference = parse_reference(item)
+            found = scope.shape(reference) if reference is not None else None
+        except BadReference as error:
+            problems.append(Problem((*at, name), str(error), error.hint))
+            continue
+        is_plain = isinstance(item, str | int) and not isinstance(item, bool)
+        if not (is_plain if found is None else found in (ANY, Shape("text"), Shape("whole number"))):
+            told = "this must be text or a whole number" + (f", and {reference} is a {found}" if found else "")
+            problems.append(Problem((*at, name), told))
+    return problems
 
 
 def fits(found: Shape, wanted: Shape) -> bool:

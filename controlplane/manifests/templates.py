@@ -7,7 +7,7 @@ text a person wrote (a SELECT that happens to hold ``${…}``) can ever be taken
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,9 +104,16 @@ def template_of(step: StepSpec, values: MigrationValues, kinds: Mapping[str, str
     built_in = BUILT_IN.get(step.kind)
     if built_in is not None:
         params = {key: _enum_written_out(step.kind, key, value) for key, value in params.items()}
-        holed = {hole["path"][0] for hole in holes}
-        params = {key: value for key, value in params.items() if key not in holed}
+        holed = {tuple(hole["path"]) for hole in holes}
+        params = {key: _by_name(value, key, holed) for key, value in params.items() if (key,) not in holed}
     return json.dumps({"kind": step.kind, "params": params, "holes": holes}, ensure_ascii=False, separators=(",", ":"))
+
+
+def _by_name(value: Any, key: str, holed: Collection[tuple[str | int, ...]]) -> Any:
+    """Write values by name as the contract has them, which is text, without those that are still to come."""
+    if not isinstance(value, Mapping) or not all(isinstance(item, str | int | None) for item in value.values()):
+        return value
+    return {name: str(item) for name, item in value.items() if (key, name) not in holed}
 
 
 def _enum_written_out(kind: str, key: str, value: Any) -> Any:

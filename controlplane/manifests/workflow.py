@@ -56,7 +56,7 @@ class StepSpec(Model):
     """One step."""
 
     name: StepName = Field(description="Unique in the workflow.")
-    kind: Name = Field(description="Step kind: extract, transform, load, validate, or one that an agent adds.")
+    kind: Name = Field(description="extract, transform, load, validate, run_program, or a kind that an agent adds.")
     needs: tuple[StepName, ...] = Field(default=(), description="Steps that must have succeeded before.")
     params: dict[Line, Any] = Field(default={}, description="Parameters of the kind; values may be ${…} references.")
     timeouts: Timeouts = Field(default=Timeouts(), description="Deadlines.")

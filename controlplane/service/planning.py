@@ -89,4 +89,5 @@ def _step(plan: compiling.StepPlan) -> StepPlan:
         backoff_max_s=plan.backoff_max_s,
         pivot=plan.pivot,
         compensatable=plan.undo == "auto",
+        fenced=plan.fenced,
     )

@@ -154,13 +154,26 @@ class World:
         home.mkdir(parents=True, exist_ok=True)
         token = token or self.haulier_json("token", "create", "--agent", name)["token"]
         self.run([*program("agentd"), "join", "-", "--name", name, "--state", str(state)], stdin=f"{token}\n")
-        (home / "policy.toml").write_text(
-            f'kinds = ["*"]\ndatastores = ["*"]\nroots = ["{self.data}"]\nsecrets = ["env:{PASSWORD_VARIABLE}"]\n'
-        )
+        (home / "policy.toml").write_text(self.law(f"env:{PASSWORD_VARIABLE}"))
         (home / "policy.toml").chmod(0o600)
         lines = [f'policy = "{home / "policy.toml"}"', f"slots = {slots}", "drain_on_stop_s = 2", "[labels]"]
         lines += [f'{key} = "{value}"' for key, value in labels.items()]
         (home / "agent.toml").write_text("\n".join([*lines, ""]))
+
+    def law(self, *secrets: str) -> str:
+        """A host's policy that allows this world's data and its PostgreSQL, with these secrets for it."""
+        hosts = ["127.0.0.1"]
+        if (self.root / "postgres.json").exists():
+            hosts.append(json.loads((self.root / "postgres.json").read_text())["host"])
+        return f"""kinds = ["*"]
+roots = ["{self.data}"]
+[datastores."*"]
+hosts = {json.dumps(hosts)}
+ports = ["*"]
+databases = ["*"]
+users = ["*"]
+secrets = {json.dumps(secrets)}
+"""
 
     def start_agent(self, name: str, environment: Mapping[str, str] | None = None, within: Sequence[str] = ()) -> None:
         """Start an agent's daemon; ``within`` is a command that runs it, such as ``unshare …``."""

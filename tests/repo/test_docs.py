@@ -20,9 +20,9 @@ from typer.core import TyperArgument
 
 from agentd import __main__ as agent_program
 from agentd import config as agent_config
-from agentd import policy as agent_policy
 from agentd import updater as updater_program
 from agentd.executors import registry
+from agentd.policy import reading as agent_policy
 from agentd.proof.digests import digest_of
 from agentd.proof.types import Column, ColumnType, arrow_schema
 from controlplane import __main__ as controlplane_program
@@ -129,11 +129,14 @@ def test_every_exit_code_is_documented() -> None:
     [
         ("### Configuration of the control plane", [field.name for field in dataclasses.fields(Config)]),
         ("### Configuration of the agent", [*agent_config._KEYS]),
-        ("### The host's policy", [*agent_policy._LISTS, *agent_policy._SIZES]),
+        ("## The whole host", [*agent_policy._KEYS]),
+        ("## Datastores", [*agent_policy._DATASTORE_TEXTS, *agent_policy._DATASTORE_LISTS, "ports"]),
+        ("## Programs", [*agent_policy._PROGRAM_KEYS]),
     ],
 )
 def test_every_key_has_a_row(heading: str, names: list[str]) -> None:
-    rows = re.findall(r"^\| `(\w+)` \|", section(page("operations.md"), heading), re.MULTILINE)
+    text = page("operations.md" if heading.startswith("###") else "host-policy.md")
+    rows = re.findall(r"^\| `(\w+)` \|", section(text, heading), re.MULTILINE)
     assert sorted(rows) == sorted(names)
 
 

@@ -54,11 +54,8 @@ def scene(canaries: Canaries) -> Iterator[Scene]:
                 cursor.execute("SELECT 1")
             _add_role(found, canaries.filed)
             found.guard_postgres()
-            policy = f"""kinds = ["*"]
-datastores = ["*"]
-roots = ["{found.world.data}"]
-secrets = ["env:{PASSWORD_VARIABLE}", "env:{WRONG_VARIABLE}", "env:NOT_SET", "file:{canaries.file}"]
-"""
+            variables = [f"env:{name}" for name in (PASSWORD_VARIABLE, WRONG_VARIABLE, "NOT_SET")]
+            policy = found.world.law(*variables, f"file:{canaries.file}")
             environment = {WRONG_VARIABLE: canaries.wrong}
             found.add_agent("alpha", {"zone": "a"}, policy=policy, environment=environment)
             found.add_agent("holder", {"hold": "yes"}, policy=policy, stop_at="load:before_publish")

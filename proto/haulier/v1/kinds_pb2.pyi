@@ -280,3 +280,26 @@ class ValidateResult(_message.Message):
     differences: _containers.RepeatedCompositeFieldContainer[RowDifference]
     differences_count: int
     def __init__(self, checks: _Optional[_Iterable[_Union[Check, _Mapping]]] = ..., rows: _Optional[int] = ..., source_digest: _Optional[bytes] = ..., destination_digest: _Optional[bytes] = ..., differences: _Optional[_Iterable[_Union[RowDifference, _Mapping]]] = ..., differences_count: _Optional[int] = ...) -> None: ...
+
+class RunProgramParams(_message.Message):
+    __slots__ = ("program", "values")
+    class ValuesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    PROGRAM_FIELD_NUMBER: _ClassVar[int]
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    program: str
+    values: _containers.ScalarMap[str, str]
+    def __init__(self, program: _Optional[str] = ..., values: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
+class RunProgramResult(_message.Message):
+    __slots__ = ("output", "output_cut")
+    OUTPUT_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_CUT_FIELD_NUMBER: _ClassVar[int]
+    output: str
+    output_cut: bool
+    def __init__(self, output: _Optional[str] = ..., output_cut: _Optional[bool] = ...) -> None: ...

@@ -296,7 +296,9 @@ def test_an_unreachable_server_is_named_without_its_password(make_scene: MakeSce
     scene = make_scene("postgresql")
     scene.place.datastore.postgresql.port = 1
     scene.place.datastore.postgresql.password_ref = "env:SECRET"
-    ctx = attempt(scene.home, "load", k.LoadParams(), 1, resolve_secret=lambda ref: f"hunter2-{ref}")
+    ctx = attempt(
+        scene.home, "load", k.LoadParams(), 1, datastore_secret=lambda store: f"hunter2-{store.postgresql.password_ref}"
+    )
     with pytest.raises(StepFailure) as caught:
         opened(ctx, scene.place.datastore).check()
     assert (caught.value.code, caught.value.retryable) == ("unreachable", True)
@@ -309,12 +311,12 @@ def test_a_wrong_password_is_named_and_not_shown(make_scene: MakeScene, password
     scene = make_scene("postgresql")
     scene.place.datastore.postgresql.user = GUARDED
     scene.place.datastore.postgresql.password_ref = "env:SECRET"
-    ctx = attempt(scene.home, "load", k.LoadParams(), 1, resolve_secret=lambda ref: password)
+    ctx = attempt(scene.home, "load", k.LoadParams(), 1, datastore_secret=lambda store: password)
     with pytest.raises(StepFailure) as caught:
         opened(ctx, scene.place.datastore).check()
     assert (caught.value.code, caught.value.retryable) == ("authentication_failed", False)
     assert "hunter2" not in repr(caught.value) + str(caught.value)
-    right = attempt(scene.home, "load", k.LoadParams(), 1, resolve_secret=lambda ref: GUARDED_PASSWORD)
+    right = attempt(scene.home, "load", k.LoadParams(), 1, datastore_secret=lambda store: GUARDED_PASSWORD)
     opened(right, scene.place.datastore).check()
 
 

@@ -133,7 +133,7 @@ class Door(agent_pb2_grpc.AgentServiceServicer):
             "fence": 7,
             "target": f"target of {attempt_id}",
             "direction": pb.DIRECTION_FORWARD,
-            "params": json.dumps(params).encode(),
+            "params": params if isinstance(params, bytes) else json.dumps(params).encode(),
             "ttl_s": TTL_S,
         }
         grant = pb.LeaseGrant(**(told | fields))

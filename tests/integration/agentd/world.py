@@ -29,6 +29,8 @@ class World:
         self.config = directory / "agent.toml"
         self.policy = directory / "policy.toml"
         self.processes: list[asyncio.subprocess.Process] = []
+        self.command = [sys.executable, str(Path(__file__).with_name("agent_process.py"))]
+        self.options = [str(self.state), str(self.config)]
         self.log = directory / "agent.log"
 
     def attempt(self, attempt_id: str) -> Path:
@@ -50,16 +52,19 @@ class World:
         """Start a daemon."""
         with self.log.open("ab") as log:
             process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                str(Path(__file__).with_name("agent_process.py")),
-                str(self.state),
-                str(self.config),
+                *self.command,
+                *self.options,
                 env=os.environ | environment | {"PYTHONPATH": f"{ROOT}:{ROOT / 'proto'}"},
                 stdout=log,
                 stderr=log,
             )
         self.processes.append(process)
         return process
+
+    def use_installed_kinds(self, *within: str) -> None:
+        """From the next start on run the agent as it is installed, with its own step kinds, `within` a command."""
+        self.command = [*within, sys.executable, "-m", "agentd", "run"]
+        self.options = ["--state", str(self.state), "--config", str(self.config)]
 
     async def kill(self, process: asyncio.subprocess.Process) -> None:
         """Kill a daemon without warning."""

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from agentd import policy
-from agentd.policy import Policy, PolicyBroken, PolicyRefused
+from agentd.policy import reading as policy
+from agentd.policy.law import Policy
+from agentd.policy.limits import Limits
+from agentd.policy.refusals import PolicyBroken, PolicyRefused
 
 
 def written(tmp_path: Path, text: str) -> Path:
@@ -22,7 +24,7 @@ def test_an_empty_policy_allows_nothing(tmp_path: Path) -> None:
     assert law.allowed_kinds(["load"]) == ()
     for refused in (
         lambda: law.check_kind("load"),
-        lambda: law.check_datastore("warehouse"),
+        lambda: law.rule_of("warehouse"),
         lambda: law.check_path(str(tmp_path)),
         lambda: law.check_secret("env:PG_PASSWORD"),
     ):
@@ -40,7 +42,7 @@ def test_lists_name_what_is_allowed(tmp_path: Path) -> None:
     )
     assert law.allowed_kinds(["transform", "load"]) == ("load",)
     law.check_kind("load")
-    law.check_datastore("anything")
+    assert law.rule_of("anything").name == "*"
     law.check_secret("")
     law.check_secret("env:PG_PASSWORD")
     for ref in ("env:AWS_SECRET", "file:/run/secrets/../../etc/shadow", "file:/etc/shadow"):
@@ -68,7 +70,7 @@ def test_paths_are_judged_with_every_link_resolved(tmp_path: Path) -> None:
 def test_a_full_disk_stops_a_step_before_it_starts(tmp_path: Path) -> None:
     Policy(tmp_path / "p").check_room(tmp_path / "not" / "there")
     with pytest.raises(PolicyRefused, match="bytes free"):
-        Policy(tmp_path / "p", disk_free_min_bytes=2**62).check_room(tmp_path / "not" / "there")
+        Policy(tmp_path / "p", limits=Limits(disk_free_min_bytes=2**62)).check_room(tmp_path / "not" / "there")
 
 
 @pytest.mark.parametrize(

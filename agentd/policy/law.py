@@ -1,0 +1,126 @@
+"""What the policy decides: may this step kind run, this place be touched, this secret be given, this program be run."""
+
+import os
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from agentd.policy.beneath import is_beneath
+from agentd.policy.limits import Limits
+from agentd.policy.places import ANYTHING, FILE_ENGINES, DatastoreRule, PlaceAsked, matches
+from agentd.policy.programs import ProgramRule
+from agentd.policy.refusals import PolicyRefused, refused
+
+# The step kind that is nothing without programs that the host names.
+RUNS_PROGRAMS = "run_program"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What this host allows. Unset lists allow nothing; unset limits (0) limit nothing."""
+
+    path: Path
+    kinds: tuple[str, ...] = ()
+    datastores: tuple[DatastoreRule, ...] = ()
+    roots: tuple[str, ...] = ()
+    # For step kinds of somebody's own; a datastore is given only what its own table lists.
+    secrets: tuple[str, ...] = ()
+    # Files that libraries may read besides the roots, such as certificates.
+    readable: tuple[str, ...] = ()
+    # "allow" or "refuse": whether steps may replace or remove what is at a destination.
+    deletes: str = "allow"
+    # "when_available" or "required": whether steps run on a kernel that cannot hold them within the roots.
+    wall: str = "when_available"
+    limits: Limits = field(default_factory=Limits)
+    programs: tuple[ProgramRule, ...] = ()
+
+    @property
+    def datastore_names(self) -> tuple[str, ...]:
+        """Names of the datastores that steps may reach from here; "*" stands for every one."""
+        return tuple(rule.name for rule in self.datastores)
+
+    def allowed_kinds(self, installed: Iterable[str]) -> tuple[str, ...]:
+        """Those of the installed step kinds that may run here, sorted."""
+        listed = (kind for kind in installed if kind in self.kinds or ANYTHING in self.kinds)
+        return tuple(sorted(kind for kind in listed if kind != RUNS_PROGRAMS or self.programs))
+
+    def check_kind(self, kind: str) -> None:
+        """Raise PolicyRefused unless this step kind may run here."""
+        if not self.allowed_kinds([kind]):
+            raise self._refused(f"step kind {kind!r} is not allowed on this host", "kinds")
+
+    def rule_of(self, name: str) -> DatastoreRule:
+        """What a datastore's name may mean here; raises PolicyRefused for a name that is not listed."""
+        for wanted in (name, ANYTHING):
+            for rule in self.datastores:
+                if rule.name == wanted:
+                    return rule
+        raise self._refused(f"datastore {name!r} is not allowed on this host", "datastores")
+
+    def check_place(self, asked: PlaceAsked, writes: bool = False, deletes: bool = False) -> Path | None:
+        """Where a datastore's files really are, None for a database; raises PolicyRefused unless it may be used so."""
+        rule = self.rule_of(asked.name)
+        objection = rule.objection(asked)
+        if objection is not None:
+            what, key = objection
+            raise self._refused(f"datastore {asked.name!r} {what}, which this host does not allow", _key(rule, key))
+        if writes and rule.access == "read":
+            raise self._refused(f"datastore {asked.name!r} may only be read on this host", _key(rule, "access"))
+        if deletes and (rule.deletes or self.deletes) == "refuse":
+            message = f"this host lets no step replace or remove what is at datastore {asked.name!r}"
+            raise self._refused(message, _key(rule, "deletes") if rule.deletes else "deletes")
+        return self.check_path(asked.path, rule) if asked.engine in FILE_ENGINES else None
+
+    def check_path(self, path: str, rule: DatastoreRule | None = None) -> Path:
+        """The path with every link resolved; raises PolicyRefused unless it is a root or below one.
+
+        Only a first word: where it led is looked at again on the open descriptor (`beneath`).
+        """
+        if not path.startswith("/") or "\0" in path:
+            raise self._refused(f"path {path!r} is not absolute", "roots")
+        real = Path(os.path.realpath(path))
+        if not is_beneath(real, self.roots):
+            raise self._refused(f"path {path!r} is outside the roots allowed on this host", "roots")
+        if rule is not None and rule.paths and not is_beneath(real, rule.paths):
+            message = f"path {path!r} is not where this host says that datastore {rule.name!r} is"
+            raise self._refused(message, _key(rule, "paths"))
+        return real
+
+    def check_secret(self, ref: str) -> None:
+        """Raise PolicyRefused unless step kinds of somebody's own may resolve this reference here."""
+        if ref and not matches(ref, self.secrets):
+            raise self._refused(f"secret reference {ref!r} is not allowed on this host", "secrets")
+
+    def check_datastore_secret(self, asked: PlaceAsked) -> None:
+        """Raise PolicyRefused unless this datastore, defined like this, may be given the secret that it asks for."""
+        self.check_place(asked)
+        rule = self.rule_of(asked.name)
+        if asked.secret and not rule.gives(asked.secret):
+            message = f"datastore {asked.name!r} may not be given the secret {asked.secret!r} on this host"
+            raise self._refused(message, _key(rule, "secrets"))
+
+    def program(self, name: str) -> ProgramRule:
+        """The program of this name; raises PolicyRefused where the host names none."""
+        for rule in self.programs:
+            if rule.name == name:
+                return rule
+        raise self._refused(f"program {name!r} is not named on this host", f"[programs.{name!r}]")
+
+    def check_room(self, path: Path) -> None:
+        """Raise PolicyRefused when the file system that holds `path` has too little free space."""
+        free_bytes, wanted = shutil.disk_usage(_existing(path)).free, self.limits.disk_free_min_bytes
+        if free_bytes < wanted:
+            message = f"{path} has {free_bytes} bytes free, this host wants {wanted} to be left"
+            raise PolicyRefused(message, "free some space, or lower disk_free_min_bytes in the host's policy")
+
+    def _refused(self, message: str, key: str) -> PolicyRefused:
+        return refused(message, key, self.path)
+
+
+def _key(rule: DatastoreRule, key: str) -> str:
+    return f"{key} of {rule.table}"
+
+
+def _existing(path: Path) -> Path:
+    return path if path.exists() or path == path.parent else _existing(path.parent)

@@ -1,0 +1,254 @@
+"""Reads the policy file: every key known, every value of its type, every mistake named with how to mend it."""
+
+import os
+import re
+import stat
+import tomllib
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from agentd.policy import limits
+from agentd.policy.law import Policy
+from agentd.policy.limits import Limits
+from agentd.policy.places import ANYTHING, ENGINES, FILE_ENGINES, POSTGRESQL_PORT, SSLMODES, DatastoreRule
+from agentd.policy.programs import ProgramRule, ValueRule, placeholders
+from agentd.policy.refusals import PolicyBroken
+
+_LISTS = ("kinds", "roots", "secrets", "readable")
+_KEYS = (*_LISTS, "datastores", "deletes", "wall", "programs", *limits.KEYS)
+_DATASTORE_TEXTS = ("engine", "access", "deletes", "sslmode")
+_DATASTORE_LISTS = ("paths", "hosts", "databases", "users", "schemas", "secrets")
+_PROGRAM_TEXTS = ("path", "sha256", "safe_to_repeat", "undo")
+_PROGRAM_LISTS = ("arguments", "reads", "writes")
+_PROGRAM_KEYS = (*_PROGRAM_TEXTS, *_PROGRAM_LISTS, "values", "environment", "secrets", "timeout_s", "output_bytes_max")
+_VALUE_TYPES = ("text", "integer", "path", "dataset", "choice")
+_YES_OR_NO = ("allow", "refuse")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+_NUMBER_MAX = 2**62
+
+
+def load(path: Path) -> Policy:
+    """Read the policy at `path`; raises PolicyBroken, also where others than root and we could change it."""
+    _check_owner(path)
+    try:
+        told = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise PolicyBroken(f"policy {path} cannot be read: {error}") from error
+    try:
+        return _policy(told, path)
+    except PolicyBroken as error:
+        raise PolicyBroken(f"policy {path}: {error}") from error
+
+
+def _policy(told: Mapping[str, Any], path: Path) -> Policy:
+    _known(told, _KEYS, "")
+    programs = _programs(told)
+    return Policy(
+        path=path,
+        kinds=_strings(told, "kinds"),
+        datastores=_datastores(told),
+        roots=_paths(told, "roots", "root"),
+        secrets=_strings(told, "secrets"),
+        readable=_paths(told, "readable", "path"),
+        deletes=_choice(told, "deletes", _YES_OR_NO) or "allow",
+        wall=_choice(told, "wall", ("when_available", "required")) or "when_available",
+        limits=_limits(told),
+        programs=programs,
+    )
+
+
+def _limits(told: Mapping[str, Any]) -> Limits:
+    numbers: dict[str, Any] = {name: _number(told, name, whole=True) for name in limits.WHOLE}
+    numbers |= {name: float(_number(told, name)) for name in limits.FRACTIONS}
+    return Limits(**numbers)
+
+
+def _datastores(told: Mapping[str, Any]) -> tuple[DatastoreRule, ...]:
+    found = told.get("datastores", [])
+    if isinstance(found, list):
+        return tuple(DatastoreRule(name) for name in _strings(told, "datastores"))
+    if not isinstance(found, dict) or not all(isinstance(each, dict) for each in found.values()):
+        raise PolicyBroken("datastores must be a list of strings, or tables such as [datastores.warehouse]")
+    return tuple(_in_table(f"[datastores.{name}]", _datastore, name, table) for name, table in found.items())
+
+
+def _in_table(where: str, read: Any, name: str, table: Mapping[str, Any]) -> Any:
+    try:
+        return read(name, table)
+    except PolicyBroken as error:
+        raise PolicyBroken(f"{where} {error}") from error
+
+
+def _datastore(name: str, table: Mapping[str, Any]) -> DatastoreRule:
+    _known(table, (*_DATASTORE_TEXTS, *_DATASTORE_LISTS, "ports"), "")
+    ports = table.get("ports", [POSTGRESQL_PORT])
+    numbers = ports if isinstance(ports, list) else [None]
+    if ports != [ANYTHING] and not all(type(each) is int and 0 < each < 65536 for each in numbers):
+        raise PolicyBroken('ports must be a list of numbers from 1 to 65535, or ["*"]')
+    lists = {key: _strings(table, key) for key in _DATASTORE_LISTS}
+    engine = _choice(table, "engine", ENGINES)
+    if lists["secrets"] and ANYTHING in lists["hosts"]:
+        raise PolicyBroken("allows any host and has secrets: a password would go anywhere; name the hosts")
+    is_database = engine == "postgresql" or any(lists[key] for key in ("hosts", "databases", "users", "secrets"))
+    if is_database and not all(lists[key] for key in ("hosts", "databases", "users")):
+        raise PolicyBroken("needs hosts, databases and users: what is not listed is not allowed")
+    if engine in FILE_ENGINES and lists["secrets"]:
+        raise PolicyBroken(f"has secrets, and {engine} takes none: remove them")
+    lists["schemas"] = lists["schemas"] or (ANYTHING,)
+    _paths(table, "paths", "path")
+    return DatastoreRule(
+        name,
+        is_bound=True,
+        engine=engine,
+        access=_choice(table, "access", ("read", "write")) or "write",
+        deletes=_choice(table, "deletes", _YES_OR_NO),
+        sslmode=_choice(table, "sslmode", SSLMODES) or SSLMODES[0],
+        ports=() if ports == [ANYTHING] else tuple(ports),
+        **lists,
+    )
+
+
+def _programs(told: Mapping[str, Any]) -> tuple[ProgramRule, ...]:
+    found = told.get("programs", {})
+    if not isinstance(found, dict) or not all(isinstance(each, dict) for each in found.values()):
+        raise PolicyBroken("programs must be tables such as [programs.reindex]")
+    rules = tuple(_in_table(f"[programs.{name}]", _program, name, table) for name, table in found.items())
+    by_name = {rule.name: rule for rule in rules}
+    for rule in rules:
+        undo = by_name.get(rule.undo)
+        if rule.undo and undo is None:
+            raise PolicyBroken(f"[programs.{rule.name}] undo names {rule.undo!r}, which is no program here")
+        if undo is not None and undo.values.keys() != rule.values.keys():
+            raise PolicyBroken(f"[programs.{rule.name}] and its undo {rule.undo!r} must take the same values")
+    return rules
+
+
+def _program(name: str, table: Mapping[str, Any]) -> ProgramRule:
+    if not _NAME.fullmatch(name):
+        raise PolicyBroken("has a name with other characters than letters, digits, '_', '-' and '.'")
+    _known(table, _PROGRAM_KEYS, "")
+    path, sha256 = _text(table, "path"), _text(table, "sha256").lower()
+    if not path.startswith("/"):
+        raise PolicyBroken("needs path: the program's absolute path")
+    if not re.fullmatch(r"[0-9a-f]{64}", sha256):
+        raise PolicyBroken(f"needs sha256, 64 hexadecimal digits: take them from `sha256sum {path}`")
+    if not _text(table, "safe_to_repeat").strip():
+        raise PolicyBroken("needs safe_to_repeat: say why running it twice is harmless, because that may happen")
+    if "undo" not in table:
+        raise PolicyBroken('needs undo: the program that undoes it, or "" where there is nothing to undo')
+    arguments = _strings(table, "arguments")
+    values = {
+        each: _in_table(f"values.{each}", _value, each, rule) for each, rule in _table(table, "values", dict).items()
+    }
+    if unknown := placeholders(arguments) - values.keys():
+        raise PolicyBroken(f"arguments hold {{{min(unknown)}}}, and values say nothing of it")
+    environment, secrets = _table(table, "environment", str), _table(table, "secrets", str)
+    if both := environment.keys() & secrets.keys():
+        raise PolicyBroken(f"environment and secrets both set {min(both)}")
+    return ProgramRule(
+        name,
+        path,
+        sha256,
+        _text(table, "safe_to_repeat"),
+        arguments,
+        values,
+        environment,
+        secrets,
+        float(_number(table, "timeout_s")) or 3600.0,
+        _text(table, "undo"),
+        _paths(table, "reads", "path"),
+        _paths(table, "writes", "path"),
+        int(_number(table, "output_bytes_max", whole=True)) or 16384,
+    )
+
+
+def _value(name: str, table: Mapping[str, Any]) -> ValueRule:
+    _known(table, ("type", "pattern", "choices", "least", "most"), "")
+    kind = _choice(table, "type", _VALUE_TYPES)
+    pattern, choices = _text(table, "pattern"), _strings(table, "choices")
+    if not kind:
+        raise PolicyBroken(f"needs type: {', '.join(_VALUE_TYPES)}")
+    if kind == "text" and not pattern:
+        raise PolicyBroken("is text and needs pattern, a regular expression for all of it")
+    if kind == "choice" and not choices:
+        raise PolicyBroken("is a choice and needs choices")
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise PolicyBroken(f"pattern is no regular expression: {error}") from error
+    bounds = {key: table[key] for key in ("least", "most") if key in table}
+    if not all(type(bound) is int for bound in bounds.values()):
+        raise PolicyBroken("least and most must be whole numbers")
+    if kind == "dataset":
+        kind, pattern = "text", r"[a-z0-9][a-z0-9_.-]{0,99}"
+    del name
+    return ValueRule(kind, pattern, choices, **bounds)
+
+
+def _check_owner(path: Path) -> None:
+    for each in (path, path.resolve().parent):
+        try:
+            found = each.stat()
+        except OSError as error:
+            raise PolicyBroken(f"policy {path} cannot be read: {error.strerror}") from error
+        if found.st_uid not in (0, os.geteuid()):
+            raise PolicyBroken(f"{each} belongs to another user: chown it to root")
+        # In a sticky directory nobody can replace somebody else's file.
+        sticky_directory = stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX
+        if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not sticky_directory:
+            raise PolicyBroken(f"{each} can be changed by others: chmod go-w it")
+
+
+def _known(told: Mapping[str, Any], known: tuple[str, ...], prefix: str) -> None:
+    for name in told:
+        if name not in known:
+            near = get_close_matches(name, known, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(known)}"
+            raise PolicyBroken(f"unknown key {prefix}{name!r}{hint}")
+
+
+def _strings(told: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    found = told.get(name, [])
+    if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
+        raise PolicyBroken(f"{name} must be a list of strings")
+    return tuple(found)
+
+
+def _paths(told: Mapping[str, Any], name: str, noun: str) -> tuple[str, ...]:
+    found = _strings(told, name)
+    for path in found:
+        if not path.startswith("/"):
+            raise PolicyBroken(f"{noun} {path!r} is not an absolute path")
+    return found
+
+
+def _table(told: Mapping[str, Any], name: str, of: type) -> dict[str, Any]:
+    found = told.get(name, {})
+    if not isinstance(found, dict) or not all(isinstance(each, of) for each in found.values()):
+        raise PolicyBroken(f"{name} must be a table of {'tables' if of is dict else 'strings'}")
+    return found
+
+
+def _text(told: Mapping[str, Any], name: str) -> str:
+    found = told.get(name, "")
+    if not isinstance(found, str):
+        raise PolicyBroken(f"{name} must be a string")
+    return found
+
+
+def _choice(told: Mapping[str, Any], name: str, choices: tuple[str, ...]) -> str:
+    found = _text(told, name)
+    if name in told and found not in choices:
+        raise PolicyBroken(f"{name} must be one of {', '.join(choices)}, not {found!r}")
+    return found
+
+
+def _number(told: Mapping[str, Any], name: str, whole: bool = False) -> Any:
+    found = told.get(name, 0)
+    kinds = (int,) if whole else (int, float)
+    if not isinstance(found, kinds) or isinstance(found, bool) or not 0 <= found <= _NUMBER_MAX:
+        sort = "number of bytes" if "bytes" in name else "whole number" if whole else "number"
+        raise PolicyBroken(f"{name} must be a {sort}, 0 or more")
+    return found
