@@ -40,6 +40,13 @@ class Policy:
         """Names of the datastores that steps may reach from here; "*" stands for every one."""
         return tuple(rule.name for rule in self.datastores)
 
+    @property
+    def secret_references(self) -> tuple[str, ...]:
+        """Every reference, with `*`, whose value a step may be given."""
+        of_datastores = [ref for rule in self.datastores for ref in rule.secrets]
+        of_programs = [ref for rule in self.programs for ref in rule.secrets.values()]
+        return (*self.secrets, *of_datastores, *of_programs)
+
     def allowed_kinds(self, installed: Iterable[str]) -> tuple[str, ...]:
         """Those of the installed step kinds that may run here, sorted."""
         listed = (kind for kind in installed if kind in self.kinds or ANYTHING in self.kinds)

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from agentd import config as config_file
-from agentd import policy as policy_file
 from agentd.journal import mending
 from agentd.link import contact, enrolment
+from agentd.policy import reading
 
 PREFIX = "selftest-"
 _HEAVY = ("pyarrow", "pyarrow.parquet", "duckdb", "psycopg", "agentd.executors.registry", "agentd.daemon")
@@ -81,7 +81,7 @@ def _libraries() -> None:
 
 
 def _configuration(config: Path) -> None:
-    policy_file.load(config_file.load(config).policy)
+    reading.load(config_file.load(config).policy)
 
 
 def _identity(state: Path) -> None:

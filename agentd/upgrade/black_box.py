@@ -13,8 +13,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from agentd import policy as policy_file
 from agentd.core.releases import State
+from agentd.policy import reading
+from agentd.policy.places import matches
+from agentd.policy.refusals import PolicyBroken
 from agentd.upgrade import exchange
 from agentd.upgrade.durable import write_durably
 from agentd.upgrade.evidence import Answer, memory_bytes
@@ -123,10 +125,10 @@ class BlackBoxes:
         try:
             told = self._settings.agent_config.read_text(encoding="utf-8")
             name = re.search(r'^policy\s*=\s*"(.+)"', told, re.MULTILINE)
-            policy = policy_file.load(self._settings.agent_config.parent / (name[1] if name else "policy.toml"))
-        except (OSError, policy_file.PolicyBroken):
+            policy = reading.load(self._settings.agent_config.parent / (name[1] if name else "policy.toml"))
+        except (OSError, PolicyBroken):
             return []
-        return [*_of_files(policy.secrets), *_of_environment(pid, policy)]
+        return [*_of_files(policy.secret_references), *_of_environment(pid, policy.secret_references)]
 
 
 def _request_of(path: Path) -> str:
@@ -148,13 +150,12 @@ def _of_files(references: Iterable[str]) -> list[str]:
     return found
 
 
-def _of_environment(pid: int, policy: policy_file.Policy) -> list[str]:
+def _of_environment(pid: int, references: tuple[str, ...]) -> list[str]:
     found = []
     with contextlib.suppress(OSError):
         for each in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0") if pid else ():
             name, _, value = each.decode("utf-8", "replace").partition("=")
-            with contextlib.suppress(policy_file.PolicyRefused):
-                policy.check_secret(f"env:{name}")
+            if matches(f"env:{name}", references):
                 found.append(value)
     return found
 
