@@ -112,7 +112,7 @@ class Link:
         self._tell(events.SessionClosed(effect.session, reason, random.random(), refused))
 
     async def _talk(self, effect: OpenSession, outbox: Outbox) -> None:
-        async with self._channel() as channel:
+        async with channel_of(self._enrolment) as channel:
             stub = agent_pb2_grpc.AgentServiceStub(channel)
             call = stub.Session()
             async with asyncio.timeout(DIAL_MAX_S):
@@ -137,14 +137,6 @@ class Link:
                     helper.cancel()
                 await asyncio.gather(*helpers, return_exceptions=True)
 
-    def _channel(self) -> grpc.aio.Channel:
-        credentials = grpc.ssl_channel_credentials(
-            root_certificates=self._enrolment.ca_pem(),
-            private_key=self._enrolment.key_pem(),
-            certificate_chain=self._enrolment.certificate_pem(),
-        )
-        return grpc.aio.secure_channel(self._enrolment.session_address, credentials, _OPTIONS)
-
     async def _write(self, effect: OpenSession, call: Any, outbox: Outbox) -> None:
         while True:
             await outbox.wait()
@@ -168,6 +160,16 @@ class Link:
         for directive in message.directives:
             if directive.WhichOneof("ask") is None:
                 log.warning("the control plane asks something that this agent does not know; ignored")
+
+
+def channel_of(enrolment: Enrolment) -> grpc.aio.Channel:
+    """A connection of its own to the control plane, by the identity in use. Raises NotJoined."""
+    credentials = grpc.ssl_channel_credentials(
+        root_certificates=enrolment.ca_pem(),
+        private_key=enrolment.key_pem(),
+        certificate_chain=enrolment.certificate_pem(),
+    )
+    return grpc.aio.secure_channel(enrolment.session_address, credentials, _OPTIONS)
 
 
 async def _written(call: Any, message: pb.SessionRequest) -> None:

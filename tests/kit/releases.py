@@ -110,5 +110,4 @@ def a_tree(tree: Path, text: str) -> None:
     (tree / "lib" / "module.py").write_text("VALUE = 1\n" * 300)
     if not (tree / "lib" / "alias.py").is_symlink():
         (tree / "lib" / "alias.py").symlink_to("module.py")
-        (tree / "bin" / "python").symlink_to("/usr/bin/python3.11")
     os.utime(program, (1, 1))
