@@ -74,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
 
     join = verbs.add_parser("join", parents=[state], help="trade a join token for an identity")
     join.add_argument("token", help="the token, or - to read it from standard input")
-    join.add_argument("--name", default=os.uname().nodename, help="name of this agent (%(default)s)")
+    join.add_argument("--name", default="", help="name of this agent; when left out, its known one or the host's")
     join.set_defaults(command=_join)
 
     daemon = verbs.add_parser("run", parents=[state], help="run the daemon")

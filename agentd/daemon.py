@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import random
 import signal
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
@@ -21,7 +22,7 @@ from agentd.core.effects import Effect
 from agentd.core.events import Event
 from agentd.core.grants import Capabilities, HostSample, Identity
 from agentd.journal.batching import JournalWriter
-from agentd.link import enrolment
+from agentd.link import enrolment, renewal
 from agentd.link.client import Link
 from agentd.link.logs import LogShipper
 from agentd.policy import reading
@@ -209,6 +210,12 @@ class Daemon:
                     outcome.failure.code if outcome.failure else "",
                 )
                 self._events.put_nowait(events.OutcomeRecorded(grant.attempt_id))
+            case effects.RequestIdentity():
+                await self._renew(renewal.request(self._enrolment), events.CandidateReceived())
+            case effects.KeepIdentity():
+                await self._renew(asyncio.to_thread(enrolment.keep_candidate, self._state), None)
+            case effects.DropCandidate():
+                await asyncio.to_thread(enrolment.drop_candidate, self._state)
             case effects.MarkDraining():
                 await self._journal.write(effect)
             case effects.ForgetAttempt(attempt_id):
@@ -226,6 +233,18 @@ class Daemon:
                 await self._runner.stop(attempt_id, reason, at_once, self._config.stop_grace_s)
             case effects.WriteDeadline(attempt_id, deadline_at, disconnected_at):
                 await self._runner.write_deadlines(attempt_id, Deadlines(deadline_at, disconnected_at))
+
+    async def _renew(self, work: Coroutine[Any, Any, None], told: Event | None) -> None:
+        """Do one thing for the identity; a failure is told, and the identity in use goes on."""
+        try:
+            await work
+        except (renewal.RenewalFailed, OSError) as error:
+            self._events.put_nowait(events.CandidateFailed(str(error), random.random()))
+            return
+        if told is not None:
+            self._events.put_nowait(told)
+        else:
+            log.info("the identity was renewed")
 
     # The host's law.
 

@@ -33,6 +33,8 @@ class Config:
     stop_grace_s: float = 5.0
     release_bytes_per_s_max: float = 64e6  # artefacts of releases, to all hosts together
     release_bytes_per_s_agent_max: float = 16e6  # and to each
+    # Agents renew when a third of it is left, so a control plane may be away for that long and no host falls out.
+    agent_certificate_ttl_s: float = 86_400.0
 
 
 def load(path: Path | None, environment: dict[str, str] | None = None) -> Config:

@@ -10,7 +10,7 @@ from controlplane.identity.authority import CertificateAuthority
 from controlplane.identity.peers import IdentityError
 from controlplane.identity.roles import Role
 from controlplane.serve import IDENTITY_DIR, STORE_FILE
-from controlplane.service.joining import Joining
+from controlplane.service.operators import Operators
 from controlplane.state_guard import StateGuard
 from controlplane.store.sqlite.store import SqliteStore
 
@@ -39,8 +39,8 @@ async def initialise(config: Config) -> Path:
         try:
             # Another control plane may have written to the same destinations before: its fences must stay below ours.
             await store.write(lambda tx: tx.begin_generation(int(time.time())))
-            joining = Joining(store, time.time, time.time, authority, os.urandom)
-            token = await joining.create_operator_token("administrator", Role.ADMIN)
+            operators = Operators(store, time.time, os.urandom)
+            token = await operators.create("administrator", Role.ADMIN)
         finally:
             store.close()
         _write_profile(path, config, authority, token)

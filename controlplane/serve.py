@@ -12,21 +12,26 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from controlplane.config import Config
-from controlplane.identity.authority import CONTROLPLANE_CERTIFICATE_TTL_S, CertificateAuthority
+from controlplane.identity.authorities import Authorities
 from controlplane.loops.agent_watcher import AgentWatcher
 from controlplane.loops.dispatcher import Dispatcher
 from controlplane.loops.driver import Driver, Loop
 from controlplane.loops.lease_reaper import LeaseReaper
 from controlplane.loops.workflow_advancer import WorkflowAdvancer
 from controlplane.releases.shelf import Shelf
+from controlplane.rpc.access_door import AccessDoor, AccessServices
 from controlplane.rpc.agent_door import AgentDoor
+from controlplane.rpc.interceptors import Gate
+from controlplane.rpc.listening_identity import ListeningIdentity
 from controlplane.rpc.operator_door import OperatorDoor, Services
 from controlplane.rpc.repository_door import FetchLimits, RepositoryDoor
-from controlplane.rpc.server import Addresses, Listeners
+from controlplane.rpc.server import Addresses, Doors, Listeners
 from controlplane.service.fleet import Fleet, FleetSettings
+from controlplane.service.identities import Identities
 from controlplane.service.inventory import Inventory
 from controlplane.service.joining import Joining
 from controlplane.service.migrations import Migrations
+from controlplane.service.operators import Operators
 from controlplane.service.outputs import Outputs
 from controlplane.service.queries import Queries
 from controlplane.service.release_log import ReleaseLog
@@ -67,12 +72,12 @@ class ControlPlane:
     def __init__(self, config: Config) -> None:
         """Open the state and bind the listeners. Raises the rooms' own errors, each fit for a person."""
         self.config = config
-        authority = CertificateAuthority.load(config.state_dir / IDENTITY_DIR)
+        authorities = Authorities.load(config.state_dir / IDENTITY_DIR)
         self._guard = StateGuard(config.state_dir)
         try:
             self.store = SqliteStore(config.state_dir / STORE_FILE)
             try:
-                self._build(authority)
+                self._build(authorities)
             except BaseException:
                 self.store.close()
                 raise
@@ -80,7 +85,7 @@ class ControlPlane:
             self._guard.release()
             raise
 
-    def _build(self, authority: CertificateAuthority) -> None:
+    def _build(self, authorities: Authorities) -> None:
         """Put the rooms together on an open store."""
         config, state = self.config, self.config.state_dir
         self.clock = steady_clock(self.store.newest_at())
@@ -95,17 +100,16 @@ class ControlPlane:
         )
         self.fleet = Fleet(self.store, self.clock, settings, self.changed)
         self.inventory = Inventory(self.store, self.clock, self.fleet)
-        self.joining = Joining(self.store, self.clock, time.time, authority, os.urandom)
+        self.identities = Identities(
+            self.store, self.clock, time.time, authorities, os.urandom, self.fleet, config.agent_certificate_ttl_s
+        )
+        self.joining = Joining(self.store, self.clock, self.identities, os.urandom)
+        self.operators = Operators(self.store, self.clock, os.urandom)
         outputs = Outputs(self.store, state / OUTPUTS_DIR)
         self.driver = Driver(self._loops(), self.clock)
-        now = time.time()
-        credentials = authority.issue_controlplane(
-            {config.advertised_host, socket.gethostname(), *config.extra_names},
-            not_before_at=now - 300.0,
-            not_after_at=now + CONTROLPLANE_CERTIFICATE_TTL_S,
-            serial=int.from_bytes(os.urandom(16), "big") >> 1,
-        )
-        self.agent_door = AgentDoor(self.fleet, self.joining, outputs, "", software_version())
+        names = {config.advertised_host, socket.gethostname(), *config.extra_names}
+        listening = ListeningIdentity(authorities, names, time.time, os.urandom)
+        self.agent_door = AgentDoor(self.fleet, self.joining, self.identities, outputs, "", software_version())
         services = Services(
             self.fleet,
             self.inventory,
@@ -121,10 +125,18 @@ class ControlPlane:
         if self.shelf.broken:
             _log.error("no release is served: %s", self.shelf.broken)
         limits = FetchLimits(config.release_bytes_per_s_max, config.release_bytes_per_s_agent_max)
-        repository_door = RepositoryDoor(self.shelf, ReleaseLog(self.store, self.clock), limits, time.time)
+        doors = Doors(
+            self.agent_door,
+            self.operator_door,
+            AccessDoor(AccessServices(self.identities, services.queries)),
+            RepositoryDoor(self.shelf, ReleaseLog(self.store, self.clock), limits, time.time),
+        )
         addresses = Addresses(config.agents_listen, config.door_listen, config.probes_listen)
         self.listeners = Listeners(
-            addresses, credentials, self.joining, self.agent_door, self.operator_door, repository_door
+            addresses,
+            listening,
+            lambda by_certificate: Gate(self.identities, self.operators, by_certificate=by_certificate),
+            doors,
         )
         self.agent_door.session_address = f"{config.advertised_host}:{self.listeners.agents_port}"
         self.operator_door.door_address = f"{config.advertised_host}:{self.listeners.door_port}"
@@ -141,6 +153,7 @@ class ControlPlane:
     async def start(self) -> None:
         """Take over the state, start the loops, open the doors. Raises ``StoreFailed``."""
         await self.fleet.start(await self.inventory.budgets())
+        await self.identities.start()
         self.driver.start()
         await self.listeners.start()
         ports = {

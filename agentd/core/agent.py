@@ -27,6 +27,7 @@ from agentd.core.grants import (
 )
 from agentd.core.held import Held, StopReason, failed, outcome_of_end
 from agentd.core.reconnecting import GOOD_SESSION_S, wait_s
+from agentd.core.renewing import Renewing, Stage
 from agentd.core.states import AttemptState
 
 # Until a Welcome says otherwise.
@@ -71,6 +72,7 @@ class Agent:
         self._disconnected_max_s = DISCONNECTED_MAX_S
         self._stop_at: float | None = None
         self._reopening = False
+        self._renewing = Renewing()
 
     # What the daemon asks.
 
@@ -89,6 +91,8 @@ class Agent:
         ]
         if self.connected:
             instants.append(self._heartbeat_at)
+            if self._renewing.due_at is not None:
+                instants.append(self._renewing.due_at)
         if self._dial_at is not None:
             instants.append(self._dial_at)
         if self._stop_at is not None:
@@ -151,6 +155,8 @@ class Agent:
             done.append(self._dial())
         if self.connected and now >= self._heartbeat_at:
             done.append(self._heartbeat(now))
+        if self.connected and self._renewing.is_due(now):
+            done.append(self._renewing.request())
         return done
 
     @_on.register
@@ -171,7 +177,9 @@ class Agent:
         self._sessions += 1
         self.session = SessionId(self.identity.incarnation, self._sessions)
         self._readings.clear()
-        return effects.OpenSession(self.session, self.identity, self.capabilities, self._summaries(), self.draining)
+        shown = self._renewing.dialled()
+        held = self._summaries()
+        return effects.OpenSession(self.session, self.identity, self.capabilities, held, self.draining, shown)
 
     def _summaries(self) -> tuple[HeldSummary, ...]:
         return tuple(held.summary() for held in self.held.values() if not held.over)
@@ -210,13 +218,14 @@ class Agent:
         running = [held for held in self.held.values() if held.state is AttemptState.RUNNING]
         results = tuple(self._sending(held, now) for held in self.held.values() if held.recorded)
         return [
+            *self._renewing.opened(now, event.renew_in_s),
             effects.SendReport(
                 event.session,
                 heartbeat=True,
                 held=self._summaries(),
                 progress=tuple(held.report(started=True) for held in running),
                 results=results,
-            )
+            ),
         ]
 
     @_on.register
@@ -227,14 +236,15 @@ class Agent:
         self.connected = False
         self.session = None
         self._readings.clear()
-        if self._reopening:
+        dropped = self._renewing.closed(event, now)
+        if self._reopening or dropped:
             self._reopening = False
             self._dial_at = now
         else:
             self._failures = 0 if good else self._failures
             self._dial_at = now + wait_s(self._failures, event.jitter, event.refused)
             self._failures += 1
-        return [effects.Note(f"session closed: {event.reason}")]
+        return [effects.Note(f"session closed: {event.reason}"), *dropped]
 
     @_on.register
     def _report_sent(self, event: events.ReportSent, now: float) -> list[Effect]:
@@ -254,6 +264,14 @@ class Agent:
             self._reopening = True
             done.append(effects.CloseSession(self.session, "the configuration changed"))
         return done
+
+    @_on.register
+    def _renewal_moved(self, event: events.RenewalEvent, now: float) -> list[Effect]:
+        done = self._renewing.handle(event, now)
+        if self._renewing.stage is Stage.RECEIVED and self.session is not None:
+            self._reopening = True
+            done.append(effects.CloseSession(self.session, "the identity was renewed"))
+        return done + self._ticked(events.Ticked(), now)
 
     # Leases.
 

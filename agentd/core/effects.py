@@ -23,6 +23,8 @@ class OpenSession:
     capabilities: Capabilities
     held: tuple[HeldSummary, ...]
     draining: bool
+    # True to show the identity that was received last and is not in place yet.
+    candidate: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,22 @@ class WriteDeadline:
 
 
 @dataclass(frozen=True, slots=True)
+class RequestIdentity:
+    """Make a new key, ask for a certificate for it, and lay both beside what is in use. Answer: CandidateReceived or
+    CandidateFailed."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeepIdentity:
+    """The candidate has opened a session: put it in place of the old identity. Answer: CandidateFailed, or none."""
+
+
+@dataclass(frozen=True, slots=True)
+class DropCandidate:
+    """The candidate opened nothing: forget it; the old identity goes on. No answer."""
+
+
+@dataclass(frozen=True, slots=True)
 class Note:
     """Tell the host's log. No answer."""
 
@@ -138,6 +156,9 @@ Effect = (
     | AdoptChild
     | StopChild
     | WriteDeadline
+    | RequestIdentity
+    | KeepIdentity
+    | DropCandidate
     | Note
     | Finish
 )

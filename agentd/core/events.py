@@ -22,6 +22,8 @@ class SessionOpened:
     session: SessionId
     heartbeat_s: float
     disconnected_max_s: float
+    # Seconds until the identity that opened it is to be renewed; 0 means never.
+    renew_in_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,26 @@ class ResumeAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class RenewalAsked:
+    """The control plane wants us to renew our identity now."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateReceived:
+    """A new identity lies beside the one in use, and nobody has tried it yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateFailed:
+    """No new identity could be had, or it could not be put in place. `jitter` is a random number in [0, 1)."""
+
+    reason: str
+    jitter: float
+
+
+@dataclass(frozen=True, slots=True)
 class AttemptJournalled:
     """The intent to run this attempt survives a crash from now on."""
 
@@ -160,6 +182,7 @@ class StopAsked:
 SessionEvent = (
     SessionOpened | SessionClosed | ReportSent | LeaseGranted | LeaseRenewed | ResultAcknowledged | CancelAsked
 )
+RenewalEvent = RenewalAsked | CandidateReceived | CandidateFailed
 ChildEvent = ChildStarted | ChildAdopted | ChildProgressed | ChildEnded
 Event = (
     Started
@@ -168,6 +191,7 @@ Event = (
     | ChildEvent
     | DrainAsked
     | ResumeAsked
+    | RenewalEvent
     | AttemptJournalled
     | OutcomeRecorded
     | ConfigReloaded

@@ -112,7 +112,7 @@ class Link:
         self._tell(events.SessionClosed(effect.session, reason, random.random(), refused))
 
     async def _talk(self, effect: OpenSession, outbox: Outbox) -> None:
-        async with channel_of(self._enrolment) as channel:
+        async with channel_of(self._enrolment, effect.candidate) as channel:
             stub = agent_pb2_grpc.AgentServiceStub(channel)
             call = stub.Session()
             async with asyncio.timeout(DIAL_MAX_S):
@@ -162,13 +162,10 @@ class Link:
                 log.warning("the control plane asks something that this agent does not know; ignored")
 
 
-def channel_of(enrolment: Enrolment) -> grpc.aio.Channel:
-    """A connection of its own to the control plane, by the identity in use. Raises NotJoined."""
-    credentials = grpc.ssl_channel_credentials(
-        root_certificates=enrolment.ca_pem(),
-        private_key=enrolment.key_pem(),
-        certificate_chain=enrolment.certificate_pem(),
-    )
+def channel_of(enrolment: Enrolment, candidate: bool = False) -> grpc.aio.Channel:
+    """A channel that shows the identity in use, or the candidate. Raises NotJoined."""
+    ca, key, certificate = enrolment.pair(candidate)
+    credentials = grpc.ssl_channel_credentials(ca, key, certificate)
     return grpc.aio.secure_channel(enrolment.session_address, credentials, _OPTIONS)
 
 

@@ -23,11 +23,7 @@ def of(enrolment: Enrolment) -> str:
     """One of answers, busy, away and expired."""
     began_at = time.monotonic()
     try:
-        credentials = grpc.ssl_channel_credentials(
-            root_certificates=enrolment.ca_pem(),
-            private_key=enrolment.key_pem(),
-            certificate_chain=enrolment.certificate_pem(),
-        )
+        credentials = grpc.ssl_channel_credentials(*enrolment.pair())
     except NotJoined:
         return "expired"
     with grpc.secure_channel(enrolment.session_address, credentials) as channel:

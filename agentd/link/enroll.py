@@ -9,8 +9,10 @@ same identity.
 
 import base64
 import binascii
+import contextlib
 import hashlib
 import json
+import os
 import secrets
 import socket
 import ssl
@@ -20,15 +22,14 @@ from typing import Any
 
 import grpc
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from haulier.v1 import agent_pb2 as pb
 from haulier.v1 import agent_pb2_grpc
 
-from agentd.link import enrolment
-from agentd.link.enrolment import CA, CERTIFICATE, IDENTITY, KEY, Enrolment
+from agentd.link import enrolment, keys
+from agentd.link.enrolment import CA, CANDIDATE, CERTIFICATE, IDENTITY, Enrolment, NotJoined
 
 REQUEST = "join.json"
 _PREFIX = "haulier-join."
@@ -74,25 +75,41 @@ def parse(text: str) -> Token:
 def join(text: str, name: str, state: Path) -> Enrolment:
     """Trade the token for an identity in `state`. Raises BadToken and JoinFailed.
 
-    Harmless to repeat; a state directory that belongs to an identity already keeps it."""
+    Harmless to repeat. A state directory that belongs to an agent already keeps its id, its name and its journal and
+    gets a new identity, where the token allows that. Without a `name` it is the known one, or else the host's."""
     token = parse(text)
-    if (state / IDENTITY).exists():
-        known = enrolment.load(state)
-        raise JoinFailed(f"{state} has joined as {known.name} ({known.agent_id}) already: use another --state")
+    known = _known(state)
+    if known is not None and name and name != known.name:
+        raise JoinFailed(f"{state} belongs to {known.name} ({known.agent_id}): use another --state for another name")
+    name = known.name if known is not None else name or os.uname().nodename
     authority_pem = pinned_authority(token)
-    key, request_id = _key_and_request(state, token)
+    candidate = state / CANDIDATE
+    key, request_id = _key_and_request(candidate, token)
     request = pb.EnrollRequest(
-        request_id=request_id, token=token.text, csr_pem=_signing_request(key, name), agent_name=name
+        request_id=request_id, token=token.text, csr_pem=keys.signing_request(key, name), agent_name=name
     )
     response = _enrolled(token, authority_pem, request)
-    _check(response, key, authority_pem)
-    enrolment.save(state, CA, authority_pem)
-    enrolment.save(state, CERTIFICATE, response.certificate_pem)
+    bundle_pem = _check(response, key, authority_pem)
+    if known is not None and known.agent_id != response.agent_id:
+        enrolment.drop_candidate(state)
+        raise JoinFailed(
+            f"{state} belongs to {known.name} ({known.agent_id}), which the control plane does not know: it made "
+            f"{response.agent_id}. Use another --state, or remove this one if the agent's attempts do not matter"
+        )
+    enrolment.save(candidate, CA, bundle_pem)
+    enrolment.save(candidate, CERTIFICATE, response.certificate_pem)
     identity = {"agent_id": response.agent_id, "name": name, "session_address": response.session_address}
-    # Last, because its presence is what says that everything else is there.
-    enrolment.save(state, IDENTITY, json.dumps(identity).encode("utf-8"))
-    (state / REQUEST).unlink(missing_ok=True)
+    enrolment.save(candidate, IDENTITY, json.dumps(identity).encode("utf-8"))
+    (candidate / REQUEST).unlink(missing_ok=True)
+    enrolment.keep_candidate(state)
     return enrolment.load(state)
+
+
+def _known(state: Path) -> Enrolment | None:
+    try:
+        return enrolment.load(state)
+    except NotJoined:
+        return None
 
 
 def pinned_authority(token: Token) -> bytes:
@@ -131,37 +148,26 @@ def _shown_chain(secured: ssl.SSLSocket) -> list[bytes]:
     return [ssl.PEM_cert_to_DER_cert(each.public_bytes()) for each in shown]
 
 
-def _key_and_request(state: Path, token: Token) -> tuple[ec.EllipticCurvePrivateKey, str]:
+def _key_and_request(candidate: Path, token: Token) -> tuple[ec.EllipticCurvePrivateKey, str]:
     """The key and request id of this join: those of an earlier try with the same token, or new ones on
     disk."""
     token_digest = hashlib.sha256(token.text.encode("utf-8")).hexdigest()
-    try:
-        told = json.loads((state / REQUEST).read_bytes())
-        key = serialization.load_pem_private_key((state / KEY).read_bytes(), None)
-        if told["token_sha256"] == token_digest and isinstance(key, ec.EllipticCurvePrivateKey):
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        # Otherwise there was no earlier try, or it did not get as far as a whole key.
+        told = json.loads((candidate / REQUEST).read_bytes())
+        key = keys.kept_key(candidate)
+        if told["token_sha256"] == token_digest and key is not None:
             return key, str(told["request_id"])
-    except (OSError, ValueError, KeyError, TypeError, UnsupportedAlgorithm):
-        # There was no earlier try, or it did not get as far as a whole key.
-        pass
-    new_key = ec.generate_private_key(ec.SECP256R1())
     request_id = secrets.token_hex(16)
-    pem = new_key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
     try:
-        enrolment.save(state, KEY, pem)
+        candidate.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        new_key = keys.new_key(candidate)
         # The digest only tells tries apart; the token itself is never written down.
         told = {"request_id": request_id, "token_sha256": token_digest}
-        enrolment.save(state, REQUEST, json.dumps(told).encode("ascii"))
+        enrolment.save(candidate, REQUEST, json.dumps(told).encode("ascii"))
     except OSError as error:
-        raise JoinFailed(f"{state} cannot be written: {error.strerror}") from error
+        raise JoinFailed(f"{candidate.parent} cannot be written: {error.strerror}") from error
     return new_key, request_id
-
-
-def _signing_request(key: ec.EllipticCurvePrivateKey, name: str) -> bytes:
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    request = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
-    return request.public_bytes(serialization.Encoding.PEM)
 
 
 def _enrolled(token: Token, authority_pem: bytes, request: pb.EnrollRequest) -> pb.EnrollResponse:
@@ -178,14 +184,27 @@ def _enrolled(token: Token, authority_pem: bytes, request: pb.EnrollRequest) -> 
     return answer
 
 
-def _check(response: pb.EnrollResponse, key: ec.EllipticCurvePrivateKey, authority_pem: bytes) -> None:
-    """Raise JoinFailed unless the certificate is ours and the pinned authority signed it."""
+def _check(response: pb.EnrollResponse, key: ec.EllipticCurvePrivateKey, authority_pem: bytes) -> bytes:
+    """The authorities to believe (PEM). Raise JoinFailed unless the certificate is ours and one of them signed it.
+
+    What else than the pinned authority is to be believed came over a connection that the pinned one vouches for."""
     try:
+        bundle = x509.load_pem_x509_certificates(authority_pem + response.ca_pem)
         certificate = x509.load_pem_x509_certificate(response.certificate_pem)
-        certificate.verify_directly_issued_by(x509.load_pem_x509_certificate(authority_pem))
-    except Exception as error:
+        signer = next(each for each in bundle if _signed(each, certificate))
+    except (ValueError, StopIteration) as error:
         raise JoinFailed("the control plane's answer holds no certificate of its authority") from error
     if certificate.public_key() != key.public_key():
         raise JoinFailed("the control plane's certificate is for another key")
     if not (response.agent_id and response.session_address):
         raise JoinFailed("the control plane's answer lacks this agent's id or the session address")
+    believed = dict.fromkeys(each.public_bytes(serialization.Encoding.PEM) for each in (signer, *bundle))
+    return b"".join(believed)
+
+
+def _signed(authority: x509.Certificate, certificate: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(authority)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True

@@ -1,10 +1,17 @@
-"""The identity that `join` left in the state directory."""
+"""The identity in the state directory: what `join` left, and what takes its place.
 
+A new identity is laid into a directory beside the one in use. One rename of that directory decides that it takes over;
+moving its files to their places may then be cut short, and whoever looks next goes on with it.
+"""
+
+import contextlib
 import json
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+CANDIDATE, SWITCHING = "candidate", "switching"
 KEY, CERTIFICATE, CA, IDENTITY = "key.pem", "certificate.pem", "ca.pem", "identity.json"
 
 
@@ -21,26 +28,46 @@ class Enrolment:
     name: str
     session_address: str
 
-    def key_pem(self) -> bytes:
-        """The private key, read anew: it may have been renewed."""
-        return _read(self.state / KEY)
-
-    def certificate_pem(self) -> bytes:
-        """The certificate chain."""
-        return _read(self.state / CERTIFICATE)
-
-    def ca_pem(self) -> bytes:
-        """The authority that signs control planes."""
-        return _read(self.state / CA)
+    def pair(self, candidate: bool = False) -> tuple[bytes, bytes, bytes]:
+        """PEM of the believed authorities, the private key and the certificate, read anew: they are renewed."""
+        if not candidate:
+            _finish_switch(self.state)
+        place = self.state / CANDIDATE if candidate else self.state
+        return _read(place / CA), _read(place / KEY), _read(place / CERTIFICATE)
 
 
 def load(state: Path) -> Enrolment:
     """The enrolment in `state`; raises NotJoined."""
+    _finish_switch(state)
     try:
         told = json.loads(_read(state / IDENTITY))
         return Enrolment(state, str(told["agent_id"]), str(told["name"]), str(told["session_address"]))
     except (ValueError, KeyError, TypeError) as error:
         raise NotJoined(f"{state / IDENTITY} is damaged: join again with a new token") from error
+
+
+def keep_candidate(state: Path) -> None:
+    """Put the candidate in place of what is in use. Raises OSError."""
+    (state / CANDIDATE).rename(state / SWITCHING)
+    _sync(state)
+    _finish_switch(state)
+
+
+def drop_candidate(state: Path) -> None:
+    """Forget the candidate, if there is one."""
+    shutil.rmtree(state / CANDIDATE, ignore_errors=True)
+
+
+def _finish_switch(state: Path) -> None:
+    switching = state / SWITCHING
+    if not switching.is_dir():
+        return
+    # The identity last: it says that all of it is there.
+    for name in (KEY, CERTIFICATE, CA, IDENTITY):
+        with contextlib.suppress(FileNotFoundError):
+            (switching / name).replace(state / name)
+    _sync(state)
+    shutil.rmtree(switching, ignore_errors=True)
 
 
 def save(state: Path, name: str, data: bytes) -> None:
@@ -53,7 +80,11 @@ def save(state: Path, name: str, data: bytes) -> None:
         file.flush()
         os.fsync(descriptor)
     temporary.replace(state / name)
-    directory = os.open(state, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    _sync(state)
+
+
+def _sync(path: Path) -> None:
+    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(directory)
     finally:

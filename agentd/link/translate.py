@@ -128,7 +128,7 @@ def welcome(session: SessionId, message: pb.SessionResponse) -> events.SessionOp
     told = message.welcome
     if told.heartbeat_s <= 0 or told.disconnected_max_s <= 0:
         raise BadMessage("the welcome lacks its heartbeat interval or the longest time without contact")
-    return events.SessionOpened(session, told.heartbeat_s, told.disconnected_max_s)
+    return events.SessionOpened(session, told.heartbeat_s, told.disconnected_max_s, told.renew_in_s)
 
 
 def said(session: SessionId, message: pb.SessionResponse) -> Iterator[Event]:
@@ -148,6 +148,8 @@ def said(session: SessionId, message: pb.SessionResponse) -> Iterator[Event]:
             yield events.DrainAsked(directive.drain.reason)
         elif asked == "resume":
             yield events.ResumeAsked()
+        elif asked == "renew_identity":
+            yield events.RenewalAsked(directive.renew_identity.reason)
 
 
 def grant(message: pb.LeaseGrant) -> Grant:

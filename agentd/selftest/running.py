@@ -86,7 +86,7 @@ def _configuration(config: Path) -> None:
 
 def _identity(state: Path) -> None:
     found = enrolment.load(state)
-    for pem in (found.key_pem(), found.certificate_pem(), found.ca_pem()):
+    for pem in found.pair():
         if b"-----BEGIN" not in pem:
             raise Failed("the identity of this agent is damaged: join again with a new token")
 

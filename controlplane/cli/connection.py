@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar
 
 import grpc
 from google.protobuf.message import Message
-from haulier.v1 import operator_pb2_grpc, repository_pb2_grpc
+from haulier.v1 import access_pb2_grpc, operator_pb2_grpc, repository_pb2_grpc
 
 from controlplane.cli import profile as profiles
 from controlplane.cli.problems import Problem, of_rpc_error
@@ -134,7 +134,11 @@ def connect(given: str | None, *, timeout_s: float = TIMEOUT_S) -> Operator:
 
 def _stubs(channel: grpc.Channel) -> list[Any]:
     # The generated stubs carry no types; the answers' types are checked in `call` and `stream`.
-    return [operator_pb2_grpc.OperatorServiceStub(channel), repository_pb2_grpc.RepositoryServiceStub(channel)]
+    return [
+        operator_pb2_grpc.OperatorServiceStub(channel),
+        access_pb2_grpc.AccessServiceStub(channel),
+        repository_pb2_grpc.RepositoryServiceStub(channel),
+    ]
 
 
 def _may_pass(error: grpc.RpcError) -> bool:

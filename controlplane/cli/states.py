@@ -32,8 +32,8 @@ _MOODS: dict[Mood, str] = {
     Mood.BUSY: "running leased granted started active",
     Mood.WAITING: "planned pending ready waiting blocked registered queued backing_off",
     Mood.CAREFUL: "suspect draining drained cancelling undoing rolling_back retrying updated fenced expired",
-    Mood.BAD: "failed lost error refused unwell",
-    Mood.HELP: "stuck",
+    Mood.BAD: "failed lost error refused unwell revoked",
+    Mood.HELP: "stuck cloned",
     Mood.OVER: "cancelled rolled_back undone skipped gone unchanged ended abandoned superseded released deleted",
 }
 _MOOD_OF = {word: mood for mood, words in _MOODS.items() for word in words.split()}

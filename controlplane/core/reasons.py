@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from controlplane.core.model import Agent, Attempt, Requirements, Step
 from controlplane.core.placement import lacks
-from controlplane.core.states import AgentState, Direction, Liveness, StepState
+from controlplane.core.states import AGENT_BARRED, AgentState, Direction, Liveness, StepState
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +136,15 @@ def _no_agent(around: Surroundings) -> list[Hold]:
     able = []
     found = []
     for agent in fitting:
-        if agent.state is AgentState.DRAINING:
+        if agent.state in AGENT_BARRED:
+            found.append(
+                Hold(
+                    f"{agent.state}_agent",
+                    f"agent {agent.name} is {agent.state}: {agent.drain_reason}",
+                    f"`haulier token create --agent {agent.name}`, then `haulier-agentd join` on its one host",
+                )
+            )
+        elif agent.state is AgentState.DRAINING:
             why = f" ({agent.drain_reason})" if agent.drain_reason else ""
             found.append(
                 Hold(

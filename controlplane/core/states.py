@@ -49,6 +49,8 @@ class AgentState(StrEnum):
 
     SERVING = "serving"
     DRAINING = "draining"
+    REVOKED = "revoked"  # a person took its identity away; it comes back by joining again
+    CLONED = "cloned"  # two machines showed its identity: neither keeps it
 
 
 class Liveness(StrEnum):
@@ -127,6 +129,16 @@ AGENT_TRANSITIONS: dict[tuple[AgentState | None, str], AgentState] = {
     (None, "AgentJoined"): G.SERVING,
     (G.SERVING, "AgentDrained"): G.DRAINING,
     (G.DRAINING, "AgentResumed"): G.SERVING,
+    (G.SERVING, "AgentRevoked"): G.REVOKED,
+    (G.DRAINING, "AgentRevoked"): G.REVOKED,
+    (G.CLONED, "AgentRevoked"): G.REVOKED,
+    (G.SERVING, "AgentCloned"): G.CLONED,
+    (G.DRAINING, "AgentCloned"): G.CLONED,
+    # It drains no longer: whoever lets a host join again wants it to work.
+    (G.SERVING, "AgentRejoined"): G.SERVING,
+    (G.DRAINING, "AgentRejoined"): G.SERVING,
+    (G.REVOKED, "AgentRejoined"): G.SERVING,
+    (G.CLONED, "AgentRejoined"): G.SERVING,
 }
 
 LIVENESS_TRANSITIONS: dict[tuple[Liveness | None, str], Liveness] = {
@@ -142,6 +154,8 @@ LIVENESS_TRANSITIONS: dict[tuple[Liveness | None, str], Liveness] = {
     (L.ALIVE, "AgentLost"): L.LOST,
 }
 
+# Agents whose identity opens nothing.
+AGENT_BARRED = frozenset({G.REVOKED, G.CLONED})
 MIGRATION_ENDED = frozenset({M.SUCCEEDED, M.CANCELLED, M.ROLLED_BACK})
 MIGRATION_ASKS_A_PERSON = frozenset({M.FAILED, M.STUCK})
 STEP_UNFINISHED = frozenset({S.BLOCKED, S.READY, S.LEASED})

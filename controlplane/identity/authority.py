@@ -21,12 +21,10 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from controlplane.identity.peers import AGENT_URI, CONTROLPLANE_URI, IdentityError
 
 CA_LIFETIME_S = 10 * 365 * 86_400.0
-# There is no renewal call yet: an agent whose certificate ends must join again, so this is long.
-AGENT_CERTIFICATE_TTL_S = 365 * 86_400.0
-CONTROLPLANE_CERTIFICATE_TTL_S = 365 * 86_400.0
+CONTROLPLANE_CERTIFICATE_TTL_S = 30 * 86_400.0
 
-_AUTHORITY_FILE = "authority.pem"
-_CERTIFICATE_FILE = "ca.pem"
+AUTHORITY_FILE = "authority.pem"
+CERTIFICATE_FILE = "ca.pem"
 # A request with the largest key we accept is under 2 KiB; parsing stays cheap for whoever sends one.
 _CSR_BYTES_MAX = 16_384
 _CURVES = ("secp256r1", "secp384r1")
@@ -55,6 +53,9 @@ class CertificateAuthority:
         self._certificate = certificate
         self.certificate_pem: bytes = certificate.public_bytes(serialization.Encoding.PEM)
         self.fingerprint: str = certificate.fingerprint(hashes.SHA256()).hex()
+        # What the certificates that it signs say of it.
+        self.key_id: str = x509.SubjectKeyIdentifier.from_public_key(key.public_key()).digest.hex()
+        self.not_after_at: float = certificate.not_valid_after_utc.timestamp()
 
     def __repr__(self) -> str:
         return f"CertificateAuthority(fingerprint={self.fingerprint})"
@@ -63,7 +64,9 @@ class CertificateAuthority:
     def create(cls, *, now: float, serial: int) -> "CertificateAuthority":
         """Makes a new key and certificate, valid for ten years from now."""
         key = ec.generate_private_key(ec.SECP256R1())
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Haulier certificate authority")])
+        # Two authorities live side by side while one replaces the other: their names must differ.
+        common_name = f"Haulier certificate authority {serial % 2**32:08x}"
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
         certificate = (
             _builder(name, name, key.public_key(), serial, now, now + CA_LIFETIME_S)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
@@ -73,9 +76,9 @@ class CertificateAuthority:
         return cls(key, certificate)
 
     @classmethod
-    def load(cls, directory: Path) -> "CertificateAuthority":
+    def load(cls, directory: Path, name: str = AUTHORITY_FILE) -> "CertificateAuthority":
         """Reads what `save` wrote. Raises IdentityError when it is missing, exposed or damaged."""
-        path = directory / _AUTHORITY_FILE
+        path = directory / name
         try:
             if path.stat().st_mode & 0o077:
                 raise IdentityError(
@@ -106,15 +109,12 @@ class CertificateAuthority:
 
         Durable on return. Raises IdentityError rather than replace an authority.
         """
-        key_pem = self._key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             # Key and certificate share one file, so that no crash can leave one without the other.
-            _write_new(directory / _AUTHORITY_FILE, key_pem + self.certificate_pem, mode=0o600)
-            (directory / _CERTIFICATE_FILE).unlink(missing_ok=True)
-            _write_new(directory / _CERTIFICATE_FILE, self.certificate_pem, mode=0o644)
+            write_new(directory / AUTHORITY_FILE, self.whole_pem(), mode=0o600)
+            (directory / CERTIFICATE_FILE).unlink(missing_ok=True)
+            write_new(directory / CERTIFICATE_FILE, self.certificate_pem, mode=0o644)
         except FileExistsError:
             raise IdentityError(
                 f"{directory} already holds a certificate authority",
@@ -125,6 +125,13 @@ class CertificateAuthority:
                 f"the certificate authority cannot be written to {directory}: {refused.strerror}",
                 "choose a directory that this user can write and that has free space",
             ) from None
+
+    def whole_pem(self) -> bytes:
+        """Key and certificate: a secret."""
+        key_pem = self._key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        return key_pem + self.certificate_pem
 
     def issue_agent(
         self,
@@ -297,7 +304,7 @@ def _general_name(name: str) -> x509.GeneralName:
     return x509.DNSName(name)
 
 
-def _write_new(path: Path, content: bytes, *, mode: int) -> None:
+def write_new(path: Path, content: bytes, *, mode: int) -> None:
     """Creates the file durably: whole under its name, or not at all. Raises FileExistsError if it exists."""
     # Named by the process, so that two inits at once cannot link each other's half-written draft.
     draft = path.with_name(f"{path.name}.{os.getpid()}.draft")
@@ -312,7 +319,12 @@ def _write_new(path: Path, content: bytes, *, mode: int) -> None:
         os.link(draft, path)
     finally:
         draft.unlink(missing_ok=True)
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    sync_directory(path.parent)
+
+
+def sync_directory(path: Path) -> None:
+    """Make the names in a directory durable."""
+    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(directory)
     finally:

@@ -31,6 +31,10 @@ class Identity:
     id: str
     # End of the certificate: a stream outlives it unless it is ended then. Float seconds since 1970.
     not_after_at: float
+    # The certificate's serial number, hex.
+    serial: str = ""
+    # Which authority signed it: its subject key identifier, hex.
+    authority: str = ""
 
 
 def identity_of(certificate_pem: bytes) -> Identity:
@@ -45,11 +49,21 @@ def identity_of(certificate_pem: bytes) -> Identity:
     if len(names) != 1:
         raise IdentityError("the peer's certificate does not name exactly one peer", hint)
     not_after_at = certificate.not_valid_after_utc.timestamp()
+    serial = f"{certificate.serial_number:x}"
     if names[0] == CONTROLPLANE_URI:
-        return Identity("controlplane", "", not_after_at)
+        return Identity("controlplane", "", not_after_at, serial, _authority_of(certificate))
     if names[0].startswith(AGENT_URI + "ag_"):
-        return Identity("agent", names[0].removeprefix(AGENT_URI), not_after_at)
+        agent_id = names[0].removeprefix(AGENT_URI)
+        return Identity("agent", agent_id, not_after_at, serial, _authority_of(certificate))
     raise IdentityError("the peer's certificate names nobody of this system", hint)
+
+
+def _authority_of(certificate: x509.Certificate) -> str:
+    try:
+        extension = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier)
+    except x509.ExtensionNotFound:
+        return ""
+    return (extension.value.key_identifier or b"").hex()
 
 
 def identity_of_peer(auth_context: Mapping[str, Iterable[bytes]]) -> Identity | None:

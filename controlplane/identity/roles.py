@@ -31,6 +31,7 @@ RULES: Mapping[str, frozenset[Role]] = MappingProxyType(
     {
         # The join token in the request is the proof; who has an identity already has no business here.
         "/haulier.v1.AgentService/Enroll": _NEWCOMERS,
+        "/haulier.v1.AgentService/RenewCertificate": _AGENTS,
         "/haulier.v1.AgentService/Session": _AGENTS,
         "/haulier.v1.AgentService/Logs": _AGENTS,
         "/haulier.v1.OperatorService/ValidateManifests": _READING,
@@ -55,6 +56,7 @@ RULES: Mapping[str, frozenset[Role]] = MappingProxyType(
         "/haulier.v1.RepositoryService/ListReleases": _READING,
         "/haulier.v1.RepositoryService/FetchMetadata": _AGENTS,
         "/haulier.v1.RepositoryService/FetchArtefact": _AGENTS,
+        "/haulier.v1.AccessService/RevokeAgent": _ADMINISTERING,
         # Probes carry no identity.
         "/grpc.health.v1.Health/Check": _EVERYBODY,
         "/grpc.health.v1.Health/List": _EVERYBODY,

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Any
@@ -12,13 +11,14 @@ from haulier.v1 import agent_pb2 as pb
 from haulier.v1 import agent_pb2_grpc
 
 from controlplane.core.leasing import Refused
-from controlplane.identity.authority import AGENT_CERTIFICATE_TTL_S
-from controlplane.identity.peers import IdentityError
+from controlplane.identity.peers import Identity, IdentityError
 from controlplane.rpc import translate
 from controlplane.rpc.callers import agent_of
 from controlplane.rpc.outgoing import Outgoing
 from controlplane.service import fleet
 from controlplane.service.errors import StoreFailed
+from controlplane.service.identities import Identities
+from controlplane.service.introducing import FormerBoot
 from controlplane.service.joining import Denied, Joining
 from controlplane.service.outputs import Outputs
 
@@ -37,16 +37,15 @@ class AgentDoor(agent_pb2_grpc.AgentServiceServicer):
         self,
         agents: fleet.Fleet,
         joining: Joining,
+        identities: Identities,
         outputs: Outputs,
         session_address: str,
         version: str,
-        wall_clock: Callable[[], float] = time.time,
     ) -> None:
-        """``wall_clock`` tells when a certificate, which this host has dated, ends."""
         self._fleet = agents
-        self._wall_clock = wall_clock
         self.hello_s_max = HELLO_S_MAX
         self._joining = joining
+        self._identities = identities
         self._outputs = outputs
         self.session_address = session_address
         self._open: set[Outgoing] = set()
@@ -68,9 +67,20 @@ class AgentDoor(agent_pb2_grpc.AgentServiceServicer):
         return pb.EnrollResponse(
             agent_id=joined.agent_id,
             certificate_pem=joined.certificate_pem,
-            ca_pem=self._joining.authority.certificate_pem,
+            ca_pem=self._identities.authorities.bundle_pem,
             session_address=self.session_address,
-            certificate_ttl_s=AGENT_CERTIFICATE_TTL_S,
+            certificate_ttl_s=self._identities.ttl_s,
+        )
+
+    async def RenewCertificate(  # noqa: N802
+        self, request: pb.RenewCertificateRequest, context: Any
+    ) -> pb.RenewCertificateResponse:
+        """Give the agent of the call a new certificate beside its old one."""
+        identity = agent_of(context)
+        assert identity is not None, "the interceptor lets only agents through"
+        certified = await self._identities.renew(identity.id, request.csr_pem)
+        return pb.RenewCertificateResponse(
+            certificate_pem=certified.certificate_pem, ca_pem=certified.bundle_pem, certificate_ttl_s=certified.ttl_s
         )
 
     async def Session(  # noqa: N802
@@ -83,20 +93,18 @@ class AgentDoor(agent_pb2_grpc.AgentServiceServicer):
         self._open.add(outgoing)
         session: fleet.Session | None = None
         reader: asyncio.Task[None] | None = None
-        # TLS looks at a certificate once, when a connection begins: a stream would outlive it.
-        certificate_ends = asyncio.get_running_loop().call_later(
-            max(0.0, identity.not_after_at - self._wall_clock()),
-            outgoing.close,
-            grpc.StatusCode.UNAUTHENTICATED,
-            "the agent's certificate has ended: join again with a fresh join token",
-        )
         try:
             first = await self._first(requests, context)
             if first is None:
                 return
-            session = await self._welcome(first, identity.id, outgoing, context)
             settings = self._fleet.settings
-            yield translate.welcome(session.agent.id, settings, self._version)
+            opened = await self._opened(first, identity, outgoing, context)
+            if isinstance(opened, FormerBoot):
+                yield translate.welcome(identity.id, settings, self._version)
+                await self._unmask(requests, identity.id, first.hello.boot_id, opened, context)
+                return
+            session = opened
+            yield translate.welcome(identity.id, settings, self._version, self._renew_in_s(identity))
             reader = asyncio.create_task(self._read(requests, session, outgoing, first))
             while (said := await outgoing.take()) is not None:
                 for message in translate.responses(said, settings.ttl_s, MESSAGE_BYTES_MAX):
@@ -106,7 +114,6 @@ class AgentDoor(agent_pb2_grpc.AgentServiceServicer):
             if reader.done():
                 await reader
         finally:
-            certificate_ends.cancel()
             if reader is not None:
                 reader.cancel()
             self._open.discard(outgoing)
@@ -127,9 +134,30 @@ class AgentDoor(agent_pb2_grpc.AgentServiceServicer):
             await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, f"no hello came within {self.hello_s_max:g} s")
         return None
 
-    async def _welcome(
-        self, first: pb.SessionRequest, agent_id: str, outgoing: Outgoing, context: Any
-    ) -> fleet.Session:
+    def _renew_in_s(self, identity: Identity) -> float:
+        return self._identities.renew_in_s(identity)
+
+    async def _unmask(
+        self,
+        requests: AsyncIterator[pb.SessionRequest],
+        agent_id: str,
+        boot_id: str,
+        former: FormerBoot,
+        context: Any,
+    ) -> None:
+        """Find out whether a former boot still lives: only the living answer our welcome."""
+        try:
+            async with asyncio.timeout(self.hello_s_max):
+                answer = await anext(aiter(requests), None)
+        except TimeoutError:
+            answer = None
+        if answer is not None:
+            await self._identities.found_clone(agent_id, f"boot {boot_id} lives beside a later one")
+        await context.abort(grpc.StatusCode.FAILED_PRECONDITION, former.because)
+
+    async def _opened(
+        self, first: pb.SessionRequest, identity: Identity, outgoing: Outgoing, context: Any
+    ) -> fleet.Session | FormerBoot:
         """Open the session that Hello asks for, or abort the call."""
         if not first.HasField("hello"):
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the first message of a session must carry hello")
@@ -138,12 +166,12 @@ class AgentDoor(agent_pb2_grpc.AgentServiceServicer):
         except translate.BadMessage as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
         try:
-            opened = await self._fleet.open(agent_id, hello, outgoing.send, lambda: _overtaken(outgoing))
+            opened = await self._fleet.open(identity.id, hello, outgoing.send, lambda: _overtaken(outgoing), identity)
         except StoreFailed as error:
             await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
-        if isinstance(opened, Refused):
+        if isinstance(opened, Refused) and not isinstance(opened, FormerBoot):
             await context.abort(grpc.StatusCode.FAILED_PRECONDITION, opened.because)
-        assert isinstance(opened, fleet.Session), "abort does not return"
+        assert isinstance(opened, fleet.Session | FormerBoot), "abort does not return"
         return opened
 
     async def _read(

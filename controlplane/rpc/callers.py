@@ -14,6 +14,7 @@ class Caller:
 
     role: Role
     name: str
+    identity: Identity | None = None  # of an agent
 
 
 CALLER: ContextVar[Caller] = ContextVar("caller")

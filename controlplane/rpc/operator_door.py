@@ -14,8 +14,10 @@ from controlplane.core.states import AgentState
 from controlplane.identity.peers import IdentityError
 from controlplane.rpc import translate_operator as translate
 from controlplane.rpc.callers import caller_name
+from controlplane.rpc.requests import required
 from controlplane.service.errors import Conflict, NotFound, Precondition, StoreFailed
 from controlplane.service.fleet import Fleet
+from controlplane.service.identities import TooMany
 from controlplane.service.inventory import Inventory
 from controlplane.service.joining import Joining
 from controlplane.service.loop_health import LoopHealth
@@ -71,7 +73,7 @@ class OperatorDoor(operator_pb2_grpc.OperatorServiceServicer):
         self, request: pb.ApplyManifestsRequest, context: Any
     ) -> pb.ApplyManifestsResponse:
         """Keep all manifests or none."""
-        await _require(context, "request_id", request.request_id)
+        await required(context, "request_id", request.request_id)
         applied = await self._s.inventory.apply(translate.files_of(request.files), request.request_id, by=caller_name())
         return pb.ApplyManifestsResponse(
             findings=map(translate.finding, applied.findings), outcomes=translate.outcomes(applied)
@@ -81,7 +83,7 @@ class OperatorDoor(operator_pb2_grpc.OperatorServiceServicer):
         self, request: pb.ListManifestsRequest, context: Any
     ) -> pb.ListManifestsResponse:
         """List applied manifests of a kind."""
-        await _require(context, "kind", request.kind)
+        await required(context, "kind", request.kind)
         limit = _page(request.page_size)
         rows = await self._s.inventory.page(request.kind, request.page_token, limit + 1)
         now = self._s.queries.now()
@@ -103,7 +105,7 @@ class OperatorDoor(operator_pb2_grpc.OperatorServiceServicer):
         self, request: pb.StartMigrationsRequest, context: Any
     ) -> pb.StartMigrationsResponse:
         """Start migrations."""
-        await _require(context, "request_id", request.request_id)
+        await required(context, "request_id", request.request_id)
         started = await self._s.migrations.start(request.names, request.request_id, by=caller_name())
         return pb.StartMigrationsResponse(
             started=[await self._summary(migration_id) for migration_id in started.migration_ids],
@@ -130,7 +132,7 @@ class OperatorDoor(operator_pb2_grpc.OperatorServiceServicer):
         self, request: pb.CancelMigrationRequest, context: Any
     ) -> pb.CancelMigrationResponse:
         """Stop a migration."""
-        await _require(context, "reason", request.reason)
+        await required(context, "reason", request.reason)
         ended = await self._s.migrations.undo(request.migration, "MigrationCancelAsked", request.reason, caller_name())
         return pb.CancelMigrationResponse(migration=await self._summary(ended))
 
@@ -145,7 +147,7 @@ class OperatorDoor(operator_pb2_grpc.OperatorServiceServicer):
         self, request: pb.RollbackMigrationRequest, context: Any
     ) -> pb.RollbackMigrationResponse:
         """Undo a migration."""
-        await _require(context, "reason", request.reason)
+        await required(context, "reason", request.reason)
         undone = await self._s.migrations.undo(
             request.migration, "MigrationRollbackAsked", request.reason, caller_name()
         )
@@ -153,7 +155,7 @@ class OperatorDoor(operator_pb2_grpc.OperatorServiceServicer):
 
     async def Why(self, request: pb.WhyRequest, context: Any) -> pb.WhyResponse:  # noqa: N802
         """Name what holds a step or migration."""
-        await _require(context, "subject", request.subject)
+        await required(context, "subject", request.subject)
         return translate.holds(await self._s.queries.why(request.subject))
 
     async def ListAgents(self, request: pb.ListAgentsRequest, context: Any) -> pb.ListAgentsResponse:  # noqa: N802
@@ -164,7 +166,7 @@ class OperatorDoor(operator_pb2_grpc.OperatorServiceServicer):
 
     async def DrainAgent(self, request: pb.DrainAgentRequest, context: Any) -> pb.DrainAgentResponse:  # noqa: N802
         """Drain an agent."""
-        await _require(context, "reason", request.reason)
+        await required(context, "reason", request.reason)
         return pb.DrainAgentResponse(agent=await self._set(request.agent, AgentState.DRAINING, request.reason))
 
     async def ResumeAgent(self, request: pb.ResumeAgentRequest, context: Any) -> pb.ResumeAgentResponse:  # noqa: N802
@@ -249,13 +251,8 @@ STATUS_OF: dict[type[Exception], grpc.StatusCode] = {
     IdentityError: grpc.StatusCode.INVALID_ARGUMENT,
     Conflict: grpc.StatusCode.ABORTED,
     StoreFailed: grpc.StatusCode.UNAVAILABLE,
+    TooMany: grpc.StatusCode.RESOURCE_EXHAUSTED,
 }
-
-
-async def _require(context: Any, field: str, value: str) -> None:
-    """Refuse a request that lacks a required field."""
-    if not value:
-        await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"{field} is required")
 
 
 def _page(asked: int) -> int:

@@ -33,6 +33,8 @@ class Outgoing:
         waiting.cancels = _newest(waiting.cancels, said.cancels)
         if said.drain_reason is not None:
             waiting.drain_reason, waiting.resume = said.drain_reason, False
+        if said.renew_identity is not None:
+            waiting.renew_identity = said.renew_identity
         if said.resume:
             waiting.resume, waiting.drain_reason = True, None
         self._ready.set()

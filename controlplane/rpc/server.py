@@ -4,6 +4,7 @@ gRPC in Python either demands a client certificate or never asks for one, so one
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,8 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from haulier.v1 import (
+    access_pb2,
+    access_pb2_grpc,
     agent_pb2,
     agent_pb2_grpc,
     operator_pb2,
@@ -19,16 +22,18 @@ from haulier.v1 import (
     repository_pb2_grpc,
 )
 
-from controlplane.identity.authority import ServerCredentials
+from controlplane.rpc.access_door import AccessDoor
 from controlplane.rpc.agent_door import MESSAGE_BYTES_MAX, AgentDoor
 from controlplane.rpc.interceptors import Gate
+from controlplane.rpc.listening_identity import ListeningIdentity
 from controlplane.rpc.operator_door import OperatorDoor
 from controlplane.rpc.repository_door import RepositoryDoor
-from controlplane.service.joining import Joining
 
-AGENT_SERVICE = agent_pb2.DESCRIPTOR.services_by_name["AgentService"].full_name
-OPERATOR_SERVICE = operator_pb2.DESCRIPTOR.services_by_name["OperatorService"].full_name
-REPOSITORY_SERVICE = repository_pb2.DESCRIPTOR.services_by_name["RepositoryService"].full_name
+SERVICES = tuple(
+    service.full_name
+    for file in (access_pb2, agent_pb2, operator_pb2, repository_pb2)
+    for service in file.DESCRIPTOR.services_by_name.values()
+)
 HEALTH_SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 
 # An agent's message is at most 64 KiB; the slack is for framing. Manifests come in one request (promise C5).
@@ -57,38 +62,42 @@ class Addresses:
     probes: str
 
 
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """What is served."""
+
+    agents: AgentDoor
+    operators: OperatorDoor
+    access: AccessDoor
+    repository: RepositoryDoor
+
+
 class Listeners:
     """The running servers."""
 
     def __init__(
-        self,
-        addresses: Addresses,
-        credentials: ServerCredentials,
-        joining: Joining,
-        agent_door: AgentDoor,
-        operator_door: OperatorDoor,
-        repository_door: RepositoryDoor,
+        self, addresses: Addresses, listening: ListeningIdentity, gates: Callable[[bool], Gate], doors: Doors
     ) -> None:
-        """Bind all three listeners. Raises ``RuntimeError`` naming the address that cannot be had."""
+        """``gates`` makes the gate of a listener that demands certificates, or of one that does not.
+
+        Raises ``RuntimeError`` naming the address that cannot be had.
+        """
         self.health = health.aio.HealthServicer()
-        pair = [(credentials.key_pem, credentials.chain_pem)]
-        mutual = grpc.ssl_server_credentials(pair, joining.authority.certificate_pem, require_client_auth=True)
-        agents = _server(Gate(joining, by_certificate=True), AGENT_RECEIVE_BYTES_MAX, AGENT_STREAMS_MAX)
-        agent_pb2_grpc.add_AgentServiceServicer_to_server(agent_door, agents)
-        repository_pb2_grpc.add_RepositoryServiceServicer_to_server(repository_door, agents)
-        door = _server(Gate(joining, by_certificate=False), DOOR_RECEIVE_BYTES_MAX, DOOR_STREAMS_MAX)
-        agent_pb2_grpc.add_AgentServiceServicer_to_server(agent_door, door)
-        operator_pb2_grpc.add_OperatorServiceServicer_to_server(operator_door, door)
-        repository_pb2_grpc.add_RepositoryServiceServicer_to_server(repository_door, door)
-        reflection.enable_server_reflection(
-            (OPERATOR_SERVICE, REPOSITORY_SERVICE, AGENT_SERVICE, reflection.SERVICE_NAME), door
-        )
+        mutual, one_sided = listening.credentials(demands=True), listening.credentials(demands=False)
+        agents = _server(gates(True), AGENT_RECEIVE_BYTES_MAX, AGENT_STREAMS_MAX)
+        door = _server(gates(False), DOOR_RECEIVE_BYTES_MAX, DOOR_STREAMS_MAX)
+        for server in (agents, door):
+            agent_pb2_grpc.add_AgentServiceServicer_to_server(doors.agents, server)
+            repository_pb2_grpc.add_RepositoryServiceServicer_to_server(doors.repository, server)
+        operator_pb2_grpc.add_OperatorServiceServicer_to_server(doors.operators, door)
+        access_pb2_grpc.add_AccessServiceServicer_to_server(doors.access, door)
+        reflection.enable_server_reflection((*SERVICES, reflection.SERVICE_NAME), door)
         health_pb2_grpc.add_HealthServicer_to_server(self.health, door)
         probes = grpc.aio.server(options=(*_COMMON, ("grpc.max_concurrent_streams", DOOR_STREAMS_MAX)))
         health_pb2_grpc.add_HealthServicer_to_server(self.health, probes)
         reflection.enable_server_reflection((HEALTH_SERVICE, reflection.SERVICE_NAME), probes)
         self.agents_port = _bind(agents, addresses.agents, mutual)
-        self.door_port = _bind(door, addresses.door, grpc.ssl_server_credentials(pair))
+        self.door_port = _bind(door, addresses.door, one_sided)
         self.probes_port = _bind(probes, addresses.probes, None)
         self._servers = (probes, door, agents)
 
@@ -96,7 +105,7 @@ class Listeners:
         """Begin to serve, and say so to the probes."""
         for server in self._servers:
             await server.start()
-        for service in ("", AGENT_SERVICE, OPERATOR_SERVICE, REPOSITORY_SERVICE):
+        for service in ("", *SERVICES):
             await self.health.set(service, health_pb2.HealthCheckResponse.SERVING)
 
     async def stop(self, grace_s: float) -> None:

@@ -103,7 +103,7 @@ def sample_message(text: str) -> pb.HostSample:
     return pb.HostSample(**json.loads(text or "{}"))
 
 
-def welcome(agent_id: str, settings: FleetSettings, version: str) -> pb.SessionResponse:
+def welcome(agent_id: str, settings: FleetSettings, version: str, renew_in_s: float = 0.0) -> pb.SessionResponse:
     """Write the answer to Hello."""
     return pb.SessionResponse(
         welcome=pb.Welcome(
@@ -111,6 +111,7 @@ def welcome(agent_id: str, settings: FleetSettings, version: str) -> pb.SessionR
             heartbeat_s=settings.heartbeat_s,
             disconnected_max_s=settings.disconnected_max_s,
             controlplane_version=version,
+            renew_in_s=renew_in_s,
         )
     )
 
@@ -148,6 +149,8 @@ def responses(said: ToAgent, ttl_s: float, bytes_max: int) -> list[pb.SessionRes
         first.directives.add(drain=pb.Drain(reason=said.drain_reason))
     if said.resume:
         first.directives.add(resume=pb.Resume())
+    if said.renew_identity is not None:
+        first.directives.add(renew_identity=pb.RenewIdentity(reason=said.renew_identity))
     messages = [first]
     size = first.ByteSize() if said.grants else 0
     for lease in said.grants:

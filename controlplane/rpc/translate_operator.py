@@ -11,6 +11,7 @@ from haulier.v1 import operator_pb2 as pb
 
 from controlplane.core.events import Event
 from controlplane.core.model import Agent, Step
+from controlplane.core.states import AGENT_BARRED
 from controlplane.rpc.translate import DIRECTIONS, sample_message
 from controlplane.service.inventory import Applied, Change, Finding, Resource, SourceFile
 from controlplane.service.loop_health import LoopHealth
@@ -151,7 +152,7 @@ def agent(known: Agent, sample: str, leases: int, now: float) -> pb.AgentView:
     return pb.AgentView(
         agent_id=known.id,
         name=known.name,
-        state=known.state,
+        state=f"{known.state}: {known.drain_reason}" if known.state in AGENT_BARRED else known.state,
         liveness=f"{known.liveness}{cause}",
         incarnation=known.incarnation,
         slots=known.slots,

@@ -14,8 +14,10 @@ from controlplane.core.events import Event, asked_by
 from controlplane.core.leasing import Refused, Renewed
 from controlplane.core.model import Agent, Held, Introduction, Outcome, Requirements
 from controlplane.core.placement import matching
-from controlplane.core.states import AgentState, agent_after
-from controlplane.service.introducing import introduce, superseded
+from controlplane.core.states import AGENT_BARRED, AgentState, agent_after
+from controlplane.identity.peers import Identity
+from controlplane.service.errors import Precondition
+from controlplane.service.introducing import FormerBoot, introduce, superseded
 from controlplane.service.lease_book import LeaseBook
 from controlplane.service.signals import Signal
 from controlplane.service.steps import GrantedLease, GrantTerms, Settlement, grant, settle
@@ -51,6 +53,7 @@ class ToAgent:
     cancels: list[tuple[str, int, str]] = field(default_factory=list)  # attempt, fence, reason
     drain_reason: str | None = None
     resume: bool = False
+    renew_identity: str | None = None  # why
 
 
 @dataclass(slots=True)
@@ -76,6 +79,7 @@ class Session:
         self.stopping = False  # its daemon is on its way out and refuses whatever it is granted
         self.granting = False
         self.grant_again = False
+        self.authority = ""  # key id of who signed its certificate
 
 
 class Fleet:
@@ -93,6 +97,8 @@ class Fleet:
         self._by_class: dict[str, dict[str, Session]] = {}
         self._samples: dict[str, str] = {}
         self._hellos: dict[str, int] = {}  # how many each agent has said since the start
+        self._rivals: dict[str, tuple[str, float]] = {}  # agents of which another boot said hello: which, and when
+        self.on_clone: Callable[[str, str], Coroutine[Any, Any, None]] | None = None  # agent id, why
         self._flushed_at = 0.0
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -141,14 +147,25 @@ class Fleet:
         self.changed.ring()
 
     async def open(
-        self, agent_id: str, hello: Introduction, send: Callable[[ToAgent], None], end: Callable[[], None]
+        self,
+        agent_id: str,
+        hello: Introduction,
+        send: Callable[[ToAgent], None],
+        end: Callable[[], None],
+        shown: Identity | None = None,
     ) -> Session | Refused:
         """Begin a session; the caller sends Welcome before it lets ``send``'s messages out.
 
-        ``end`` is called when another stream of the same agent takes over.
+        ``end`` is called when another stream of the same agent takes over. ``shown`` is what its certificate says.
         """
         now = self._clock()
         old = self.sessions.get(agent_id)
+        if old is not None and hello.boot_id != old.agent.boot_id:
+            if hello.boot_id in await self._store.read(lambda tx: tx.former_boots(agent_id)):
+                return FormerBoot(f"agent {old.agent.name} has booted again since, and that boot is connected")
+            if old.agent.incarnation > hello.incarnation and hello.boot_id and old.agent.boot_id:
+                self._rivals.setdefault(agent_id, (hello.boot_id, now))
+            old = self.sessions.get(agent_id)
         if old is not None:
             if hello.incarnation < old.agent.incarnation:
                 # The living daemon keeps its stream: a stale twin must not be able to cut it off.
@@ -157,16 +174,22 @@ class Fleet:
             self._overtake(old)
 
         number = self._hellos[agent_id] = self._hellos.get(agent_id, 0) + 1
-        answer = await self._store.write(lambda tx: introduce(tx, agent_id, hello, now))
+        delay_s = self.settings.lock_delay_s
+        answer = await self._store.write(
+            lambda tx: introduce(tx, agent_id, hello, now, lock_delay_s=delay_s, shown=shown)
+        )
         if isinstance(answer, Refused):
             return answer
-        agent, again, kept, cancels = answer
+        agent, again, kept, cancels, lost = answer
+        self.book.remove(lost.ended)
+        self.offer(lost.readied)
         # A hello is a proof of life: what the agent holds, and what it is sent again, has a whole term before it.
         until = self._clock() + self.settings.ttl_s
         for held in kept:
             self.book.adopt(held.attempt_id, agent.incarnation, until=until, now=now)
         again = [lease for lease in again if self.book.adopt(lease.attempt.id, agent.incarnation, until=until, now=now)]
         session = Session(agent, matching(agent, self._classes), send, end, now)
+        session.authority = shown.authority if shown is not None else ""
         if self._hellos[agent_id] != number:
             # Two hellos of one agent waited for the store together. What the later one said is what is stored now, even
             # if its stream has gone meanwhile: should this be the living stream, its agent says hello again.
@@ -194,6 +217,8 @@ class Fleet:
         """Renew what the agent holds; what it may not hold any more it is told to stop."""
         now = self._clock()
         session.heard_at = now
+        if self._rivals:
+            self._look_at_rival(session, now)
         if sample:
             self._samples[session.agent.id] = sample
         answer = ToAgent()
@@ -211,6 +236,35 @@ class Fleet:
                 answer.cancels.append((item.attempt_id, item.fence, renewed.because))
         if answer.renewals or answer.cancels:
             session.send(answer)
+
+    def _look_at_rival(self, session: Session, now: float) -> None:
+        """Another boot of this agent said hello, and this one goes on: of one machine that cannot be.
+
+        What is heard at once may have been under way while the machine went down, so the silence of one interval must
+        have passed.
+        """
+        boot_id, since = self._rivals.get(session.agent.id, ("", now))
+        if now - since > self.settings.heartbeat_s + self.settings.heartbeat_grace_s:
+            del self._rivals[session.agent.id]
+            if self.on_clone is not None:
+                why = f"boot {session.agent.boot_id} went on after boot {boot_id} had said hello"
+                self.spawn(self.on_clone(session.agent.id, why))
+
+    def ask_to_renew(self, agent_id: str, reason: str) -> None:
+        """Ask a connected agent to renew its identity now."""
+        session = self.sessions.get(agent_id)
+        if session is not None:
+            session.send(ToAgent(renew_identity=reason))
+
+    def expel(self, agent_id: str, ended: Iterable[str], readied: Mapping[str, int]) -> None:
+        """Forget an agent that lost its identity, and its leases, which have ended durably; its work goes to others."""
+        self.book.remove(ended)
+        session = self.sessions.get(agent_id)
+        if session is not None:
+            self._forget(session)
+        self._rivals.pop(agent_id, None)
+        self.offer(readied)
+        self.changed.ring()
 
     async def results(self, session: Session, outcomes: Sequence[Outcome]) -> None:
         """Make results durable and acknowledge them, handing out new work in the same transaction.
@@ -308,6 +362,10 @@ class Fleet:
             agent = tx.agent(name_or_id) or tx.agent_by_name(name_or_id)
             if agent is None or agent.state is state:
                 return agent
+            if agent.state in AGENT_BARRED:
+                raise Precondition(
+                    f"agent {agent.name} is {agent.state}: {agent.drain_reason}; let it join again first"
+                )
             event = "AgentDrained" if state is AgentState.DRAINING else "AgentResumed"
             agent = replace(agent, state=agent_after(agent.state, event), drain_reason=reason)
             tx.put_agent(agent, now)

@@ -7,10 +7,17 @@ from typing import NamedTuple
 
 from controlplane.core.events import Event
 from controlplane.core.leasing import Refused
-from controlplane.core.model import Agent, Held, Introduction
-from controlplane.core.states import Liveness
-from controlplane.service.steps import GrantedLease, equip
-from controlplane.store.port import Tx
+from controlplane.core.model import Agent, Failure, Held, Introduction
+from controlplane.core.states import AGENT_BARRED, Liveness
+from controlplane.identity.peers import Identity
+from controlplane.service.steps import GrantedLease, Settlement, equip, expire
+from controlplane.store.port import Certificate, Tx
+
+
+class FormerBoot(Refused):
+    """The host has booted since. If whoever says this still lives, then two machines share an identity."""
+
+    __slots__ = ()
 
 
 class Introduced(NamedTuple):
@@ -20,15 +27,27 @@ class Introduced(NamedTuple):
     again: list[GrantedLease]  # leases that never reached it
     kept: list[Held]
     cancels: list[tuple[str, int, str]]  # attempt, fence, why it must stop
+    lost: Settlement
 
 
-def introduce(tx: Tx, agent_id: str, hello: Introduction, now: float) -> Introduced | Refused:
+def introduce(
+    tx: Tx, agent_id: str, hello: Introduction, now: float, *, lock_delay_s: float, shown: Identity | None = None
+) -> Introduced | Refused:
     """Record that an agent has connected, unless a newer life of it has, and compare its leases with ours."""
     known = tx.agent(agent_id)
     if known is None:
         return Refused(f"agent {agent_id} is not enrolled here")
+    if known.state in AGENT_BARRED:
+        return Refused(f"agent {known.name} is {known.state}: {known.drain_reason}")
+    moved = bool(known.boot_id and hello.boot_id) and known.boot_id != hello.boot_id
+    if moved and hello.boot_id in tx.former_boots(agent_id):
+        return FormerBoot(f"agent {known.name} has booted again since; this is a boot of before, or another machine")
     if hello.incarnation < known.incarnation:
         return superseded(known, hello)
+    if moved:
+        tx.leave_boot(agent_id, known.boot_id, now)
+    if shown is not None and shown.serial:
+        tx.see_certificate(Certificate(shown.serial, agent_id, shown.not_after_at, shown.authority, now), now)
     agent = replace(
         known,
         liveness=Liveness.ALIVE,
@@ -45,7 +64,7 @@ def introduce(tx: Tx, agent_id: str, hello: Introduction, now: float) -> Introdu
     tx.put_agent(agent, now)
     detail = f"incarnation {hello.incarnation}, {hello.slots} slots"
     tx.record([Event(now, "AgentConnected", agent_id, agent_id=agent_id, detail=detail)])
-    return _reconcile(tx, agent, hello)
+    return _reconcile(tx, agent, hello, now, moved=moved, lock_delay_s=lock_delay_s)
 
 
 def superseded(known: Agent, hello: Introduction) -> Refused:
@@ -56,11 +75,15 @@ def superseded(known: Agent, hello: Introduction) -> Refused:
     )
 
 
-def _reconcile(tx: Tx, agent: Agent, hello: Introduction) -> Introduced:
+def _reconcile(
+    tx: Tx, agent: Agent, hello: Introduction, now: float, *, moved: bool, lock_delay_s: float
+) -> Introduced:
     """Compare what the agent holds with its live leases.
 
     A lease it never received is sent again, the same attempt with the same fence (promise L6); one it still holds is
-    adopted by this incarnation; what it should not hold it is told to stop.
+    adopted by this incarnation; what it should not hold it is told to stop. After a boot (``moved``) nothing is sent
+    again: should this be a copy of the machine that received the lease, two writers would share a fence. Such a lease
+    ends, and its step is granted anew under a higher fence.
     """
     live = {attempt.id: attempt for attempt in tx.live_of_agent(agent.id)}
     kept, cancels = [], []
@@ -71,9 +94,14 @@ def _reconcile(tx: Tx, agent: Agent, hello: Introduction) -> Introduced:
             kept.append(held)
         else:
             cancels.append((held.attempt_id, held.fence, "this agent holds no such lease any more"))
+    lost = Settlement()
+    if moved:
+        failure = Failure("host_booted", f"the host of {agent.name} booted before it had the lease on disk")
+        lost = expire(tx, [(a.id, a.fence, failure) for a in live.values()], now, lock_delay_s=lock_delay_s)
+        live = {}
     missed = [attempt._replace(incarnation=agent.incarnation) for attempt in live.values()]
     for attempt in missed:
         tx.adopt(attempt.id, agent.incarnation)
     steps = tx.steps([attempt.step_id for attempt in missed])
     again = equip(tx, [(attempt, steps[attempt.step_id]) for attempt in missed])
-    return Introduced(agent, again, kept, cancels)
+    return Introduced(agent, again, kept, cancels, lost)

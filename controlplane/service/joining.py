@@ -1,25 +1,17 @@
-"""Join tokens and enrolment: how a host becomes an agent; and who an operator's token belongs to."""
+"""Join tokens and enrolment: how a host becomes an agent, and how one comes back."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from controlplane.core.events import Event, asked_by
 from controlplane.core.model import Agent
-from controlplane.core.states import AgentState, Liveness
-from controlplane.identity import join_tokens, operator_tokens
-from controlplane.identity.authority import (
-    AGENT_CERTIFICATE_TTL_S,
-    CertificateAuthority,
-    check_agent_name,
-    key_fingerprint,
-)
+from controlplane.core.states import AGENT_BARRED, AgentState, Liveness, agent_after
+from controlplane.identity import join_tokens
+from controlplane.identity.authority import check_agent_name, key_fingerprint
 from controlplane.identity.join_tokens import JoinTokenRecord
-from controlplane.identity.operator_tokens import OperatorTokenRecord, Recognised, Unrecognised
-from controlplane.identity.roles import Role
-from controlplane.store.port import JoinToken, OperatorToken, Store, Tx
-
-# Hosts' clocks differ: a certificate dated a little back is valid at once everywhere.
-BACKDATE_S = 300.0
+from controlplane.service.identities import Identities
+from controlplane.service.steps import Settlement
+from controlplane.store.port import JoinToken, Store, Tx
 
 
 class Denied(Exception):
@@ -32,6 +24,7 @@ class Joined:
 
     agent_id: str
     certificate_pem: bytes
+    ended: Settlement | None = None  # leases that ended because the agent began anew
 
 
 class Joining:
@@ -41,15 +34,12 @@ class Joining:
         self,
         store: Store,
         clock: Callable[[], float],
-        wall_clock: Callable[[], float],
-        authority: CertificateAuthority,
+        identities: Identities,
         random_bytes: Callable[[int], bytes],
     ) -> None:
-        """``wall_clock`` dates certificates only; no decision of ours reads it back (promise L8)."""
         self._store = store
         self._clock = clock
-        self._wall_clock = wall_clock
-        self.authority = authority
+        self.identities = identities
         self._random_bytes = random_bytes
 
     async def create_token(self, agent_name: str, ttl_s: float, door_address: str, by: str = "") -> tuple[str, float]:
@@ -69,7 +59,7 @@ class Joining:
             tx.record([Event(now, "JoinTokenCreated", agent_name or "any", detail=asked_by(by, f"for {ttl_s:g} s"))])
 
         await self._store.write(keep)
-        return join_tokens.mint(secret, self.authority.fingerprint, door_address), ttl_s
+        return join_tokens.mint(secret, self.identities.authorities.present.fingerprint, door_address), ttl_s
 
     async def enroll(self, *, token: str, csr_pem: bytes, agent_name: str, request_id: str) -> Joined:
         """Trade a token for a certificate, once. Raises ``Denied`` or ``IdentityError``."""
@@ -78,8 +68,7 @@ class Joining:
         fingerprint = key_fingerprint(csr_pem)
         parsed = join_tokens.parse(token)
         token_hash = join_tokens.hashed(parsed.secret)
-        serial = int.from_bytes(self._random_bytes(16), "big") >> 1
-        wall = self._wall_clock()
+        issue = self.identities.issuer(csr_pem, agent_name)
 
         def join(tx: Tx) -> Joined:
             stored = tx.join_token(token_hash)
@@ -92,58 +81,48 @@ class Joining:
             if decision.repeated:
                 assert known is not None and stored.answer is not None, "the first use kept both"
                 return Joined(known.id, stored.answer)
-            if known is not None:
-                raise Denied(f"an agent named {agent_name} has joined already; choose another with --name")
-            agent_id = tx.next_ids("ag_", 1)[0]
-            certificate = self.authority.issue_agent(
-                csr_pem,
-                agent_id=agent_id,
-                agent_name=agent_name,
-                not_before_at=wall - BACKDATE_S,
-                not_after_at=wall + AGENT_CERTIFICATE_TTL_S,
-                serial=serial,
+            ended: Settlement | None = None
+            if known is None:
+                agent_id = tx.next_ids("ag_", 1)[0]
+                tx.put_agent(newcomer(agent_id, agent_name, now), now)
+                tx.record([Event(now, "AgentJoined", agent_id, agent_id=agent_id, detail=agent_name)])
+            else:
+                agent_id = known.id
+                ended = self._readmit(tx, known, stored, now)
+            certificate = issue(tx, agent_id)
+            used = stored._replace(
+                used_request_id=request_id,
+                used_key_fingerprint=fingerprint,
+                used_agent_name=agent_name,
+                answer=certificate,
             )
-            tx.use_join_token(
-                stored._replace(
-                    used_request_id=request_id,
-                    used_key_fingerprint=fingerprint,
-                    used_agent_name=agent_name,
-                    answer=certificate,
-                )
+            tx.use_join_token(used)
+            return Joined(agent_id, certificate, ended)
+
+        joined = await self._store.write(join)
+        if joined.ended is not None:
+            await self.identities.readmitted(joined.agent_id, joined.ended)
+        return joined
+
+    def _readmit(self, tx: Tx, known: Agent, token: JoinToken, now: float) -> Settlement:
+        """Let an agent begin anew under its name. Only a token for that name may, and never while the agent lives."""
+        if token.agent_name != known.name:
+            raise Denied(
+                f"an agent named {known.name} has joined already; choose another name with --name, or, to bring that "
+                f"host back, ask for a token made for it: `haulier token create --agent {known.name}`"
             )
-            tx.put_agent(newcomer(agent_id, agent_name, now), now)
-            tx.put_certificate(f"{serial:x}", agent_id, wall + AGENT_CERTIFICATE_TTL_S)
-            tx.record([Event(now, "AgentJoined", agent_id, agent_id=agent_id, detail=agent_name)])
-            return Joined(agent_id, certificate)
-
-        return await self._store.write(join)
-
-    async def create_operator_token(self, name: str, role: Role) -> str:
-        """Make an operator token; return its text, shown once. Raises ``IdentityError`` on a bad role."""
-        secret = self._random_bytes(operator_tokens.SECRET_BYTES)
-        now = self._clock()
-        record = operator_tokens.record_of(secret, name=name, role=role, now=now)
-        token = OperatorToken(name, role, record.secret_hash, record.expires_at)
-
-        def keep(tx: Tx) -> None:
-            tx.put_operator_token(token, now)
-            tx.record([Event(now, "OperatorTokenCreated", name, detail=role)])
-
-        await self._store.write(keep)
-        return operator_tokens.mint(secret)
-
-    async def recognise(self, authorization: str) -> Recognised | Unrecognised:
-        """Tell who calls with an ``authorization`` header."""
-        secret = operator_tokens.secret_in(authorization)
-        if secret is None:
-            return Unrecognised("the call carries no operator token; see `haulier --help` on profiles")
-        stored = await self._store.read(lambda tx: tx.operator_token(operator_tokens.hashed(secret)))
-        record = None
-        if stored is not None:
-            record = OperatorTokenRecord(
-                name=stored.name, role=Role(stored.role), secret_hash=stored.hash, expires_at=stored.expires_at
+        if known.liveness is Liveness.ALIVE and known.state not in AGENT_BARRED:
+            raise Denied(
+                f"agent {known.name} is alive; stop its daemon first, or take its identity away with "
+                f"`haulier agent revoke {known.name} --reason …`"
             )
-        return operator_tokens.verify(secret, record, self._clock())
+        ended = self.identities.strip(tx, known, f"agent {known.name} joined again", now)
+        state = agent_after(known.state, "AgentRejoined")
+        # Its journal may be gone with its disk, so that incarnations begin again at 1.
+        tx.put_agent(replace(known, state=state, drain_reason="", boot_id="", incarnation=0), now)
+        tx.forget_boots(known.id)
+        tx.record([Event(now, "AgentRejoined", known.id, agent_id=known.id, detail=f"was {known.state}")])
+        return ended
 
 
 def newcomer(agent_id: str, name: str, now: float) -> Agent:

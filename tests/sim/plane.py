@@ -15,6 +15,7 @@ from controlplane.rpc.agent_door import AgentDoor
 from controlplane.service import migrations as migrations_service
 from controlplane.service.errors import StoreFailed
 from controlplane.service.fleet import Fleet, FleetSettings
+from controlplane.service.identities import Identities
 from controlplane.service.migrations import Migrations
 from controlplane.service.queries import Queries
 from controlplane.service.signals import Signal
@@ -53,9 +54,15 @@ class Plane:
         self.fleet = Fleet(self.store, self.clock, settings, self.changed)
         self.migrations = Migrations(self.store, self.clock, self.fleet)
         self.queries = Queries(self.store, self.clock, self.fleet)
-        nothing = cast(Any, None)  # joining and outputs are never asked in a session
-        self.door = AgentDoor(self.fleet, nothing, nothing, "", "sim")
+        nothing = cast(Any, None)  # joining, outputs and authorities are never asked in a session
+        self.identities = Identities(self.store, self.clock, self.clock, nothing, rng.randbytes, self.fleet, 86_400.0)
+        vars(self.identities)["found_clone"] = self.fleet.on_clone = self._no_clone
+        self.door = AgentDoor(self.fleet, nothing, self.identities, nothing, "", "sim")
         self._driver = Driver(self._loops(rng), self.clock)
+
+    async def _no_clone(self, agent_id: str, why: str) -> None:
+        """No machine is copied here, however often it boots and however late its words arrive."""
+        self.world.broken("A1", agent_id, f"taken for two machines: {why}")
 
     def clock(self) -> float:
         """The control plane's own clock."""

@@ -1,4 +1,4 @@
-"""`haulier agent list|drain|resume` and `haulier token create`."""
+"""`haulier agent list|drain|resume|revoke` and `haulier token create`."""
 
 from __future__ import annotations
 
@@ -66,6 +66,29 @@ def resume(agent: AgentArgument, profile: ProfileOption = None, output: OutputOp
         show(agent_table(op.ListAgentsResponse(agents=[answer.agent]), stdout_look(output)), output)
 
 
+def revoke(
+    agent: AgentArgument,
+    reason: ReasonOption,
+    profile: ProfileOption = None,
+    output: OutputOption = OutputFormat.table,
+) -> None:
+    """Take an agent's identity away: its sessions end at once, its steps go to others."""
+    from haulier.v1 import access_pb2 as ac
+    from haulier.v1 import operator_pb2 as op
+
+    from controlplane.cli.connection import connect
+    from controlplane.cli.render_agents import agent_table
+
+    with connect(profile) as operator:
+        answer = operator.call(ac.RevokeAgentRequest(agent=agent, reason=reason), ac.RevokeAgentResponse)
+    if output is OutputFormat.json:
+        show_message(answer)
+        return
+    show(agent_table(op.ListAgentsResponse(agents=[answer.agent]), stdout_look(output)), output)
+    name = answer.agent.name
+    note(f"to let it back in: `haulier token create --agent {name}`, then `haulier-agentd join` on its host")
+
+
 def create_token(
     agent: Annotated[
         str | None,
@@ -100,6 +123,7 @@ def agent_noun() -> typer.Typer:
     app.command("list")(list_agents)
     app.command("drain")(drain)
     app.command("resume")(resume)
+    app.command("revoke")(revoke)
     return app
 
 

@@ -1,6 +1,7 @@
 """One transaction on SQLite: the verbs of ``store.port.Tx`` over the named queries.
 
-Fleet, manifests and tokens are in ``tx_records``; here are leases, migrations and the guarded writes.
+Fleet, manifests and tokens are in ``tx_records``, identities in ``tx_access``; here are leases, migrations and the
+guarded writes.
 """
 
 import json
@@ -23,12 +24,12 @@ from controlplane.store.rows import (
     step_row,
 )
 from controlplane.store.sqlite import library
-from controlplane.store.sqlite.tx_records import RecordsTx
+from controlplane.store.sqlite.tx_access import AccessTx
 
 _ID_BLOCK = 32  # an id is store generation · counter, so ids given after a restored backup are new
 
 
-class SqliteTx(RecordsTx):
+class SqliteTx(AccessTx):
     """See ``store.port.Tx``; one object serves one connection for its whole life."""
 
     def generation(self) -> int:

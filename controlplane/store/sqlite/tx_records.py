@@ -118,10 +118,6 @@ class RecordsTx:
         if changed != 1:
             raise Conflict("the join token was used before")
 
-    def put_certificate(self, serial: str, agent_id: str, not_after: float) -> None:
-        """Keep an issued certificate."""
-        self.run("put_certificate", serial, agent_id, not_after)
-
     def operator_token(self, token_hash: str) -> OperatorToken | None:
         """Return an operator token by its hash."""
         row = self.maybe("operator_token", token_hash)

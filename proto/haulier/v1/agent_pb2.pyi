@@ -57,6 +57,22 @@ class EnrollResponse(_message.Message):
     certificate_ttl_s: float
     def __init__(self, agent_id: _Optional[str] = ..., certificate_pem: _Optional[bytes] = ..., ca_pem: _Optional[bytes] = ..., session_address: _Optional[str] = ..., certificate_ttl_s: _Optional[float] = ...) -> None: ...
 
+class RenewCertificateRequest(_message.Message):
+    __slots__ = ("csr_pem",)
+    CSR_PEM_FIELD_NUMBER: _ClassVar[int]
+    csr_pem: bytes
+    def __init__(self, csr_pem: _Optional[bytes] = ...) -> None: ...
+
+class RenewCertificateResponse(_message.Message):
+    __slots__ = ("certificate_pem", "ca_pem", "certificate_ttl_s")
+    CERTIFICATE_PEM_FIELD_NUMBER: _ClassVar[int]
+    CA_PEM_FIELD_NUMBER: _ClassVar[int]
+    CERTIFICATE_TTL_S_FIELD_NUMBER: _ClassVar[int]
+    certificate_pem: bytes
+    ca_pem: bytes
+    certificate_ttl_s: float
+    def __init__(self, certificate_pem: _Optional[bytes] = ..., ca_pem: _Optional[bytes] = ..., certificate_ttl_s: _Optional[float] = ...) -> None: ...
+
 class SessionRequest(_message.Message):
     __slots__ = ("sequence", "hello", "heartbeat", "progress", "results")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
@@ -219,16 +235,18 @@ class SessionResponse(_message.Message):
     def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., renewals: _Optional[_Iterable[_Union[LeaseRenewal, _Mapping]]] = ..., acknowledged_attempt_ids: _Optional[_Iterable[str]] = ..., grants: _Optional[_Iterable[_Union[LeaseGrant, _Mapping]]] = ..., directives: _Optional[_Iterable[_Union[Directive, _Mapping]]] = ..., tree_head: _Optional[_Union[_audit_pb2.TreeHead, _Mapping]] = ...) -> None: ...
 
 class Welcome(_message.Message):
-    __slots__ = ("agent_id", "heartbeat_s", "disconnected_max_s", "controlplane_version")
+    __slots__ = ("agent_id", "heartbeat_s", "disconnected_max_s", "controlplane_version", "renew_in_s")
     AGENT_ID_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_S_FIELD_NUMBER: _ClassVar[int]
     DISCONNECTED_MAX_S_FIELD_NUMBER: _ClassVar[int]
     CONTROLPLANE_VERSION_FIELD_NUMBER: _ClassVar[int]
+    RENEW_IN_S_FIELD_NUMBER: _ClassVar[int]
     agent_id: str
     heartbeat_s: float
     disconnected_max_s: float
     controlplane_version: str
-    def __init__(self, agent_id: _Optional[str] = ..., heartbeat_s: _Optional[float] = ..., disconnected_max_s: _Optional[float] = ..., controlplane_version: _Optional[str] = ...) -> None: ...
+    renew_in_s: float
+    def __init__(self, agent_id: _Optional[str] = ..., heartbeat_s: _Optional[float] = ..., disconnected_max_s: _Optional[float] = ..., controlplane_version: _Optional[str] = ..., renew_in_s: _Optional[float] = ...) -> None: ...
 
 class LeaseRenewal(_message.Message):
     __slots__ = ("attempt_id", "fence", "ttl_s", "asked_in_sequence")

@@ -26,8 +26,8 @@ if _version_not_supported:
 
 
 class AgentServiceStub:
-    """For machines. Enroll is served on the door listener (server TLS, join token); Session and Logs are served on the
-    agent listener (mutual TLS), where the certificate is the agent's identity.
+    """For machines. Enroll is served on the door listener (server TLS, join token); the others are served on the agent
+    listener (mutual TLS), where the certificate is the agent's identity.
     """
 
     def __init__(self, channel):
@@ -40,6 +40,11 @@ class AgentServiceStub:
                 '/haulier.v1.AgentService/Enroll',
                 request_serializer=haulier_dot_v1_dot_agent__pb2.EnrollRequest.SerializeToString,
                 response_deserializer=haulier_dot_v1_dot_agent__pb2.EnrollResponse.FromString,
+                _registered_method=True)
+        self.RenewCertificate = channel.unary_unary(
+                '/haulier.v1.AgentService/RenewCertificate',
+                request_serializer=haulier_dot_v1_dot_agent__pb2.RenewCertificateRequest.SerializeToString,
+                response_deserializer=haulier_dot_v1_dot_agent__pb2.RenewCertificateResponse.FromString,
                 _registered_method=True)
         self.Session = channel.stream_stream(
                 '/haulier.v1.AgentService/Session',
@@ -54,12 +59,20 @@ class AgentServiceStub:
 
 
 class AgentServiceServicer:
-    """For machines. Enroll is served on the door listener (server TLS, join token); Session and Logs are served on the
-    agent listener (mutual TLS), where the certificate is the agent's identity.
+    """For machines. Enroll is served on the door listener (server TLS, join token); the others are served on the agent
+    listener (mutual TLS), where the certificate is the agent's identity.
     """
 
     def Enroll(self, request, context):
         """Trades a join token and a certificate request for a certificate. Safe to repeat with the same request_id and key.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RenewCertificate(self, request, context):
+        """Trades the certificate of the call for a new one, for a new key. The old one stays good until it ends, so that an
+        agent can go back to it. May be repeated.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -87,6 +100,11 @@ def add_AgentServiceServicer_to_server(servicer, server):
                     request_deserializer=haulier_dot_v1_dot_agent__pb2.EnrollRequest.FromString,
                     response_serializer=haulier_dot_v1_dot_agent__pb2.EnrollResponse.SerializeToString,
             ),
+            'RenewCertificate': grpc.unary_unary_rpc_method_handler(
+                    servicer.RenewCertificate,
+                    request_deserializer=haulier_dot_v1_dot_agent__pb2.RenewCertificateRequest.FromString,
+                    response_serializer=haulier_dot_v1_dot_agent__pb2.RenewCertificateResponse.SerializeToString,
+            ),
             'Session': grpc.stream_stream_rpc_method_handler(
                     servicer.Session,
                     request_deserializer=haulier_dot_v1_dot_agent__pb2.SessionRequest.FromString,
@@ -106,8 +124,8 @@ def add_AgentServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AgentService:
-    """For machines. Enroll is served on the door listener (server TLS, join token); Session and Logs are served on the
-    agent listener (mutual TLS), where the certificate is the agent's identity.
+    """For machines. Enroll is served on the door listener (server TLS, join token); the others are served on the agent
+    listener (mutual TLS), where the certificate is the agent's identity.
     """
 
     @staticmethod
@@ -127,6 +145,33 @@ class AgentService:
             '/haulier.v1.AgentService/Enroll',
             haulier_dot_v1_dot_agent__pb2.EnrollRequest.SerializeToString,
             haulier_dot_v1_dot_agent__pb2.EnrollResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RenewCertificate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/haulier.v1.AgentService/RenewCertificate',
+            haulier_dot_v1_dot_agent__pb2.RenewCertificateRequest.SerializeToString,
+            haulier_dot_v1_dot_agent__pb2.RenewCertificateResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -65,9 +65,8 @@ def test_a_join_token_is_used_once(store: StoreUnderTest) -> None:
     assert store.read(lambda tx: tx.join_token("hash-1")) == used
 
 
-def test_certificates_and_operators_are_kept(store: StoreUnderTest) -> None:
+def test_operators_are_kept(store: StoreUnderTest) -> None:
     ada = OperatorToken("ada", "operator", "hash-9", NOW + 60.0)
-    store.write(lambda tx: tx.put_certificate("7f", "ag_1", NOW))
     store.write(lambda tx: tx.put_operator_token(ada, NOW))
     assert store.read(lambda tx: tx.operator_token("hash-9")) == ada
     assert store.read(lambda tx: tx.operator_token("hash-8")) is None

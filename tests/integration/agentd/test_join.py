@@ -92,8 +92,15 @@ def test_a_token_becomes_an_identity(tmp_path: Path) -> None:
     def client() -> None:
         joined = join(door.token, "host-1", state)
         assert (joined.agent_id, joined.name, joined.session_address) == ("ag_7", "host-1", "agents.example:7101")
-        with pytest.raises(JoinFailed, match="has joined as host-1"):
-            join(door.token, "host-1", state)
+        (state / "journal.db").write_bytes(b"kept")
+        first = (state / "key.pem").read_bytes()
+        # Again: the same agent with another identity; its journal stays, and a name is not needed.
+        assert join(door.token, "", state) == joined
+        assert (state / "key.pem").read_bytes() != first
+        assert (state / "journal.db").read_bytes() == b"kept"
+        (state / "journal.db").unlink()
+        with pytest.raises(JoinFailed, match="belongs to host-1"):
+            join(door.token, "host-2", state)
 
     door.during(client)
     assert door.requests[0].agent_name == "host-1"
@@ -115,7 +122,7 @@ def test_a_join_that_was_refused_asks_again_with_the_same_key(tmp_path: Path) ->
         with pytest.raises(JoinFailed, match="not just now") as caught:
             join(door.token, "host-1", state)
         assert SECRET not in str(caught.value)
-        assert json.loads((state / "join.json").read_text())["request_id"] == door.requests[0].request_id
+        assert json.loads((state / "candidate" / "join.json").read_text())["request_id"] == door.requests[0].request_id
         door.refusal = None
         join(door.token, "host-1", state)
 

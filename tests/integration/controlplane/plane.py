@@ -12,8 +12,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from haulier.v1 import access_pb2_grpc, agent_pb2_grpc, operator_pb2, operator_pb2_grpc
 from haulier.v1 import agent_pb2 as pb
-from haulier.v1 import agent_pb2_grpc, operator_pb2, operator_pb2_grpc
 
 from controlplane.config import Config
 from controlplane.core.model import StepPlan
@@ -186,9 +186,13 @@ class Running:
         """The operator service."""
         return operator_pb2_grpc.OperatorServiceStub(channel or self.door())
 
+    def access(self, channel: Any = None) -> Any:
+        """The access service."""
+        return access_pb2_grpc.AccessServiceStub(channel or self.door())
+
     async def token(self, role: Role, name: str = "ada") -> tuple[tuple[str, str], ...]:
         """Metadata of a caller with ``role``."""
-        return bearer(await self.plane.joining.create_operator_token(name, role))
+        return bearer(await self.plane.operators.create(name, role))
 
     @property
     def administrator(self) -> tuple[tuple[str, str], ...]:

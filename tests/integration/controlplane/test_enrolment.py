@@ -74,7 +74,7 @@ def test_a_name_that_has_joined_is_taken(tmp_path: Path) -> None:
         async with serving(tmp_path) as running:
             await running.enroll(agent_name="host-1")
             code, why = await refusal(running.enroll(agent_name="host-1", request_id="r2"))
-            assert (code, why) == (DENIED, "an agent named host-1 has joined already; choose another with --name")
+            assert (code, "an agent named host-1 has joined already" in why) == (DENIED, True)
 
     run(body())
 

@@ -48,10 +48,6 @@ INSERT INTO join_token VALUES (?, ?, ?, ?, ?, ?, ?);
 UPDATE join_token SET used_request_id = ?, used_key_fingerprint = ?, used_agent_name = ?, answer = ?
 WHERE hash = ? AND used_request_id = '';
 
--- name: put_certificate
--- An issued certificate.
-INSERT INTO certificate (serial, agent_id, not_after) VALUES (?, ?, ?);
-
 -- name: operator_token
 -- An operator token by its hash.
 SELECT name, role, hash, expires_at FROM operator_token WHERE hash = ?;

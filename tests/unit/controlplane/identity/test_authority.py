@@ -101,7 +101,7 @@ def test_whatever_else_a_request_asks_for_is_ignored(authority: CertificateAutho
     )
     pem = issue(authority, greedy, agent_id="ag_7")
 
-    assert identity_of(pem) == Identity("agent", "ag_7", LATER)
+    assert identity_of(pem) == Identity("agent", "ag_7", LATER, "2", authority.key_id)
     certificate = x509.load_pem_x509_certificate(pem)
     assert certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca is False
     usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
@@ -346,7 +346,7 @@ def test_a_peer_without_a_certificate_is_nobody() -> None:
 
 def test_a_peer_is_read_from_the_connection(authority: CertificateAuthority) -> None:
     pem = issue(authority, csr_for(make_key()), agent_id="ag_9")
-    assert identity_of_peer({"x509_pem_cert": [pem]}) == Identity("agent", "ag_9", LATER)
+    assert identity_of_peer({"x509_pem_cert": [pem]}) == Identity("agent", "ag_9", LATER, "2", authority.key_id)
 
 
 def self_signed(*names: x509.GeneralName) -> bytes:

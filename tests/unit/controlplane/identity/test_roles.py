@@ -4,17 +4,21 @@ The table here is by hand on purpose: a slip in ``roles.py`` must disagree with 
 from the descriptors, so a new method without a rule, or a rule without a method, fails.
 """
 
+import importlib
+from pathlib import Path
+
 import pytest
 from google.protobuf.descriptor import FileDescriptor
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
-from haulier.v1 import agent_pb2, operator_pb2
 
 from controlplane.identity.roles import RULES, Role, may_call, why_refused
 
+ROOT = Path(__file__).parents[4]
 # One letter a role that may: u(nknown), a(gent), v(iewer), o(perator), A(dmin).
 MATRIX = {
-    "haulier.v1.AgentService": {"Enroll": "u", "Session": "a", "Logs": "a"},
+    "haulier.v1.AccessService": {"RevokeAgent": "A"},
+    "haulier.v1.AgentService": {"Enroll": "u", "RenewCertificate": "a", "Session": "a", "Logs": "a"},
     "haulier.v1.OperatorService": {
         "ValidateManifests": "voA",
         "ApplyManifests": "oA",
@@ -35,14 +39,21 @@ MATRIX = {
         "TailLogs": "voA",
         "GetStatus": "voA",
     },
+    "haulier.v1.RepositoryService": {"Publish": "A", "ListReleases": "voA", "FetchMetadata": "a", "FetchArtefact": "a"},
     "grpc.health.v1.Health": {"Check": "uavoA", "List": "uavoA", "Watch": "uavoA"},
     "grpc.reflection.v1alpha.ServerReflection": {"ServerReflectionInfo": "voA"},
 }
 LETTERS = {Role.ANONYMOUS: "u", Role.AGENT: "a", Role.VIEWER: "v", Role.OPERATOR: "o", Role.ADMIN: "A"}
 
 
+def contract() -> list[FileDescriptor]:
+    """Every file of the contract, also the one that somebody adds tomorrow."""
+    names = sorted(path.stem for path in (ROOT / "proto/haulier/v1").glob("*_pb2.py"))
+    return [importlib.import_module(f"haulier.v1.{name}").DESCRIPTOR for name in names]
+
+
 def served() -> list[tuple[str, str]]:
-    files: list[FileDescriptor] = [each.DESCRIPTOR for each in (agent_pb2, operator_pb2, health_pb2, reflection_pb2)]
+    files: list[FileDescriptor] = [*contract(), health_pb2.DESCRIPTOR, reflection_pb2.DESCRIPTOR]
     return [
         (service.full_name, method.name)
         for file in files

@@ -1,0 +1,49 @@
+-- name: put_certificate
+-- An issued certificate.
+INSERT INTO certificate (serial, agent_id, not_after, authority, issued_at) VALUES (?, ?, ?, ?, ?);
+
+-- name: see_certificate
+-- A certificate that opened a session.
+INSERT INTO certificate (serial, agent_id, not_after, authority, issued_at, seen_at) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (serial) DO UPDATE SET seen_at = excluded.seen_at;
+
+-- name: issued_since
+-- How many certificates an agent was given.
+SELECT count(*) FROM certificate WHERE agent_id = ? AND issued_at >= ?;
+
+-- name: revoke_certificates
+-- No certificate of an agent is good any more.
+UPDATE certificate SET revoked_at = ? WHERE agent_id = ? AND revoked_at IS NULL;
+
+-- name: revoked_serials
+-- What must be refused although it has not ended.
+SELECT serial FROM certificate WHERE revoked_at IS NOT NULL AND not_after > ?;
+
+-- name: drop_certificates
+-- Certificates that nobody can show any more.
+DELETE FROM certificate WHERE agent_id = ? AND not_after < ?;
+
+-- name: authority_holders
+-- Agents that would be cut off without an authority: they hold a good certificate of it, and showed none of another.
+SELECT name FROM agent WHERE id IN (
+  SELECT agent_id FROM certificate WHERE revoked_at IS NULL AND not_after > ?2
+  GROUP BY agent_id HAVING sum(authority = ?1) > 0 AND sum(authority <> ?1 AND seen_at IS NOT NULL) = 0
+) ORDER BY name;
+
+-- name: former_boots
+-- Boots of a host that were followed by another.
+SELECT boot_id FROM former_boot WHERE agent_id = ?;
+
+-- name: leave_boot
+-- A boot that was followed by another.
+INSERT OR IGNORE INTO former_boot VALUES (?, ?, ?);
+
+-- name: trim_boots
+-- Only the newest are kept.
+DELETE FROM former_boot WHERE agent_id = ? AND boot_id NOT IN (
+  SELECT boot_id FROM former_boot WHERE agent_id = ? ORDER BY left_at DESC LIMIT +?
+);
+
+-- name: forget_boots
+-- All boots of a host.
+DELETE FROM former_boot WHERE agent_id = ?;

@@ -1,0 +1,112 @@
+"""A real daemon at a real control plane whose certificates live for seconds: it renews them, and nobody notices."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from agentd.link import enrolment
+from agentd.link.enroll import join
+from controlplane.identity.peers import identity_of
+from controlplane.service.identities import Certified
+from tests.integration.controlplane.plane import Key, Running, serving
+from tests.kit.running import run, until
+
+ROOT = Path(__file__).parents[3]
+TTL_S = 6.0
+
+
+@asynccontextmanager
+async def a_daemon(running: Running, directory: Path) -> AsyncIterator[Path]:
+    """A joined host whose daemon runs; yields its state directory."""
+    state = directory / "state"
+    (directory / "policy.toml").write_text('kinds = ["*"]\ndatastores = ["*"]\nroots = []\n')
+    (directory / "agent.toml").write_text('policy = "policy.toml"\nslots = 1\n')
+    await asyncio.to_thread(join, await running.join_token(), "host-1", state)
+    command = [sys.executable, "-m", "agentd", "run", "--state", str(state), "--config", str(directory / "agent.toml")]
+    with (directory / "agent.log").open("ab") as log:
+        daemon = await asyncio.create_subprocess_exec(
+            *command, env=os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'proto'}"}, stdout=log, stderr=log
+        )
+    try:
+        yield state
+    finally:
+        daemon.terminate()
+        await asyncio.wait_for(daemon.wait(), 20.0)
+
+
+def serial_of(state: Path) -> str:
+    """The certificate in place."""
+    return identity_of(enrolment.load(state).pair()[2]).serial
+
+
+async def shown_by(running: Running, serial: str) -> bool:
+    """Whether a certificate has opened a session."""
+    query = "SELECT seen_at FROM certificate WHERE serial = ?"
+    rows = await running.plane.store.read(lambda tx: vars(tx)["connection"].execute(query, [serial]).fetchall())
+    return bool(rows and rows[0][0] is not None)
+
+
+def test_a_daemon_outlives_its_certificates(tmp_path: Path) -> None:
+    async def body() -> None:
+        plane, host = tmp_path / "plane", tmp_path / "host"
+        host.mkdir()
+        async with (
+            serving(plane, agent_certificate_ttl_s=TTL_S, heartbeat_s=1.0, lease_ttl_s=10.0) as running,
+            a_daemon(running, host) as state,
+        ):
+            await until(lambda: bool(running.plane.fleet.sessions), "a session")
+            (agent_id,) = running.plane.fleet.sessions
+            seen = {serial_of(state)}
+            began = running.plane.clock()
+
+            def renewed_twice() -> bool:
+                seen.add(serial_of(state))
+                return len(seen) >= 3 and agent_id in running.plane.fleet.sessions
+
+            await until(renewed_twice, "two renewals", 40.0)
+            assert running.plane.clock() - began > TTL_S  # the first certificate has ended by now
+            assert await shown_by(running, serial_of(state))
+            assert running.plane.fleet.sessions[agent_id].agent.incarnation == 1
+            types = [event.type for event in await running.events(agent_id)]
+            assert types.count("CertificateRenewed") >= 2
+            assert "AgentLost" not in types
+            assert not (state / enrolment.CANDIDATE).exists()
+            assert {path.stat().st_mode & 0o077 for path in (state / "key.pem", state / "certificate.pem")} == {0}
+
+    run(body(), 90.0)
+
+
+def test_a_candidate_that_opens_nothing_is_dropped_and_tried_again(tmp_path: Path) -> None:
+    async def body() -> None:
+        plane, host = tmp_path / "plane", tmp_path / "host"
+        host.mkdir()
+        async with (
+            serving(plane, agent_certificate_ttl_s=3600.0) as running,
+            a_daemon(running, host) as state,
+        ):
+            await until(lambda: bool(running.plane.fleet.sessions), "a session")
+            (agent_id,) = running.plane.fleet.sessions
+            first = serial_of(state)
+            identities, good = running.plane.identities, running.plane.identities.renew
+            asked = []
+
+            async def broken(agent_id: str, csr_pem: bytes) -> Certified:
+                asked.append(csr_pem)
+                # A certificate for somebody else's key.
+                return await good(agent_id, Key().request())
+
+            vars(identities)["renew"] = broken
+            running.plane.fleet.ask_to_renew(agent_id, "a test")
+            await until(lambda: bool(asked), "a request")
+            await until(lambda: not (state / enrolment.CANDIDATE).exists(), "the candidate to be dropped")
+            await until(lambda: agent_id in running.plane.fleet.sessions, "the old identity's session")
+            assert serial_of(state) == first
+            vars(identities)["renew"] = good
+            await until(lambda: serial_of(state) != first, "the next try", 30.0)
+            await until(lambda: agent_id in running.plane.fleet.sessions, "a session")
+            assert await shown_by(running, serial_of(state))
+
+    run(body(), 90.0)
