@@ -77,7 +77,7 @@ def test_a_session_ends_with_its_certificate(tmp_path: Path) -> None:
             talk = await running.talk(short)
             code, why = await talk.status()
             assert code is grpc.StatusCode.UNAUTHENTICATED
-            assert why == "the agent's certificate has ended: join again with a fresh join token"
+            assert why == "the agent's certificate has ended: join again with a token made for this agent's name"
             await running.gone(joined)
 
     run(body())
