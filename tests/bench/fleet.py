@@ -26,9 +26,9 @@ from tests.kit.processes import until
 HEARTBEAT_S = 15.0
 HEARTBEATS = 5
 SETTLED_S = 3.0
-CONNECT_BOUND_S = 120.0
+CONNECT_BOUND_S = 300.0
 NOTICE_BOUND_S = 90.0
-BACK_BOUND_S = 60.0
+BACK_BOUND_S = 300.0
 LEASE_TTL_S = 60.0
 
 
@@ -174,10 +174,12 @@ def bench(home: Path, agents: int) -> dict[str, Any]:
 
 def show(report: dict[str, Any], load: str) -> None:
     """Print the table."""
+    # Each comes back with a TLS handshake of its own.
+    back_s_max = 20 if report["agents"] <= 1000 else 60
     rows = [
         ["connections, each its own certificate", f"{report['connections']}", ""],
         ["memory per agent, kB", f"{report['kb_per_agent']}", verdict(report["kb_per_agent"], 130, at_least=False)],
-        ["cores in use, heartbeats only", f"{report['cpu_cores']}", ""],
+        ["cores in use, heartbeats only", f"{report['cpu_cores']}", verdict(report["cpu_cores"], 0.5, at_least=False)],
         [
             "closed streams noticed, p99 s",
             f"{report['closed_noticed_s_p99']}",
@@ -188,7 +190,7 @@ def show(report: dict[str, Any], load: str) -> None:
             f"{report['silent_noticed_s_p99']}",
             verdict(report["silent_noticed_s_p99"], 20, at_least=False),
         ],
-        ["all back after a kill, s", f"{report['back_s']}", verdict(report["back_s"], 20, at_least=False)],
+        ["all back after a kill, s", f"{report['back_s']}", verdict(report["back_s"], back_s_max, at_least=False)],
         [
             f"of {report['leases']} live leases lost",
             f"{report['leases_lost']}",

@@ -1,6 +1,7 @@
 """`haulier-controlplane init | serve | doctor` as real processes: exit codes, one clear line, nothing half-made."""
 
 import json
+import resource
 import signal
 import socket
 from pathlib import Path
@@ -176,6 +177,12 @@ def test_a_stop_is_graceful(state: Path, number: signal.Signals) -> None:
     assert done.code == 0
     assert "Traceback" not in done.err
     assert not (state / "listening.json").exists()
+
+
+def test_a_fleet_may_have_as_many_connections_as_the_host_allows(state: Path) -> None:
+    with serving(state) as plane:
+        soft, hard = resource.prlimit(plane.process.pid, resource.RLIMIT_NOFILE)
+        assert soft == hard > 1024
 
 
 def test_the_log_and_the_command_line_tell_no_secret(state: Path) -> None:
