@@ -160,6 +160,8 @@ def test_a_stop_waits_for_a_short_step(tmp_path: Path) -> None:
             agent = await it.start_agent()
             await holding(it, "att_1")
             agent.send_signal(signal.SIGTERM)
+            # A grant that overtakes the signal is run, and rightly so.
+            await until_line(it, "asked to stop")
             await it.door.grant("att_2", "echo")
             assert (await it.door.result("att_2")).failure.code == "agent_stopping"
             (tmp_path / "released").touch()
