@@ -86,7 +86,7 @@ def _serve(config: Config, _: argparse.Namespace) -> int:
     from controlplane.serve import serve
 
     # An agent is a connection, and the usual soft limit of 1,024 descriptors is no statement about our fleet.
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    _soft, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     uvloop.run(serve(config))
     return 0
