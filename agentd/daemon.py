@@ -15,6 +15,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from agentd import config as config_file
 from agentd import status_socket, watch
+from agentd.carrying import Carrier
 from agentd.config import Config, ConfigBroken
 from agentd.core import effects, events
 from agentd.core.agent import Agent
@@ -33,6 +34,7 @@ from agentd.runner.attempt_files import ATTEMPTS, Deadlines, Settings
 from agentd.runner.host_client import HostClient
 from agentd.runner.identity import boot_id, boottime
 from agentd.runner.runner import Runner
+from agentd.sensors import facts
 from agentd.sensors.host import HostSensor
 from agentd.service_notices import notify, watchdog_every_s
 
@@ -67,6 +69,7 @@ class Daemon:
         self._runner = Runner(state, self._host, self._settings, self._events.put_nowait)
         self._logs = LogShipper()
         self._sensor = HostSensor(state)
+        self._carrier = Carrier(state, self._enrolment, self._events.put_nowait)
         self._link = Link(self._enrolment, self._events.put_nowait, boottime, self._sample, self._logs.ship)
         self._running: set[asyncio.Task[None]] = set()
         self._failure: Exception | None = None
@@ -86,8 +89,16 @@ class Daemon:
             for problem in greeting.problems:
                 log.error("%s", problem)
             self._installed_kinds = greeting.kinds
-            identity = Identity(contents.incarnation, own_version(), boot_id())
-            self._agent = Agent(identity, self._capabilities(), contents.attempts, contents.fences, contents.draining)
+            identity = Identity(contents.incarnation, own_version(), boot_id(), facts.of_host())
+            self._agent = Agent(
+                identity,
+                self._capabilities(),
+                contents.attempts,
+                contents.fences,
+                contents.draining,
+                self._carrier.begin(own_version(), own_digest()),
+            )
+            closing.push_async_callback(self._carrier.close)
             await self._runner.forget_strangers({each.grant.attempt_id for each in contents.attempts})
             await self._open_doors(closing)
             log.info(
@@ -113,6 +124,8 @@ class Daemon:
             closing.push_async_callback(probe.stop, 0)
         watching = asyncio.create_task(self._watch_files())
         closing.callback(watching.cancel)
+        listening = asyncio.create_task(self._carrier.watch())
+        closing.callback(listening.cancel)
         watchdog_s = watchdog_every_s()
         if watchdog_s is not None:
             barking = asyncio.create_task(_feed_watchdog(watchdog_s))
@@ -175,6 +188,14 @@ class Daemon:
                 log.info("%s%s", effect.message, f" attempt={effect.attempt_id}" if effect.attempt_id else "")
             case effects.Finish():
                 pass
+            case (
+                effects.RememberWish()
+                | effects.ForgetWish()
+                | effects.FetchRelease()
+                | effects.StopFetching()
+                | effects.AskUpdater()
+            ):
+                self._carrier.put(effect)
             case _:
                 self._start(self._carried_out(effect))
 

@@ -27,8 +27,10 @@ from agentd.core.grants import (
 )
 from agentd.core.held import Held, StopReason, failed, outcome_of_end
 from agentd.core.reconnecting import GOOD_SESSION_S, wait_s
+from agentd.core.releases import HostRelease
 from agentd.core.renewing import Renewing, Stage
 from agentd.core.states import AttemptState
+from agentd.core.upgrading import Upgrading
 
 # Until a Welcome says otherwise.
 DISCONNECTED_MAX_S = 900.0
@@ -51,11 +53,13 @@ class Agent:
         recovered: Iterable[Recovered] = (),
         fences: Mapping[str, int] | None = None,
         draining: bool = False,
+        upgrading: Upgrading | None = None,
     ) -> None:
         self.identity = identity
         self.capabilities = capabilities
         self.draining = draining
         self.held: dict[str, Held] = {}
+        self.upgrading = upgrading or Upgrading(HostRelease(identity.agent_version))
         self.connected = False
         self.session: SessionId | None = None
         self.finished = False
@@ -97,6 +101,8 @@ class Agent:
             instants.append(self._dial_at)
         if self._stop_at is not None:
             instants.append(self._stop_at)
+        if self.upgrading.wake_at is not None:
+            instants.append(self.upgrading.wake_at)
         return None if self.finished or not instants else min(instants)
 
     @property
@@ -141,7 +147,7 @@ class Agent:
                 held.outcome, held.recorded = found.outcome, True
         self._recovered = ()
         self._dial_at = now
-        return done + self._ticked(events.Ticked(), now)
+        return done + self.upgrading.started() + self._ticked(events.Ticked(), now)
 
     @_on.register
     def _ticked(self, event: events.Ticked, now: float) -> list[Effect]:
@@ -153,7 +159,8 @@ class Agent:
                     done += self._stop(held, reason)
         if self._dial_at is not None and now >= self._dial_at:
             done.append(self._dial())
-        if self.connected and now >= self._heartbeat_at:
+        done += self.upgrading.ticked(now)
+        if self.connected and (now >= self._heartbeat_at or self.upgrading.has_news):
             done.append(self._heartbeat(now))
         if self.connected and self._renewing.is_due(now):
             done.append(self._renewing.request())
@@ -178,8 +185,8 @@ class Agent:
         self.session = SessionId(self.identity.incarnation, self._sessions)
         self._readings.clear()
         shown = self._renewing.dialled()
-        held = self._summaries()
-        return effects.OpenSession(self.session, self.identity, self.capabilities, held, self.draining, shown)
+        held, release = self._summaries(), self.upgrading.greeting()
+        return effects.OpenSession(self.session, self.identity, self.capabilities, held, self.draining, shown, release)
 
     def _summaries(self) -> tuple[HeldSummary, ...]:
         return tuple(held.summary() for held in self.held.values() if not held.over)
@@ -197,6 +204,7 @@ class Agent:
             heartbeat=True,
             held=self._summaries(),
             results=tuple(self._sending(held, now) for held in again),
+            release=self.upgrading.news(),
         )
 
     def _sending(self, held: Held, now: float) -> Outcome:
@@ -479,6 +487,15 @@ class Agent:
         held.go(AttemptState.STOPPING)
         at_once = reason is StopReason.EVICTED
         return [effects.StopChild(held.grant.attempt_id, reason.value, at_once)]
+
+    # Upgrades.
+
+    @_on.register
+    def _upgrade(self, event: events.UpgradeEvent, now: float) -> list[Effect]:
+        done = self.upgrading.handle(event, now)
+        if self.connected and self.upgrading.has_news:
+            done.append(self._heartbeat(now))
+        return done
 
     # Drain and resume.
 

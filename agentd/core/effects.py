@@ -1,7 +1,7 @@
 """What should happen next, returned by `Agent.handle`. Imperative; the daemon (or a simulator) carries it
 out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from agentd.core.grants import (
     Capabilities,
@@ -12,6 +12,7 @@ from agentd.core.grants import (
     ProgressReport,
     SessionId,
 )
+from agentd.core.releases import HostRelease, Request, Wish
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ class OpenSession:
     draining: bool
     # True to show the identity that was received last and is not in place yet.
     candidate: bool = False
+    release: HostRelease = field(default_factory=HostRelease)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +41,8 @@ class CloseSession:
 class SendReport:
     """Put this into the next message of the session; merges with whatever still waits unsent.
 
-    With `heartbeat`, `held` names the leases to renew. Answer: ReportSent for each message that carries any
-    of it.
+    With `heartbeat`, `held` names the leases to renew. `release` is set when it changed.
+    Answer: ReportSent for each message that carries any of it.
     """
 
     session: SessionId
@@ -48,6 +50,7 @@ class SendReport:
     held: tuple[HeldSummary, ...] = ()
     progress: tuple[ProgressReport, ...] = ()
     results: tuple[Outcome, ...] = ()
+    release: HostRelease | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +143,37 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
+class RememberWish:
+    """Write a wish for a release down, so that the next daemon knows it. No answer."""
+
+    wish: Wish
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetWish:
+    """There is no wish any more: the updater is asked nothing. No answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class FetchRelease:
+    """Fetch what a wish names, beside everything else. Answer: FetchProgressed, then ReleaseFetched or FetchFailed."""
+
+    wish: Wish
+
+
+@dataclass(frozen=True, slots=True)
+class StopFetching:
+    """Fetch no further. No answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class AskUpdater:
+    """Leave a request for the updater. Answer: UpdaterTold, whenever it has something to say."""
+
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
 class Finish:
     """End the daemon; children that still run live on. No answer."""
 
@@ -159,6 +193,11 @@ Effect = (
     | RequestIdentity
     | KeepIdentity
     | DropCandidate
+    | RememberWish
+    | ForgetWish
+    | FetchRelease
+    | StopFetching
+    | AskUpdater
     | Note
     | Finish
 )

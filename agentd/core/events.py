@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from agentd.core.grants import Capabilities, Grant, Outcome, Progress, ResourceUse, SessionId
+from agentd.core.releases import HostRelease, Wish
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,16 +180,74 @@ class StopAsked:
     drain_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class UpgradeAsked:
+    """A rollout wants this host to be at a release."""
+
+    wish: Wish
+
+
+@dataclass(frozen=True, slots=True)
+class UpgradeTakenBack:
+    """A rollout takes its wish back, as far as the switch has not begun."""
+
+    rollout_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class FetchProgressed:
+    """So many bytes of the artefact are on this host."""
+
+    digest: str
+    fetched_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseFetched:
+    """All of the artefact and its metadata are on this host."""
+
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class FetchFailed:
+    """What was wanted did not come; `retryable` where it may come later."""
+
+    digest: str
+    code: str
+    message: str
+    retryable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class UpdaterTold:
+    """The updater left word of how this host is."""
+
+    status: HostRelease
+
+
+@dataclass(frozen=True, slots=True)
+class BlackBoxStored:
+    """The control plane has the black box of the upgrade that this request asked for."""
+
+    request_id: str
+
+
 SessionEvent = (
     SessionOpened | SessionClosed | ReportSent | LeaseGranted | LeaseRenewed | ResultAcknowledged | CancelAsked
 )
 RenewalEvent = RenewalAsked | CandidateReceived | CandidateFailed
 ChildEvent = ChildStarted | ChildAdopted | ChildProgressed | ChildEnded
+UpgradeEvent = (
+    UpgradeAsked | UpgradeTakenBack | FetchProgressed | ReleaseFetched | FetchFailed | UpdaterTold | BlackBoxStored
+)
 Event = (
     Started
     | Ticked
     | SessionEvent
     | ChildEvent
+    | UpgradeEvent
     | DrainAsked
     | ResumeAsked
     | RenewalEvent

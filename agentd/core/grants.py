@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from agentd.core.releases import HostFacts
+
 
 class Direction(StrEnum):
     """Which way a step is done."""
@@ -101,6 +103,7 @@ class Identity:
     incarnation: int
     agent_version: str
     boot_id: str
+    facts: HostFacts = field(default_factory=HostFacts)
 
 
 @dataclass(frozen=True, slots=True)

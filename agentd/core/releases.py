@@ -124,6 +124,81 @@ class State:
     opted_out: bool = False
 
 
+# Longest and shortest probation that a host agrees to, and the one where none is named.
+PROBATION_MIN_S, PROBATION_S, PROBATION_MAX_S = 1.0, 600.0, 86_400.0
+
+
+class HostState(StrEnum):
+    """Where a host is with its release, as the contract says it. `NONE`: it was not installed as a release."""
+
+    NONE = "none"
+    KEPT = "kept"
+    FETCHING = "fetching"
+    STAGED = "staged"
+    PROBATION = "probation"
+    ROLLED_BACK = "rolled_back"
+    HELD = "held"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class HostRelease:
+    """What a host runs and how the last upgrade went."""
+
+    version: str = ""
+    digest: str = ""
+    previous_digest: str = ""
+    state: HostState = HostState.NONE
+    request_id: str = ""
+    rollout_id: str = ""
+    wanted_digest: str = ""
+    cause_code: str = ""
+    cause: str = ""
+    failed_digests: tuple[str, ...] = field(default=())
+    pin: str = ""
+    opted_out: bool = False
+    fetched_bytes: int = 0
+    black_box_stored: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A release that a rollout wants here. `bytes_per_s_max` 0 means no limit."""
+
+    rollout_id: str
+    release: Release
+    target_path: str
+    probation_s: float = PROBATION_S
+    bytes_per_s_max: int = 0
+
+    @property
+    def request_id(self) -> str:
+        """The same for the same wish, however often it is said."""
+        return f"{self.rollout_id}:{self.release.digest}"
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the wanted artefact, hex."""
+        return self.release.digest
+
+    def request(self) -> Request:
+        """The wish as the updater is told it."""
+        probation_s = min(max(self.probation_s or PROBATION_S, PROBATION_MIN_S), PROBATION_MAX_S)
+        return Request(self.request_id, self.rollout_id, self.release, self.target_path, probation_s)
+
+
+@dataclass(frozen=True, slots=True)
+class HostFacts:
+    """What does not change on a host while an agent runs. Empty and 0 where the host does not tell."""
+
+    os: str = ""
+    os_version: str = ""
+    architecture: str = ""
+    cores: int = 0
+    memory_bytes: int = 0
+    time_zone: str = ""
+
+
 class Undecodable(Exception):
     """Stored text is not what an updater writes; says which part."""
 
@@ -248,3 +323,39 @@ def _probation(told: Mapping[str, Any] | None) -> Probation | None:
         held_code=str(told.get("held_code", "")),
         held_message=str(told.get("held_message", "")),
     )
+
+
+def wish_to_text(wish: Wish) -> str:
+    """A wish as a daemon leaves it for the next one."""
+    return json.dumps({"format": 1, **asdict(wish)}) + "\n"
+
+
+def wish_from_text(text: str) -> Wish:
+    """Inverse of `wish_to_text`; raises Undecodable."""
+    try:
+        told: dict[str, Any] = json.loads(text)
+        return Wish(
+            str(told["rollout_id"]),
+            _sure(_release(told["release"])),
+            str(told["target_path"]),
+            float(told.get("probation_s", PROBATION_S)),
+            int(told.get("bytes_per_s_max", 0)),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Undecodable(f"not a wish: {error!r}") from error
+
+
+def host_release_from_text(text: str) -> HostRelease:
+    """What the updater tells the agent; raises Undecodable."""
+    try:
+        told: dict[str, Any] = json.loads(text)
+        names = ("version", "digest", "previous_digest", "request_id", "rollout_id", "wanted_digest", "cause_code")
+        texts: dict[str, Any] = {name: str(told.get(name, "")) for name in (*names, "cause", "pin")}
+        return HostRelease(
+            **texts,
+            state=HostState(told["state"]),
+            failed_digests=tuple(str(each) for each in told.get("failed_digests", ())),
+            opted_out=bool(told.get("opted_out", False)),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Undecodable(f"not a status of an updater: {error!r}") from error

@@ -9,6 +9,7 @@ from haulier.v1 import agent_pb2 as pb
 
 from agentd.core.effects import SendReport
 from agentd.core.grants import HeldSummary, HostSample, Outcome, ProgressReport
+from agentd.core.releases import HostRelease
 from agentd.link import translate
 
 MESSAGE_BYTES_MAX = 64 * 1024
@@ -23,6 +24,7 @@ class Outbox:
     def __init__(self) -> None:
         self._heartbeat = False
         self._sample: HostSample | None = None
+        self._release: HostRelease | None = None
         self._held: dict[str, HeldSummary] = {}
         self._progress: dict[str, ProgressReport] = {}
         self._results: dict[str, Outcome] = {}
@@ -35,6 +37,7 @@ class Outbox:
         """Merge a report with what waits: the newest state of each attempt wins, a start is not forgotten."""
         self._heartbeat |= report.heartbeat
         self._sample = sample or self._sample
+        self._release = report.release or self._release
         self._held |= {each.attempt_id: each for each in report.held}
         self._results |= {each.attempt_id: each for each in report.results}
         for each in report.progress:
@@ -72,6 +75,10 @@ class Outbox:
             if self._sample is not None:
                 message.heartbeat.sample.CopyFrom(translate.sample(self._sample))
                 self._sample = None
+            if self._release is not None:
+                message.heartbeat.release.CopyFrom(translate.release(self._release))
+                room -= message.heartbeat.release.ByteSize()
+                self._release = None
             room = self._take_held(message, room)
             self._heartbeat = bool(self._held)
         room = self._take_results(message, room)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 
 from haulier.v1 import agent_pb2 as pb
+from haulier.v1 import release_pb2 as release_pb
 
 from agentd.core import events
 from agentd.core.effects import OpenSession
@@ -22,8 +23,12 @@ from agentd.core.grants import (
     ProgressReport,
     SessionId,
 )
+from agentd.core.releases import HostFacts, HostRelease, HostState, Release, Wish
 
 _ATTEMPT_ID = re.compile(r"att_[A-Za-z0-9_-]{1,64}")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_TARGET_PATH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,199}")
+_NAME_CHARACTERS_MAX = 200
 _MESSAGE_CHARACTERS_MAX = 2000
 # A result beyond this cannot travel in one message with its own report around it.
 RESULT_BYTES_MAX = 56 * 1024
@@ -33,6 +38,16 @@ _OUTCOMES = {
     OutcomeKind.FAILED: pb.ATTEMPT_OUTCOME_FAILED,
     OutcomeKind.CANCELLED: pb.ATTEMPT_OUTCOME_CANCELLED,
     OutcomeKind.FENCED: pb.ATTEMPT_OUTCOME_FENCED,
+}
+_RELEASE_STATES = {
+    HostState.NONE: release_pb.RELEASE_STATE_UNSPECIFIED,
+    HostState.KEPT: release_pb.RELEASE_STATE_KEPT,
+    HostState.FETCHING: release_pb.RELEASE_STATE_FETCHING,
+    HostState.STAGED: release_pb.RELEASE_STATE_STAGED,
+    HostState.PROBATION: release_pb.RELEASE_STATE_PROBATION,
+    HostState.ROLLED_BACK: release_pb.RELEASE_STATE_ROLLED_BACK,
+    HostState.HELD: release_pb.RELEASE_STATE_HELD,
+    HostState.REFUSED: release_pb.RELEASE_STATE_REFUSED,
 }
 _DIRECTIONS = {pb.DIRECTION_FORWARD: Direction.FORWARD, pb.DIRECTION_UNDO: Direction.UNDO}
 
@@ -53,6 +68,38 @@ def hello(effect: OpenSession) -> pb.Hello:
         held=[held(each) for each in effect.held],
         boot_id=effect.identity.boot_id,
         draining=effect.draining,
+        facts=_facts(effect.identity.facts),
+        release=release(effect.release),
+    )
+
+
+def _facts(seen: HostFacts) -> release_pb.HostFacts:
+    return release_pb.HostFacts(
+        os=seen.os,
+        os_version=seen.os_version,
+        architecture=seen.architecture,
+        cores=seen.cores,
+        memory_bytes=seen.memory_bytes,
+        time_zone=seen.time_zone,
+    )
+
+
+def release(status: HostRelease) -> release_pb.ReleaseStatus:
+    """What this host runs, and how the last upgrade went."""
+    return release_pb.ReleaseStatus(
+        version=status.version,
+        digest=status.digest,
+        previous_digest=status.previous_digest,
+        state=_RELEASE_STATES[status.state],
+        rollout_id=status.rollout_id,
+        wanted_digest=status.wanted_digest,
+        cause_code=status.cause_code,
+        cause=status.cause[:_MESSAGE_CHARACTERS_MAX],
+        failed_digests=status.failed_digests,
+        pin=status.pin,
+        opted_out=status.opted_out,
+        fetched_bytes=status.fetched_bytes,
+        black_box_stored=status.black_box_stored,
     )
 
 
@@ -150,6 +197,23 @@ def said(session: SessionId, message: pb.SessionResponse) -> Iterator[Event]:
             yield events.ResumeAsked()
         elif asked == "renew_identity":
             yield events.RenewalAsked(directive.renew_identity.reason)
+        elif asked == "upgrade":
+            yield events.UpgradeAsked(_wish(directive.upgrade))
+        elif asked == "cancel_upgrade":
+            yield events.UpgradeTakenBack(directive.cancel_upgrade.rollout_id, directive.cancel_upgrade.reason)
+
+
+def _wish(message: release_pb.Upgrade) -> Wish:
+    """A wish for a release. Raises BadMessage where it could not be kept on this host."""
+    if not _DIGEST.fullmatch(message.digest) or not _TARGET_PATH.fullmatch(message.target_path):
+        raise BadMessage(f"the upgrade to {message.version[:40]!r} lacks its digest or its target path")
+    return Wish(
+        rollout_id=message.rollout_id[:_NAME_CHARACTERS_MAX],
+        release=Release(message.version[:_NAME_CHARACTERS_MAX], message.digest),
+        target_path=message.target_path,
+        probation_s=message.probation_s,
+        bytes_per_s_max=message.bytes_per_s_max,
+    )
 
 
 def grant(message: pb.LeaseGrant) -> Grant:

@@ -55,6 +55,8 @@ ROOMS = {
     "agentd.selftest": "agentd.config agentd.core agentd.datastores agentd.executors agentd.journal agentd.link"
     f" agentd.policy agentd.proof {CONTRACT} pyarrow",
     "agentd.sensors": "agentd.core psutil",
+    # The agent's part of an upgrade: between its core, the wire, and what the updater leaves.
+    "agentd.carrying": "agentd.core agentd.link agentd.watch",
     "agentd.watch": "agentd.core watchfiles",
     "agentd.runner": "agentd.core agentd.journal agentd.policy psutil",
     "agentd.proof": "pyarrow",

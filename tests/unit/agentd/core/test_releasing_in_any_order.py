@@ -83,6 +83,8 @@ class Host(RuleBasedStateMachine):
                 state, wanted = releasing.consider(state, self.request)
                 if not self.save(state) or not wanted:
                     return
+                if state.phase is Phase.IDLE:
+                    continue
                 begun = releasing.switch_begun(state, Before(True, 10**8, PASSED), self.boot_id, self.now)
                 if not self.save(begun):
                     return

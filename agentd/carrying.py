@@ -1,0 +1,140 @@
+"""Carries the agent's part of an upgrade out: wishes and requests on disk, the fetching, the updater's word.
+
+Everything lies in `upgrade/` of the agent's state directory: wish.json is the agent's own memory, incoming/ what it
+fetches, request.json is for the updater, status.json from it.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from agentd import watch
+from agentd.core import effects, events
+from agentd.core.releases import (
+    HostRelease,
+    HostState,
+    Undecodable,
+    Wish,
+    host_release_from_text,
+    request_to_text,
+    wish_from_text,
+    wish_to_text,
+)
+from agentd.core.upgrading import Upgrading
+from agentd.link import enrolment, fetching
+from agentd.link.enrolment import Enrolment
+
+log = logging.getLogger("haulier.agentd")
+
+UPGRADE, INCOMING = "upgrade", "incoming"
+# A full disk may have room again after so long.
+_AGAIN_S = 5.0
+WISH, REQUEST, STATUS = "wish.json", "request.json", "status.json"
+
+UpgradeEffect = (
+    effects.RememberWish | effects.ForgetWish | effects.FetchRelease | effects.StopFetching | effects.AskUpdater
+)
+
+
+class Carrier:
+    """One agent's dealings with its updater. Every method is called on one loop."""
+
+    def __init__(self, state: Path, who: Enrolment, tell: Callable[[events.Event], None]) -> None:
+        self._home = state / UPGRADE
+        self._who = who
+        self._tell = tell
+        self._fetching: asyncio.Task[None] | None = None
+        self._waiting: asyncio.Queue[UpgradeEffect] = asyncio.Queue()
+        self._carrying: asyncio.Task[None] | None = None
+
+    def begin(self, version: str, digest: str) -> Upgrading:
+        """What is known at the start: the running release, the updater's last word, and a wish that was left."""
+        self._home.mkdir(mode=0o700, exist_ok=True)
+        own = HostRelease(version, digest, state=HostState.KEPT if digest else HostState.NONE)
+        return Upgrading(self._told() or own, self._left())
+
+    async def watch(self) -> None:
+        """Tell every new word of the updater, until cancelled."""
+        async for _ in watch.changes(lambda: {self._home / STATUS}):
+            told = await asyncio.to_thread(self._told)
+            if told is not None:
+                self._tell(events.UpdaterTold(told))
+
+    def put(self, effect: UpgradeEffect) -> None:
+        """Carry an effect out, after those that came before it."""
+        self._waiting.put_nowait(effect)
+        if self._carrying is None:
+            self._carrying = asyncio.get_running_loop().create_task(self._carry_all())
+
+    async def _carry_all(self) -> None:
+        while True:
+            effect = await self._waiting.get()
+            while True:
+                try:
+                    await self._carry(effect)
+                except OSError as error:
+                    # Nothing of the agent's own work depends on it, so it may wait until there is room again.
+                    log.error("upgrades wait: %s: %s", error.filename or self._home, error.strerror)
+                    await asyncio.sleep(_AGAIN_S)
+                else:
+                    break
+
+    async def _carry(self, effect: UpgradeEffect) -> None:
+        match effect:
+            case effects.RememberWish(wish):
+                await self._save(WISH, wish_to_text(wish))
+            case effects.ForgetWish():
+                for name in (REQUEST, WISH):
+                    await asyncio.to_thread((self._home / name).unlink, missing_ok=True)
+            case effects.AskUpdater(request):
+                await self._save(REQUEST, request_to_text(request))
+            case effects.FetchRelease(wish):
+                await self._stop()
+                self._fetching = asyncio.get_running_loop().create_task(self._fetch(wish))
+            case effects.StopFetching():
+                await self._stop()
+
+    async def _save(self, name: str, text: str) -> None:
+        await asyncio.to_thread(enrolment.save, self._home, name, text.encode("utf-8"))
+
+    async def close(self) -> None:
+        """Fetch no further; what is here stays for the next daemon."""
+        if self._carrying is not None:
+            self._carrying.cancel()
+            await asyncio.gather(self._carrying, return_exceptions=True)
+        await self._stop()
+
+    async def _stop(self) -> None:
+        task, self._fetching = self._fetching, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _fetch(self, wish: Wish) -> None:
+        digest = wish.release.digest
+
+        def progressed(fetched_bytes: int) -> None:
+            self._tell(events.FetchProgressed(digest, fetched_bytes))
+
+        try:
+            await fetching.fetch(self._who, wish, self._home / INCOMING, progressed)
+        except fetching.FetchFailed as error:
+            self._tell(events.FetchFailed(digest, error.code, str(error), error.retryable))
+        else:
+            self._tell(events.ReleaseFetched(digest))
+
+    def _told(self) -> HostRelease | None:
+        try:
+            return host_release_from_text((self._home / STATUS).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except (OSError, Undecodable) as error:
+            log.warning("the updater's word cannot be read: %s", error)
+            return None
+
+    def _left(self) -> Wish | None:
+        with contextlib.suppress(OSError, Undecodable):
+            return wish_from_text((self._home / WISH).read_text(encoding="utf-8"))
+        return None
