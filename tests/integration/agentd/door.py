@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from haulier.v1 import agent_pb2 as pb
-from haulier.v1 import agent_pb2_grpc
+from haulier.v1 import agent_pb2_grpc, release_pb2
 
 WAIT_S = 30.0
 TTL_S = 60.0
@@ -73,6 +73,7 @@ class Door(agent_pb2_grpc.AgentServiceServicer):
         self.acknowledging = True
         self.renewing = True
         self.hellos: list[pb.Hello] = []
+        self.releases: list[release_pb2.ReleaseStatus] = []
         self.results: dict[str, pb.AttemptResult] = {}
         self.times_told: dict[str, int] = {}
         self.progress: dict[str, pb.AttemptProgress] = {}
@@ -185,10 +186,13 @@ class Door(agent_pb2_grpc.AgentServiceServicer):
                 )
                 outgoing.put_nowait(pb.SessionResponse(welcome=welcome))
                 self.hellos.append(message.hello)
+                self.releases.append(message.hello.release)
                 self._outgoing = outgoing
             answer = pb.SessionResponse()
             if message.HasField("heartbeat"):
                 self.beats += 1
+                if message.heartbeat.HasField("release"):
+                    self.releases.append(message.heartbeat.release)
                 for held in message.heartbeat.held if self.renewing else ():
                     answer.renewals.add(
                         attempt_id=held.attempt_id,
