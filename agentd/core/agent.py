@@ -26,6 +26,7 @@ from agentd.core.grants import (
     SessionId,
 )
 from agentd.core.held import Held, StopReason, failed, outcome_of_end
+from agentd.core.newest import Newest
 from agentd.core.reconnecting import GOOD_SESSION_S, wait_s
 from agentd.core.releases import HostRelease
 from agentd.core.renewing import Renewing, Stage
@@ -64,8 +65,8 @@ class Agent:
         self.session: SessionId | None = None
         self.finished = False
         self._recovered = tuple(recovered)
-        self._fences: dict[str, int] = dict(fences or {})
-        self._forgotten: dict[str, None] = {}
+        self._fences = Newest[int](fences or {})
+        self._forgotten = Newest[None]({})
         self._readings = lease_keeping.Readings()
         self._sessions = 0
         self._failures = 0
@@ -97,12 +98,7 @@ class Agent:
             instants.append(self._heartbeat_at)
             if self._renewing.due_at is not None:
                 instants.append(self._renewing.due_at)
-        if self._dial_at is not None:
-            instants.append(self._dial_at)
-        if self._stop_at is not None:
-            instants.append(self._stop_at)
-        if self.upgrading.wake_at is not None:
-            instants.append(self.upgrading.wake_at)
+        instants += [at for at in (self._dial_at, self._stop_at, self.upgrading.wake_at) if at is not None]
         return None if self.finished or not instants else min(instants)
 
     @property
@@ -310,7 +306,7 @@ class Agent:
 
     def _refusal(self, grant: Grant) -> Outcome | None:
         if grant.fence < self._fences.get(grant.target, 0):
-            seen = self._fences[grant.target]
+            seen = self._fences.get(grant.target, 0)
             message = f"fence {grant.fence} of target {grant.target} is smaller than {seen}, seen before"
             failure = Failure("stale_fence", message)
             return Outcome(grant.attempt_id, grant.fence, OutcomeKind.FENCED, failure=failure)
@@ -327,10 +323,7 @@ class Agent:
 
     def _remember_fence(self, grant: Grant) -> None:
         if grant.target:
-            self._fences.pop(grant.target, None)
-            self._fences[grant.target] = grant.fence
-            while len(self._fences) > FENCES_MAX:
-                del self._fences[next(iter(self._fences))]
+            self._fences.put(grant.target, grant.fence, FENCES_MAX)
 
     def _evict(self, grant: Grant) -> list[Effect]:
         done: list[Effect] = []
@@ -452,9 +445,7 @@ class Agent:
         if held is None or not held.recorded:
             return []
         del self.held[event.attempt_id]
-        self._forgotten[event.attempt_id] = None
-        while len(self._forgotten) > FORGOTTEN_MAX:
-            del self._forgotten[next(iter(self._forgotten))]
+        self._forgotten.put(event.attempt_id, None, FORGOTTEN_MAX)
         return [effects.ForgetAttempt(event.attempt_id)]
 
     # Stopping.
