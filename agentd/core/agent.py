@@ -483,10 +483,7 @@ class Agent:
 
     @_on.register
     def _upgrade(self, event: events.UpgradeEvent, now: float) -> list[Effect]:
-        done = self.upgrading.handle(event, now)
-        if self.connected and self.upgrading.has_news:
-            done.append(self._heartbeat(now))
-        return done
+        return self.upgrading.handle(event, now) + self._ticked(events.Ticked(), now)
 
     # Drain and resume.
 
