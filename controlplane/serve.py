@@ -16,6 +16,7 @@ from controlplane.identity.authorities import Authorities
 from controlplane.loops.agent_watcher import AgentWatcher
 from controlplane.loops.dispatcher import Dispatcher
 from controlplane.loops.driver import Driver, Loop
+from controlplane.loops.identity_renewer import IdentityRenewer
 from controlplane.loops.lease_reaper import LeaseReaper
 from controlplane.loops.workflow_advancer import WorkflowAdvancer
 from controlplane.releases.shelf import Shelf
@@ -26,6 +27,7 @@ from controlplane.rpc.listening_identity import ListeningIdentity
 from controlplane.rpc.operator_door import OperatorDoor, Services
 from controlplane.rpc.repository_door import FetchLimits, RepositoryDoor
 from controlplane.rpc.server import Addresses, Doors, Listeners
+from controlplane.service.authority_change import AuthorityChange
 from controlplane.service.fleet import Fleet, FleetSettings
 from controlplane.service.identities import Identities
 from controlplane.service.inventory import Inventory
@@ -125,10 +127,11 @@ class ControlPlane:
         if self.shelf.broken:
             _log.error("no release is served: %s", self.shelf.broken)
         limits = FetchLimits(config.release_bytes_per_s_max, config.release_bytes_per_s_agent_max)
+        change = AuthorityChange(self.store, self.clock, self.identities, os.urandom)
         doors = Doors(
             self.agent_door,
             self.operator_door,
-            AccessDoor(AccessServices(self.identities, services.queries)),
+            AccessDoor(AccessServices(self.identities, change, services.queries)),
             RepositoryDoor(self.shelf, ReleaseLog(self.store, self.clock), limits, time.time),
         )
         addresses = Addresses(config.agents_listen, config.door_listen, config.probes_listen)
@@ -147,6 +150,7 @@ class ControlPlane:
             Loop("lease_reaper", LeaseReaper(store, clock, fleet).run, 1.0),
             Loop("agent_watcher", AgentWatcher(store, clock, fleet).run, 1.0),
             Loop("dispatcher", Dispatcher(store, clock, fleet).run, 0.5),
+            Loop("identity_renewer", IdentityRenewer(clock, fleet, self.identities).run, 1.0),
             Loop("workflow_advancer", WorkflowAdvancer(store, clock, fleet).run, 60.0),
         ]
 

@@ -57,6 +57,11 @@ class Operator:
         self._channel.close()
 
     @property
+    def profile(self) -> Profile:
+        """Whose control plane this is."""
+        return self._profile
+
+    @property
     def address(self) -> str:
         """host:port of the control plane."""
         return self._profile.address

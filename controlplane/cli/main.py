@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from controlplane.cli.commands import agents, local, manifests, migrations, observing, releases
+from controlplane.cli.commands import agents, authority, local, manifests, migrations, observing, releases
 from controlplane.cli.exits import Exit, exit_table
 from controlplane.cli.problems import Problem, of_os_error
 from controlplane.cli.terminal import ReaderLeftError, complain, write
@@ -59,6 +59,8 @@ def build() -> typer.Typer:
         app.add_typer(manifests.noun(kind), name=kind.lower())
     app.add_typer(agents.agent_noun(), name="agent")
     app.add_typer(agents.token_noun(), name="token")
+    app.add_typer(authority.authority_noun(), name="authority")
+    app.add_typer(authority.profile_noun(), name="profile")
     app.add_typer(releases.release_noun(), name="release")
     pass_on = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
     app.command("inspect", context_settings=pass_on)(local.inspect)

@@ -72,6 +72,32 @@ def load(path: Path) -> Profile:
     return _parse(path, content)
 
 
+def believe(profile: Profile, bundle_pem: str) -> bool:
+    """Write the profile anew with these authorities; tell whether that changed it. Raises Problem."""
+    if profile.ca_pem.split() == bundle_pem.split():
+        return False
+    path = Path(profile.path)
+    try:
+        document = json.loads(path.read_bytes())
+        document["ca_pem"] = bundle_pem
+        draft = path.with_name(f"{path.name}.new")
+        draft.unlink(missing_ok=True)
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            json.dump(document, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except OSError as error:
+        raise Problem(
+            f"the profile cannot be written: {error.strerror}",
+            where=str(path),
+            hint="without the new authority it lets nobody in once the old one is retired",
+            code=Exit.UNREACHABLE,
+        ) from None
+    return True
+
+
 def _parse(path: Path, content: bytes) -> Profile:
     try:
         document = json.loads(content)

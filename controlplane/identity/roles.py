@@ -57,6 +57,9 @@ RULES: Mapping[str, frozenset[Role]] = MappingProxyType(
         "/haulier.v1.RepositoryService/FetchMetadata": _AGENTS,
         "/haulier.v1.RepositoryService/FetchArtefact": _AGENTS,
         "/haulier.v1.AccessService/RevokeAgent": _ADMINISTERING,
+        "/haulier.v1.AccessService/GetAuthority": _READING,
+        "/haulier.v1.AccessService/RotateAuthority": _ADMINISTERING,
+        "/haulier.v1.AccessService/RetireAuthority": _ADMINISTERING,
         # Probes carry no identity.
         "/grpc.health.v1.Health/Check": _EVERYBODY,
         "/grpc.health.v1.Health/List": _EVERYBODY,

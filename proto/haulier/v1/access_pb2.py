@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from haulier.v1 import operator_pb2 as haulier_dot_v1_dot_operator__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17haulier/v1/access.proto\x12\nhaulier.v1\x1a\x19haulier/v1/operator.proto\"3\n\x12RevokeAgentRequest\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\";\n\x13RevokeAgentResponse\x12$\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x15.haulier.v1.AgentView2_\n\rAccessService\x12N\n\x0bRevokeAgent\x12\x1e.haulier.v1.RevokeAgentRequest\x1a\x1f.haulier.v1.RevokeAgentResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17haulier/v1/access.proto\x12\nhaulier.v1\x1a\x19haulier/v1/operator.proto\"3\n\x12RevokeAgentRequest\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\";\n\x13RevokeAgentResponse\x12$\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x15.haulier.v1.AgentView\"}\n\rAuthorityView\x12\x13\n\x0b\x66ingerprint\x18\x01 \x01(\t\x12\x11\n\tends_in_s\x18\x02 \x01(\x01\x12\x18\n\x10next_fingerprint\x18\x03 \x01(\t\x12\x12\n\nbundle_pem\x18\x04 \x01(\x0c\x12\x16\n\x0ewaiting_agents\x18\x05 \x03(\t\"\x15\n\x13GetAuthorityRequest\"D\n\x14GetAuthorityResponse\x12,\n\tauthority\x18\x01 \x01(\x0b\x32\x19.haulier.v1.AuthorityView\"(\n\x16RotateAuthorityRequest\x12\x0e\n\x06reason\x18\x01 \x01(\t\"G\n\x17RotateAuthorityResponse\x12,\n\tauthority\x18\x01 \x01(\x0b\x32\x19.haulier.v1.AuthorityView\"(\n\x16RetireAuthorityRequest\x12\x0e\n\x06reason\x18\x01 \x01(\t\"G\n\x17RetireAuthorityResponse\x12,\n\tauthority\x18\x01 \x01(\x0b\x32\x19.haulier.v1.AuthorityView2\xea\x02\n\rAccessService\x12N\n\x0bRevokeAgent\x12\x1e.haulier.v1.RevokeAgentRequest\x1a\x1f.haulier.v1.RevokeAgentResponse\x12Q\n\x0cGetAuthority\x12\x1f.haulier.v1.GetAuthorityRequest\x1a .haulier.v1.GetAuthorityResponse\x12Z\n\x0fRotateAuthority\x12\".haulier.v1.RotateAuthorityRequest\x1a#.haulier.v1.RotateAuthorityResponse\x12Z\n\x0fRetireAuthority\x12\".haulier.v1.RetireAuthorityRequest\x1a#.haulier.v1.RetireAuthorityResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,6 +36,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REVOKEAGENTREQUEST']._serialized_end=117
   _globals['_REVOKEAGENTRESPONSE']._serialized_start=119
   _globals['_REVOKEAGENTRESPONSE']._serialized_end=178
-  _globals['_ACCESSSERVICE']._serialized_start=180
-  _globals['_ACCESSSERVICE']._serialized_end=275
+  _globals['_AUTHORITYVIEW']._serialized_start=180
+  _globals['_AUTHORITYVIEW']._serialized_end=305
+  _globals['_GETAUTHORITYREQUEST']._serialized_start=307
+  _globals['_GETAUTHORITYREQUEST']._serialized_end=328
+  _globals['_GETAUTHORITYRESPONSE']._serialized_start=330
+  _globals['_GETAUTHORITYRESPONSE']._serialized_end=398
+  _globals['_ROTATEAUTHORITYREQUEST']._serialized_start=400
+  _globals['_ROTATEAUTHORITYREQUEST']._serialized_end=440
+  _globals['_ROTATEAUTHORITYRESPONSE']._serialized_start=442
+  _globals['_ROTATEAUTHORITYRESPONSE']._serialized_end=513
+  _globals['_RETIREAUTHORITYREQUEST']._serialized_start=515
+  _globals['_RETIREAUTHORITYREQUEST']._serialized_end=555
+  _globals['_RETIREAUTHORITYRESPONSE']._serialized_start=557
+  _globals['_RETIREAUTHORITYRESPONSE']._serialized_end=628
+  _globals['_ACCESSSERVICE']._serialized_start=631
+  _globals['_ACCESSSERVICE']._serialized_end=993
 # @@protoc_insertion_point(module_scope)

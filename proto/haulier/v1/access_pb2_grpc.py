@@ -40,6 +40,21 @@ class AccessServiceStub:
                 request_serializer=haulier_dot_v1_dot_access__pb2.RevokeAgentRequest.SerializeToString,
                 response_deserializer=haulier_dot_v1_dot_access__pb2.RevokeAgentResponse.FromString,
                 _registered_method=True)
+        self.GetAuthority = channel.unary_unary(
+                '/haulier.v1.AccessService/GetAuthority',
+                request_serializer=haulier_dot_v1_dot_access__pb2.GetAuthorityRequest.SerializeToString,
+                response_deserializer=haulier_dot_v1_dot_access__pb2.GetAuthorityResponse.FromString,
+                _registered_method=True)
+        self.RotateAuthority = channel.unary_unary(
+                '/haulier.v1.AccessService/RotateAuthority',
+                request_serializer=haulier_dot_v1_dot_access__pb2.RotateAuthorityRequest.SerializeToString,
+                response_deserializer=haulier_dot_v1_dot_access__pb2.RotateAuthorityResponse.FromString,
+                _registered_method=True)
+        self.RetireAuthority = channel.unary_unary(
+                '/haulier.v1.AccessService/RetireAuthority',
+                request_serializer=haulier_dot_v1_dot_access__pb2.RetireAuthorityRequest.SerializeToString,
+                response_deserializer=haulier_dot_v1_dot_access__pb2.RetireAuthorityResponse.FromString,
+                _registered_method=True)
 
 
 class AccessServiceServicer:
@@ -54,6 +69,27 @@ class AccessServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetAuthority(self, request, context):
+        """Shows the certificate authority, and where a change of it stands.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RotateAuthority(self, request, context):
+        """Begins a change: a new authority signs agents from now on, both are believed, and agents are asked to renew.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RetireAuthority(self, request, context):
+        """Ends a change: the old authority is gone. Refused while an agent still needs it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AccessServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -61,6 +97,21 @@ def add_AccessServiceServicer_to_server(servicer, server):
                     servicer.RevokeAgent,
                     request_deserializer=haulier_dot_v1_dot_access__pb2.RevokeAgentRequest.FromString,
                     response_serializer=haulier_dot_v1_dot_access__pb2.RevokeAgentResponse.SerializeToString,
+            ),
+            'GetAuthority': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetAuthority,
+                    request_deserializer=haulier_dot_v1_dot_access__pb2.GetAuthorityRequest.FromString,
+                    response_serializer=haulier_dot_v1_dot_access__pb2.GetAuthorityResponse.SerializeToString,
+            ),
+            'RotateAuthority': grpc.unary_unary_rpc_method_handler(
+                    servicer.RotateAuthority,
+                    request_deserializer=haulier_dot_v1_dot_access__pb2.RotateAuthorityRequest.FromString,
+                    response_serializer=haulier_dot_v1_dot_access__pb2.RotateAuthorityResponse.SerializeToString,
+            ),
+            'RetireAuthority': grpc.unary_unary_rpc_method_handler(
+                    servicer.RetireAuthority,
+                    request_deserializer=haulier_dot_v1_dot_access__pb2.RetireAuthorityRequest.FromString,
+                    response_serializer=haulier_dot_v1_dot_access__pb2.RetireAuthorityResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -91,6 +142,87 @@ class AccessService:
             '/haulier.v1.AccessService/RevokeAgent',
             haulier_dot_v1_dot_access__pb2.RevokeAgentRequest.SerializeToString,
             haulier_dot_v1_dot_access__pb2.RevokeAgentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetAuthority(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/haulier.v1.AccessService/GetAuthority',
+            haulier_dot_v1_dot_access__pb2.GetAuthorityRequest.SerializeToString,
+            haulier_dot_v1_dot_access__pb2.GetAuthorityResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RotateAuthority(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/haulier.v1.AccessService/RotateAuthority',
+            haulier_dot_v1_dot_access__pb2.RotateAuthorityRequest.SerializeToString,
+            haulier_dot_v1_dot_access__pb2.RotateAuthorityResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RetireAuthority(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/haulier.v1.AccessService/RetireAuthority',
+            haulier_dot_v1_dot_access__pb2.RetireAuthorityRequest.SerializeToString,
+            haulier_dot_v1_dot_access__pb2.RetireAuthorityResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -17,7 +17,12 @@ from controlplane.identity.roles import RULES, Role, may_call, why_refused
 ROOT = Path(__file__).parents[4]
 # One letter a role that may: u(nknown), a(gent), v(iewer), o(perator), A(dmin).
 MATRIX = {
-    "haulier.v1.AccessService": {"RevokeAgent": "A"},
+    "haulier.v1.AccessService": {
+        "RevokeAgent": "A",
+        "GetAuthority": "voA",
+        "RotateAuthority": "A",
+        "RetireAuthority": "A",
+    },
     "haulier.v1.AgentService": {"Enroll": "u", "RenewCertificate": "a", "Session": "a", "Logs": "a"},
     "haulier.v1.OperatorService": {
         "ValidateManifests": "voA",

@@ -1,0 +1,35 @@
+"""Has agents renew that show a certificate of an authority on its way out; a few at a time, because each dials anew."""
+
+from collections.abc import Callable
+
+from controlplane.service.fleet import Fleet
+from controlplane.service.identities import Identities
+
+ASKED_AT_ONCE = 25
+AGAIN_AFTER_S = 120.0
+
+
+class IdentityRenewer:
+    """See the module."""
+
+    def __init__(self, clock: Callable[[], float], fleet: Fleet, identities: Identities) -> None:
+        self._clock = clock
+        self._fleet = fleet
+        self._identities = identities
+        self._asked: dict[str, float] = {}
+
+    async def run(self) -> None:
+        """Make one pass."""
+        authorities, now = self._identities.authorities, self._clock()
+        if authorities.following is None:
+            self._asked.clear()
+            return
+        due = [
+            agent_id
+            for agent_id, session in self._fleet.sessions.items()
+            if session.authority == authorities.present.key_id
+            and now - self._asked.get(agent_id, -AGAIN_AFTER_S) >= AGAIN_AFTER_S
+        ]
+        for agent_id in due[:ASKED_AT_ONCE]:
+            self._asked[agent_id] = now
+            self._fleet.ask_to_renew(agent_id, "the certificate authority is being changed")
