@@ -102,6 +102,10 @@ sim-mutants: $(SETUP) ## Plant known bugs one by one; the simulator must find ea
 chaos: $(SETUP) ## Kill real processes CYCLES times during real migrations (CYCLES=20)
 	@$(PY) -m tests.chaos --cycles $(CYCLES)
 
+.PHONY: attacks
+attacks: $(SETUP) ## Attack releases with real keys: all refused, nothing changed (build/reports/tuf.json)
+	@$(PY) -m tests.attacks
+
 .PHONY: zombies
 zombies: $(SETUP) ## Stop writers in the middle of a publish, replace them, wake them: nothing may change
 	@$(PY) -m tests.system.zombies --all

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from tuf.api import exceptions
-from tuf.api.metadata import Snapshot, TargetFile, Targets
+from tuf.api.metadata import MetaFile, Snapshot, TargetFile, Targets
 from tuf.ngclient._internal.trusted_metadata_set import TrustedMetadataSet
 from tuf.ngclient.config import EnvelopeType
 
@@ -166,26 +166,32 @@ class _Chain:
             self._fresh["timestamp.json"] = came
 
     def _follow_role(self, role: str, update: Any) -> None:
-        """Use what is kept if it is still the right one, else what came."""
+        """Use what is kept if it is the very one that is named, else what came."""
         kept = self._kept(f"{role}.json")
         if kept is not None:
             try:
                 # A kept snapshot counts also when it is no longer the newest: nothing may fall behind it.
                 update(kept, trusted=True) if role == Snapshot.type else update(kept)
+                self._named(role).verify_length_and_hashes(kept)
             except exceptions.RepositoryError:
                 pass
             else:
                 return
-        meta = (
-            self._set.timestamp.snapshot_meta if role == Snapshot.type else self._set.snapshot.meta.get("targets.json")
-        )
-        if meta is None:
-            raise Refused("bad_metadata", "the snapshot does not name targets.json")
-        came = self._came(f"{meta.version}.{role}.json", role)
+        name = f"{self._named(role).version}.{role}.json"
+        came = self._came(name, role)
         if came is None:
-            raise Refused("incomplete", f"{meta.version}.{role}.json has not come yet")
+            raise Refused("incomplete", f"{name} has not come yet")
         update(came)
         self._fresh[f"{role}.json"] = came
+
+    def _named(self, role: str) -> MetaFile:
+        """How the role above names this one."""
+        if role == Snapshot.type:
+            return self._set.timestamp.snapshot_meta
+        meta = self._set.snapshot.meta.get("targets.json")
+        if meta is None:
+            raise Refused("bad_metadata", "the snapshot does not name targets.json")
+        return meta
 
     def _kept(self, name: str) -> bytes | None:
         try:

@@ -19,7 +19,7 @@ ONLINE_PASSPHRASE = "staple of the machine"
 
 
 class Forge:
-    """Someone who makes and signs releases, below `home`."""
+    """Someone who makes and signs releases, below `home`; one who was there before goes on."""
 
     def __init__(
         self,
@@ -32,9 +32,10 @@ class Forge:
         self.now = now
         self.offline = KeyRing(home / "keys", PASSPHRASE)
         self.online = KeyRing(home / "keys" / "online", ONLINE_PASSPHRASE)
-        self.first_root = first_root(self.offline, self.online, now, counts or {}, thresholds or {})
         self.repository = home / "repository"
-        self.desk().begin(self.first_root)
+        if not self.repository.exists():
+            self.desk().begin(first_root(self.offline, self.online, now, counts or {}, thresholds or {}))
+        self.first_root = (self.repository / "metadata" / "1.root.json").read_bytes()
 
     def desk(self, now: datetime | None = None) -> SigningDesk:
         """The desk, at an instant."""
@@ -70,8 +71,8 @@ class Host:
         self.home = home
         self.incoming, self.trusted = home / "incoming", home / "tuf"
         self.here = Here(version, ARCHITECTURE, home / "work", home / "versions")
-        self.incoming.mkdir(parents=True)
-        self.here.versions.mkdir()
+        self.incoming.mkdir(parents=True, exist_ok=True)
+        self.here.versions.mkdir(exist_ok=True)
         trust(root, self.trusted)
 
     def fetch(self, repository: Path, built: Built | None) -> None:
@@ -98,6 +99,11 @@ class Host:
 def wanted(built: Built) -> Wanted:
     """What an honest control plane asks for."""
     return Wanted(built.version, built.digest, building.target_path(built.version, built.architecture))
+
+
+def files_of(repository: Path) -> dict[str, bytes]:
+    """Signed metadata of a repository, by name."""
+    return {path.name: path.read_bytes() for path in (repository / "metadata").iterdir()}
 
 
 def a_tree(tree: Path, text: str) -> None:
