@@ -18,25 +18,32 @@ from controlplane.loops.dispatcher import Dispatcher
 from controlplane.loops.driver import Driver, Loop
 from controlplane.loops.identity_renewer import IdentityRenewer
 from controlplane.loops.lease_reaper import LeaseReaper
+from controlplane.loops.rollout_pilot import RolloutPilot
 from controlplane.loops.workflow_advancer import WorkflowAdvancer
 from controlplane.releases.shelf import Shelf
 from controlplane.rpc.access_door import AccessDoor, AccessServices
 from controlplane.rpc.agent_door import AgentDoor
+from controlplane.rpc.fleet_door import FleetDoor, FleetServices
 from controlplane.rpc.interceptors import Gate
 from controlplane.rpc.listening_identity import ListeningIdentity
 from controlplane.rpc.operator_door import OperatorDoor, Services
 from controlplane.rpc.repository_door import FetchLimits, RepositoryDoor
 from controlplane.rpc.server import Addresses, Doors, Listeners
 from controlplane.service.authority_change import AuthorityChange
+from controlplane.service.calm import Calm
 from controlplane.service.fleet import Fleet, FleetSettings
+from controlplane.service.hosts import Hosts
 from controlplane.service.identities import Identities
 from controlplane.service.inventory import Inventory
 from controlplane.service.joining import Joining
+from controlplane.service.loop_health import LoopHealth
 from controlplane.service.migrations import Migrations
 from controlplane.service.operators import Operators
 from controlplane.service.outputs import Outputs
 from controlplane.service.queries import Queries
 from controlplane.service.release_log import ReleaseLog
+from controlplane.service.rollout_views import RolloutViews
+from controlplane.service.rollouts import Rollouts
 from controlplane.service.signals import Signal
 from controlplane.state_guard import StateGuard
 from controlplane.store.sqlite.store import SqliteStore
@@ -108,6 +115,7 @@ class ControlPlane:
         self.joining = Joining(self.store, self.clock, self.identities, os.urandom)
         self.operators = Operators(self.store, self.clock, os.urandom)
         outputs = Outputs(self.store, state / OUTPUTS_DIR)
+        self._build_releases()
         self.driver = Driver(self._loops(), self.clock)
         names = {config.advertised_host, socket.gethostname(), *config.extra_names}
         listening = ListeningIdentity(authorities, names, time.time, os.urandom)
@@ -123,16 +131,15 @@ class ControlPlane:
             software_version(),
         )
         self.operator_door = OperatorDoor(services)
-        self.shelf = Shelf(state / RELEASES_DIR)
-        if self.shelf.broken:
-            _log.error("no release is served: %s", self.shelf.broken)
         limits = FetchLimits(config.release_bytes_per_s_max, config.release_bytes_per_s_agent_max)
         change = AuthorityChange(self.store, self.clock, self.identities, os.urandom)
+        self.fleet_door = self._door_of_fleets(services.queries)
         doors = Doors(
             self.agent_door,
             self.operator_door,
             AccessDoor(AccessServices(self.identities, change, services.queries)),
             RepositoryDoor(self.shelf, ReleaseLog(self.store, self.clock), limits, time.time),
+            self.fleet_door,
         )
         addresses = Addresses(config.agents_listen, config.door_listen, config.probes_listen)
         self.listeners = Listeners(
@@ -144,6 +151,19 @@ class ControlPlane:
         self.agent_door.session_address = f"{config.advertised_host}:{self.listeners.agents_port}"
         self.operator_door.door_address = f"{config.advertised_host}:{self.listeners.door_port}"
 
+    def _build_releases(self) -> None:
+        self.shelf = Shelf(self.config.state_dir / RELEASES_DIR)
+        if self.shelf.broken:
+            _log.error("no release is served: %s", self.shelf.broken)
+        calm = Calm(self.fleet.settings.late_s, self._brisk)
+        find, version = self.shelf.find, software_version()
+        self.rollouts = Rollouts(self.store, self.clock, self.fleet, find, version, calm)
+
+    def _door_of_fleets(self, queries: Queries) -> FleetDoor:
+        hosts = Hosts(self.store, self.clock, self.fleet, self.rollouts, self.identities)
+        views = RolloutViews(self.store, self.clock, self.rollouts)
+        return FleetDoor(FleetServices(self.fleet, self.rollouts, views, hosts, queries))
+
     def _loops(self) -> list[Loop]:
         store, clock, fleet = self.store, self.clock, self.fleet
         return [
@@ -152,7 +172,16 @@ class ControlPlane:
             Loop("dispatcher", Dispatcher(store, clock, fleet).run, 0.5),
             Loop("identity_renewer", IdentityRenewer(clock, fleet, self.identities).run, 1.0),
             Loop("workflow_advancer", WorkflowAdvancer(store, clock, fleet).run, 60.0),
+            Loop("rollout_pilot", RolloutPilot(self.rollouts).run, 1.0),
         ]
+
+    def _brisk(self) -> list[LoopHealth]:
+        """Return the loops that run every second or so: when they are late, heartbeats wait too.
+
+        Not the one that asks: a look at very many hosts takes its time.
+        """
+        brisk = [loop.health for loop in self.driver.loops if loop.period_s <= 1.0]
+        return [health for health in brisk if health.name != "rollout_pilot"]
 
     async def start(self) -> None:
         """Take over the state, start the loops, open the doors. Raises ``StoreFailed``."""
@@ -173,6 +202,7 @@ class ControlPlane:
         """Close the doors, finish what was asked, close the store. Raises ``StoreFailed`` after all of it."""
         self.agent_door.end_sessions()
         self.operator_door.end_streams()
+        self.fleet_door.end_streams()
         await self.listeners.stop(self.config.stop_grace_s)
         await self.driver.stop()
         try:

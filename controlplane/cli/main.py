@@ -11,7 +11,17 @@ from typing import Annotated
 
 import typer
 
-from controlplane.cli.commands import agents, authority, local, manifests, migrations, observing, releases
+from controlplane.cli.commands import (
+    agents,
+    authority,
+    fleet,
+    local,
+    manifests,
+    migrations,
+    observing,
+    releases,
+    rollouts,
+)
 from controlplane.cli.exits import Exit, exit_table
 from controlplane.cli.problems import Problem, of_os_error
 from controlplane.cli.terminal import ReaderLeftError, complain, write
@@ -57,7 +67,9 @@ def build() -> typer.Typer:
     app.add_typer(migrations.noun(), name="migration")
     for kind in ("Dataset", "Datastore", "Workflow"):
         app.add_typer(manifests.noun(kind), name=kind.lower())
-    app.add_typer(agents.agent_noun(), name="agent")
+    app.add_typer(fleet.add_to(agents.agent_noun()), name="agent")
+    app.add_typer(fleet.noun(), name="fleet")
+    app.add_typer(rollouts.noun(), name="rollout")
     app.add_typer(agents.token_noun(), name="token")
     app.add_typer(authority.authority_noun(), name="authority")
     app.add_typer(authority.profile_noun(), name="profile")

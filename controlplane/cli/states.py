@@ -29,12 +29,14 @@ class Looks(NamedTuple):
 
 _MOODS: dict[Mood, str] = {
     Mood.GOOD: "verified succeeded alive serving created done kept passed well",
-    Mood.BUSY: "running leased granted started active",
-    Mood.WAITING: "planned pending ready waiting blocked registered queued backing_off",
-    Mood.CAREFUL: "suspect draining drained cancelling undoing rolling_back retrying updated fenced expired",
-    Mood.BAD: "failed lost error refused unwell revoked",
+    Mood.BUSY: "running leased granted started active asked fetching staged probation",
+    Mood.WAITING: "planned pending ready proposed waiting blocked registered queued backing_off",
+    Mood.CAREFUL: "suspect draining drained cancelling undoing rolling_back returning paused held retrying updated "
+    "fenced expired",
+    Mood.BAD: "failed halted lost error refused unwell revoked",
     Mood.HELP: "stuck cloned",
-    Mood.OVER: "cancelled rolled_back undone skipped gone unchanged ended abandoned superseded released deleted",
+    Mood.OVER: "cancelled rolled_back returned undone skipped gone unchanged ended abandoned superseded released "
+    "deleted",
 }
 _MOOD_OF = {word: mood for mood, words in _MOODS.items() for word in words.split()}
 

@@ -8,6 +8,7 @@ store generation.
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from controlplane.core.rollouts import Facts, Running
 from controlplane.core.states import AgentState, AttemptState, Direction, Liveness, MigrationState, StepState
 
 FENCE_COUNTER_BITS = 32
@@ -106,6 +107,7 @@ class Agent:
     version: str
     drain_reason: str
     heard_at: float
+    cordon_reason: str = ""  # not empty: it is given no new work, and is not told so
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +195,8 @@ class Introduction:
     boot_id: str
     draining: bool
     held: tuple[Held, ...]
+    facts: Facts = field(default_factory=Facts)
+    running: Running = field(default_factory=Running)
 
 
 def first_fence(generation: int) -> int:

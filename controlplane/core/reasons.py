@@ -144,6 +144,9 @@ def _no_agent(around: Surroundings) -> list[Hold]:
                     f"`haulier token create --agent {agent.name}`, then `haulier-agentd join` on its one host",
                 )
             )
+        elif agent.cordon_reason:
+            told = f"agent {agent.name} is cordoned ({agent.cordon_reason})"
+            found.append(Hold("cordoned_agent", told, f"`haulier agent uncordon {agent.name}`"))
         elif agent.state is AgentState.DRAINING:
             why = f" ({agent.drain_reason})" if agent.drain_reason else ""
             found.append(

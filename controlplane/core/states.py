@@ -51,6 +51,7 @@ class AgentState(StrEnum):
     DRAINING = "draining"
     REVOKED = "revoked"  # a person took its identity away; it comes back by joining again
     CLONED = "cloned"  # two machines showed its identity: neither keeps it
+    GONE = "gone"  # decommissioned; only its past is left
 
 
 class Liveness(StrEnum):
@@ -139,6 +140,10 @@ AGENT_TRANSITIONS: dict[tuple[AgentState | None, str], AgentState] = {
     (G.DRAINING, "AgentRejoined"): G.SERVING,
     (G.REVOKED, "AgentRejoined"): G.SERVING,
     (G.CLONED, "AgentRejoined"): G.SERVING,
+    (G.SERVING, "AgentDecommissioned"): G.GONE,
+    (G.DRAINING, "AgentDecommissioned"): G.GONE,
+    (G.REVOKED, "AgentDecommissioned"): G.GONE,
+    (G.CLONED, "AgentDecommissioned"): G.GONE,
 }
 
 LIVENESS_TRANSITIONS: dict[tuple[Liveness | None, str], Liveness] = {
@@ -152,10 +157,13 @@ LIVENESS_TRANSITIONS: dict[tuple[Liveness | None, str], Liveness] = {
     (L.LOST, "AgentHeard"): L.ALIVE,
     (L.SUSPECT, "AgentLost"): L.LOST,
     (L.ALIVE, "AgentLost"): L.LOST,
+    (L.ALIVE, "AgentDecommissioned"): L.LOST,
+    (L.SUSPECT, "AgentDecommissioned"): L.LOST,
+    (L.LOST, "AgentDecommissioned"): L.LOST,
 }
 
 # Agents whose identity opens nothing.
-AGENT_BARRED = frozenset({G.REVOKED, G.CLONED})
+AGENT_BARRED = frozenset({G.REVOKED, G.CLONED, G.GONE})
 MIGRATION_ENDED = frozenset({M.SUCCEEDED, M.CANCELLED, M.ROLLED_BACK})
 MIGRATION_ASKS_A_PERSON = frozenset({M.FAILED, M.STUCK})
 STEP_UNFINISHED = frozenset({S.BLOCKED, S.READY, S.LEASED})

@@ -51,6 +51,9 @@ class LeaseReaper:
 
         done = await self._store.write(reap)
         ended = set(done.ended)
+        for attempt_id, _, failure, agent_id in due:
+            if attempt_id in ended and failure.code == "lease_expired":
+                self._fleet.hosts.lost(agent_id)
         self._fleet.cancel(
             (agent_id, attempt_id, fence, failure.message)
             for attempt_id, fence, failure, agent_id in due

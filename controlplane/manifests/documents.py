@@ -12,14 +12,20 @@ from pydantic import BaseModel
 from controlplane.manifests.dataset import DatasetSpec
 from controlplane.manifests.datastore import ENGINES, CsvSpec, DatastoreSpec
 from controlplane.manifests.findings import Finding, Problem, field_text
+from controlplane.manifests.fleet import FleetSpec
 from controlplane.manifests.migration import MigrationSpec
 from controlplane.manifests.model import Metadata
 from controlplane.manifests.workflow import WorkflowSpec
 from controlplane.manifests.yaml_reading import Place, locate
 
-Spec = DatastoreSpec | DatasetSpec | WorkflowSpec | MigrationSpec
-KINDS = ("Datastore", "Dataset", "Workflow", "Migration")
-_SPECS: dict[str, type[BaseModel]] = {"Dataset": DatasetSpec, "Workflow": WorkflowSpec, "Migration": MigrationSpec}
+Spec = DatastoreSpec | DatasetSpec | WorkflowSpec | MigrationSpec | FleetSpec
+KINDS = ("Datastore", "Dataset", "Workflow", "Migration", "Fleet")
+_SPECS: dict[str, type[BaseModel]] = {
+    "Dataset": DatasetSpec,
+    "Workflow": WorkflowSpec,
+    "Migration": MigrationSpec,
+    "Fleet": FleetSpec,
+}
 
 # Findings in one answer: a person mends the first few, and a hostile file must not fill the memory.
 FINDINGS_MAX = 500

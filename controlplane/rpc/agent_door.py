@@ -15,6 +15,7 @@ from controlplane.identity.peers import Identity, IdentityError
 from controlplane.rpc import translate
 from controlplane.rpc.callers import agent_of
 from controlplane.rpc.outgoing import Outgoing
+from controlplane.rpc.translate_rollouts import running_of
 from controlplane.service import fleet
 from controlplane.service.errors import StoreFailed
 from controlplane.service.identities import Identities
@@ -241,6 +242,10 @@ class AgentDoor(agent_pb2_grpc.AgentServiceServicer):
             beat = message.heartbeat
             held = [translate.held_of(item) for item in beat.held]
             self._fleet.heartbeat(session, held, message.sequence, translate.sample_text(beat))
+            if beat.HasField("release") and self._fleet.hosts.told(session.agent.id, running_of(beat.release)):
+                self._fleet.changed.ring()
+            if beat.sample.agent_rss_bytes:
+                self._fleet.hosts.rss_bytes[session.agent.id] = beat.sample.agent_rss_bytes
         else:
             session.heard_at = now
 

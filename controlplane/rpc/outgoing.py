@@ -37,6 +37,8 @@ class Outgoing:
             waiting.renew_identity = said.renew_identity
         if said.resume:
             waiting.resume, waiting.drain_reason = True, None
+        # Of one rollout only the newest word counts: what was taken back before it was sent is not said at all.
+        waiting.upgrades = _newest(waiting.upgrades, said.upgrades)
         self._ready.set()
 
     def close(self, status: grpc.StatusCode | None = None, details: str = "") -> None:

@@ -7,6 +7,7 @@ from haulier.v1 import agent_pb2 as pb
 
 from controlplane.core.model import Failure, Held, Introduction, Outcome, Use
 from controlplane.core.states import AttemptState, Direction
+from controlplane.rpc import translate_rollouts
 from controlplane.service.fleet import FleetSettings, ToAgent
 from controlplane.service.steps import GrantedLease
 
@@ -50,6 +51,8 @@ def introduction_of(hello: pb.Hello) -> Introduction:
         boot_id=hello.boot_id[:TEXT_MAX],
         draining=hello.draining,
         held=tuple(held_of(held) for held in hello.held),
+        facts=translate_rollouts.facts_of(hello.facts),
+        running=translate_rollouts.running_of(hello.release),
     )
 
 
@@ -151,6 +154,8 @@ def responses(said: ToAgent, ttl_s: float, bytes_max: int) -> list[pb.SessionRes
         first.directives.add(resume=pb.Resume())
     if said.renew_identity is not None:
         first.directives.add(renew_identity=pb.RenewIdentity(reason=said.renew_identity))
+    for rollout_id, order, terms in said.upgrades:
+        first.directives.append(translate_rollouts.directive(rollout_id, order, terms))
     messages = [first]
     size = first.ByteSize() if said.grants else 0
     for lease in said.grants:

@@ -16,7 +16,11 @@ from controlplane.core.model import Agent, Held, Introduction, Outcome, Requirem
 from controlplane.core.placement import matching
 from controlplane.core.states import AGENT_BARRED, AgentState, agent_after
 from controlplane.identity.peers import Identity
+from controlplane.service.conversing import FleetSettings as FleetSettings
+from controlplane.service.conversing import ToAgent as ToAgent
+from controlplane.service.conversing import UpgradeTerms as UpgradeTerms
 from controlplane.service.errors import Precondition
+from controlplane.service.host_book import HostBook
 from controlplane.service.introducing import FormerBoot, introduce, superseded
 from controlplane.service.lease_book import LeaseBook
 from controlplane.service.signals import Signal
@@ -29,31 +33,6 @@ T = TypeVar("T")
 STOPPING = "agent_stopping"
 # Settling and granting so many steps holds up the event loop for a few milliseconds; more goes to a thread.
 BRIEF_STEPS_MAX = 64
-
-
-@dataclass(frozen=True, slots=True)
-class FleetSettings:
-    """Durations of the conversation with agents, in seconds."""
-
-    ttl_s: float = 60.0
-    heartbeat_s: float = 15.0
-    heartbeat_grace_s: float = 10.0
-    lost_after_s: float = 60.0
-    lock_delay_s: float = 60.0
-    disconnected_max_s: float = 900.0
-
-
-@dataclass(slots=True)
-class ToAgent:
-    """What a session has to say next; whatever waits unsent merges into one message."""
-
-    renewals: list[tuple[str, int, float, int]] = field(default_factory=list)  # attempt, fence, ttl_s, sequence
-    acknowledged: list[str] = field(default_factory=list)
-    grants: list[GrantedLease] = field(default_factory=list)
-    cancels: list[tuple[str, int, str]] = field(default_factory=list)  # attempt, fence, reason
-    drain_reason: str | None = None
-    resume: bool = False
-    renew_identity: str | None = None  # why
 
 
 @dataclass(slots=True)
@@ -96,6 +75,7 @@ class Fleet:
         self._budgets: dict[str, int] = {}
         self._by_class: dict[str, dict[str, Session]] = {}
         self._samples: dict[str, str] = {}
+        self.hosts = HostBook()
         self._hellos: dict[str, int] = {}  # how many each agent has said since the start
         self._rivals: dict[str, tuple[str, float]] = {}  # agents of which another boot said hello: which, and when
         self.on_clone: Callable[[str, str], Coroutine[Any, Any, None]] | None = None  # agent id, why
@@ -174,9 +154,8 @@ class Fleet:
             self._overtake(old)
 
         number = self._hellos[agent_id] = self._hellos.get(agent_id, 0) + 1
-        delay_s = self.settings.lock_delay_s
         answer = await self._store.write(
-            lambda tx: introduce(tx, agent_id, hello, now, lock_delay_s=delay_s, shown=shown)
+            lambda tx: introduce(tx, agent_id, hello, now, lock_delay_s=self.settings.lock_delay_s, shown=shown)
         )
         if isinstance(answer, Refused):
             return answer
@@ -196,6 +175,7 @@ class Fleet:
             end()
             return session
         self.sessions[agent_id] = session
+        self.hosts.introduced(agent_id, hello.facts, hello.running)
         for name in session.classes:
             self._by_class.setdefault(name, {})[agent_id] = session
         self.changed.ring()
@@ -290,6 +270,7 @@ class Fleet:
         call = Brief(settle_and_grant) if len(outcomes) + agent.slots <= BRIEF_STEPS_MAX else settle_and_grant
         settled, granted = await self._store.write(call)
         self.book.remove(settled.ended)
+        self.hosts.ended(agent.id, outcomes, settled.ended)
         self._take(granted)
         session.send(ToAgent(acknowledged=settled.acknowledged, grants=granted))
         for lease in granted:
@@ -384,17 +365,37 @@ class Fleet:
         self.changed.ring()
         return agent
 
+    def place_again(self, agent: Agent) -> None:
+        """Take in what an operator changed of an agent: its labels, its cordon; and look what it may run now."""
+        session = self.sessions.get(agent.id)
+        if session is not None:
+            for name in session.classes:
+                self._by_class.get(name, {}).pop(agent.id, None)
+            session.agent = replace(session.agent, labels=agent.labels, cordon_reason=agent.cordon_reason)
+            session.classes = matching(session.agent, self._classes)
+            for name in session.classes:
+                self._by_class.setdefault(name, {})[agent.id] = session
+            self.offer_session(session)
+        self.changed.ring()
+
     async def flush(self) -> None:
         """Make durable what heartbeats moved since the last flush, in one transaction."""
         rows = self.book.take_flush()
+        running, tallies = self.hosts.take_flush()
         since, self._flushed_at = self._flushed_at, self._clock()
         heard = {
             agent_id: (session.heard_at, self._samples.pop(agent_id, ""))
             for agent_id, session in self.sessions.items()
             if session.heard_at >= since
         }
-        if rows or heard:
-            await self._store.write(lambda tx: tx.flush(rows, heard))
+        if not (rows or heard or running or tallies):
+            return
+
+        def keep(tx: Tx) -> None:
+            tx.flush(rows, heard)
+            tx.flush_hosts(running, tallies, self._flushed_at)
+
+        await self._store.write(keep)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run something in the background of this room; its reference is kept until it ends."""
@@ -434,10 +435,10 @@ class Fleet:
         return grant(tx, session.agent, terms, now)
 
     def _takes_work(self, session: Session, now: float) -> bool:
-        if session.stopping or session.agent.state is not AgentState.SERVING:
+        if session.stopping or session.agent.state is not AgentState.SERVING or session.agent.cordon_reason:
             return False
         # Open but silent: work would only wait there. The dispatcher looks again once it is heard.
-        return now - session.heard_at < self.settings.heartbeat_s + self.settings.heartbeat_grace_s
+        return now - session.heard_at < self.settings.late_s
 
     def _room(self, session: Session, now: float) -> int:
         """Estimate how many more steps an agent may take now."""

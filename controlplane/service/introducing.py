@@ -2,6 +2,7 @@
 transaction.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -44,6 +45,7 @@ def introduce(
         return FormerBoot(f"agent {known.name} has booted again since; this is a boot of before, or another machine")
     if hello.incarnation < known.incarnation:
         return superseded(known, hello)
+    record = tx.host_record(agent_id)
     if moved:
         tx.leave_boot(agent_id, known.boot_id, now)
     if shown is not None and shown.serial:
@@ -56,15 +58,25 @@ def introduce(
         slots=hello.slots,
         kinds=hello.kinds,
         datastores=hello.datastores,
-        labels=hello.labels,
+        labels=effective_labels(hello.labels, record.labels),
         boot_id=hello.boot_id,
         version=hello.version,
         heard_at=now,
     )
     tx.put_agent(agent, now)
+    tx.put_introduced(agent_id, hello.facts, hello.running, hello.labels)
     detail = f"incarnation {hello.incarnation}, {hello.slots} slots"
     tx.record([Event(now, "AgentConnected", agent_id, agent_id=agent_id, detail=detail)])
     return _reconcile(tx, agent, hello, now, moved=moved, lock_delay_s=lock_delay_s)
+
+
+def effective_labels(own: Mapping[str, str], over: Mapping[str, str | None]) -> dict[str, str]:
+    """Put an operator's labels over a host's own; one that is None takes the host's away.
+
+    >>> effective_labels({"tier": "test", "zone": "a"}, {"tier": "prod", "zone": None})
+    {'tier': 'prod'}
+    """
+    return {key: value for key, value in {**own, **over}.items() if value is not None}
 
 
 def superseded(known: Agent, hello: Introduction) -> Refused:

@@ -7,6 +7,9 @@ from controlplane.core.changes import Changes
 from controlplane.core.events import Event
 from controlplane.core.model import Agent, Attempt, Candidate, Migration, Requirements, Step, StepPlan
 from controlplane.core.states import Liveness
+from controlplane.store.hosts import Backlog as Backlog
+from controlplane.store.hosts import HostRecord as HostRecord
+from controlplane.store.hosts import HostVerbs
 
 T = TypeVar("T")
 
@@ -109,7 +112,7 @@ class Flush(NamedTuple):
     started_at: float | None
 
 
-class Tx(Protocol):
+class Tx(HostVerbs, Protocol):
     """One transaction: every read sees the writes before it; every write is durable when the call returns."""
 
     def generation(self) -> int: ...

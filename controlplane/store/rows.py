@@ -80,6 +80,7 @@ def agent_of(row: Sequence[Any]) -> Agent:
         version=row[11],
         drain_reason=row[12],
         heard_at=row[13],
+        cordon_reason=row[16],
     )
 
 

@@ -34,6 +34,7 @@ from controlplane.manifests.dataset import DatasetSpec
 from controlplane.manifests.datastore import ENGINES
 from controlplane.manifests.documents import KINDS
 from controlplane.manifests.findings import SourceFile
+from controlplane.manifests.fleet import FleetSpec
 from controlplane.manifests.migration import MigrationSpec
 from controlplane.manifests.model import Metadata
 from controlplane.manifests.parsing import parse
@@ -187,6 +188,7 @@ def fields_below(model: type[BaseModel], seen: set[type[BaseModel]] | None = Non
         ("## Dataset: a named body of data with one home", [DatasetSpec]),
         ("## Workflow: a template of steps", [WorkflowSpec]),
         ("## Migration: one dataset from its home to another", [MigrationSpec]),
+        ("## Fleet: hosts and the release they run", [FleetSpec]),
     ],
 )
 def test_every_field_is_documented(heading: str, models: Iterable[type[BaseModel]]) -> None:

@@ -6,10 +6,10 @@ from functools import cache
 from pathlib import Path
 
 from google.protobuf.descriptor import FileDescriptor
-from haulier.v1 import agent_pb2, kinds_pb2, operator_pb2
+from haulier.v1 import agent_pb2, fleet_pb2, kinds_pb2, operator_pb2
 
 ROOT = Path(__file__).parents[2]
-CONTRACT: list[FileDescriptor] = [each.DESCRIPTOR for each in (agent_pb2, kinds_pb2, operator_pb2)]
+CONTRACT: list[FileDescriptor] = [each.DESCRIPTOR for each in (agent_pb2, fleet_pb2, kinds_pb2, operator_pb2)]
 # Words that no name may contain, whatever the sentence: each has one of ours in its place.
 BANNED = {"job", "task", "worker", "node", "master", "slave", "epoch", "subscriber", "asset"}
 

@@ -25,11 +25,12 @@ from controlplane.store.rows import (
 )
 from controlplane.store.sqlite import library
 from controlplane.store.sqlite.tx_access import AccessTx
+from controlplane.store.sqlite.tx_rollouts import RolloutsTx
 
 _ID_BLOCK = 32  # an id is store generation · counter, so ids given after a restored backup are new
 
 
-class SqliteTx(AccessTx):
+class SqliteTx(AccessTx, RolloutsTx):
     """See ``store.port.Tx``; one object serves one connection for its whole life."""
 
     def generation(self) -> int:

@@ -8,7 +8,7 @@ import pytest
 from google.protobuf.descriptor import MethodDescriptor
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
-from haulier.v1 import agent_pb2, operator_pb2, repository_pb2
+from haulier.v1 import agent_pb2, fleet_pb2, operator_pb2, repository_pb2
 
 from controlplane.identity.roles import Role
 from tests.integration.controlplane.plane import CALL_S, Running, bearer, refusal, serving
@@ -18,10 +18,12 @@ SERVICES = [
     agent_pb2.DESCRIPTOR.services_by_name["AgentService"],
     operator_pb2.DESCRIPTOR.services_by_name["OperatorService"],
     repository_pb2.DESCRIPTOR.services_by_name["RepositoryService"],
+    fleet_pb2.DESCRIPTOR.services_by_name["FleetService"],
 ]
 METHODS = [method for service in SERVICES for method in service.methods]
 READING = ("Validate", "List", "Get", "Why", "Watch", "Tail")
-ADMINISTERING = ("DrainAgent", "ResumeAgent", "CreateJoinToken", "Publish")
+ADMINISTERING = {"DrainAgent", "ResumeAgent", "CreateJoinToken", "Publish", "CreateRollout", "StartRollout"}
+ADMINISTERING |= {"ResumeRollout", "ReturnRollout", "LabelAgent", "CordonAgent", "UncordonAgent", "DecommissionAgent"}
 # Codes that say "you may not", whatever the request.
 REFUSALS = (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED)
 

@@ -7,12 +7,12 @@ SELECT * FROM agent WHERE id = ?;
 SELECT * FROM agent WHERE name = ?;
 
 -- name: agents
--- All agents.
-SELECT * FROM agent ORDER BY name;
+-- All agents but those that have gone for good.
+SELECT * FROM agent WHERE state <> 'gone' ORDER BY name;
 
 -- name: watched_agents
 -- Every agent, with what a verdict needs; also the lost ones, because a paused host comes back on its open stream.
-SELECT id, liveness, heard_at FROM agent;
+SELECT id, liveness, heard_at FROM agent WHERE state <> 'gone';
 
 -- name: put_agent
 -- What is known of an agent.

@@ -111,4 +111,4 @@ SELECT state, count(*) FROM step GROUP BY state;
 
 -- name: count_agents
 -- Agents by liveness.
-SELECT liveness, count(*) FROM agent GROUP BY liveness;
+SELECT liveness, count(*) FROM agent WHERE state <> 'gone' GROUP BY liveness;
