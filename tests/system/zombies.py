@@ -190,8 +190,7 @@ class Cemetery:
             for agent in POINTS:
                 for attempt_id, files in scene.attempts(agent).items():
                     child = files.read_child()
-                    point = files.path / "point"
-                    if child is None or not point.exists() or point.read_text() != agent:
+                    if child is None or _text(files.path / "point") != agent:
                         continue
                     name = _migration_of(scene, attempt_id)
                     if name in waiting and is_stopped(child.pid):
@@ -273,6 +272,14 @@ class Cemetery:
             return "its report was refused"
         if how == "cancelled" or code in ("lease_expired", "cancelled"):
             return "it stopped by itself"
+        return ""
+
+
+def _text(path: Path) -> str:
+    """What a file of an attempt says; an attempt that is over may be put away at any time."""
+    try:
+        return path.read_text()
+    except FileNotFoundError:
         return ""
 
 

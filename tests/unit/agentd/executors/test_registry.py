@@ -78,5 +78,5 @@ def test_users_kinds_cannot_shadow_ours(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_an_unknown_kind_is_told_what_there_is() -> None:
-    with pytest.raises(registry.BadExecutor, match="extract, load, transform, validate"):
+    with pytest.raises(registry.BadExecutor, match="extract, load, run_program, transform, validate"):
         registry.executor("teleport")

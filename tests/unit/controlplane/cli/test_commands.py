@@ -98,7 +98,7 @@ def test_validate_offline_needs_no_control_plane(
 
 def test_the_schema_of_manifests_is_printed(haulier: Haulier) -> None:
     assert "properties" in json.loads(haulier("schema", "Dataset").out)
-    assert len(json.loads(haulier("schema").out)["oneOf"]) == 4
+    assert len(json.loads(haulier("schema").out)["oneOf"]) == 5
     ended = haulier("schema", "Datset")
     assert ended.code == Exit.USAGE
     assert "Dataset" in ended.err
