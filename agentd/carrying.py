@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from agentd import watch
+from agentd.config import Config
 from agentd.core import effects, events
 from agentd.core.releases import (
     HostRelease,
@@ -41,8 +42,11 @@ UpgradeEffect = (
 class Carrier:
     """One agent's dealings with its updater. Every method is called on one loop."""
 
-    def __init__(self, state: Path, who: Enrolment, tell: Callable[[events.Event], None]) -> None:
+    def __init__(
+        self, state: Path, who: Enrolment, tell: Callable[[events.Event], None], config: Callable[[], Config]
+    ) -> None:
         self._home = state / UPGRADE
+        self._config = config
         self._who = who
         self._tell = tell
         self._fetching: asyncio.Task[None] | None = None
@@ -119,7 +123,10 @@ class Carrier:
             self._tell(events.FetchProgressed(digest, fetched_bytes))
 
         try:
-            await fetching.fetch(self._who, wish, self._home / INCOMING, progressed)
+            config = self._config()
+            await fetching.fetch(
+                self._who, wish, self._home / INCOMING, progressed, config.mirrors, config.fetch_bytes_per_s_max
+            )
         except fetching.FetchFailed as error:
             self._tell(events.FetchFailed(digest, error.code, str(error), error.retryable))
         else:

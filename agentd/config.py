@@ -13,6 +13,10 @@ zone = "b"
 
 [probe]
 address = "127.0.0.1:9464"            # gRPC health service, plain: loopback only; default: none
+
+[upgrade]
+mirrors = ["https://mirror.example/haulier"]  # where artefacts lie too, or directories; default: none
+bytes_per_s_max = 4000000             # most that fetching a release may take of the network; default: no limit
 """
 
 import os
@@ -44,6 +48,8 @@ class Config:
     stop_grace_s: float = 5.0
     runner_idle_s: float = 60.0
     probe_address: str = ""
+    mirrors: tuple[str, ...] = ()
+    fetch_bytes_per_s_max: float = 0.0
 
 
 _KEYS = (
@@ -56,6 +62,7 @@ _KEYS = (
     "stop_grace_s",
     "runner_idle_s",
     "probe",
+    "upgrade",
 )
 
 
@@ -79,6 +86,8 @@ def _config(told: Mapping[str, Any], directory: Path) -> Config:
     _known(told, _KEYS, "")
     probe = _table(told, "probe")
     _known(probe, ("address",), "probe.")
+    upgrade = _table(told, "upgrade")
+    _known(upgrade, ("mirrors", "bytes_per_s_max"), "upgrade.")
     labels = _table(told, "labels")
     if not all(isinstance(value, str) for value in labels.values()):
         raise ConfigBroken("labels must be strings")
@@ -95,6 +104,8 @@ def _config(told: Mapping[str, Any], directory: Path) -> Config:
         stop_grace_s=_number(told, "stop_grace_s", 5.0, 0.0, 300.0),
         runner_idle_s=_number(told, "runner_idle_s", 60.0, 0.0, 86400.0),
         probe_address=_probe_address(_text(probe, "address", "")),
+        mirrors=_mirrors(upgrade),
+        fetch_bytes_per_s_max=_number(upgrade, "bytes_per_s_max", 0.0, 0.0, 1e12),
     )
 
 
@@ -132,6 +143,15 @@ def _names(told: Mapping[str, Any], name: str) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(each, str) and each.isidentifier() for each in value):
         raise ConfigBroken(f"{name} must be a list of names of environment variables")
     return tuple(value)
+
+
+def _mirrors(upgrade: Mapping[str, Any]) -> tuple[str, ...]:
+    told = upgrade.get("mirrors", [])
+    if not isinstance(told, list) or not all(
+        isinstance(each, str) and each.startswith(("https://", "http://", "/")) for each in told
+    ):
+        raise ConfigBroken("upgrade.mirrors must be a list of http(s) addresses and absolute directories")
+    return tuple(told)
 
 
 def _number(

@@ -69,7 +69,7 @@ class Daemon:
         self._runner = Runner(state, self._host, self._settings, self._events.put_nowait)
         self._logs = LogShipper()
         self._sensor = HostSensor(state)
-        self._carrier = Carrier(state, self._enrolment, self._events.put_nowait)
+        self._carrier = Carrier(state, self._enrolment, self._events.put_nowait, lambda: self._config)
         self._link = Link(self._enrolment, self._events.put_nowait, boottime, self._sample, self._logs.ship)
         self._running: set[asyncio.Task[None]] = set()
         self._failure: Exception | None = None

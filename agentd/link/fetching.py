@@ -33,6 +33,8 @@ FREE_BYTES_MIN = 256 * 1024 * 1024
 # Without a byte for so long a source is given up; so is one that sends less than this many bytes a second for so long.
 SILENT_S_MAX = 60.0
 SLOW_BYTES_PER_S, SLOW_S = 1024, 120.0
+# Progress is told once for so many bytes.
+_TELL_BYTES = 512 * 1024
 _NAME = re.compile(r"(\d{1,9}\.)?(root|timestamp|snapshot|targets)\.json")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _WORTH_TRYING_AGAIN = {
@@ -77,11 +79,13 @@ async def fetch(
     incoming: Path,
     progress: Callable[[int], None],
     mirrors: Sequence[str] = (),
+    bytes_per_s_max: float = 0.0,
 ) -> None:
     """Bring everything that `wanted` needs into `incoming`, going on from what an earlier try has left.
 
-    `progress` is told how many bytes of the artefact are here. `mirrors` are directories or http(s) addresses of the
-    host's own choice, tried before the control plane. Uses a connection of its own. Raises FetchFailed.
+    `progress` is told now and then how many bytes of the artefact are here. `mirrors` are directories or http(s)
+    addresses of the host's own choice, tried before the control plane; `bytes_per_s_max` is its own limit, 0 for none.
+    Uses a connection of its own. Raises FetchFailed.
     """
     if not _DIGEST.fullmatch(wanted.digest):
         raise FetchFailed("bad_request", "the wanted digest is no SHA-256", retryable=False)
@@ -90,7 +94,8 @@ async def fetch(
         async with channel_of(enrolment) as channel:
             stub = repository_pb2_grpc.RepositoryServiceStub(channel)
             await _fetch_metadata(stub, incoming)
-            await _Artefact(wanted, incoming, progress).fetch(stub, mirrors)
+            limits = [each for each in (wanted.bytes_per_s_max, bytes_per_s_max) if each]
+            await _Artefact(wanted, incoming, progress, min(limits, default=0.0)).fetch(stub, mirrors)
     except grpc.aio.AioRpcError as error:
         raise _of_status(error) from None
     except TimeoutError:
@@ -127,10 +132,11 @@ async def _fetch_metadata(stub: Any, incoming: Path) -> None:
 class _Artefact:
     """One artefact on its way in."""
 
-    def __init__(self, wanted: Wanted, incoming: Path, progress: Callable[[int], None]) -> None:
+    def __init__(self, wanted: Wanted, incoming: Path, progress: Callable[[int], None], bytes_per_s_max: float) -> None:
         self._wanted = wanted
         self._incoming = incoming
         self._progress = progress
+        self._bytes_per_s_max = bytes_per_s_max
         self._part = incoming / f"{wanted.digest}.part"
         self._length = _told_length(incoming / METADATA, wanted)
 
@@ -144,7 +150,10 @@ class _Artefact:
             if left != self._part:
                 left.unlink()
         self._check_room()
-        sources = [*(_mirrored(mirror, self._wanted.target_path) for mirror in mirrors), _served(stub, self._wanted)]
+        sources = [
+            *(_mirrored(mirror, self._wanted.target_path) for mirror in mirrors),
+            _served(stub, self._wanted, self._bytes_per_s_max),
+        ]
         for source in sources:
             last = source is sources[-1]
             try:
@@ -171,6 +180,7 @@ class _Artefact:
                 here = file.truncate(0)
             self._progress(here)
             began_at, began = clock(), here
+            told = here
             async for data in source(here) if here < self._length else _nothing():
                 here += len(data)
                 if here > self._length:
@@ -179,14 +189,16 @@ class _Artefact:
                     )
                 file.write(data)
                 file.flush()
-                self._progress(here)
+                if here == self._length or here // _TELL_BYTES > told // _TELL_BYTES:
+                    self._progress(here)
+                    told = here
                 took_s = clock() - began_at
                 if took_s > SLOW_S and (here - began) / took_s < SLOW_BYTES_PER_S:
                     raise FetchFailed(
                         "slow_source", f"only {here - began} bytes came in {took_s:.0f} s", retryable=True
                     )
-                if self._wanted.bytes_per_s_max:
-                    await asyncio.sleep((here - began) / self._wanted.bytes_per_s_max - took_s)
+                if self._bytes_per_s_max:
+                    await asyncio.sleep((here - began) / self._bytes_per_s_max - took_s)
             await asyncio.to_thread(os.fsync, file.fileno())
         if here < self._length:
             raise FetchFailed("cut_short", f"{here} of {self._length} bytes came", retryable=True)
@@ -205,12 +217,12 @@ class _Artefact:
 Source = Callable[[int], AsyncIterator[bytes]]
 
 
-def _served(stub: Any, wanted: Wanted) -> Source:
+def _served(stub: Any, wanted: Wanted, bytes_per_s_max: float) -> Source:
     """The control plane."""
 
     async def source(offset: int) -> AsyncIterator[bytes]:
         request = pb.FetchArtefactRequest(
-            target_path=wanted.target_path, offset=offset, bytes_per_s_max=wanted.bytes_per_s_max
+            target_path=wanted.target_path, offset=offset, bytes_per_s_max=int(bytes_per_s_max)
         )
         async for piece in _awaited(stub.FetchArtefact(request)):
             if piece.offset != offset:

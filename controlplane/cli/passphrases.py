@@ -12,6 +12,7 @@ from controlplane.cli.exits import Exit
 from controlplane.cli.problems import Problem
 
 OFFLINE_VARIABLE = "HAULIER_RELEASE_PASSPHRASE"
+NEW_VARIABLE = "HAULIER_RELEASE_NEW_PASSPHRASE"
 ONLINE_VARIABLE = "HAULIER_RELEASE_ONLINE_PASSPHRASE"
 
 

@@ -21,7 +21,7 @@ from controlplane.releases import versions
 RELEASE = "release.json"
 FORMAT = 1
 SYSTEM = "linux"
-LEVEL = 12
+LEVEL = 9
 
 
 class BadTree(Exception):

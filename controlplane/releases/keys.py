@@ -32,11 +32,7 @@ class KeyRing:
 
     def __init__(self, directory: Path, passphrase: str) -> None:
         """Raises ReleaseProblem when the passphrase is too short to protect anything."""
-        if len(passphrase) < PASSPHRASE_LENGTH_MIN:
-            raise ReleaseProblem(
-                f"the passphrase has fewer than {PASSPHRASE_LENGTH_MIN} characters",
-                "whoever gets the files can guess short ones: take five or six random words",
-            )
+        _check_length(passphrase)
         self.directory = directory
         self._passphrase = passphrase.encode()
 
@@ -44,14 +40,8 @@ class KeyRing:
         """Make a key for `role` and keep it. Raises OSError."""
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         signer = CryptoSigner.generate_ed25519()
-        key = load_pem_private_key(signer.private_bytes, None)
-        pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(self._passphrase))
         number = 1 + max((self._number(path) for path in self._files(role)), default=0)
-        handle = os.open(self.directory / f"{role}-{number}.pem", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            file.write(pem)
-            file.flush()
-            os.fsync(handle)
+        _write(self.directory / f"{role}-{number}.pem", signer, self._passphrase)
         return signer
 
     def signers(self, role: str) -> list[CryptoSigner]:
@@ -69,6 +59,18 @@ class KeyRing:
         for path in [path for role in ROLES for path in self._files(role)]:
             if self._load(path).public_key.keyid in gone:
                 path.rename(path.with_suffix(".revoked"))
+
+    def protect(self, passphrase: str) -> int:
+        """Put every key that is here behind another passphrase; returns how many. Raises ReleaseProblem, OSError."""
+        _check_length(passphrase)
+        files = [path for role in ROLES for path in self._files(role)]
+        signers = [self._load(path) for path in files]
+        for path, signer in zip(files, signers, strict=True):
+            fresh = path.with_suffix(".new")
+            fresh.unlink(missing_ok=True)
+            _write(fresh, signer, passphrase.encode())
+            fresh.rename(path)
+        return len(files)
 
     def _files(self, role: str) -> list[Path]:
         if not self.directory.is_dir():
@@ -90,3 +92,21 @@ class KeyRing:
                 f"{path}: cannot be opened", "is it the right passphrase for this directory?"
             ) from None
         return CryptoSigner(key)
+
+
+def _check_length(passphrase: str) -> None:
+    if len(passphrase) < PASSPHRASE_LENGTH_MIN:
+        raise ReleaseProblem(
+            f"the passphrase has fewer than {PASSPHRASE_LENGTH_MIN} characters",
+            "whoever gets the files can guess short ones: take five or six random words",
+        )
+
+
+def _write(path: Path, signer: CryptoSigner, passphrase: bytes) -> None:
+    key = load_pem_private_key(signer.private_bytes, None)
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(passphrase))
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(pem)
+        file.flush()
+        os.fsync(handle)

@@ -56,7 +56,7 @@ ROOMS = {
     f" agentd.policy agentd.proof {CONTRACT} pyarrow",
     "agentd.sensors": "agentd.core psutil",
     # The agent's part of an upgrade: between its core, the wire, and what the updater leaves.
-    "agentd.carrying": "agentd.core agentd.link agentd.watch",
+    "agentd.carrying": "agentd.config agentd.core agentd.link agentd.watch",
     "agentd.watch": "agentd.core watchfiles",
     "agentd.runner": "agentd.core agentd.journal agentd.policy psutil",
     "agentd.proof": "pyarrow",

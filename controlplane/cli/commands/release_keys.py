@@ -21,6 +21,7 @@ from controlplane.cli.commands.release_options import (
     online_ring,
     tell_missing,
 )
+from controlplane.cli.passphrases import NEW_VARIABLE, passphrase
 from controlplane.cli.terminal import OutputFormat, note, show, show_json, stdout_look, write
 
 FIRST_ROOT = "1.root.json"
@@ -143,9 +144,32 @@ def revoke_key(
     note("publish it now: hosts refuse what the old key signed once they have seen this root")
 
 
+def protect(
+    keys: Annotated[Path, typer.Option("--keys", metavar="DIR", help="Directory of the keys.")],
+    passphrase_file: PassphraseFileOption = None,
+    new_passphrase_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--new-passphrase-file",
+            metavar="FILE",
+            help=f"The new passphrase. Else {NEW_VARIABLE}, else it is asked for.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Put every key of a directory behind another passphrase."""
+    with mendable():
+        ring = offline_ring(keys, passphrase_file)
+        count = ring.protect(
+            passphrase(new_passphrase_file, NEW_VARIABLE, f"the keys in {keys} from now on", twice=True)
+        )
+    write(f"{count} key(s) have a new passphrase\n")
+
+
 def keys_noun() -> typer.Typer:
     """`haulier release keys`."""
     app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The keys that sign releases.")
     app.command("init")(init)
     app.command("list")(list_keys)
+    app.command("protect")(protect)
     return app

@@ -20,6 +20,9 @@ zone = "b"
 disk = "fast"
 [probe]
 address = "127.0.0.1:9464"
+[upgrade]
+mirrors = ["https://mirror.example/haulier", "/srv/mirror"]
+bytes_per_s_max = 4000000
 """
 
 
@@ -39,6 +42,8 @@ def test_everything_is_read(tmp_path: Path) -> None:
         stop_grace_s=2.5,
         runner_idle_s=3.0,
         probe_address="127.0.0.1:9464",
+        mirrors=("https://mirror.example/haulier", "/srv/mirror"),
+        fetch_bytes_per_s_max=4e6,
     )
 
 
@@ -66,6 +71,9 @@ def test_only_the_policy_is_required(tmp_path: Path) -> None:
         ('policy = "p"\n[labels]\na = 1', "labels must be strings"),
         ('policy = "p"\nenvironment = ["A B"]', "names of environment variables"),
         ('policy = "p"\n[probe]\naddress = "0.0.0.0:1"', "loopback"),
+        ('policy = "p"\n[upgrade]\nmirrors = "/srv"', "a list of http(s) addresses and absolute directories"),
+        ('policy = "p"\n[upgrade]\nmirrors = ["ftp://x"]', "a list of http(s) addresses and absolute directories"),
+        ('policy = "p"\n[upgrade]\nbytes_per_s_max = -1', "bytes_per_s_max must be a number from 0"),
         ("policy = [", "is not TOML"),
     ],
 )

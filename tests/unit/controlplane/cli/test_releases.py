@@ -145,6 +145,19 @@ def test_a_version_is_never_signed_twice(release: Haulier) -> None:
     assert "signed already, with another digest" in again.err
 
 
+def test_a_key_holder_takes_a_passphrase_of_her_own(release: Haulier, monkeypatch: pytest.MonkeyPatch) -> None:
+    release("keys", "init", "--dir", "keys")
+    file = built(release, "0.2.0")
+    monkeypatch.setenv("HAULIER_RELEASE_NEW_PASSPHRASE", "short")
+    assert "fewer than 12 characters" in release("keys", "protect", "--keys", "keys").err
+    monkeypatch.setenv("HAULIER_RELEASE_NEW_PASSPHRASE", "known to her alone")
+    assert release("keys", "protect", "--keys", "keys").out == "2 key(s) have a new passphrase\n"
+    assert {stat.S_IMODE(path.stat().st_mode) for path in Path("keys").glob("*.pem")} == {0o600}
+    assert "is it the right passphrase" in release("sign", file, *AT).err
+    monkeypatch.setenv("HAULIER_RELEASE_PASSPHRASE", "known to her alone")
+    assert release("sign", file, *AT).code == Exit.OK
+
+
 def test_passphrases_are_guarded(release: Haulier, monkeypatch: pytest.MonkeyPatch) -> None:
     release("keys", "init", "--dir", "keys")
     file = built(release, "0.2.0")
