@@ -185,6 +185,11 @@ def _status(given: argparse.Namespace) -> int:
         f"incarnation  {told['incarnation']}, version {told['version']}",
         f"slots        {len(told['held'])} of {told['slots']} in use",
     ]
+    seen, trouble = told["audit"]["witnessed"], told["audit"]["trouble"]
+    if seen is not None:
+        lines.append(f"audit log    seen up to entry {seen['size']}, era {seen['era']}, root {seen['root'][:16]}")
+    if trouble:
+        lines.append(f"AUDIT LOG    IS NOT WHAT THIS AGENT SAW: {trouble}")
     for held in told["held"]:
         done = f"{held['watermark']}/{held['total']}" if held["total"] else str(held["watermark"])
         lines.append(f"  {held['attempt_id']}  {held['step']}  {held['state']}  {done}  {held['stage']}".rstrip())

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import logging
 import os
 import random
@@ -23,7 +24,8 @@ from agentd.core.effects import Effect
 from agentd.core.events import Event
 from agentd.core.grants import Capabilities, HostSample, Identity
 from agentd.journal.batching import JournalWriter
-from agentd.link import enrolment, renewal
+from agentd.journal.encoding import head_to_text
+from agentd.link import enrolment, renewal, signatures
 from agentd.link.client import Link
 from agentd.link.logs import LogShipper
 from agentd.policy import reading
@@ -97,6 +99,7 @@ class Daemon:
                 contents.fences,
                 contents.draining,
                 self._carrier.begin(own_version(), own_digest()),
+                contents.witnessed,
             )
             closing.push_async_callback(self._carrier.close)
             await self._runner.forget_strangers({each.grant.attempt_id for each in contents.attempts})
@@ -186,6 +189,8 @@ class Daemon:
                 self._link.close(effect)
             case effects.Note():
                 log.info("%s%s", effect.message, f" attempt={effect.attempt_id}" if effect.attempt_id else "")
+            case effects.Alarm(message):
+                log.critical("%s", message)
             case effects.Finish():
                 pass
             case (
@@ -237,8 +242,10 @@ class Daemon:
                 await self._renew(asyncio.to_thread(enrolment.keep_candidate, self._state), None)
             case effects.DropCandidate():
                 await asyncio.to_thread(enrolment.drop_candidate, self._state)
-            case effects.MarkDraining():
+            case effects.MarkDraining() | effects.KeepHead():
                 await self._journal.write(effect)
+            case effects.CheckSignatures(shown):
+                self._events.put_nowait(events.SignaturesChecked(shown, await signatures.are_good(shown)))
             case effects.ForgetAttempt(attempt_id):
                 # Lost in a crash, the result would be told and acknowledged once more.
                 self._journal.write_later(effect)
@@ -318,6 +325,10 @@ class Daemon:
             "slots": agent.capabilities.slots,
             "kinds": list(agent.capabilities.kinds),
             "runner_pid": self._host.pid,
+            "audit": {
+                "witnessed": None if agent.witness.head is None else json.loads(head_to_text(agent.witness.head)),
+                "trouble": agent.witness.trouble,
+            },
             "held": [
                 {
                     "attempt_id": held.grant.attempt_id,

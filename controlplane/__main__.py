@@ -1,6 +1,6 @@
-"""`haulier-controlplane init | serve | doctor`: what is done on the control plane's own host.
+"""`haulier-controlplane init | serve | doctor | audit`: what is done on the control plane's own host.
 
-Exit codes: 0 ok · 1 doctor found something · 2 wrong usage · 3 the configuration or state cannot be used ·
+Exit codes: 0 ok · 1 doctor or audit found something · 2 wrong usage · 3 the configuration or state cannot be used ·
 6 it stopped on an internal error.
 """
 
@@ -51,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="haulier-controlplane",
         description="The Haulier control plane.",
-        epilog="exit codes: 0 ok, 1 doctor found something, 2 wrong usage, 3 configuration or state unusable, "
+        epilog="exit codes: 0 ok, 1 doctor or audit found something, 2 wrong usage, 3 configuration or state unusable, "
         "6 internal error",
     )
     common = argparse.ArgumentParser(add_help=False)
@@ -64,6 +64,12 @@ def _parser() -> argparse.ArgumentParser:
     serve.set_defaults(act=_serve)
     doctor = verbs.add_parser("doctor", parents=[common], help="check the store against the promises")
     doctor.set_defaults(act=_doctor)
+    audit = verbs.add_parser("audit", parents=[common], help="verify the audit log in the store's file")
+    audit.add_argument("--store", type=Path, help="another store's file, such as a copy")
+    audit.add_argument("--witness", type=Path, action="append", default=[], help="what an agent saw; may be repeated")
+    audit.add_argument("--key", default="", help="id of the key that must have signed")
+    audit.add_argument("-o", "--output", choices=("text", "json"), default="text")
+    audit.set_defaults(act=_audit)
     return parser
 
 
@@ -108,6 +114,23 @@ def _doctor(config: Config, _: argparse.Namespace) -> int:
     if not broken:
         print("the store keeps every promise that a doctor can check", file=sys.stderr)
     return 1 if broken else 0
+
+
+def _audit(config: Config, parsed: argparse.Namespace) -> int:
+    from controlplane.offline_audit import verify_store
+    from controlplane.serve import IDENTITY_DIR, STORE_FILE
+
+    store: Path = parsed.store or config.state_dir / STORE_FILE
+    identity = store.parent / IDENTITY_DIR
+    verdict = verify_store(store, identity, parsed.witness, parsed.key)
+    if parsed.output == "json":
+        print(json.dumps({"intact": not verdict.faults, **asdict(verdict)}, indent=2))
+    else:
+        for fault in verdict.faults:
+            print(f"fault: {fault}")
+        if not verdict.faults:
+            print(f"the audit log is intact: {verdict.entries} entries, signed by key {verdict.key_id}")
+    return 1 if verdict.faults else 0
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from controlplane.config import Config
+from controlplane.identity.audit_key import AUDIT_KEY_FILE, AuditKey
 from controlplane.identity.authority import CertificateAuthority
 from controlplane.identity.peers import IdentityError
 from controlplane.identity.roles import Role
@@ -35,6 +36,8 @@ async def initialise(config: Config) -> Path:
                 "start it with `haulier-controlplane serve`, or choose another directory with --state",
             )
         authority = _authority(state / IDENTITY_DIR)
+        if not (state / IDENTITY_DIR / AUDIT_KEY_FILE).exists():
+            AuditKey.create().save(state / IDENTITY_DIR)
         store = SqliteStore(state / STORE_FILE)
         try:
             # Another control plane may have written to the same destinations before: its fences must stay below ours.

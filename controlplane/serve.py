@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from controlplane.config import Config
+from controlplane.identity.audit_key import AuditKey, head_is_signed
 from controlplane.identity.authorities import Authorities
 from controlplane.loops.agent_watcher import AgentWatcher
 from controlplane.loops.dispatcher import Dispatcher
@@ -23,12 +24,16 @@ from controlplane.loops.workflow_advancer import WorkflowAdvancer
 from controlplane.releases.shelf import Shelf
 from controlplane.rpc.access_door import AccessDoor, AccessServices
 from controlplane.rpc.agent_door import AgentDoor
+from controlplane.rpc.audit_door import AuditDoor
 from controlplane.rpc.fleet_door import FleetDoor, FleetServices
 from controlplane.rpc.interceptors import Gate
 from controlplane.rpc.listening_identity import ListeningIdentity
 from controlplane.rpc.operator_door import OperatorDoor, Services
 from controlplane.rpc.repository_door import FetchLimits, RepositoryDoor
 from controlplane.rpc.server import Addresses, Doors, Listeners
+from controlplane.service.audit_checking import AuditChecker
+from controlplane.service.audit_log import AuditLog
+from controlplane.service.auditing import Auditing
 from controlplane.service.authority_change import AuthorityChange
 from controlplane.service.calm import Calm
 from controlplane.service.fleet import Fleet, FleetSettings
@@ -45,6 +50,7 @@ from controlplane.service.release_log import ReleaseLog
 from controlplane.service.rollout_views import RolloutViews
 from controlplane.service.rollouts import Rollouts
 from controlplane.service.signals import Signal
+from controlplane.service.witnessing import Witnesses
 from controlplane.state_guard import StateGuard
 from controlplane.store.sqlite.store import SqliteStore
 
@@ -82,11 +88,12 @@ class ControlPlane:
         """Open the state and bind the listeners. Raises the rooms' own errors, each fit for a person."""
         self.config = config
         authorities = Authorities.load(config.state_dir / IDENTITY_DIR)
+        audit_key = AuditKey.load(config.state_dir / IDENTITY_DIR)
         self._guard = StateGuard(config.state_dir)
         try:
             self.store = SqliteStore(config.state_dir / STORE_FILE)
             try:
-                self._build(authorities)
+                self._build(authorities, audit_key)
             except BaseException:
                 self.store.close()
                 raise
@@ -94,7 +101,7 @@ class ControlPlane:
             self._guard.release()
             raise
 
-    def _build(self, authorities: Authorities) -> None:
+    def _build(self, authorities: Authorities, audit_key: AuditKey) -> None:
         """Put the rooms together on an open store."""
         config, state = self.config, self.config.state_dir
         self.clock = steady_clock(self.store.newest_at())
@@ -116,10 +123,12 @@ class ControlPlane:
         self.operators = Operators(self.store, self.clock, os.urandom)
         outputs = Outputs(self.store, state / OUTPUTS_DIR)
         self._build_releases()
+        self._build_audit(audit_key)
         self.driver = Driver(self._loops(), self.clock)
         names = {config.advertised_host, socket.gethostname(), *config.extra_names}
         listening = ListeningIdentity(authorities, names, time.time, os.urandom)
-        self.agent_door = AgentDoor(self.fleet, self.joining, self.identities, outputs, "", software_version())
+        joining, identities = self.joining, self.identities
+        self.agent_door = AgentDoor(self.fleet, joining, identities, outputs, "", software_version(), self.witnesses)
         services = Services(
             self.fleet,
             self.inventory,
@@ -129,6 +138,7 @@ class ControlPlane:
             outputs,
             [loop.health for loop in self.driver.loops],
             software_version(),
+            self.audit.troubles,
         )
         self.operator_door = OperatorDoor(services)
         limits = FetchLimits(config.release_bytes_per_s_max, config.release_bytes_per_s_agent_max)
@@ -140,6 +150,7 @@ class ControlPlane:
             AccessDoor(AccessServices(self.identities, change, services.queries)),
             RepositoryDoor(self.shelf, ReleaseLog(self.store, self.clock), limits, time.time),
             self.fleet_door,
+            AuditDoor(Auditing(self.store, self.audit, self.witnesses, self.checker)),
         )
         addresses = Addresses(config.agents_listen, config.door_listen, config.probes_listen)
         self.listeners = Listeners(
@@ -164,6 +175,11 @@ class ControlPlane:
         views = RolloutViews(self.store, self.clock, self.rollouts)
         return FleetDoor(FleetServices(self.fleet, self.rollouts, views, hosts, queries))
 
+    def _build_audit(self, key: AuditKey) -> None:
+        self.audit = AuditLog(self.store, self.clock, key, head_is_signed, self.changed)
+        self.checker = AuditChecker(self.store, self.audit, time.monotonic)
+        self.witnesses = Witnesses(self.audit)
+
     def _loops(self) -> list[Loop]:
         store, clock, fleet = self.store, self.clock, self.fleet
         return [
@@ -173,6 +189,8 @@ class ControlPlane:
             Loop("identity_renewer", IdentityRenewer(clock, fleet, self.identities).run, 1.0),
             Loop("workflow_advancer", WorkflowAdvancer(store, clock, fleet).run, 60.0),
             Loop("rollout_pilot", RolloutPilot(self.rollouts).run, 1.0),
+            Loop("audit_sealer", self.audit.seal, 1.0),
+            Loop("audit_checker", self.checker.run, 1.0),
         ]
 
     def _brisk(self) -> list[LoopHealth]:

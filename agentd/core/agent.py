@@ -1,16 +1,14 @@
 """What this agent does: every decision, and nothing else.
 
-`Agent.handle(event, now)` returns the effects to carry out; each effect leads to the events its docstring
-names.
-`Agent.wake_at` is the instant at which the agent wants a `Ticked`, so that a daemon can sleep and a
-simulator can
+`Agent.handle(event, now)` returns the effects to carry out; each effect leads to the events its docstring names.
+`Agent.wake_at` is the instant at which the agent wants a `Ticked`, so that a daemon can sleep and a simulator can
 schedule. Nothing here waits, writes or asks the time.
 """
 
 from collections.abc import Iterable, Mapping
 from functools import singledispatchmethod
 
-from agentd.core import effects, events, lease_keeping, slots
+from agentd.core import effects, events, lease_keeping, refusing, slots, witness_effects
 from agentd.core.effects import Effect
 from agentd.core.events import Event
 from agentd.core.grants import (
@@ -25,13 +23,14 @@ from agentd.core.grants import (
     ResourceUse,
     SessionId,
 )
-from agentd.core.held import Held, StopReason, failed, outcome_of_end
+from agentd.core.held import Held, StopReason, outcome_of_end
 from agentd.core.newest import Newest
 from agentd.core.reconnecting import GOOD_SESSION_S, wait_s
 from agentd.core.releases import HostRelease
 from agentd.core.renewing import Renewing, Stage
 from agentd.core.states import AttemptState
 from agentd.core.upgrading import Upgrading
+from agentd.core.witnessing import TreeHead, Witness
 
 # Until a Welcome says otherwise.
 DISCONNECTED_MAX_S = 900.0
@@ -55,10 +54,12 @@ class Agent:
         fences: Mapping[str, int] | None = None,
         draining: bool = False,
         upgrading: Upgrading | None = None,
+        witnessed: TreeHead | None = None,
     ) -> None:
         self.identity = identity
         self.capabilities = capabilities
         self.draining = draining
+        self.witness = Witness(witnessed)
         self.held: dict[str, Held] = {}
         self.upgrading = upgrading or Upgrading(HostRelease(identity.agent_version))
         self.connected = False
@@ -181,8 +182,8 @@ class Agent:
         self.session = SessionId(self.identity.incarnation, self._sessions)
         self._readings.clear()
         shown = self._renewing.dialled()
-        held, release = self._summaries(), self.upgrading.greeting()
-        return effects.OpenSession(self.session, self.identity, self.capabilities, held, self.draining, shown, release)
+        told = (self._summaries(), self.draining, shown, self.upgrading.greeting(), self.witness.head)
+        return effects.OpenSession(self.session, self.identity, self.capabilities, *told)
 
     def _summaries(self) -> tuple[HeldSummary, ...]:
         return tuple(held.summary() for held in self.held.values() if not held.over)
@@ -201,6 +202,7 @@ class Agent:
             held=self._summaries(),
             results=tuple(self._sending(held, now) for held in again),
             release=self.upgrading.news(),
+            witnessed=self.witness.head,
         )
 
     def _sending(self, held: Held, now: float) -> Outcome:
@@ -229,6 +231,7 @@ class Agent:
                 held=self._summaries(),
                 progress=tuple(held.report(started=True) for held in running),
                 results=results,
+                witnessed=self.witness.head,
             ),
         ]
 
@@ -277,6 +280,11 @@ class Agent:
             done.append(effects.CloseSession(self.session, "the identity was renewed"))
         return done + self._ticked(events.Ticked(), now)
 
+    @_on.register
+    def _witnessed(self, event: events.WitnessEvent, now: float) -> list[Effect]:
+        is_stale = isinstance(event, events.HeadShown) and not self._is_current(event.session)
+        return [] if is_stale else witness_effects.handle(self.witness, event)
+
     # Leases.
 
     @_on.register
@@ -292,7 +300,8 @@ class Agent:
         self.held[grant.attempt_id] = held
         if refusal is not None:
             return self._end(held, refusal)
-        self._remember_fence(grant)
+        if grant.target:
+            self._fences.put(grant.target, grant.fence, FENCES_MAX)
         return [effects.JournalIntent(grant), *self._evict(grant)]
 
     def _granted_again(self, held: Held, grant: Grant, now: float) -> list[Effect]:
@@ -305,25 +314,17 @@ class Agent:
         return []
 
     def _refusal(self, grant: Grant) -> Outcome | None:
-        if grant.fence < self._fences.get(grant.target, 0):
-            seen = self._fences.get(grant.target, 0)
-            message = f"fence {grant.fence} of target {grant.target} is smaller than {seen}, seen before"
-            failure = Failure("stale_fence", message)
-            return Outcome(grant.attempt_id, grant.fence, OutcomeKind.FENCED, failure=failure)
+        seen = self._fences.get(grant.target, 0)
+        if grant.fence < seen:
+            return refusing.of_stale_fence(grant, seen)
         if self.stopping:
-            return failed(grant, Failure("agent_stopping", "the agent is stopping", retryable=True))
+            return refusing.of_stopping(grant)
         if grant.kind not in self.capabilities.kinds:
-            message = f"this agent does not run step kind {grant.kind!r}"
-            hint = "allow the kind in the host's policy file, or place the step elsewhere by labels"
-            return failed(grant, Failure("kind_refused", message, hint))
+            return refusing.of_kind(grant)
         unended = sum(not held.over for held in self.held.values())
         if slots.room(self.capabilities.slots, self._occupied(), unended) is slots.Room.FULL:
-            return failed(grant, Failure("no_free_slot", "the agent has no free slot", retryable=True))
+            return refusing.of_full(grant)
         return None
-
-    def _remember_fence(self, grant: Grant) -> None:
-        if grant.target:
-            self._fences.put(grant.target, grant.fence, FENCES_MAX)
 
     def _evict(self, grant: Grant) -> list[Effect]:
         done: list[Effect] = []

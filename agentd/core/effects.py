@@ -13,6 +13,7 @@ from agentd.core.grants import (
     SessionId,
 )
 from agentd.core.releases import HostRelease, Request, Wish
+from agentd.core.witnessing import ShownHead, TreeHead
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class OpenSession:
     # True to show the identity that was received last and is not in place yet.
     candidate: bool = False
     release: HostRelease = field(default_factory=HostRelease)
+    witnessed: TreeHead | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,7 @@ class SendReport:
     progress: tuple[ProgressReport, ...] = ()
     results: tuple[Outcome, ...] = ()
     release: HostRelease | None = None
+    witnessed: TreeHead | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +138,27 @@ class DropCandidate:
 
 
 @dataclass(frozen=True, slots=True)
+class KeepHead:
+    """Make the newest head of the audit log that we saw durable. No answer."""
+
+    head: TreeHead
+
+
+@dataclass(frozen=True, slots=True)
+class CheckSignatures:
+    """Check the signatures under the beginning of an era of the audit log. Answer: SignaturesChecked."""
+
+    shown: ShownHead
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """Tell the host's log as loudly as it goes. No answer."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Note:
     """Tell the host's log. No answer."""
 
@@ -198,6 +222,9 @@ Effect = (
     | FetchRelease
     | StopFetching
     | AskUpdater
+    | KeepHead
+    | CheckSignatures
+    | Alarm
     | Note
     | Finish
 )

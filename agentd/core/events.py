@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from agentd.core.grants import Capabilities, Grant, Outcome, Progress, ResourceUse, SessionId
 from agentd.core.releases import HostRelease, Wish
+from agentd.core.witnessing import ShownHead
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +116,22 @@ class CandidateFailed:
 
     reason: str
     jitter: float
+
+
+@dataclass(frozen=True, slots=True)
+class HeadShown:
+    """The control plane showed a head of its audit log."""
+
+    session: SessionId
+    shown: ShownHead
+
+
+@dataclass(frozen=True, slots=True)
+class SignaturesChecked:
+    """Whether the word that began an era of the audit log, and the head shown with it, are signed."""
+
+    shown: ShownHead
+    are_good: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +254,7 @@ class BlackBoxStored:
 SessionEvent = (
     SessionOpened | SessionClosed | ReportSent | LeaseGranted | LeaseRenewed | ResultAcknowledged | CancelAsked
 )
+WitnessEvent = HeadShown | SignaturesChecked
 RenewalEvent = RenewalAsked | CandidateReceived | CandidateFailed
 ChildEvent = ChildStarted | ChildAdopted | ChildProgressed | ChildEnded
 UpgradeEvent = (
@@ -251,6 +269,7 @@ Event = (
     | DrainAsked
     | ResumeAsked
     | RenewalEvent
+    | WitnessEvent
     | AttemptJournalled
     | OutcomeRecorded
     | ConfigReloaded

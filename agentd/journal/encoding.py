@@ -9,6 +9,7 @@ import json
 from typing import Any
 
 from agentd.core.grants import Direction, Failure, Grant, Outcome, OutcomeKind, ResourceUse
+from agentd.core.witnessing import TreeHead
 
 
 class Undecodable(Exception):
@@ -127,3 +128,26 @@ def _failure(told: dict[str, Any]) -> Failure:
         hint=str(told.get("hint", "")),
         retryable=bool(told.get("retryable", False)),
     )
+
+
+def head_to_text(head: TreeHead) -> str:
+    """A head of the audit log as one line of JSON."""
+    return json.dumps(
+        {
+            "era": head.era,
+            "size": head.size,
+            "root": head.root.hex(),
+            "signature": head.signature.hex(),
+            "key_id": head.key_id,
+        }
+    )
+
+
+def head_from_text(text: str) -> TreeHead:
+    """Inverse of `head_to_text`; raises Undecodable."""
+    try:
+        told: dict[str, Any] = json.loads(text)
+        root, signature = bytes.fromhex(told["root"]), bytes.fromhex(told["signature"])
+        return TreeHead(int(told["era"]), int(told["size"]), root, signature, str(told["key_id"]))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Undecodable(f"not a head: {error!r}") from error

@@ -14,12 +14,15 @@ from pathlib import Path
 
 import sqlite_utils
 
-from agentd.core.effects import ForgetAttempt, JournalIntent, MarkDraining, RecordOutcome
+from agentd.core.effects import ForgetAttempt, JournalIntent, KeepHead, MarkDraining, RecordOutcome
 from agentd.core.grants import Recovered
+from agentd.core.witnessing import TreeHead
 from agentd.journal.encoding import (
     Undecodable,
     grant_from_text,
     grant_to_text,
+    head_from_text,
+    head_to_text,
     outcome_from_text,
     outcome_to_text,
 )
@@ -28,7 +31,7 @@ FORMAT = 1
 # Write targets whose newest fence is kept; the least recently granted make room.
 FENCES_KEPT = 4096
 
-Entry = JournalIntent | RecordOutcome | MarkDraining | ForgetAttempt
+Entry = JournalIntent | RecordOutcome | MarkDraining | ForgetAttempt | KeepHead
 
 _SCHEMA = """
 create table attempts (attempt_id text primary key, grant_json text not null) without rowid;
@@ -38,6 +41,8 @@ create index fences_by_use on fences (used);
 create table marks (name text primary key, value integer not null) without rowid;
 insert into marks (name, value) values ('incarnation', 0), ('draining', 0), ('fence_use', 0);
 """
+# An agent that does not know this table leaves it alone, so a release before it can still read the journal.
+_FACTS = "create table if not exists facts (name text primary key, value text not null) without rowid"
 
 
 class JournalBusy(Exception):
@@ -56,6 +61,7 @@ class Contents:
     attempts: tuple[Recovered, ...]
     fences: dict[str, int]
     draining: bool
+    witnessed: TreeHead | None = None  # newest head of the audit log that was seen
 
 
 class Journal:
@@ -104,9 +110,11 @@ class Journal:
                 Recovered(grant_from_text(grant), None if outcome is None else outcome_from_text(outcome))
                 for _, grant, outcome in rows
             )
+            kept = self._db.execute("select value from facts where name = 'witnessed'").fetchone()
+            witnessed = None if kept is None else head_from_text(kept[0])
         except Undecodable as error:
-            raise JournalBroken(f"the journal holds an attempt that cannot be read: {error}") from error
-        return Contents(int(marks["incarnation"]), attempts, fences, bool(marks["draining"]))
+            raise JournalBroken(f"the journal holds something that cannot be read: {error}") from error
+        return Contents(int(marks["incarnation"]), attempts, fences, bool(marks["draining"]), witnessed)
 
     def write(self, entries: Sequence[Entry]) -> None:
         """Make all entries durable in one transaction, in order."""
@@ -129,6 +137,8 @@ class Journal:
             )
         elif isinstance(entry, MarkDraining):
             self._db.execute("update marks set value = ? where name = 'draining'", [int(entry.draining)])
+        elif isinstance(entry, KeepHead):
+            self._db.execute("insert or replace into facts values ('witnessed', ?)", [head_to_text(entry.head)])
         else:
             self._db.execute("delete from outcomes where attempt_id = ?", [entry.attempt_id])
             self._db.execute("delete from attempts where attempt_id = ?", [entry.attempt_id])
@@ -181,6 +191,7 @@ def _open_database(path: Path) -> sqlite_utils.Database:
                     for statement in filter(str.strip, _SCHEMA.split(";")):
                         db.execute(statement)
                     db.execute(f"pragma user_version = {FORMAT}")
+            db.execute(_FACTS)
         except Exception as error:
             # Which class this is depends on the SQLite library that sqlite-utils picked.
             raise JournalBroken(f"{path} cannot be opened as a journal: {error}") from error

@@ -10,12 +10,13 @@ from haulier.v1 import agent_pb2 as pb
 from agentd.core.effects import SendReport
 from agentd.core.grants import HeldSummary, HostSample, Outcome, ProgressReport
 from agentd.core.releases import HostRelease
-from agentd.link import translate
+from agentd.core.witnessing import TreeHead
+from agentd.link import translate, translate_audit
 
 MESSAGE_BYTES_MAX = 64 * 1024
 # Room for a field's tag and length, and for what a message says of itself.
 _FRAME_BYTES = 16
-_OWN_BYTES = 256
+_OWN_BYTES = 512
 
 
 class Outbox:
@@ -25,6 +26,7 @@ class Outbox:
         self._heartbeat = False
         self._sample: HostSample | None = None
         self._release: HostRelease | None = None
+        self._witnessed: TreeHead | None = None
         self._held: dict[str, HeldSummary] = {}
         self._progress: dict[str, ProgressReport] = {}
         self._results: dict[str, Outcome] = {}
@@ -38,6 +40,7 @@ class Outbox:
         self._heartbeat |= report.heartbeat
         self._sample = sample or self._sample
         self._release = report.release or self._release
+        self._witnessed = report.witnessed or self._witnessed
         self._held |= {each.attempt_id: each for each in report.held}
         self._results |= {each.attempt_id: each for each in report.results}
         for each in report.progress:
@@ -72,6 +75,9 @@ class Outbox:
         room = MESSAGE_BYTES_MAX - _OWN_BYTES
         if self._heartbeat:
             message.heartbeat.SetInParent()
+            if self._witnessed is not None:
+                message.heartbeat.witnessed.MergeFrom(translate_audit.tree_head(self._witnessed))
+                self._witnessed = None
             if self._sample is not None:
                 message.heartbeat.sample.CopyFrom(translate.sample(self._sample))
                 self._sample = None

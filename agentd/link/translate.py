@@ -24,6 +24,7 @@ from agentd.core.grants import (
     SessionId,
 )
 from agentd.core.releases import HostFacts, HostRelease, HostState, Release, Wish
+from agentd.link import translate_audit
 
 _ATTEMPT_ID = re.compile(r"att_[A-Za-z0-9_-]{1,64}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -70,6 +71,7 @@ def hello(effect: OpenSession) -> pb.Hello:
         draining=effect.draining,
         facts=_facts(effect.identity.facts),
         release=release(effect.release),
+        witnessed=None if effect.witnessed is None else translate_audit.tree_head(effect.witnessed),
     )
 
 
@@ -186,6 +188,8 @@ def said(session: SessionId, message: pb.SessionResponse) -> Iterator[Event]:
         yield events.ResultAcknowledged(session, attempt_id)
     for each in message.grants:
         yield events.LeaseGranted(session, grant(each))
+    if message.HasField("shown_head"):
+        yield events.HeadShown(session, translate_audit.shown_head(message.shown_head))
     for directive in message.directives:
         asked = directive.WhichOneof("ask")
         if asked == "cancel":

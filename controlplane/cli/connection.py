@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar
 
 import grpc
 from google.protobuf.message import Message
-from haulier.v1 import access_pb2_grpc, fleet_pb2_grpc, operator_pb2_grpc, repository_pb2_grpc
+from haulier.v1 import access_pb2_grpc, audit_pb2_grpc, fleet_pb2_grpc, operator_pb2_grpc, repository_pb2_grpc
 
 from controlplane.cli import profile as profiles
 from controlplane.cli.problems import Problem, of_rpc_error
@@ -142,6 +142,7 @@ def _stubs(channel: grpc.Channel) -> list[Any]:
     return [
         operator_pb2_grpc.OperatorServiceStub(channel),
         access_pb2_grpc.AccessServiceStub(channel),
+        audit_pb2_grpc.AuditServiceStub(channel),
         repository_pb2_grpc.RepositoryServiceStub(channel),
         fleet_pb2_grpc.FleetServiceStub(channel),
     ]

@@ -13,6 +13,7 @@ import typer
 
 from controlplane.cli.commands import (
     agents,
+    audit,
     authority,
     fleet,
     local,
@@ -74,6 +75,7 @@ def build() -> typer.Typer:
     app.add_typer(authority.authority_noun(), name="authority")
     app.add_typer(authority.profile_noun(), name="profile")
     app.add_typer(releases.release_noun(), name="release")
+    app.add_typer(audit.noun(), name="audit")
     pass_on = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
     app.command("inspect", context_settings=pass_on)(local.inspect)
     app.command("schema")(local.schema)

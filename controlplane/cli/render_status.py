@@ -46,7 +46,8 @@ def status_page(status: op.GetStatusResponse, address: str) -> RenderableType:
             Text(wording.count(loop.passes)),
             pieces.prose(loop.last_error, "red") if loop.last_error else pieces.quiet("–"),  # noqa: RUF001
         )
-    return Group(head, Text(), counts, Text(), loops)
+    alarms = [pieces.prose(f"the audit log is not intact: {what}", "bold red") for what in status.audit_troubles]
+    return Group(head, *alarms, Text(), counts, Text(), loops)
 
 
 def _tally(by_state: Mapping[str, int]) -> Text:

@@ -77,6 +77,8 @@ RULES: Mapping[str, frozenset[Role]] = MappingProxyType(
         "/haulier.v1.FleetService/UncordonAgent": _ADMINISTERING,
         "/haulier.v1.FleetService/DecommissionAgent": _ADMINISTERING,
         # Probes carry no identity.
+        "/haulier.v1.AuditService/GetAudit": _READING,
+        "/haulier.v1.AuditService/StreamEntries": _READING,
         "/grpc.health.v1.Health/Check": _EVERYBODY,
         "/grpc.health.v1.Health/List": _EVERYBODY,
         "/grpc.health.v1.Health/Watch": _EVERYBODY,

@@ -8,11 +8,12 @@ from typing import Any
 
 import grpc
 from haulier.v1 import agent_pb2 as pb
-from haulier.v1 import agent_pb2_grpc
+from haulier.v1 import agent_pb2_grpc, audit_pb2
 
+from controlplane.core.audit import TreeHead
 from controlplane.core.leasing import Refused
 from controlplane.identity.peers import Identity, IdentityError
-from controlplane.rpc import translate
+from controlplane.rpc import translate, translate_audit
 from controlplane.rpc.callers import agent_of
 from controlplane.rpc.outgoing import Outgoing
 from controlplane.rpc.translate_rollouts import running_of
@@ -22,6 +23,7 @@ from controlplane.service.identities import Identities
 from controlplane.service.introducing import FormerBoot
 from controlplane.service.joining import Denied, Joining
 from controlplane.service.outputs import Outputs
+from controlplane.service.witnessing import Witnesses
 
 _log = logging.getLogger("haulier.rpc.agents")
 
@@ -42,7 +44,11 @@ class AgentDoor(agent_pb2_grpc.AgentServiceServicer):
         outputs: Outputs,
         session_address: str,
         version: str,
+        witnesses: Witnesses | None = None,
     ) -> None:
+        """``witnesses`` shows heads of the audit log to agents."""
+        self._witnesses = witnesses
+        self._comparing: set[str] = set()
         self._fleet = agents
         self.hello_s_max = HELLO_S_MAX
         self._joining = joining
@@ -246,8 +252,29 @@ class AgentDoor(agent_pb2_grpc.AgentServiceServicer):
                 self._fleet.changed.ring()
             if beat.sample.agent_rss_bytes:
                 self._fleet.hosts.rss_bytes[session.agent.id] = beat.sample.agent_rss_bytes
+            self._compare(session, beat.witnessed)
         else:
             session.heard_at = now
+            if message.HasField("hello"):
+                self._compare(session, message.hello.witnessed)
+
+    def _compare(self, session: fleet.Session, witnessed: audit_pb2.TreeHead) -> None:
+        """Compare what an agent has seen of the audit log, and show it what is new; one comparison at a time."""
+        agent_id, seen = session.agent.id, translate_audit.head_of(witnessed)
+        if self._witnesses is None or agent_id in self._comparing or self._witnesses.is_current(agent_id, seen):
+            return
+        self._comparing.add(agent_id)
+        self._fleet.spawn(self._show(self._witnesses, session, seen))
+
+    async def _show(self, witnesses: Witnesses, session: fleet.Session, seen: TreeHead | None) -> None:
+        try:
+            shown = await witnesses.hear(session.agent.id, seen)
+            if shown is not None:
+                session.send(fleet.ToAgent(shown=shown))
+        except StoreFailed as error:
+            _log.error("the head of %s was not compared: %s", session.agent.name, error)
+        finally:
+            self._comparing.discard(session.agent.id)
 
     async def Logs(  # noqa: N802
         self, requests: AsyncIterator[pb.LogsRequest], context: Any

@@ -44,6 +44,7 @@ class Services:
     outputs: Outputs
     loops: Sequence[LoopHealth]
     version: str
+    audit_troubles: Sequence[str] = ()
 
 
 class OperatorDoor(operator_pb2_grpc.OperatorServiceServicer):
@@ -231,6 +232,7 @@ class OperatorDoor(operator_pb2_grpc.OperatorServiceServicer):
             version=self._s.version,
             store_generation=await self._s.queries.generation(),
             loops=[translate.loop(loop, now) for loop in self._s.loops],
+            audit_troubles=self._s.audit_troubles,
             **counts,
         )
 

@@ -39,6 +39,7 @@ class Outgoing:
             waiting.resume, waiting.drain_reason = True, None
         # Of one rollout only the newest word counts: what was taken back before it was sent is not said at all.
         waiting.upgrades = _newest(waiting.upgrades, said.upgrades)
+        waiting.shown = said.shown or waiting.shown
         self._ready.set()
 
     def close(self, status: grpc.StatusCode | None = None, details: str = "") -> None:

@@ -16,6 +16,8 @@ from haulier.v1 import (
     access_pb2_grpc,
     agent_pb2,
     agent_pb2_grpc,
+    audit_pb2,
+    audit_pb2_grpc,
     fleet_pb2,
     fleet_pb2_grpc,
     operator_pb2,
@@ -26,6 +28,7 @@ from haulier.v1 import (
 
 from controlplane.rpc.access_door import AccessDoor
 from controlplane.rpc.agent_door import MESSAGE_BYTES_MAX, AgentDoor
+from controlplane.rpc.audit_door import AuditDoor
 from controlplane.rpc.fleet_door import FleetDoor
 from controlplane.rpc.interceptors import Gate
 from controlplane.rpc.listening_identity import ListeningIdentity
@@ -34,7 +37,7 @@ from controlplane.rpc.repository_door import RepositoryDoor
 
 SERVICES = tuple(
     service.full_name
-    for file in (access_pb2, agent_pb2, fleet_pb2, operator_pb2, repository_pb2)
+    for file in (access_pb2, agent_pb2, audit_pb2, fleet_pb2, operator_pb2, repository_pb2)
     for service in file.DESCRIPTOR.services_by_name.values()
 )
 HEALTH_SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
@@ -74,6 +77,7 @@ class Doors:
     access: AccessDoor
     repository: RepositoryDoor
     fleet: FleetDoor
+    audit: AuditDoor
 
 
 class Listeners:
@@ -96,6 +100,7 @@ class Listeners:
         operator_pb2_grpc.add_OperatorServiceServicer_to_server(doors.operators, door)
         access_pb2_grpc.add_AccessServiceServicer_to_server(doors.access, door)
         fleet_pb2_grpc.add_FleetServiceServicer_to_server(doors.fleet, door)
+        audit_pb2_grpc.add_AuditServiceServicer_to_server(doors.audit, door)
         reflection.enable_server_reflection((*SERVICES, reflection.SERVICE_NAME), door)
         health_pb2_grpc.add_HealthServicer_to_server(self.health, door)
         probes = grpc.aio.server(options=(*_COMMON, ("grpc.max_concurrent_streams", DOOR_STREAMS_MAX)))

@@ -7,7 +7,7 @@ from haulier.v1 import agent_pb2 as pb
 
 from controlplane.core.model import Failure, Held, Introduction, Outcome, Use
 from controlplane.core.states import AttemptState, Direction
-from controlplane.rpc import translate_rollouts
+from controlplane.rpc import translate_audit, translate_rollouts
 from controlplane.service.fleet import FleetSettings, ToAgent
 from controlplane.service.steps import GrantedLease
 
@@ -156,6 +156,8 @@ def responses(said: ToAgent, ttl_s: float, bytes_max: int) -> list[pb.SessionRes
         first.directives.add(renew_identity=pb.RenewIdentity(reason=said.renew_identity))
     for rollout_id, order, terms in said.upgrades:
         first.directives.append(translate_rollouts.directive(rollout_id, order, terms))
+    if said.shown is not None:
+        first.shown_head.CopyFrom(translate_audit.shown(said.shown))
     messages = [first]
     size = first.ByteSize() if said.grants else 0
     for lease in said.grants:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from controlplane.core.rollouts import Order
 from controlplane.service.steps import GrantedLease
+from controlplane.service.witnessing import Shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,3 +45,4 @@ class ToAgent:
     resume: bool = False
     renew_identity: str | None = None  # why
     upgrades: list[tuple[str, Order, UpgradeTerms]] = field(default_factory=list)  # rollout, what, how
+    shown: Shown | None = None

@@ -40,7 +40,9 @@ ROOMS = {
     "controlplane.rpc": "controlplane.core controlplane.service controlplane.identity controlplane.releases"
     " controlplane.store.port.StoreFailed"
     f" {CONTRACT} grpc grpc_health grpc_reflection",
-    "controlplane.cli": f"controlplane.manifests controlplane.releases agentd.proof {CONTRACT} grpc typer rich yaml",
+    # Whoever verifies the audit log computes with the same pure functions as whoever made it, and checks signatures.
+    "controlplane.cli": "controlplane.manifests controlplane.releases controlplane.core controlplane.identity.audit_key"
+    f" agentd.proof {CONTRACT} grpc typer rich yaml",
     "controlplane.config": "pydantic yaml",
     "agentd": "",
     "agentd.core": "",
@@ -68,6 +70,7 @@ ROOTS = {
     "controlplane.serve": "controlplane",
     "controlplane.__main__": "controlplane",
     "controlplane.initialising": "controlplane",
+    "controlplane.offline_audit": "controlplane",
     "agentd.daemon": "agentd",
     "agentd.__main__": "agentd",
     "agentd.updater": "agentd",

@@ -54,7 +54,7 @@ class Disk:
 
 def _new() -> sqlite_utils.Database:
     database = sqlite_utils.Database(memory=True)
-    for statement in filter(str.strip, real._SCHEMA.split(";")):
+    for statement in filter(str.strip, f"{real._SCHEMA};{real._FACTS}".split(";")):
         database.execute(statement)
     database.conn.commit()
     return database

@@ -230,7 +230,7 @@ class Daemon:
                 self._write(effect, events.AttemptJournalled(grant.attempt_id))
             case effects.RecordOutcome(grant, _):
                 self._write(effect, events.OutcomeRecorded(grant.attempt_id))
-            case effects.MarkDraining():
+            case effects.MarkDraining() | effects.KeepHead():
                 self._write(effect, None)
             case effects.ForgetAttempt(attempt_id):
                 self.world.watch.forgotten(self.host, attempt_id)

@@ -68,6 +68,7 @@ class Batcher:
         answers = []
         for call in calls:
             execute("SAVEPOINT call")
+            recorded = self.tx.recorded_count
             try:
                 answers.append(Answer(call(self.tx), None))
             except library.OperationalError:
@@ -76,6 +77,7 @@ class Batcher:
             # Whatever a call raises belongs to its caller; the batch must live on.
             except Exception as error:  # noqa: BLE001
                 execute("ROLLBACK TO call")
+                self.tx.forget_recorded(recorded)
                 answers.append(Answer(None, error))
             execute("RELEASE call")
         return answers
@@ -86,6 +88,7 @@ class Batcher:
 
     def abandon(self) -> None:
         """Drop whatever was not committed."""
+        self.tx.forget_recorded(0)
         if self.connection.in_transaction:
             self.connection.execute("ROLLBACK")
 

@@ -1,7 +1,7 @@
 """One transaction on SQLite: the verbs of ``store.port.Tx`` over the named queries.
 
-Fleet, manifests and tokens are in ``tx_records``, identities in ``tx_access``; here are leases, migrations and the
-guarded writes.
+Fleet, manifests and tokens are in ``tx_records``, identities in ``tx_access``, the audit log's tree in ``tx_audit``;
+here are leases, migrations and the guarded writes.
 """
 
 import json
@@ -25,12 +25,13 @@ from controlplane.store.rows import (
 )
 from controlplane.store.sqlite import library
 from controlplane.store.sqlite.tx_access import AccessTx
+from controlplane.store.sqlite.tx_audit import AuditTx
 from controlplane.store.sqlite.tx_rollouts import RolloutsTx
 
 _ID_BLOCK = 32  # an id is store generation · counter, so ids given after a restored backup are new
 
 
-class SqliteTx(AccessTx, RolloutsTx):
+class SqliteTx(AccessTx, AuditTx, RolloutsTx):
     """See ``store.port.Tx``; one object serves one connection for its whole life."""
 
     def generation(self) -> int:
@@ -78,6 +79,7 @@ class SqliteTx(AccessTx, RolloutsTx):
         rows = list(events)
         if rows:
             self.connection.executemany(self.sql["insert_event"], rows)
+            self.keep_recorded(rows)
 
     def guarded(self, name: str, rows: Sequence[tuple[Any, ...]]) -> None:
         """Run a write that must change exactly one row per parameter set (promise L4)."""

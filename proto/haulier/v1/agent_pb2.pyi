@@ -219,20 +219,20 @@ class ResourceUse(_message.Message):
     def __init__(self, wall_s: _Optional[float] = ..., cpu_s: _Optional[float] = ..., rss_bytes_max: _Optional[int] = ..., read_bytes: _Optional[int] = ..., written_bytes: _Optional[int] = ...) -> None: ...
 
 class SessionResponse(_message.Message):
-    __slots__ = ("welcome", "renewals", "acknowledged_attempt_ids", "grants", "directives", "tree_head")
+    __slots__ = ("welcome", "renewals", "acknowledged_attempt_ids", "grants", "directives", "shown_head")
     WELCOME_FIELD_NUMBER: _ClassVar[int]
     RENEWALS_FIELD_NUMBER: _ClassVar[int]
     ACKNOWLEDGED_ATTEMPT_IDS_FIELD_NUMBER: _ClassVar[int]
     GRANTS_FIELD_NUMBER: _ClassVar[int]
     DIRECTIVES_FIELD_NUMBER: _ClassVar[int]
-    TREE_HEAD_FIELD_NUMBER: _ClassVar[int]
+    SHOWN_HEAD_FIELD_NUMBER: _ClassVar[int]
     welcome: Welcome
     renewals: _containers.RepeatedCompositeFieldContainer[LeaseRenewal]
     acknowledged_attempt_ids: _containers.RepeatedScalarFieldContainer[str]
     grants: _containers.RepeatedCompositeFieldContainer[LeaseGrant]
     directives: _containers.RepeatedCompositeFieldContainer[Directive]
-    tree_head: _audit_pb2.TreeHead
-    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., renewals: _Optional[_Iterable[_Union[LeaseRenewal, _Mapping]]] = ..., acknowledged_attempt_ids: _Optional[_Iterable[str]] = ..., grants: _Optional[_Iterable[_Union[LeaseGrant, _Mapping]]] = ..., directives: _Optional[_Iterable[_Union[Directive, _Mapping]]] = ..., tree_head: _Optional[_Union[_audit_pb2.TreeHead, _Mapping]] = ...) -> None: ...
+    shown_head: _audit_pb2.ShownHead
+    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., renewals: _Optional[_Iterable[_Union[LeaseRenewal, _Mapping]]] = ..., acknowledged_attempt_ids: _Optional[_Iterable[str]] = ..., grants: _Optional[_Iterable[_Union[LeaseGrant, _Mapping]]] = ..., directives: _Optional[_Iterable[_Union[Directive, _Mapping]]] = ..., shown_head: _Optional[_Union[_audit_pb2.ShownHead, _Mapping]] = ...) -> None: ...
 
 class Welcome(_message.Message):
     __slots__ = ("agent_id", "heartbeat_s", "disconnected_max_s", "controlplane_version", "renew_in_s")

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16haulier/v1/audit.proto\x12\nhaulier.v1\"N\n\x08TreeHead\x12\x0c\n\x04size\x18\x01 \x01(\x04\x12\x11\n\troot_hash\x18\x02 \x01(\x0c\x12\x11\n\tsignature\x18\x03 \x01(\x0c\x12\x0e\n\x06key_id\x18\x04 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16haulier/v1/audit.proto\x12\nhaulier.v1\"[\n\x08TreeHead\x12\x0c\n\x04size\x18\x01 \x01(\x04\x12\x11\n\troot_hash\x18\x02 \x01(\x0c\x12\x11\n\tsignature\x18\x03 \x01(\x0c\x12\x0e\n\x06key_id\x18\x04 \x01(\t\x12\x0b\n\x03\x65ra\x18\x05 \x01(\x04\"\x81\x01\n\x06LogEra\x12\x0b\n\x03\x65ra\x18\x01 \x01(\x04\x12\x0c\n\x04size\x18\x02 \x01(\x04\x12\x11\n\troot_hash\x18\x03 \x01(\x0c\x12\x12\n\ngeneration\x18\x04 \x01(\x04\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x11\n\tsignature\x18\x06 \x01(\x0c\x12\x12\n\npublic_key\x18\x07 \x01(\x0c\"{\n\tShownHead\x12\"\n\x04head\x18\x01 \x01(\x0b\x32\x14.haulier.v1.TreeHead\x12\x12\n\nsince_size\x18\x02 \x01(\x04\x12\x13\n\x0b\x63onsistency\x18\x03 \x03(\x0c\x12!\n\x05\x62\x65gun\x18\x04 \x01(\x0b\x32\x12.haulier.v1.LogEra\"\x86\x02\n\nAuditEntry\x12\x10\n\x08position\x18\x01 \x01(\x04\x12\n\n\x02\x61t\x18\x02 \x01(\x01\x12\x0c\n\x04type\x18\x03 \x01(\t\x12\x0f\n\x07subject\x18\x04 \x01(\t\x12\x19\n\x0cmigration_id\x18\x05 \x01(\tH\x00\x88\x01\x01\x12\x17\n\nattempt_id\x18\x06 \x01(\tH\x01\x88\x01\x01\x12\x15\n\x08\x61gent_id\x18\x07 \x01(\tH\x02\x88\x01\x01\x12\x12\n\x05\x66\x65nce\x18\x08 \x01(\x04H\x03\x88\x01\x01\x12\x0e\n\x06\x64\x65tail\x18\t \x01(\t\x12\x15\n\rarchived_leaf\x18\n \x01(\x0c\x42\x0f\n\r_migration_idB\r\n\x0b_attempt_idB\x0b\n\t_agent_idB\x08\n\x06_fence\"N\n\x0bWitnessView\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x0b\n\x03\x65ra\x18\x02 \x01(\x04\x12\x0c\n\x04size\x18\x03 \x01(\x04\x12\x15\n\rcontradiction\x18\x04 \x01(\t\"\x11\n\x0fGetAuditRequest\"\xde\x01\n\x10GetAuditResponse\x12\"\n\x04head\x18\x01 \x01(\x0b\x32\x14.haulier.v1.TreeHead\x12\x12\n\npublic_key\x18\x02 \x01(\x0c\x12 \n\x04\x65ras\x18\x03 \x03(\x0b\x32\x12.haulier.v1.LogEra\x12\x10\n\x08troubles\x18\x04 \x03(\t\x12*\n\twitnesses\x18\x05 \x03(\x0b\x32\x17.haulier.v1.WitnessView\x12\x17\n\x0f\x63hecked_entries\x18\x06 \x01(\x04\x12\x19\n\x11\x61rchived_position\x18\x07 \x01(\x04\"4\n\x14StreamEntriesRequest\x12\r\n\x05\x61\x66ter\x18\x01 \x01(\x04\x12\r\n\x05up_to\x18\x02 \x01(\x04\"@\n\x15StreamEntriesResponse\x12\'\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x16.haulier.v1.AuditEntry2\xad\x01\n\x0c\x41uditService\x12\x45\n\x08GetAudit\x12\x1b.haulier.v1.GetAuditRequest\x1a\x1c.haulier.v1.GetAuditResponse\x12V\n\rStreamEntries\x12 .haulier.v1.StreamEntriesRequest\x1a!.haulier.v1.StreamEntriesResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,5 +32,23 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'haulier.v1.audit_pb2', _glo
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_TREEHEAD']._serialized_start=38
-  _globals['_TREEHEAD']._serialized_end=116
+  _globals['_TREEHEAD']._serialized_end=129
+  _globals['_LOGERA']._serialized_start=132
+  _globals['_LOGERA']._serialized_end=261
+  _globals['_SHOWNHEAD']._serialized_start=263
+  _globals['_SHOWNHEAD']._serialized_end=386
+  _globals['_AUDITENTRY']._serialized_start=389
+  _globals['_AUDITENTRY']._serialized_end=651
+  _globals['_WITNESSVIEW']._serialized_start=653
+  _globals['_WITNESSVIEW']._serialized_end=731
+  _globals['_GETAUDITREQUEST']._serialized_start=733
+  _globals['_GETAUDITREQUEST']._serialized_end=750
+  _globals['_GETAUDITRESPONSE']._serialized_start=753
+  _globals['_GETAUDITRESPONSE']._serialized_end=975
+  _globals['_STREAMENTRIESREQUEST']._serialized_start=977
+  _globals['_STREAMENTRIESREQUEST']._serialized_end=1029
+  _globals['_STREAMENTRIESRESPONSE']._serialized_start=1031
+  _globals['_STREAMENTRIESRESPONSE']._serialized_end=1095
+  _globals['_AUDITSERVICE']._serialized_start=1098
+  _globals['_AUDITSERVICE']._serialized_end=1271
 # @@protoc_insertion_point(module_scope)

@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from haulier.v1 import audit_pb2 as haulier_dot_v1_dot_audit__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -22,3 +23,123 @@ if _version_not_supported:
         + f' Please upgrade your grpc module to grpcio>={GRPC_GENERATED_VERSION}'
         + f' or downgrade your generated code using grpcio-tools<={GRPC_VERSION}.'
     )
+
+
+class AuditServiceStub:
+    """For people and scripts that check the log by themselves. Served on the door listener (server TLS, operator token).
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.GetAudit = channel.unary_unary(
+                '/haulier.v1.AuditService/GetAudit',
+                request_serializer=haulier_dot_v1_dot_audit__pb2.GetAuditRequest.SerializeToString,
+                response_deserializer=haulier_dot_v1_dot_audit__pb2.GetAuditResponse.FromString,
+                _registered_method=True)
+        self.StreamEntries = channel.unary_stream(
+                '/haulier.v1.AuditService/StreamEntries',
+                request_serializer=haulier_dot_v1_dot_audit__pb2.StreamEntriesRequest.SerializeToString,
+                response_deserializer=haulier_dot_v1_dot_audit__pb2.StreamEntriesResponse.FromString,
+                _registered_method=True)
+
+
+class AuditServiceServicer:
+    """For people and scripts that check the log by themselves. Served on the door listener (server TLS, operator token).
+    """
+
+    def GetAudit(self, request, context):
+        """Shows the newest head, who signs it, and what the control plane itself found wrong.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StreamEntries(self, request, context):
+        """Streams the entries of the log in order.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_AuditServiceServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'GetAudit': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetAudit,
+                    request_deserializer=haulier_dot_v1_dot_audit__pb2.GetAuditRequest.FromString,
+                    response_serializer=haulier_dot_v1_dot_audit__pb2.GetAuditResponse.SerializeToString,
+            ),
+            'StreamEntries': grpc.unary_stream_rpc_method_handler(
+                    servicer.StreamEntries,
+                    request_deserializer=haulier_dot_v1_dot_audit__pb2.StreamEntriesRequest.FromString,
+                    response_serializer=haulier_dot_v1_dot_audit__pb2.StreamEntriesResponse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'haulier.v1.AuditService', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('haulier.v1.AuditService', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class AuditService:
+    """For people and scripts that check the log by themselves. Served on the door listener (server TLS, operator token).
+    """
+
+    @staticmethod
+    def GetAudit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/haulier.v1.AuditService/GetAudit',
+            haulier_dot_v1_dot_audit__pb2.GetAuditRequest.SerializeToString,
+            haulier_dot_v1_dot_audit__pb2.GetAuditResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamEntries(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/haulier.v1.AuditService/StreamEntries',
+            haulier_dot_v1_dot_audit__pb2.StreamEntriesRequest.SerializeToString,
+            haulier_dot_v1_dot_audit__pb2.StreamEntriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)

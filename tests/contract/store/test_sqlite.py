@@ -89,7 +89,7 @@ def test_every_query_is_named_where_it_is_used_and_no_other() -> None:
 def test_the_port_is_what_the_store_does_and_what_is_used() -> None:
     """A verb that nobody calls is a promise that nobody keeps."""
     verbs = {name for name, _ in inspect.getmembers(port.Tx, inspect.isfunction) if not name.startswith("_")}
-    own = {"run", "all", "maybe", "one", "mappings", "guarded"}
+    own = {"run", "all", "maybe", "one", "mappings", "guarded", "keep_recorded", "forget_recorded"}
     assert {name for name, _ in inspect.getmembers(SqliteTx, inspect.isfunction) if name[0] != "_"} - own == verbs
     called = {
         node.func.attr

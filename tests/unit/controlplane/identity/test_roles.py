@@ -62,6 +62,7 @@ MATRIX = {
         "UncordonAgent": "A",
         "DecommissionAgent": "A",
     },
+    "haulier.v1.AuditService": {"GetAudit": "voA", "StreamEntries": "voA"},
     "grpc.health.v1.Health": {"Check": "uavoA", "List": "uavoA", "Watch": "uavoA"},
     "grpc.reflection.v1alpha.ServerReflection": {"ServerReflectionInfo": "voA"},
 }

@@ -1,0 +1,148 @@
+"""The agent as a witness: which heads it keeps, which it does not believe, and what it says then."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from hashlib import sha256
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agentd.core import effects, events, witness_effects
+from agentd.core.witnessing import (
+    UNUSABLE_MAX,
+    Alarmed,
+    Kept,
+    LogEra,
+    ShownHead,
+    TreeHead,
+    Unsure,
+    Witness,
+    proves_consistency,
+)
+from controlplane.core import merkle
+from controlplane.core.merkle_tiles import Tiles
+from tests.unit.agentd.core.stories import Told
+
+PUBLIC = bytes(32)
+KEY = sha256(PUBLIC).hexdigest()
+LEAVES = [merkle.leaf_hash(b"%d" % n) for n in range(600)]
+FORK = [*LEAVES[:5], *(merkle.leaf_hash(b"other %d" % n) for n in range(595))]
+
+
+def head(size: int, era: int = 1, leaves: Sequence[bytes] = LEAVES, key: str = KEY) -> TreeHead:
+    return TreeHead(era, size, Tiles().grown(leaves[:size])[0].root(), b"signed", key)
+
+
+def shown(size: int, since: int, era: int = 1, leaves: Sequence[bytes] = LEAVES) -> ShownHead:
+    tiles = Tiles().grown(leaves[:size])[0]
+    proof = tuple(merkle.consistency_proof(since, size, tiles.subtree)) if since else ()
+    return ShownHead(head(size, era, leaves), since, proof)
+
+
+def begun(size: int, era: int = 2, leaves: Sequence[bytes] = LEAVES) -> LogEra:
+    root = Tiles().grown(leaves[:size])[0].root()
+    return LogEra(era, size, root, 7, "the disk was lost", b"signed", PUBLIC)
+
+
+def test_the_first_head_is_kept_and_then_only_what_continues_it() -> None:
+    witness = Witness()
+    assert witness.see(shown(3, 0)) == Kept(head(3))
+    assert witness.see(shown(3, 3)) is None
+    assert witness.see(shown(7, 3)) == Kept(head(7))
+    assert witness.head == head(7) and not witness.trouble
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(1, 600), st.integers(1, 600))
+def test_both_sides_agree_on_proofs(one: int, other: int) -> None:
+    old, new = sorted((one, other))
+    tiles = Tiles().grown(LEAVES[:new])[0]
+    proof = merkle.consistency_proof(old, new, tiles.subtree)
+    for p in (proof, proof[:-1], [*proof, LEAVES[0]], [LEAVES[0], *proof[1:]]):
+        for root in (head(old).root, LEAVES[1]):
+            mine = proves_consistency(old, new, root, tiles.root(), p)
+            assert mine == merkle.proves_consistency(old, new, root, tiles.root(), p)
+    assert not proves_consistency(0, new, head(new).root, tiles.root(), [])
+
+
+@pytest.mark.parametrize(
+    ("offered", "words"),
+    [
+        (shown(5, 0), "it was cut, or is an older copy"),
+        (ShownHead(head(7, leaves=FORK), 7), "entries were changed"),
+        (shown(9, 7, leaves=FORK), "its proof does not continue"),
+        (ShownHead(head(9), 7), "its proof does not continue"),
+        (ShownHead(head(9, key="another"), 7), "signed by key another"),
+        (ShownHead(head(9, era=2), 5), "without the administrator's word"),
+        (replace(shown(9, 5, era=2), begun=begun(5, era=3)), "without the administrator's word"),
+        (replace(shown(9, 5, era=2), begun=replace(begun(5), public_key=b"x")), "is of another key"),
+        (replace(shown(9, 4, era=2), begun=begun(5)), "does not continue the beginning of its era"),
+        (replace(shown(9, 5, era=2), begun=begun(5, leaves=FORK[4:])), "does not continue the beginning"),
+    ],
+)
+def test_a_log_that_is_not_what_was_seen(offered: ShownHead, words: str) -> None:
+    witness = Witness(head(7))
+    answer = witness.see(offered)
+    assert isinstance(answer, Alarmed) and words in answer.because
+    assert witness.trouble == answer.because
+    assert witness.see(offered) is None, "the same is not said again"
+    assert witness.head == head(7), "what was seen is not forgotten"
+
+
+def test_a_proof_that_was_under_way_is_passed_over_but_not_for_ever() -> None:
+    witness = Witness(head(7))
+    for _ in range(UNUSABLE_MAX):
+        assert witness.see(shown(9, 3)) is None
+    answer = witness.see(shown(9, 3))
+    assert isinstance(answer, Alarmed) and "without a proof" in answer.because
+    assert witness.see(shown(9, 7)) == Kept(head(9))
+    assert not witness.trouble
+
+
+def test_a_restore_needs_the_administrators_signature() -> None:
+    witness = Witness(head(7))
+    offered = replace(shown(9, 5, era=2, leaves=FORK), begun=begun(5))
+    assert witness.see(offered) == Unsure(offered)
+    refused = witness.judged(offered, is_signed=False)
+    assert isinstance(refused, Alarmed) and "without the signature" in refused.because
+    kept = witness.judged(offered, is_signed=True)
+    assert isinstance(kept, Kept) and kept.head == offered.head
+    assert "the disk was lost" in kept.note and "2 entries that were seen are gone" in kept.note
+    assert witness.judged(offered, is_signed=True) is None
+    assert isinstance(witness.see(shown(9, 0)), Alarmed), "the era before is over"
+
+
+def test_a_restore_to_an_empty_log_or_behind_what_was_seen() -> None:
+    nothing = replace(ShownHead(head(4, era=2, leaves=FORK)), begun=replace(begun(5), size=0, root=merkle.EMPTY_ROOT))
+    assert Witness(head(7)).see(nothing) == Unsure(nothing)
+    further = replace(shown(9, 8, era=2), begun=begun(8))
+    witness = Witness(head(7))
+    assert witness.see(further) == Unsure(further)
+    kept = witness.judged(further, is_signed=True)
+    assert isinstance(kept, Kept) and "gone" not in kept.note
+
+
+def test_what_follows() -> None:
+    offered = shown(3, 0)
+    assert witness_effects.of(Kept(head(3))) == [effects.KeepHead(head(3))]
+    assert witness_effects.of(Kept(head(3), "a note")) == [effects.KeepHead(head(3)), effects.Alarm("a note")]
+    assert witness_effects.of(Unsure(offered)) == [effects.CheckSignatures(offered)]
+    (alarm,) = witness_effects.of(Alarmed("it was cut"))
+    assert isinstance(alarm, effects.Alarm) and "it was cut" in alarm.message
+    assert witness_effects.of(None) == []
+
+
+def test_the_agent_keeps_and_shows_what_it_saw() -> None:
+    told = Told()
+    told.opened()
+    assert told.tell(events.HeadShown(told.session, shown(3, 0))) == [effects.KeepHead(head(3))]
+    told.tell(events.Ticked(), 20.0)
+    reports = [each for each in told.done if isinstance(each, effects.SendReport)]
+    assert reports[-1].witnessed == head(3)
+    offered = replace(shown(9, 2, era=2), begun=begun(2))
+    assert told.tell(events.HeadShown(told.session, offered)) == [effects.CheckSignatures(offered)]
+    done = told.tell(events.SignaturesChecked(offered, are_good=True))
+    assert effects.KeepHead(head(9, era=2)) in done
+    stale = replace(told.session, number=99)
+    assert told.tell(events.HeadShown(stale, shown(3, 0))) == []
