@@ -106,11 +106,14 @@ class DirectoryDatastore(ABC):
             chosen = self._content(path, file_log.folded(self.log(path).entries()))
             if chosen is None or not chosen.exists():
                 raise not_found(self.name, found, self.objects())
+            if not chosen.is_dir() and not chosen.is_file():
+                raise _no_file(self.name, found)
             if chosen.is_dir():
                 return sorted(
                     p
                     for p in chosen.rglob("*")
                     if p.suffix in self.suffixes
+                    and p.is_file()
                     and not any(part.startswith(("_", ".")) for part in p.relative_to(chosen).parts)
                 )
             return [chosen]
@@ -301,6 +304,11 @@ class DirectoryDatastore(ABC):
         from agentd.datastores.locked_sql import query_batches
 
         return query_batches(self.read(location, columns), columns, sql, scratch)
+
+
+def _no_file(name: str, found: str) -> StepFailure:
+    """For pipes, sockets and devices: whoever opens one may wait for ever, or be answered by whoever made it."""
+    return StepFailure("bad_name", f"datastore {name!r}: {found!r} is neither a file nor a directory", "Name a file.")
 
 
 def _watched(batches: Iterator[pa.RecordBatch], writer: Writer) -> Iterator[pa.RecordBatch]:

@@ -21,7 +21,7 @@ from agentd.datastores import ledger
 from agentd.datastores.arrow_form import conformed
 from agentd.datastores.duckdb_types import logical, spelled
 from agentd.datastores.eviction import OWN_DIRECTORY, holding
-from agentd.datastores.failures import FILE_TOO_LARGE, StepFailure, naming_os_errors
+from agentd.datastores.failures import FILE_TOO_LARGE, StepFailure, naming_os_errors, require_file
 from agentd.datastores.file_log import sync_directory
 from agentd.datastores.locked_sql import bad_sql, harden, quoted, single_select, text_rows
 from agentd.datastores.port import (
@@ -148,6 +148,7 @@ class DuckdbDatastore:
 
     def _open(self, read_only: bool, check_cancelled: Callable[[], None]) -> duckdb.DuckDBPyConnection:
         """Open the file, waiting up to WAIT_S seconds while another process has it."""
+        require_file(self._place.path, self._place.name)
         deadline = time.monotonic() + WAIT_S
         pause_s = 0.02
         while True:

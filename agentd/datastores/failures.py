@@ -7,6 +7,7 @@ travels on. Codes are stable: people's alerts and the retry policy read them.
 import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 
 class StepFailure(Exception):
@@ -80,3 +81,9 @@ def naming_os_errors(doing: str) -> Iterator[None]:
         path = f" {err.filename}" if err.filename else ""
         said = err.strerror or str(err) or type(err).__name__
         raise StepFailure(code, f"{doing}:{path} {said}", hint, retryable=retryable) from err
+
+
+def require_file(path: Path, name: str) -> None:
+    """Raise StepFailure for what is there and no file: whoever opens a pipe or a device may wait for ever."""
+    if path.exists() and not path.is_file():
+        raise StepFailure("bad_name", f"datastore {name!r}: {path} is no file", "Check the Datastore's path.")

@@ -21,7 +21,7 @@ from sqlite_utils import utils as sqlite_utils
 from agentd.datastores import ledger
 from agentd.datastores.arrow_form import require_names, required_is_null
 from agentd.datastores.eviction import holding
-from agentd.datastores.failures import FILE_TOO_LARGE, StepFailure, naming_os_errors
+from agentd.datastores.failures import FILE_TOO_LARGE, StepFailure, naming_os_errors, require_file
 from agentd.datastores.port import (
     BATCH_ROWS,
     Cells,
@@ -140,6 +140,7 @@ class SqliteDatastore:
             raise StepFailure(
                 "not_found", f"datastore {self._place.name!r}: there is no file {path}", "Check the Datastore's path."
             )
+        require_file(path, self._place.name)
         connection = None
         try:
             connection = self._open_to_read() if mode == "ro" else self._opened(mode)

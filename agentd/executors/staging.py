@@ -27,6 +27,8 @@ from agentd.proof.types import Columns
 MANIFEST = "manifest.json"
 PART_ROWS = 131_072
 PART_ROWS_MAX = 4_194_304
+ATTEMPT_PREFIX = "att_"
+_OWN = re.compile(r"part-\d{5,}\.parquet|\.?manifest\.json(\.tmp)?")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 
 
@@ -39,9 +41,9 @@ def root_of(ctx: Context, datastore: k.Datastore) -> Path:
 
 
 def directory_name(ctx: Context) -> str:
-    """MIGRATION/STEP/ATTEMPT below the root."""
-    for part in (ctx.migration_id, ctx.step_id, ctx.attempt_id):
-        if not _NAME.fullmatch(part):
+    """MIGRATION/STEP/ATTEMPT below the root. Whoever could choose these names freely could remove what is there."""
+    for prefix, part in (("mig_", ctx.migration_id), ("step_", ctx.step_id), (ATTEMPT_PREFIX, ctx.attempt_id)):
+        if not part.startswith(prefix) or not _NAME.fullmatch(part):
             raise bad_params(f"{part!r} cannot name a directory")
     return f"{ctx.migration_id}/{ctx.step_id}/{ctx.attempt_id}"
 
@@ -110,7 +112,7 @@ def stage(
                 "Create it, or mount what belongs there.",
             )
         directory = root / name
-        shutil.rmtree(directory, ignore_errors=True)
+        _remove_attempt(directory)
         directory.mkdir(parents=True)
         parts = list(_parts(ctx, directory, found, batches, part_rows, total))
         staged = k.Staged(
@@ -207,6 +209,24 @@ def remove_step(ctx: Context, datastore: k.Datastore) -> None:
     directory = root_of(ctx, datastore) / Path(directory_name(ctx)).parent
     ctx.before_destructive()
     with naming_os_errors("removing staged parts"):
-        if directory.exists():
-            shutil.rmtree(directory)
-            sync_directory(directory.parent)
+        if not directory.is_dir():
+            return
+        for attempt in sorted(directory.iterdir()):
+            _remove_attempt(attempt)
+        directory.rmdir()
+        sync_directory(directory.parent)
+
+
+def _remove_attempt(directory: Path) -> None:
+    """Remove what an attempt staged, and nothing that no attempt stages: that is somebody else's."""
+    if not os.path.lexists(directory):
+        return
+    is_ours = directory.name.startswith(ATTEMPT_PREFIX) and directory.is_dir() and not directory.is_symlink()
+    strange = [] if not is_ours else [each.name for each in directory.iterdir() if not _OWN.fullmatch(each.name)]
+    if not is_ours or strange:
+        raise StepFailure(
+            "not_staged",
+            f"{directory}{''.join('/' + name for name in strange[:1])} is nothing that a step has staged",
+            "Move it away: steps remove only what steps have staged.",
+        )
+    shutil.rmtree(directory)

@@ -156,6 +156,9 @@ class Link:
 
     def _tell_all(self, effect: OpenSession, message: pb.SessionResponse) -> None:
         for event in translate.said(effect.session, message):
+            if isinstance(event, translate.BadMessage):
+                log.warning("ignored: %s", event)
+                continue
             self._tell(event)
         for directive in message.directives:
             if directive.WhichOneof("ask") is None:

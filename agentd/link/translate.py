@@ -31,6 +31,9 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 _TARGET_PATH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,199}")
 _NAME_CHARACTERS_MAX = 200
 _MESSAGE_CHARACTERS_MAX = 2000
+# A shorter interval would keep this host busy with nothing else; a longer duration is a mistake or worse.
+_HEARTBEAT_MIN_S = 0.02
+_DURATION_MAX_S = 10 * 366 * 86400.0
 # A result beyond this cannot travel in one message with its own report around it.
 RESULT_BYTES_MAX = 56 * 1024
 
@@ -55,6 +58,11 @@ _DIRECTIONS = {pb.DIRECTION_FORWARD: Direction.FORWARD, pb.DIRECTION_UNDO: Direc
 
 class BadMessage(Exception):
     """A message that a control plane of this contract does not send; says what is wrong with it."""
+
+
+def _is_duration(seconds: float) -> bool:
+    """Whether seconds are above 0 and end some day; what is no number is neither."""
+    return 0 < seconds <= _DURATION_MAX_S
 
 
 def hello(effect: OpenSession) -> pb.Hello:
@@ -175,19 +183,30 @@ def welcome(session: SessionId, message: pb.SessionResponse) -> events.SessionOp
     if not message.HasField("welcome"):
         raise BadMessage("the control plane's first answer is no welcome")
     told = message.welcome
-    if told.heartbeat_s <= 0 or told.disconnected_max_s <= 0:
+    if not _HEARTBEAT_MIN_S <= told.heartbeat_s <= _DURATION_MAX_S or not _is_duration(told.disconnected_max_s):
         raise BadMessage("the welcome lacks its heartbeat interval or the longest time without contact")
     return events.SessionOpened(session, told.heartbeat_s, told.disconnected_max_s, told.renew_in_s)
 
 
-def said(session: SessionId, message: pb.SessionResponse) -> Iterator[Event]:
-    """Everything the control plane said, in the order in which it counts: a grant comes before its cancel."""
+def said(session: SessionId, message: pb.SessionResponse) -> Iterator[Event | BadMessage]:
+    """Everything the control plane said, in the order in which it counts: a grant comes before its cancel.
+
+    A part that no control plane of this contract sends is given as what is wrong with it; the rest stands.
+    """
     for renewal in message.renewals:
+        if not _is_duration(renewal.ttl_s):
+            yield BadMessage(f"the renewal of {renewal.attempt_id[:80]!r} lacks its life")
+            continue
         yield events.LeaseRenewed(session, renewal.attempt_id, renewal.fence, renewal.ttl_s, renewal.asked_in_sequence)
     for attempt_id in message.acknowledged_attempt_ids:
         yield events.ResultAcknowledged(session, attempt_id)
     for each in message.grants:
-        yield events.LeaseGranted(session, grant(each))
+        try:
+            granted = grant(each)
+        except BadMessage as error:
+            yield error
+            continue
+        yield events.LeaseGranted(session, granted)
     if message.HasField("shown_head"):
         yield events.HeadShown(session, translate_audit.shown_head(message.shown_head))
     for directive in message.directives:
@@ -224,8 +243,10 @@ def grant(message: pb.LeaseGrant) -> Grant:
     """A lease. Raises BadMessage where it could not be kept on this host."""
     if not _ATTEMPT_ID.fullmatch(message.attempt_id):
         raise BadMessage(f"attempt id {message.attempt_id[:80]!r} is none")
-    if message.direction not in _DIRECTIONS or message.ttl_s <= 0:
+    if message.direction not in _DIRECTIONS or not _is_duration(message.ttl_s):
         raise BadMessage(f"the grant of {message.attempt_id} lacks its direction or its life")
+    if not all(limit == 0 or _is_duration(limit) for limit in (message.start_to_finish_s, message.progress_s)):
+        raise BadMessage(f"the grant of {message.attempt_id} has a limit of time that is none")
     return Grant(
         attempt_id=message.attempt_id,
         step_id=message.step_id,

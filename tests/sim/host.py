@@ -366,6 +366,7 @@ class Daemon:
                 self.world.loop.spawn(self.process, self._send_reports(effect, stream), "reports")
             self.world.watch.arrives_at_agent(self.host, message)
             for event in translate.said(session, message):
+                assert not isinstance(event, translate.BadMessage), event
                 self.post(event)
 
         def on_end(code: grpc.StatusCode | None, reason: str) -> None:

@@ -309,3 +309,13 @@ def test_only_the_moves_of_the_table_are_legal() -> None:
 
 def test_a_session_id_says_whose_it_is() -> None:
     assert SessionId(2, 1) != SessionId(3, 1)
+
+
+def test_grants_without_end_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each would be kept until somebody acknowledges it."""
+    monkeypatch.setattr(agent_module, "UNACKNOWLEDGED_MAX", 1)
+    told = Told(capabilities=replace(CAPABILITIES, slots=1)).opened()
+    for number in range(2):
+        assert only(told.granted(grant(f"att_{number}", kind="shell")), effects.RecordOutcome)
+    assert only(told.granted(grant("att_9")), effects.Note).attempt_id == "att_9"
+    assert "att_9" not in told.agent.held

@@ -172,6 +172,11 @@ def test_grants_come_before_the_cancels_that_mean_them() -> None:
         {"attempt_id": ""},
         {"direction": pb.DIRECTION_UNSPECIFIED},
         {"ttl_s": 0.0},
+        {"ttl_s": -1.0},
+        {"ttl_s": float("nan")},
+        {"ttl_s": float("inf")},
+        {"start_to_finish_s": float("nan")},
+        {"progress_s": -5.0},
     ],
 )
 def test_a_grant_that_cannot_be_kept_is_no_grant(field: dict[str, object]) -> None:
@@ -187,6 +192,21 @@ def test_a_welcome_must_be_one() -> None:
         translate.welcome(SESSION, pb.SessionResponse())
     with pytest.raises(translate.BadMessage):
         translate.welcome(SESSION, pb.SessionResponse(welcome=pb.Welcome(heartbeat_s=0)))
+    for heartbeat_s in (float("nan"), float("inf"), 1e-9, -1.0):
+        told = pb.Welcome(heartbeat_s=heartbeat_s, disconnected_max_s=60.0)
+        with pytest.raises(translate.BadMessage):
+            translate.welcome(SESSION, pb.SessionResponse(welcome=told))
+
+
+def test_what_is_wrong_in_a_message_leaves_the_rest_standing() -> None:
+    bad, good = grant_message(), grant_message()
+    bad.attempt_id = "../../etc"
+    message = pb.SessionResponse(
+        grants=[bad, good],
+        renewals=[pb.LeaseRenewal(attempt_id="att_0", fence=1, ttl_s=float("nan"), asked_in_sequence=4)],
+    )
+    told = list(translate.said(SESSION, message))
+    assert [type(each).__name__ for each in told] == ["BadMessage", "BadMessage", "LeaseGranted"]
 
 
 def grant_message() -> pb.LeaseGrant:
