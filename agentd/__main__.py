@@ -179,6 +179,7 @@ def _status(given: argparse.Namespace) -> int:
         return OK
     link = "connected to" if told["connected"] else "not connected to"
     state = " (draining)" if told["draining"] else ""
+    limits = told["enforced"]
     lines = [
         f"agent        {told['name']} ({told['agent_id']}){state}",
         f"session      {link} {told['session_address']}",
@@ -193,6 +194,7 @@ def _status(given: argparse.Namespace) -> int:
     for held in told["held"]:
         done = f"{held['watermark']}/{held['total']}" if held["total"] else str(held["watermark"])
         lines.append(f"  {held['attempt_id']}  {held['step']}  {held['state']}  {done}  {held['stage']}".rstrip())
+    lines += [f"{name:12} limit {how if how == 'enforced' else f'not enforced: {how}'}" for name, how in limits.items()]
     sys.stdout.write("\n".join(lines) + "\n")
     return OK
 

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from haulier.v1 import kinds_pb2
 
@@ -87,6 +86,7 @@ def _datastores(message: Message) -> Iterator[kinds_pb2.Datastore]:
         yield message
         return
     for field, value in message.ListFields():
-        if field.type == FieldDescriptor.TYPE_MESSAGE:
+        below = field.message_type
+        if below is not None and not below.GetOptions().map_entry:
             for each in value if field.is_repeated else (value,):
                 yield from _datastores(each)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import hashlib
 import json
 import logging
 import os
@@ -32,6 +33,7 @@ from agentd.policy import reading
 from agentd.policy.law import Policy
 from agentd.policy.refusals import PolicyBroken
 from agentd.release_tree import own_digest, own_version
+from agentd.runner import cages
 from agentd.runner.attempt_files import ATTEMPTS, Deadlines, Settings
 from agentd.runner.host_client import HostClient
 from agentd.runner.identity import boot_id, boottime
@@ -68,7 +70,9 @@ class Daemon:
         self._events: asyncio.Queue[Event] = asyncio.Queue()
         self._journal = JournalWriter()
         self._host = HostClient(state / ATTEMPTS, self._config.runner_idle_s, host_command)
-        self._runner = Runner(state, self._host, self._settings, self._events.put_nowait)
+        self._cages = cages.find(f"haulier-{hashlib.sha256(bytes(state)).hexdigest()[:12]}")
+        self._cage()
+        self._runner = Runner(state, self._host, self._settings, self._events.put_nowait, self._cages)
         self._logs = LogShipper()
         self._sensor = HostSensor(state)
         self._carrier = Carrier(state, self._enrolment, self._events.put_nowait, lambda: self._config)
@@ -279,6 +283,9 @@ class Daemon:
     def _settings(self) -> Settings:
         return Settings(str(self._policy.path), self._config.environment, self._stop_at)
 
+    def _cage(self) -> None:
+        self._cages.limits, self._cages.roots = self._policy.limits, self._policy.roots
+
     def _capabilities(self) -> Capabilities:
         return capabilities(self._config, self._policy, self._installed_kinds)
 
@@ -297,6 +304,7 @@ class Daemon:
         if new.probe_address != self._config.probe_address or new.runner_idle_s != self._config.runner_idle_s:
             log.warning("probe.address and runner_idle_s take effect at the next start")
         self._config, self._policy = new, policy
+        self._cage()
         logging.getLogger().setLevel(new.log_level.upper())
         log.info("reloaded %s and %s", self._config_path, policy.path)
         self._events.put_nowait(events.ConfigReloaded(self._capabilities()))
@@ -325,6 +333,7 @@ class Daemon:
             "slots": agent.capabilities.slots,
             "kinds": list(agent.capabilities.kinds),
             "runner_pid": self._host.pid,
+            "enforced": self._cages.told(),
             "audit": {
                 "witnessed": None if agent.witness.head is None else json.loads(head_to_text(agent.witness.head)),
                 "trouble": agent.witness.trouble,

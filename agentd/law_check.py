@@ -18,6 +18,7 @@ from agentd.policy.explaining import sentences
 from agentd.policy.law import Policy
 from agentd.policy.refusals import PolicyRefused
 from agentd.program_door import rule_for, sealed_copy, words_for
+from agentd.runner import cages
 from agentd.runner.wall import version
 
 
@@ -35,12 +36,24 @@ def _enforced(policy: Policy) -> Iterator[str]:
         yield 'paths: this kernel has no Landlock, and wall is "required": no step runs'
     else:
         yield "paths: checked by name only, because this kernel has no Landlock"
+    for controller, how in cages.find("haulier", make=False).told().items():
+        yield f"{controller}: {_limited(controller, how)}"
     links = Path("/proc/sys/fs/protected_hardlinks")
     if links.exists() and links.read_text(encoding="ascii").strip() == "0":
         yield "hard links: anybody may link files of others into a root (sysctl fs.protected_hardlinks=1 forbids it)"
-    for root in (*policy.roots, *(path for rule in policy.datastores for path in rule.paths)):
+    for root in dict.fromkeys((*policy.roots, *(path for rule in policy.datastores for path in rule.paths))):
         if not Path(root).exists():
             yield f"{root}: is not there"
+
+
+def _limited(controller: str, how: str) -> str:
+    if how == cages.ENFORCED:
+        return "limits are enforced by control groups, where the daemon starts like this command"
+    instead = {
+        "memory": "limited by RLIMIT_DATA instead, for each process",
+        "pids": "limited by RLIMIT_NPROC instead, not for root",
+    }
+    return f"{instead.get(controller, 'limits are not enforced')}: {how}"
 
 
 def would_run(path: Path, step: Path) -> str:

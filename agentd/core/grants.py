@@ -56,13 +56,15 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class ResourceUse:
-    """What one attempt used, over its whole process group."""
+    """What one attempt used, over its whole process group. `memory_limit_bytes` is what the host's kernel held it to, 0
+    where it did not."""
 
     wall_s: float = 0.0
     cpu_s: float = 0.0
     rss_bytes_max: int = 0
     read_bytes: int = 0
     written_bytes: int = 0
+    memory_limit_bytes: int = 0
 
 
 class OutcomeKind(StrEnum):

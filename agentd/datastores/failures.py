@@ -64,6 +64,7 @@ _OS_CODES = {
     errno.EDQUOT: ("disk_full", "Raise the quota or free space, then retry.", True),
     errno.EIO: ("disk_error", "The device reports errors; check it before retrying.", False),
     errno.ENOENT: ("not_found", "Check the path in the Datastore and Dataset manifests.", False),
+    errno.ENAMETOOLONG: ("bad_name", "Shorten the path in the Datastore and Dataset manifests.", False),
     errno.ENOTDIR: ("not_found", "Check the path in the Datastore and Dataset manifests.", False),
     errno.EACCES: ("permission_denied", "Give the agent's user access to this path.", False),
     errno.EPERM: ("permission_denied", "Give the agent's user access to this path.", False),

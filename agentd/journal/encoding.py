@@ -86,6 +86,7 @@ def outcome_to_text(outcome: Outcome) -> str:
             "rss_bytes_max": use.rss_bytes_max,
             "read_bytes": use.read_bytes,
             "written_bytes": use.written_bytes,
+            "memory_limit_bytes": use.memory_limit_bytes,
         },
     }
     if failure is not None:
@@ -115,6 +116,7 @@ def outcome_from_text(text: str) -> Outcome:
                 rss_bytes_max=int(use.get("rss_bytes_max", 0)),
                 read_bytes=int(use.get("read_bytes", 0)),
                 written_bytes=int(use.get("written_bytes", 0)),
+                memory_limit_bytes=int(use.get("memory_limit_bytes", 0)),
             ),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -31,6 +31,8 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 _TARGET_PATH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,199}")
 _NAME_CHARACTERS_MAX = 200
 _MESSAGE_CHARACTERS_MAX = 2000
+# What a database keeps as an integer.
+FENCE_MAX = 2**63 - 1
 # A shorter interval would keep this host busy with nothing else; a longer duration is a mistake or worse.
 _HEARTBEAT_MIN_S = 0.02
 _DURATION_MAX_S = 10 * 366 * 86400.0
@@ -157,6 +159,7 @@ def result(outcome: Outcome) -> pb.AttemptResult:
             rss_bytes_max=outcome.use.rss_bytes_max,
             read_bytes=outcome.use.read_bytes,
             written_bytes=outcome.use.written_bytes,
+            memory_limit_bytes=outcome.use.memory_limit_bytes,
         ),
     )
     if outcome.failure is not None:
@@ -245,6 +248,8 @@ def grant(message: pb.LeaseGrant) -> Grant:
         raise BadMessage(f"attempt id {message.attempt_id[:80]!r} is none")
     if message.direction not in _DIRECTIONS or not _is_duration(message.ttl_s):
         raise BadMessage(f"the grant of {message.attempt_id} lacks its direction or its life")
+    if message.fence > FENCE_MAX:
+        raise BadMessage(f"the grant of {message.attempt_id} has a fence that nobody gives")
     if not all(limit == 0 or _is_duration(limit) for limit in (message.start_to_finish_s, message.progress_s)):
         raise BadMessage(f"the grant of {message.attempt_id} has a limit of time that is none")
     return Grant(

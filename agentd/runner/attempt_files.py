@@ -19,7 +19,8 @@ import os
 import struct
 import threading
 import zlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from agentd.core.grants import Grant, Outcome, Progress
@@ -41,11 +42,13 @@ _UINT64_MAX = 2**64 - 1
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the host lets a child have. `environment` are names, never values."""
+    """What the host lets a child have. `environment` are names, never values; `cages` maps the controllers of control
+    groups to the directories that the child joins."""
 
     policy_path: str
     environment: tuple[str, ...] = ()
     stop_at: str = ""
+    cages: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,7 @@ class AttemptDirectory:
             "policy_path": settings.policy_path,
             "environment": list(settings.environment),
             "stop_at": settings.stop_at,
+            "cages": dict(settings.cages),
         }
         self._replace("spec", json.dumps(told).encode("utf-8"))
 
@@ -120,6 +124,7 @@ class AttemptDirectory:
                     str(told["policy_path"]),
                     tuple(str(name) for name in told.get("environment", ())),
                     str(told.get("stop_at", "")),
+                    {str(name): str(cage) for name, cage in told.get("cages", {}).items()},
                 ),
             )
         except (OSError, ValueError, KeyError, TypeError) as error:

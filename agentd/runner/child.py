@@ -22,7 +22,7 @@ from typing import Any, NoReturn, TypeVar
 
 from agentd.core.grants import Failure, Grant, Outcome, OutcomeKind, Progress, ResourceUse
 from agentd.policy.limits import Limits
-from agentd.runner import hardening, limiting
+from agentd.runner import cages, hardening, limiting
 from agentd.runner.attempt_files import AttemptDirectory, Deadlines, Spec
 from agentd.runner.identity import boottime, identify
 from agentd.runner.secrets import Secrets
@@ -65,6 +65,7 @@ class ChildSide:
         self.stop_reason = ""
         self.limits = Limits()
         self.memory_limit_bytes = 0
+        self.memory_is_caged = False
         # Begun now, so that it stays outside the wall that this thread is put behind later.
         self._outside = OutsideThread()
         self._progress = Progress()
@@ -100,7 +101,7 @@ class ChildSide:
 
     def keep_limits(self, limits: Limits) -> None:
         """Keep to the host's limits from now on."""
-        self.memory_limit_bytes = limiting.keep(limits, memory_is_caged=False)
+        self.memory_limit_bytes = limiting.keep(limits, self.memory_is_caged)
         self.limits = limits
 
     def exceeded(self) -> str:
@@ -159,7 +160,9 @@ class ChildSide:
         if failure is not None:
             mask = self.secrets.mask
             failure = replace(failure, message=mask(failure.message), hint=mask(failure.hint))
-        use = self.outside(lambda: _use(boottime() - self.started_at))
+        use = replace(
+            self.outside(lambda: _use(boottime() - self.started_at)), memory_limit_bytes=self.memory_limit_bytes
+        )
         return Outcome(self.grant.attempt_id, self.grant.fence, kind, result, failure, use)
 
 
@@ -188,10 +191,12 @@ def _run(files: AttemptDirectory, execute: Execute) -> None:
         files.reserve()
     whole_environment = dict(os.environ)
     spec = files.read_spec()
+    joined = cages.join(list(spec.settings.cages.values()))
     _keep_environment(spec.settings.environment)
     _keep_to_own_directory(files.path / "tmp")
     secrets = Secrets(whole_environment)
     side = ChildSide(files, spec, secrets)
+    side.memory_is_caged = spec.settings.cages.get("memory", "") in joined
     _be_killed_first()
     with _output_to(files.stdout_path, secrets):
         signal.signal(signal.SIGTERM, lambda *_: _ask(side, "told to stop"))

@@ -205,18 +205,20 @@ class AttemptFailure(_message.Message):
     def __init__(self, code: _Optional[str] = ..., message: _Optional[str] = ..., hint: _Optional[str] = ..., retryable: _Optional[bool] = ...) -> None: ...
 
 class ResourceUse(_message.Message):
-    __slots__ = ("wall_s", "cpu_s", "rss_bytes_max", "read_bytes", "written_bytes")
+    __slots__ = ("wall_s", "cpu_s", "rss_bytes_max", "read_bytes", "written_bytes", "memory_limit_bytes")
     WALL_S_FIELD_NUMBER: _ClassVar[int]
     CPU_S_FIELD_NUMBER: _ClassVar[int]
     RSS_BYTES_MAX_FIELD_NUMBER: _ClassVar[int]
     READ_BYTES_FIELD_NUMBER: _ClassVar[int]
     WRITTEN_BYTES_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_LIMIT_BYTES_FIELD_NUMBER: _ClassVar[int]
     wall_s: float
     cpu_s: float
     rss_bytes_max: int
     read_bytes: int
     written_bytes: int
-    def __init__(self, wall_s: _Optional[float] = ..., cpu_s: _Optional[float] = ..., rss_bytes_max: _Optional[int] = ..., read_bytes: _Optional[int] = ..., written_bytes: _Optional[int] = ...) -> None: ...
+    memory_limit_bytes: int
+    def __init__(self, wall_s: _Optional[float] = ..., cpu_s: _Optional[float] = ..., rss_bytes_max: _Optional[int] = ..., read_bytes: _Optional[int] = ..., written_bytes: _Optional[int] = ..., memory_limit_bytes: _Optional[int] = ...) -> None: ...
 
 class SessionResponse(_message.Message):
     __slots__ = ("welcome", "renewals", "acknowledged_attempt_ids", "grants", "directives", "shown_head")

@@ -118,9 +118,13 @@ class Door(agent_pb2_grpc.AgentServiceServicer):
 
     async def say(self, **fields: Any) -> None:
         """Send a message; waits for a session first."""
+        await self.say_message(pb.SessionResponse(**fields))
+
+    async def say_message(self, message: pb.SessionResponse) -> None:
+        """Send a message as it is; waits for a session first."""
         await self.until(lambda: self._outgoing is not None, "a session")
         assert self._outgoing is not None
-        self._outgoing.put_nowait(pb.SessionResponse(**fields))
+        self._outgoing.put_nowait(message)
 
     async def grant(self, attempt_id: str, kind: str, params: Any = None, **fields: Any) -> pb.LeaseGrant:
         """Lease a step."""

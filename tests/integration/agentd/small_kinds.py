@@ -49,7 +49,8 @@ class Hold(_Small):
 
     def run(self, ctx: Context) -> bytes:
         orders = json.loads(ctx.params)
-        helper = subprocess.Popen(["sleep", "600"]) if orders.get("helper") else None
+        wanted = orders.get("helper") or orders.get("daemon")
+        helper = subprocess.Popen(["sleep", "600"], start_new_session="daemon" in orders) if wanted else None
         print("holding", flush=True)
         if helper is not None:
             print(f"helper {helper.pid}", flush=True)
@@ -114,7 +115,27 @@ class Environment(_Small):
         return json.dumps(sorted(os.environ)).encode()
 
 
-KINDS = {kind.kind: kind for kind in (Echo, Hold, Fail, Destroy, Print, Environment)}
+class Greedy(_Small):
+    """Takes more and more of what it is told to, and never enough."""
+
+    kind = "greedy"
+
+    def run(self, ctx: Context) -> bytes:
+        what, taken = json.loads(ctx.params)["what"], []
+        with (ctx.directory / "tmp" / "much").open("wb") as file:
+            for turn in range(1, 10**9):
+                ctx.progress(turn)
+                if what == "memory":
+                    taken.append(b"x" * 10_000_000)
+                elif what == "disk":
+                    file.write(b"x" * 1_000_000)
+                    os.fsync(file.fileno())
+                elif what == "processes":
+                    taken.append(subprocess.Popen(["sleep", "600"]))  # type: ignore[arg-type]
+        return b""
+
+
+KINDS = {kind.kind: kind for kind in (Echo, Hold, Fail, Destroy, Print, Environment, Greedy)}
 
 
 class DyingServer(ForkServer):

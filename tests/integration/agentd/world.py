@@ -31,6 +31,7 @@ class World:
         self.processes: list[asyncio.subprocess.Process] = []
         self.command = [sys.executable, str(Path(__file__).with_name("agent_process.py"))]
         self.options = [str(self.state), str(self.config)]
+        self.python_path = [str(ROOT), str(ROOT / "proto")]
         self.log = directory / "agent.log"
 
     def attempt(self, attempt_id: str) -> Path:
@@ -54,16 +55,16 @@ class World:
             process = await asyncio.create_subprocess_exec(
                 *self.command,
                 *self.options,
-                env=os.environ | environment | {"PYTHONPATH": f"{ROOT}:{ROOT / 'proto'}"},
+                env=os.environ | environment | {"PYTHONPATH": os.pathsep.join(self.python_path)},
                 stdout=log,
                 stderr=log,
             )
         self.processes.append(process)
         return process
 
-    def use_installed_kinds(self, *within: str) -> None:
+    def use_installed_kinds(self, *within: str, interpreter: str = sys.executable) -> None:
         """From the next start on run the agent as it is installed, with its own step kinds, `within` a command."""
-        self.command = [*within, sys.executable, "-m", "agentd", "run"]
+        self.command = [*within, interpreter, "-m", "agentd", "run"]
         self.options = ["--state", str(self.state), "--config", str(self.config)]
 
     async def kill(self, process: asyncio.subprocess.Process) -> None:

@@ -177,6 +177,7 @@ def test_grants_come_before_the_cancels_that_mean_them() -> None:
         {"ttl_s": float("inf")},
         {"start_to_finish_s": float("nan")},
         {"progress_s": -5.0},
+        {"fence": 2**63},
     ],
 )
 def test_a_grant_that_cannot_be_kept_is_no_grant(field: dict[str, object]) -> None:

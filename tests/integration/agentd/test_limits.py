@@ -1,0 +1,109 @@
+"""The host's limits in the real daemon: a greedy step ends by its limit's own name, and nothing of it is left."""
+
+import asyncio
+import json
+import os
+from pathlib import Path
+
+import pytest
+from haulier.v1 import agent_pb2 as pb
+
+from agentd.runner import cages
+from tests.integration.agentd.world import POLICY, cwd_of, world
+
+CAGED = cages.find("haulier-test", make=False).groups
+
+
+@pytest.mark.parametrize(
+    ("what", "limit", "code"),
+    [
+        ("memory", "memory_bytes_max = 150_000_000", "memory_limit"),
+        ("time", "wall_s_max = 1", "time_limit"),
+        ("time", "cpu_s_max = 1", "cpu_limit"),
+        ("disk", "written_bytes_max = 50_000_000", "written_limit"),
+        ("time", "rows_max = 1000", "rows_limit"),
+    ],
+)
+def test_a_greedy_step_ends_by_the_name_of_its_limit(tmp_path: Path, what: str, limit: str, code: str) -> None:
+    async def story() -> None:
+        async with world(tmp_path, policy=f"{POLICY}{limit}\n") as it:
+            agent = await it.start_agent()
+            await it.door.grant("att_1", "greedy", {"what": what})
+            told = await it.door.result("att_1")
+            assert told.outcome == pb.ATTEMPT_OUTCOME_FAILED
+            assert told.failure.code == code, told
+            assert limit.split()[0] in told.failure.message + told.failure.hint
+            if code == "memory_limit":
+                assert told.use.memory_limit_bytes == 150_000_000
+            await it.door.grant("att_2", "echo")
+            assert (await it.door.result("att_2")).outcome == pb.ATTEMPT_OUTCOME_SUCCEEDED
+            assert agent.returncode is None, "only the step was lost"
+
+    asyncio.run(story())
+
+
+@pytest.mark.skipif("pids" not in CAGED, reason="no control group for processes can be made here")
+def test_a_step_has_only_so_many_processes_and_none_is_left(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path, policy=f"{POLICY}processes_max = 20\n") as it:
+            await it.start_agent()
+            await it.door.grant("att_1", "greedy", {"what": "processes"})
+            told = await it.door.result("att_1")
+            assert told.outcome == pb.ATTEMPT_OUTCOME_FAILED
+            assert not [pid for pid in pids() if cwd_of(pid) == it.attempt("att_1")]
+
+    asyncio.run(story())
+
+
+@pytest.mark.skipif(not CAGED, reason="no control group can be made here")
+def test_what_began_its_own_session_ends_with_its_cage(tmp_path: Path) -> None:
+    """Killed at once, a step can end nothing; its cage does, and is removed."""
+
+    async def story() -> None:
+        async with world(tmp_path) as it:
+            await it.start_agent()
+            await it.door.grant("att_1", "hold", {"until": "/nothing", "deaf": True, "daemon": True})
+            await it.door.until(lambda: "att_1" in it.door.started, "the step")
+            await it.door.until(lambda: b"helper" in it.door.logs.get("att_1", b""), "its helper")
+            helper = int(it.door.logs["att_1"].split()[-1])
+            groups = [each for each in groups_of(helper) if "att_1" in each]
+            assert groups
+            await it.door.grant("att_2", "echo", number=2, fence=8, evict_attempt_ids=["att_1"])
+            assert (await it.door.result("att_1")).outcome == pb.ATTEMPT_OUTCOME_FENCED
+            assert cwd_of(helper) is None
+            left = [found for group in set(CAGED.values()) for found in group.parent.glob("haulier-*/att_1")]
+            assert not left
+
+    asyncio.run(story())
+
+
+def test_status_says_which_limits_are_enforced(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path) as it:
+            await it.start_agent()
+            asked = await asyncio.create_subprocess_exec(
+                *(it.command[0], "-m", "agentd", "status", "--state", str(it.state)),
+                env=os.environ | {"PYTHONPATH": os.pathsep.join(it.python_path)},
+                stdout=asyncio.subprocess.PIPE,
+            )
+            out, _ = await asked.communicate()
+            for controller in cages.CONTROLLERS:
+                wanted = "enforced" if controller in CAGED else "not enforced: "
+                assert f"{controller:12} limit {wanted}" in out.decode()
+
+    asyncio.run(story())
+
+
+def test_where_there_is_no_cage_it_is_said_and_why() -> None:
+    nothing = cages.Cages(reasons={"memory": "not here"})
+    assert nothing.told()["memory"] == "not here"
+    assert nothing.make("att_1") == {} and not nothing.memory_ran_out("att_1")
+    assert json.dumps(nothing.told())
+
+
+def pids() -> list[int]:
+    return [int(each.name) for each in Path("/proc").iterdir() if each.name.isdigit()]
+
+
+def groups_of(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/cgroup").read_text().splitlines()

@@ -1,0 +1,1 @@
+"""A control plane that was taken over, against a real agent under a real policy."""

@@ -1,0 +1,255 @@
+"""A control plane that was taken over says the worst that it can; nothing gets out of the host's policy.
+
+The agent is real, its certificate good, its policy ordinary. After each class the world is looked at: no file outside
+the roots was opened, read or changed by anybody; nothing runs that should not; no secret was said; an honest step still
+works.
+"""
+
+import asyncio
+import itertools
+import os
+import signal
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from haulier.v1 import agent_pb2 as pb
+from haulier.v1 import kinds_pb2 as k
+
+from tests.kit import reports
+from tests.security import evil_cases as cases
+from tests.security.evil_cases import Case, Tally
+from tests.security.evil_world import CANARY, NOBODY, PASSWORD, EvilWorld, evil_world, interpreter_for
+from tests.security.watching import Watch, digest_of_tree, processes_in
+
+USERS = {"root": 0, "nobody": NOBODY} if os.geteuid() == 0 else {"own": os.geteuid()}
+# How many grants are under way at once: as many as the agent has slots, and as many again that wait.
+AT_ONCE = 6
+RACES = 40
+FLOOD = 4000
+
+
+class Trial:
+    """One agent under all attacks."""
+
+    def __init__(self, it: EvilWorld) -> None:
+        self.it = it
+        self.tallies: dict[str, Tally] = {}
+        self.watch = Watch(it.outside)
+        self.before = digest_of_tree(it.outside)
+        self.precious = [it.root / "important", it.root / "kept", it.root / "exports"]
+        self.inside = {path: digest_of_tree(path) for path in self.precious}
+        self.honest = 0
+
+    async def attack(self, found: list[Case], may_succeed: bool = False) -> None:
+        """Say each case, wait for what is answered, then look at the world."""
+        for start in range(0, len(found), AT_ONCE):
+            batch = found[start : start + AT_ONCE]
+            for case in batch:
+                await self.it.door.say_message(case.message)
+            for case in batch:
+                await self._ended(case, may_succeed)
+        await self._look({case.sort for case in found})
+
+    async def flood(self) -> None:
+        """Grant without end and acknowledge nothing: the agent keeps a bounded number, and recovers."""
+        door = self.it.door
+        door.acknowledging = False
+        found = list(cases.flood(FLOOD))
+        for case in found:
+            await door.say_message(case.message)
+            await self._ended(case, may_succeed=False)
+        await door.until(lambda: "att_flood_0" in door.results, "an answer to the flood")
+        door.acknowledging = True
+        told = dict(door.times_told)
+        flooded = [each for each in told if each.startswith("att_flood_")]
+        await door.until(lambda: all(door.times_told[each] > told[each] for each in flooded), "all of it once more")
+        assert len([each for each in door.results if each.startswith("att_flood_")]) < FLOOD / 2
+        await self._look({"flood"})
+
+    async def _ended(self, case: Case, may_succeed: bool) -> None:
+        tally = self.tallies.setdefault(case.sort, Tally())
+        tally.sent += 1
+        if not case.answered:
+            tally.ignored += 1
+            return
+        try:
+            told = await self.it.door.result(case.attempt_id)
+        except AssertionError as error:
+            raise AssertionError(f"{case.sort}, {case.what}: {error}\n{self.it.log_text()[-3000:]}") from None
+        if told.outcome != pb.ATTEMPT_OUTCOME_SUCCEEDED:
+            tally.refused += 1
+            assert told.failure.code and "Traceback" not in told.failure.message, told
+            return
+        tally.allowed += 1
+        if not may_succeed:
+            tally.escaped.append(f"{case.what} succeeded")
+
+    async def _look(self, sorts: set[str]) -> None:
+        """An honest step works, and then nothing of what must not have happened has."""
+        it = self.it
+        self.honest += 1
+        await it.honest(f"att_honest_{self.honest}")
+        wrong = [f"opened or changed: {each}" for each in self.watch.seen()]
+        if digest_of_tree(it.outside) != self.before:
+            wrong.append("the tree outside is not what it was")
+        self.watch.seen()
+        wrong += [f"{path.name} inside is not what it was" for path in self.precious if self._changed(path)]
+        for secret in (CANARY, PASSWORD, "root:x:0:0"):
+            if secret.encode() in bytes(it.heard) or any(secret.encode() in told for told in it.rogue.told):
+                wrong.append(f"{secret} was said")
+        if it.marker.exists():
+            wrong.append("a program ran")
+        for each in sorts:
+            self.tallies[each].escaped += wrong
+
+    def _changed(self, path: Path) -> bool:
+        now = {name: told for name, told in digest_of_tree(path).items() if "_haulier" not in name}
+        return now != self.inside[path]
+
+
+@contextmanager
+def flipping(it: EvilWorld) -> Iterator[None]:
+    """`root/flip` is a directory inside and a link to the outside, by turns, as fast as can be."""
+    real, link, at = it.root / "real", it.root / "leads-out", it.root / "flip"
+    real.mkdir()
+    for name in ("readings.csv", "secret.csv"):
+        (real / name).write_text("id,note\n1,inside\n")
+    link.symlink_to(it.outside)
+    stop = threading.Event()
+
+    pauses = itertools.cycle((0.0, 0.001, 0.0, 0.05, 0.0003))
+
+    def flip() -> None:
+        while not stop.is_set():
+            for target in ("real", "leads-out"):
+                it.root.joinpath("fresh").symlink_to(target)
+                it.root.joinpath("fresh").replace(at)
+                # Long enough for a step to get somewhere in between.
+                stop.wait(next(pauses))
+
+    thread = threading.Thread(target=flip)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def races(it: EvilWorld, staged: k.Staged) -> list[Case]:
+    """Steps through a place that is now inside and now outside."""
+    at = str(it.root / "flip")
+    found = []
+    for number in range(RACES // 4):
+        source = it.source("secret.csv", cases.csv(at))
+        found.append(
+            cases.grant("symlink_race", "read", "extract", k.ExtractParams(source=source, staging=it.staging()))
+        )
+        to = k.ExtractParams(source=it.source(), staging=cases.parquet(at, "staging"))
+        found.append(cases.grant("symlink_race", "stage", "extract", to, step_id=f"step_race{number}"))
+        where = k.DatasetLocation(dataset="d", datastore=cases.parquet(at), object=f"new{number}.parquet")
+        load = k.LoadParams(input=staged, destination=where)
+        found.append(cases.grant("symlink_race", "load", "load", load))
+        store = k.Datastore(name="files", sqlite=k.SqliteStore(path=f"{at}/secret.db"))
+        things = k.DatasetLocation(dataset="d", datastore=store, object="things", columns=source.columns)
+        params = k.LoadParams(input=staged, destination=things, if_exists=k.IF_EXISTS_REPLACE)
+        found.append(cases.grant("symlink_race", "database", "load", params))
+    return found
+
+
+@contextmanager
+def bystander(it: EvilWorld) -> Iterator["subprocess.Popen[bytes]"]:
+    """A process of somebody's that works in a directory of the name that is to be evicted."""
+    home = it.directory / "attempts" / "att_bystander"
+    home.mkdir(parents=True)
+    home.parent.chmod(0o755)
+    with subprocess.Popen(["sleep", "600"], cwd=home) as process:
+        try:
+            yield process
+        finally:
+            process.send_signal(signal.SIGKILL)
+
+
+async def whole_trial(it: EvilWorld) -> Trial:
+    """Every class, one after another."""
+    staged = await it.honest("att_honest_0")
+    await publish_own(it, staged)
+    trial = Trial(it)
+    trial.watch.begin()
+    await trial.attack(list(cases.path_escapes(it, staged)))
+    await trial.attack(list(cases.programs(it)))
+    await trial.attack(list(cases.statements(it, staged)))
+    await trial.attack(list(cases.redefinitions(it, staged)))
+    await trial.attack(list(cases.deletions(it, staged)))
+    await trial.attack(list(cases.nonsense(it)))
+    await trial.attack(list(cases.forgeries(it)))
+    with bystander(it) as process:
+        await trial.attack(list(cases.directives(it, process.pid)))
+        assert process.poll() is None, "the bystander was ended"
+    await trial.flood()
+    with flipping(it):
+        await trial.attack(races(it, staged), may_succeed=True)
+    trial.watch.end()
+    return trial
+
+
+async def publish_own(it: EvilWorld, staged: k.Staged) -> None:
+    """A table of Haulier's own in SQLite, for questions to be asked of."""
+    store = k.Datastore(name="files", sqlite=k.SqliteStore(path=str(it.root / "files" / "own.db")))
+    where = k.DatasetLocation(dataset="d", datastore=store, object="things")
+    load = k.LoadParams(input=staged, destination=where).SerializeToString()
+    await it.door.grant("att_own", "load", load, fence=1)
+    told = await it.door.result("att_own")
+    assert told.outcome == pb.ATTEMPT_OUTCOME_SUCCEEDED, told
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("user", USERS)
+def test_nothing_gets_outside_the_hosts_policy(user: str) -> None:
+    uid = USERS[user]
+    if interpreter_for(uid) is None:
+        pytest.skip(f"{user} cannot run an interpreter here")
+
+    async def story(home: Path) -> Trial:
+        async with evil_world(home, uid) as it:
+            (agent,) = it.processes
+            trial = await whole_trial(it)
+            assert agent.returncode is None, "the agent died"
+            strange = {pid: what for pid, what in processes_in(it.directory).items() if "runnerhost" not in what}
+            assert not strange, strange
+            assert "Traceback" not in it.log_text()
+            return trial
+
+    with tempfile.TemporaryDirectory(prefix="haulier-evil-") as home:
+        Path(home).chmod(0o755)
+        trial = asyncio.run(story(Path(home)))
+    tell(user, trial)
+    assert not {name: sorted(set(tally.escaped)) for name, tally in trial.tallies.items() if tally.escaped}
+    assert sum(tally.sent for tally in trial.tallies.values()) >= 100
+
+
+def tell(user: str, trial: Trial) -> None:
+    """Print the table, and add it to the report."""
+    print(f"\n{'class':24} {'sent':>5} {'refused':>8} {'ignored':>8} {'allowed':>8} {'escaped':>8}   as {user}")
+    report = reports.read("evil") or {"sent": 0, "escaped": 0, "by_class": {}, "users": {}}
+    mine = {}
+    for name, tally in sorted(trial.tallies.items()):
+        row = [tally.sent, tally.refused, tally.ignored, tally.allowed, len(tally.escaped)]
+        print(f"{name:24} {row[0]:>5} {row[1]:>8} {row[2]:>8} {row[3]:>8} {row[4]:>8}")
+        mine[name] = dict(zip(("sent", "refused", "ignored", "allowed", "escaped"), row, strict=True))
+    report["users"][user] = mine
+    by_class: dict[str, dict[str, int]] = {}
+    for told in report["users"].values():
+        for name, numbers in told.items():
+            summed = by_class.setdefault(name, {"sent": 0, "escaped": 0})
+            for key in summed:
+                summed[key] += numbers[key]
+    report["by_class"] = by_class
+    for key in ("sent", "escaped"):
+        report[key] = sum(each[key] for each in report["by_class"].values())
+    reports.write("evil", report)
