@@ -11,7 +11,7 @@ from agentd.runner.attempt_files import ATTEMPTS, AttemptDirectory
 from agentd.runner.identity import ProcessIdentity, all_pids, is_alive, session_members, was_reused
 
 _FIRST_PAUSE_S = 0.01
-_REAP_PAUSES_S = (0.002, 0.004, 0.008, 0.016, 0.032, 0.064)
+_REAP_PAUSES_S = (0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512)
 _LONGEST_PAUSE_S = 1.0
 _EVICTION_WAIT_S = 10.0
 
@@ -34,10 +34,19 @@ async def end_session(leader: ProcessIdentity) -> None:
     while _group_exists(leader.pid) and not was_reused(leader):
         members = await asyncio.to_thread(session_members, leader)
         if not members:
+            await _taken_away(leader)
             return
         _kill(members)
         await asyncio.sleep(pause_s)
         pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
+
+async def _taken_away(leader: ProcessIdentity) -> None:
+    """Give whoever started the leader a moment to take it away: how it ended is written down before that."""
+    for pause_s in _REAP_PAUSES_S:
+        if not _group_exists(leader.pid) or was_reused(leader):
+            return
+        await asyncio.sleep(pause_s)
 
 
 def _group_exists(group: int) -> bool:
