@@ -39,8 +39,6 @@ HEARTBEAT_S = 15.0
 FORGOTTEN_MAX = 1024
 # Fences seen per write target; the oldest target makes room.
 FENCES_MAX = 4096
-# Attempts that are over and wait to be acknowledged, before further grants are ignored.
-UNACKNOWLEDGED_MAX = 1024
 # A result without acknowledgement is sent again after this many heartbeat intervals.
 RESEND_HEARTBEATS = 2.0
 
@@ -297,8 +295,7 @@ class Agent:
         known = self.held.get(grant.attempt_id)
         if known is not None:
             return self._granted_again(known, grant, now)
-        if len(self.held) >= self.capabilities.slots + UNACKNOWLEDGED_MAX:
-            # Each would be kept until it is acknowledged; whoever grants so many acknowledges nothing.
+        if slots.is_beyond_all(self.capabilities.slots, len(self.held)):
             return [effects.Note("a grant beyond all bounds was ignored", grant.attempt_id)]
         held = Held(grant, lease_keeping.unconfirmed(now), now, now)
         refusal = self._refusal(grant)

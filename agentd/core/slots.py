@@ -6,6 +6,8 @@ from enum import StrEnum
 # many
 # wait as there are slots, or a confused control plane could queue without bound here.
 WAITING_FACTOR = 2
+# Attempts that are over are kept until they are acknowledged; whoever grants so many acknowledges nothing.
+UNACKNOWLEDGED_MAX = 1024
 
 
 class Room(StrEnum):
@@ -21,3 +23,8 @@ def room(slots: int, occupied: int, unended: int) -> Room:
     if unended >= WAITING_FACTOR * slots:
         return Room.FULL
     return Room.FREE if occupied < slots else Room.WAIT
+
+
+def is_beyond_all(slots: int, held: int) -> bool:
+    """Whether so much is held that a further grant is ignored rather than refused and remembered."""
+    return held >= slots + UNACKNOWLEDGED_MAX

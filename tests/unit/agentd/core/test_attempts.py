@@ -6,6 +6,7 @@ import pytest
 
 from agentd.core import agent as agent_module
 from agentd.core import effects, events
+from agentd.core import slots as slots_module
 from agentd.core.grants import Failure, Outcome, OutcomeKind, Recovered, ResourceUse, SessionId
 from agentd.core.states import ATTEMPT_MOVES, AttemptState, IllegalMove, moved
 from tests.unit.agentd.core.stories import CAPABILITIES, GRANT, PROGRESS, SUCCEEDED, Told, grant, none_of, only
@@ -313,7 +314,7 @@ def test_a_session_id_says_whose_it_is() -> None:
 
 def test_grants_without_end_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each would be kept until somebody acknowledges it."""
-    monkeypatch.setattr(agent_module, "UNACKNOWLEDGED_MAX", 1)
+    monkeypatch.setattr(slots_module, "UNACKNOWLEDGED_MAX", 1)
     told = Told(capabilities=replace(CAPABILITIES, slots=1)).opened()
     for number in range(2):
         assert only(told.granted(grant(f"att_{number}", kind="shell")), effects.RecordOutcome)
