@@ -395,8 +395,7 @@ class Agent:
         held.go(AttemptState.RUNNING)
         held.started_at, held.moved_at = event.started_at, now
         held.progress = event.progress
-        # The deadline file keeps what the earlier incarnation was promised; it is not shortened or widened
-        # here.
+        # The deadline file keeps what the earlier incarnation was promised, no less and no more.
         return [effects.Note("adopted", event.attempt_id), *self._news(held)]
 
     def _news(self, held: Held) -> list[Effect]:
