@@ -14,6 +14,8 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from agentd.service_notices import log_handler
+
 OK, NOT_READY, NOT_LIVE, UNUSABLE = 0, 1, 2, 3
 _ANSWER_WAIT_S = 3.0
 # Errors that these commands raise with a sentence for people, by the module that defines them: importing
@@ -31,6 +33,7 @@ _TOLD_ERRORS = {
     "HostFailed": NOT_READY,
     "JoinFailed": NOT_READY,
     "StepFailure": NOT_READY,
+    "DropInFailed": NOT_READY,
 }
 
 
@@ -70,7 +73,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="haulier-agentd", description="The agent that runs steps on a data host.", epilog=__doc__)
     verbs = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
     state = _Parser(add_help=False)
-    state.add_argument("--state", type=Path, default=Path("/var/lib/haulier"), help="state directory (%(default)s)")
+    state.add_argument(
+        "--state", type=Path, default=Path("/var/lib/haulier-agentd"), help="state directory (%(default)s)"
+    )
 
     join = verbs.add_parser("join", parents=[state], help="trade a join token for an identity")
     join.add_argument("token", help="the token, or - to read it from standard input")
@@ -81,6 +86,11 @@ def _parser() -> argparse.ArgumentParser:
     config = Path("/etc/haulier/agent.toml")
     daemon.add_argument("--config", type=Path, default=config, help="configuration (%(default)s)")
     daemon.set_defaults(command=_run)
+
+    drop_in = verbs.add_parser("drop-in", help="write what the policy allows as a drop-in of the systemd unit")
+    drop_in.add_argument("--config", type=Path, default=config, help="configuration (%(default)s)")
+    drop_in.add_argument("--apply", action="store_true", help="as root: install it; restart the daemon if it changed")
+    drop_in.set_defaults(command=_drop_in)
 
     check = verbs.add_parser("check", parents=[state], help="probe: exit 0 when live (or ready)")
     kinds = ("liveness", "readiness")
@@ -112,6 +122,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _join(given: argparse.Namespace) -> int:
+    _become_owner(given.state)
     enroll = importlib.import_module("agentd.link.enroll")
     from_stdin = given.token == "-"  # noqa: S105 - the sign for standard input
     enrolled = enroll.join(sys.stdin.readline().strip() if from_stdin else given.token, given.name, given.state)
@@ -119,12 +130,17 @@ def _join(given: argparse.Namespace) -> int:
     return OK
 
 
+def _become_owner(state: Path) -> None:
+    """As root, go on as the user whose state this is: what root wrote there the daemon could not read."""
+    if os.geteuid() == 0 and state.is_dir() and (owner := state.stat()).st_uid != 0:
+        os.setgroups([])
+        os.setgid(owner.st_gid)
+        os.setuid(owner.st_uid)
+        os.umask(0o077)
+
+
 def _run(given: argparse.Namespace) -> int:
-    # Above everything a step could print, and without colour: the service manager adds the time where it
-    # keeps logs.
-    plain = "JOURNAL_STREAM" in os.environ
-    form = "%(levelname)s %(name)s %(message)s" if plain else "%(asctime)s %(levelname)s %(name)s %(message)s"
-    logging.basicConfig(stream=sys.stderr, format=form, level=logging.INFO)
+    logging.basicConfig(handlers=[log_handler()], level=logging.INFO)
     daemon = importlib.import_module("agentd.daemon")
     daemon.run(given.state.absolute(), given.config.absolute(), os.environ.get(daemon.STOP_AT_VARIABLE, ""))
     return OK
@@ -140,6 +156,18 @@ def _check_policy(given: argparse.Namespace) -> int:
     except law_check.PolicyRefused as error:
         sys.stdout.write(law_check.refusal(error))
         return NOT_READY
+    return OK
+
+
+def _drop_in(given: argparse.Namespace) -> int:
+    drop_in = importlib.import_module("agentd.unit_drop_in")
+    config, reading = importlib.import_module("agentd.config"), importlib.import_module("agentd.policy.reading")
+    text = drop_in.render(reading.load(config.load(given.config).policy), drop_in.systemd_version())
+    if not given.apply:
+        sys.stdout.write(text)
+        return OK
+    changed = drop_in.apply(text)
+    sys.stdout.write("the drop-in was written and the daemon told\n" if changed else "the drop-in is as it should be\n")
     return OK
 
 

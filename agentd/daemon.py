@@ -41,6 +41,7 @@ from agentd.runner.runner import Runner
 from agentd.sensors import facts
 from agentd.sensors.host import HostSensor
 from agentd.service_notices import notify, watchdog_every_s
+from agentd.vital_signs import VitalSigns
 
 log = logging.getLogger("haulier.agentd")
 
@@ -77,6 +78,7 @@ class Daemon:
         self._sensor = HostSensor(state)
         self._carrier = Carrier(state, self._enrolment, self._events.put_nowait, lambda: self._config)
         self._link = Link(self._enrolment, self._events.put_nowait, boottime, self._sample, self._logs.ship)
+        self._vital_signs = VitalSigns(lambda: self._events.put_nowait(events.Ticked()), self._journal.writing_for_s)
         self._running: set[asyncio.Task[None]] = set()
         self._failure: Exception | None = None
         self._installed_kinds: tuple[str, ...] = ()
@@ -135,7 +137,7 @@ class Daemon:
         closing.callback(listening.cancel)
         watchdog_s = watchdog_every_s()
         if watchdog_s is not None:
-            barking = asyncio.create_task(_feed_watchdog(watchdog_s))
+            barking = asyncio.create_task(self._vital_signs.feed(watchdog_s))
             closing.callback(barking.cancel)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -169,6 +171,7 @@ class Daemon:
                 self._carry_out(effect)
             if isinstance(event, events.SessionOpened | events.SessionClosed):
                 self._tell_connection()
+            self._vital_signs.handled()
 
     async def _next_event(self) -> Event:
         wake_at = self._agent.wake_at
@@ -386,12 +389,6 @@ async def _open_probe(address: str, is_ready: Callable[[], bool]) -> grpc.aio.Se
         raise ProbeUnavailable(f"probe.address {address} cannot be listened on: is it taken?") from error
     await server.start()
     return server
-
-
-async def _feed_watchdog(every_s: float) -> None:
-    while True:
-        notify(watchdog="1")
-        await asyncio.sleep(every_s)
 
 
 def run(state: Path, config_path: Path, stop_at: str, host_command: Sequence[str] | None = None) -> None:

@@ -1,8 +1,10 @@
 """Tells the service manager how the daemon does: the sd_notify protocol, written plainly."""
 
 import contextlib
+import logging
 import os
 import socket
+import sys
 
 
 def notify(**told: str) -> None:
@@ -25,3 +27,29 @@ def watchdog_every_s() -> float | None:
     allowed_us = os.environ.get("WATCHDOG_USEC", "")
     mine = os.environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
     return int(allowed_us) / 2_000_000 if allowed_us.isdigit() and mine else None
+
+
+class _Prioritised(logging.Formatter):
+    """Each line begins with its priority, as sd-daemon(3) has it, so that the journal can be asked for errors alone."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        level = 3 if record.levelno >= logging.ERROR else 4 if record.levelno >= logging.WARNING else 6
+        priority = f"<{level if record.levelno >= logging.INFO else 7}>"
+        return "\n".join(priority + line for line in super().format(record).splitlines())
+
+
+def log_handler() -> logging.Handler:
+    """Where the log goes: standard error, in the journal's own form if that is what standard error leads to."""
+    handler = logging.StreamHandler(sys.stderr)
+    if _is_journal(sys.stderr.fileno()):
+        handler.setFormatter(_Prioritised("%(name)s %(message)s"))
+    else:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    return handler
+
+
+def _is_journal(descriptor: int) -> bool:
+    """The variable is inherited by whatever is started, also where its output was sent elsewhere."""
+    told = os.environ.get("JOURNAL_STREAM", "")
+    found = os.fstat(descriptor)
+    return told == f"{found.st_dev}:{found.st_ino}"

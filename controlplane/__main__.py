@@ -17,20 +17,25 @@ from pathlib import Path
 
 from controlplane.config import Config, ConfigError, load
 from controlplane.identity.peers import IdentityError
+from controlplane.service_manager import log_handler
 from controlplane.store.port import StoreFailed
 from controlplane.store.sqlite.library import Error, UnsafeLibrary
 from controlplane.store.sqlite.revisions import NewerRevision
 
+DEFAULT_FILE = Path("/etc/haulier/controlplane.toml")
 _USER_ERRORS = (ConfigError, IdentityError, StoreFailed, Error, UnsafeLibrary, NewerRevision, OSError, RuntimeError)
 
 
 def run(arguments: Sequence[str] | None = None) -> None:
     """Entry point: parse, act, exit with a documented code and never a traceback."""
     parsed = _parser().parse_args(arguments)
+    os.umask(0o077)
     # gRPC's own words about ports and strangers' handshakes are not for the people who read our log.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(level=logging.INFO, handlers=[log_handler()])
     try:
+        if parsed.config is None and DEFAULT_FILE.is_file():
+            parsed.config = DEFAULT_FILE
         config = load(parsed.config)
         if parsed.state is not None:
             config = replace(config, state_dir=parsed.state)
@@ -56,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--state", type=Path, help="state directory (default: state_dir of the configuration)")
-    common.add_argument("--config", type=Path, help="configuration file (TOML)")
+    common.add_argument("--config", type=Path, help=f"configuration (TOML; {DEFAULT_FILE} where it is)")
     verbs = parser.add_subparsers(required=True, metavar="VERB")
     init = verbs.add_parser("init", parents=[common], help="make the state: authority, store, administrator's profile")
     init.set_defaults(act=_init)
@@ -76,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
 def _init(config: Config, parsed: argparse.Namespace) -> int:
     from controlplane.initialising import initialise
 
+    _become_owner(config.state_dir)
     profile = asyncio.run(initialise(config))
     print(f"the state is in {config.state_dir}; the administrator's profile is {profile}")
     # The same options again: a file may name the listeners whose port the profile holds.
@@ -84,6 +90,14 @@ def _init(config: Config, parsed: argparse.Namespace) -> int:
     print(f"next: haulier-controlplane serve {' '.join(options)}")
     print(f"then: export HAULIER_PROFILE={profile}")
     return 0
+
+
+def _become_owner(state: Path) -> None:
+    """As root, go on as the user whose state this is: what root wrote there the service could not read."""
+    if os.geteuid() == 0 and state.is_dir() and (owner := state.stat()).st_uid != 0:
+        os.setgroups([])
+        os.setgid(owner.st_gid)
+        os.setuid(owner.st_uid)
 
 
 def _serve(config: Config, _: argparse.Namespace) -> int:
@@ -134,5 +148,4 @@ def _audit(config: Config, parsed: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    os.umask(0o077)
     run()

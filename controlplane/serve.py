@@ -51,6 +51,7 @@ from controlplane.service.rollout_views import RolloutViews
 from controlplane.service.rollouts import Rollouts
 from controlplane.service.signals import Signal
 from controlplane.service.witnessing import Witnesses
+from controlplane.service_manager import feed_watchdog, notify
 from controlplane.state_guard import StateGuard
 from controlplane.store.sqlite.store import SqliteStore
 
@@ -240,21 +241,14 @@ async def serve(config: Config) -> None:
         loop.add_signal_handler(number, stopping.set)
     try:
         await plane.start()
-        _notify("READY=1")
+        notify("READY=1")
+        feeding = asyncio.create_task(feed_watchdog(plane.driver.stuck))
         await stopping.wait()
-        _notify("STOPPING=1")
+        feeding.cancel()
+        notify("STOPPING=1")
         _log.info("stopping")
     finally:
         await plane.stop()
-
-
-def _notify(state: str) -> None:
-    """Tell systemd, where it asked to be told."""
-    address = os.environ.get("NOTIFY_SOCKET")
-    if address:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
-            sender.connect("\0" + address[1:] if address.startswith("@") else address)
-            sender.send(state.encode())
 
 
 def _write_atomically(path: Path, text: str) -> None:

@@ -35,6 +35,11 @@ class JournalWriter:
         self._waiting: list[_Waiting] = []
         self._writing: asyncio.Task[None] | None = None
         self._failed: JournalFailed | None = None
+        self._began_at: float | None = None
+
+    def writing_for_s(self) -> float:
+        """How long the transaction under way has taken; 0 when there is none."""
+        return 0.0 if self._began_at is None else asyncio.get_running_loop().time() - self._began_at
 
     async def open(self, path: Path) -> Contents:
         """Open the journal and begin an incarnation; raises what `Journal.open` raises."""
@@ -77,6 +82,7 @@ class JournalWriter:
         while self._waiting:
             batch, self._waiting = self._waiting, []
             entries = [entry for entry, _ in batch]
+            self._began_at = asyncio.get_running_loop().time()
             try:
                 await self._on_thread(partial(journal.write, entries))
             except Exception as error:  # noqa: BLE001 - which class is up to the SQLite library
@@ -90,6 +96,8 @@ class JournalWriter:
                     continue
                 self._fail(batch, error)
                 break
+            finally:
+                self._began_at = None
             for _, done in batch:
                 if done is not None and not done.done():
                     done.set_result(None)

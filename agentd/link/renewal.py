@@ -7,7 +7,6 @@ fits it, when the candidate opens its first session.
 import asyncio
 import os
 import subprocess
-import sys
 
 import grpc
 from haulier.v1 import agent_pb2 as pb
@@ -16,6 +15,7 @@ from haulier.v1 import agent_pb2_grpc
 from agentd.link import enrolment
 from agentd.link.client import channel_of
 from agentd.link.enrolment import CA, CANDIDATE, CERTIFICATE, Enrolment, NotJoined
+from agentd.own_python import module_command, search_path
 
 _CHILD_S_MAX = 60.0
 _CALL_S_MAX = 15.0
@@ -51,12 +51,13 @@ def _request_of_a_child(enrolled: Enrolment) -> bytes:
     """By subprocess, because that uses vfork: the event loop's own way is a fork, which grpc does not bear."""
     try:
         child = subprocess.run(
-            [sys.executable, "-m", "agentd.link.keys", str(enrolled.state / CANDIDATE), enrolled.name],
+            [*module_command("agentd.link.keys"), str(enrolled.state / CANDIDATE), enrolled.name],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=_CHILD_S_MAX,
             check=False,
-            env={name: value for name, value in os.environ.items() if name in ("PATH", "PYTHONPATH", "LANG")},
+            env={name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
+            | {"PYTHONPATH": search_path()},
         )
     except subprocess.TimeoutExpired as error:
         raise RenewalFailed(f"no key was made within {_CHILD_S_MAX:g} s") from error

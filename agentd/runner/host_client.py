@@ -7,12 +7,12 @@ import logging
 import os
 import socket
 import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agentd.own_python import module_command, search_path
 from agentd.runner.child import ENVIRONMENT_KEPT
 
 log = logging.getLogger(__name__)
@@ -66,9 +66,8 @@ class HostClient:
     def __init__(self, attempts: Path, idle_s: float, command: Sequence[str] | None = None) -> None:
         self._attempts = attempts
         self._idle_s = idle_s
-        # Isolated from the daemon's own arguments: a module, so that the same installation is used, and never one that
-        # happens to lie in the directory where the daemon was started (-P).
-        self._command = tuple(command or (sys.executable, "-P", "-m", "agentd.runnerhost"))
+        # A process with arguments of its own: a module, so that the same installation is used.
+        self._command = tuple(command or module_command("agentd.runnerhost"))
         self._host: _Host | None = None
         self._starting = asyncio.Lock()
 
@@ -154,7 +153,7 @@ class HostClient:
             pass_fds=[partner],
             # Signals for the daemon's group (Ctrl-C in a terminal) are not meant for running steps.
             start_new_session=True,
-            env={**_shown_environment(), "PYTHONPATH": os.pathsep.join(each for each in sys.path if each)},
+            env={**_shown_environment(), "PYTHONPATH": search_path()},
         )
 
     async def _read(self, host: _Host, reader: asyncio.StreamReader) -> None:

@@ -29,9 +29,11 @@ class Driver:
         self.loops = list(loops)
         self._clock = clock
         self._tasks: list[asyncio.Task[None]] = []
+        self._started_at = 0.0
 
     def start(self) -> None:
         """Start every loop with a pass at once."""
+        self._started_at = self._clock()
         self._tasks = [asyncio.create_task(self._keep(loop), name=loop.health.name) for loop in self.loops]
 
     async def stop(self) -> None:
@@ -39,6 +41,15 @@ class Driver:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def stuck(self, after_s: float) -> list[str]:
+        """Return the names of loops that finished no pass, good or bad, for ``after_s`` longer than their period."""
+        now = self._clock()
+        return [
+            loop.health.name
+            for loop in self.loops
+            if now - (loop.health.last_run_at or self._started_at) > loop.period_s + after_s
+        ]
 
     async def once(self, loop: Loop) -> None:
         """Run one pass and note how it went."""

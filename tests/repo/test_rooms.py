@@ -47,7 +47,7 @@ ROOMS = {
     "agentd": "",
     "agentd.core": "",
     "agentd.journal": "agentd.core sqlite_utils",
-    "agentd.link": f"agentd.core {CONTRACT} grpc cryptography",
+    "agentd.link": f"agentd.own_python agentd.core {CONTRACT} grpc cryptography",
     "agentd.policy": "agentd.core yaml",
     "agentd.config": "agentd.core agentd.policy yaml",
     # Runs in the updater's process only, never in the daemon's.
@@ -59,8 +59,10 @@ ROOMS = {
     "agentd.sensors": "agentd.core psutil",
     # The agent's part of an upgrade: between its core, the wire, and what the updater leaves.
     "agentd.carrying": "agentd.config agentd.core agentd.link agentd.watch",
+    "agentd.vital_signs": "agentd.service_notices",
+    "agentd.unit_drop_in": "agentd.policy",
     "agentd.watch": "agentd.core watchfiles",
-    "agentd.runner": "agentd.core agentd.journal agentd.policy psutil",
+    "agentd.runner": "agentd.own_python agentd.core agentd.journal agentd.policy psutil",
     "agentd.proof": "pyarrow",
     "agentd.datastores": f"agentd.proof {CONTRACT} pyarrow duckdb psycopg sqlite_utils pysqlite3",
     "agentd.executors": f"agentd.datastores agentd.proof {CONTRACT} pyarrow duckdb",
