@@ -14,10 +14,12 @@ SEEDS ?= 2000
 CYCLES ?= 20
 AGENTS ?= 1000
 CHAOS ?=
+TRUST ?=
 
 PROTOS := $(wildcard proto/haulier/v1/*.proto)
 SETUP := $(VENV)/.installed
 SETUP_BENCH := $(VENV)/.installed-bench
+SETUP_PACKAGES := $(VENV)/.installed-packages
 say := @printf '\n== %s\n'
 
 .PHONY: help
@@ -44,6 +46,11 @@ $(SETUP): pyproject.toml constraints.txt
 # The peer that bench-steps is compared with; nothing else needs it.
 $(SETUP_BENCH): $(SETUP)
 	@$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation -e '.[bench]'
+	@touch $@
+
+# Only those who build packages need it.
+$(SETUP_PACKAGES): $(SETUP)
+	@$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation -e '.[packages]'
 	@touch $@
 
 # ---- The contract ----------------------------------------------------------------------------------------------
@@ -113,6 +120,16 @@ zombies: $(SETUP) ## Stop writers in the middle of a publish, replace them, wake
 .PHONY: floods
 floods: $(SETUP) ## Flood a control plane by every means while honest agents' heartbeats are timed
 	@$(PY) -m tests.floods
+
+.PHONY: test-system
+test-system: $(SETUP_PACKAGES) ## Install the packages under a real systemd, kill, upgrade, purge (root; 5 min)
+	@$(PY) -m tests.install.system
+
+# ---- Shipping it -----------------------------------------------------------------------------------------------
+
+.PHONY: packages
+packages: $(SETUP_PACKAGES) ## Build debs and rpms into dist/; TRUST=root.json puts a root of trust into the agent's
+	@$(PY) packaging/packages.py --output dist $(if $(TRUST),--trust $(TRUST))
 
 # ---- Seeing it work --------------------------------------------------------------------------------------------
 

@@ -29,6 +29,9 @@ def watchdog_every_s() -> float | None:
     return int(allowed_us) / 2_000_000 if allowed_us.isdigit() and mine else None
 
 
+_STANDARD_ERROR = 2
+
+
 class _Prioritised(logging.Formatter):
     """Each line begins with its priority, as sd-daemon(3) has it, so that the journal can be asked for errors alone."""
 
@@ -41,7 +44,7 @@ class _Prioritised(logging.Formatter):
 def log_handler() -> logging.Handler:
     """Where the log goes: standard error, in the journal's own form if that is what standard error leads to."""
     handler = logging.StreamHandler(sys.stderr)
-    if _is_journal(sys.stderr.fileno()):
+    if _is_journal(_STANDARD_ERROR):
         handler.setFormatter(_Prioritised("%(name)s %(message)s"))
     else:
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))

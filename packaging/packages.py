@@ -33,7 +33,6 @@ import zstandard  # noqa: E402
 
 from controlplane.releases import building  # noqa: E402
 
-UPDATER_UNITS = ("haulier-updater.path", "haulier-updater.timer")
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 _MAINTAINER = "The Haulier authors <authors@haulier.invalid>"
 _CONFIG = "config|noreplace"
@@ -54,11 +53,6 @@ class Built:
     scratch: Path
     digest: str
 
-    @property
-    def has_updater(self) -> bool:
-        """Whether this release can change itself."""
-        return (self.agentd / "bin" / "haulier-updater").exists()
-
 
 def build_trees(scratch: Path, version: str | None) -> Built:
     """Make both trees below `scratch`. Raises TreeFailed."""
@@ -69,15 +63,18 @@ def build_trees(scratch: Path, version: str | None) -> Built:
 
 
 def _release(place: Path, version: str, scratch: Path) -> str:
-    """Make a release of a tree, as it would be published, and leave its list of files in the tree; return its digest."""
+    """Make a release of a tree, as it would be published; its list of files stays in the tree. Returns its digest."""
     released = building.build(place, version, platform.machine(), "", scratch / "artefact")
-    with released.path.open("rb") as packed, zstandard.ZstdDecompressor().stream_reader(packed) as reader:
-        with tarfile.open(fileobj=reader, mode="r|") as archive:
-            first = archive.next()
-            assert first is not None and first.name == building.RELEASE
-            listed = archive.extractfile(first)
-            assert listed is not None
-            (place / building.RELEASE).write_bytes(listed.read())
+    with (
+        released.path.open("rb") as packed,
+        zstandard.ZstdDecompressor().stream_reader(packed) as reader,
+        tarfile.open(fileobj=reader, mode="r|") as archive,
+    ):
+        first = archive.next()
+        listed = archive.extractfile(first) if first is not None and first.name == building.RELEASE else None
+        if listed is None:
+            raise tree.TreeFailed("an artefact begins with its list of files, and this one does not")
+        (place / building.RELEASE).write_bytes(listed.read())
     return released.digest
 
 
@@ -92,10 +89,8 @@ def _agentd(built: Built, trust: Path | None) -> dict[str, Any]:
     (built.scratch / "digest").write_text(built.digest + "\n", encoding="ascii")
     units = ["haulier-agentd.service", "haulier-agentd-joined.path", "haulier-agentd-policy.path"]
     units += ["haulier-agentd-policy.service", "haulier-agentd-rescue.service"]
-    commands = [name]
-    if built.has_updater:
-        units += [*UPDATER_UNITS, "haulier-updater.service"]
-        commands.append("haulier-updater")
+    units += ["haulier-updater.path", "haulier-updater.timer", "haulier-updater.service"]
+    commands = [name, "haulier-updater"]
     contents = [
         _tree(built.agentd, "/opt/haulier/package"),
         _file(HERE / "scripts" / "agentd-take-release", f"{library}/take-release", mode=0o755),
@@ -111,7 +106,7 @@ def _agentd(built: Built, trust: Path | None) -> dict[str, Any]:
     text = "Haulier agent: runs migration steps on a data host\nJoins a control plane, leases steps from it and proves "
     text += "what they did. Steps survive restarts and upgrades of the daemon."
     needs = ["python3.11", "systemd"]
-    return _package(built, name, text, needs, contents, _scripts(built, "agentd"))
+    return _package(built, name, text, needs, contents, _scripts("agentd"))
 
 
 def _client(built: Built) -> dict[str, Any]:
@@ -136,7 +131,7 @@ def _controlplane(built: Built) -> dict[str, Any]:
     text = "Haulier control plane, as a service\nKnows every dataset, where it should go and which hosts can reach it, "
     text += "and leases steps to agents."
     needs = [f"haulier (= {_debian(built.version)})", "systemd"]
-    told = _package(built, name, text, needs, contents, _scripts(built, "controlplane"))
+    told = _package(built, name, text, needs, contents, _scripts("controlplane"))
     told["overrides"]["rpm"]["depends"] = [f"haulier = {_debian(built.version)}", "systemd"]
     return told
 
@@ -256,15 +251,9 @@ def _completion(built: Built, shell: str) -> Path:
     return path
 
 
-def _scripts(built: Built, side: str) -> dict[str, str]:
+def _scripts(side: str) -> dict[str, str]:
     names = {"postinstall": "postinst", "preremove": "prerm", "postremove": "postrm"}
-    made = {}
-    for told, name in names.items():
-        text = (HERE / "scripts" / f"{side}-{name}").read_text(encoding="utf-8")
-        path = built.scratch / f"{side}-{name}"
-        path.write_text(text.replace("@UPDATER_UNITS@", " ".join(UPDATER_UNITS) if built.has_updater else ""))
-        made[told] = str(path)
-    return made
+    return {told: str(HERE / "scripts" / f"{side}-{name}") for told, name in names.items()}
 
 
 def _packed(path: Path, text: str) -> Path:

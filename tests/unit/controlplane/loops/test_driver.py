@@ -100,3 +100,30 @@ def test_stopping_cuts_a_pass_that_hangs_and_stopping_twice_is_fine() -> None:
             await driver.stop()
 
     run(body())
+
+
+def test_a_loop_that_ends_no_pass_for_long_is_stuck() -> None:
+    async def story() -> None:
+        now = [100.0]
+        hanging = asyncio.Event()
+
+        async def hang() -> None:
+            await hanging.wait()
+
+        async def pass_by() -> None:
+            raise OSError("no room")
+
+        driver = Driver([Loop("hanging", hang, 1.0), Loop("failing", pass_by, 5.0)], lambda: now[0])
+        driver.start()
+        await asyncio.sleep(0)
+        now[0] = 161.0
+        assert driver.stuck(60.0) == [], "a pass that fails is a pass"
+        now[0] = 161.5
+        assert driver.stuck(60.0) == ["hanging"]
+        hanging.set()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert driver.stuck(60.0) == []
+        await driver.stop()
+
+    asyncio.run(story())

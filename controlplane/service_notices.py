@@ -38,6 +38,9 @@ async def feed_watchdog(stuck: Callable[[float], Sequence[str]]) -> None:
         await asyncio.sleep(allowed_s / 3)
 
 
+_STANDARD_ERROR = 2
+
+
 class _Prioritised(logging.Formatter):
     """Each line begins with its priority, as sd-daemon(3) has it, so that the journal can be asked for errors alone."""
 
@@ -50,7 +53,7 @@ class _Prioritised(logging.Formatter):
 def log_handler() -> logging.Handler:
     """Where the log goes: standard error, in the journal's own form if that is what standard error leads to."""
     handler = logging.StreamHandler(sys.stderr)
-    found = os.fstat(sys.stderr.fileno())
+    found = os.fstat(_STANDARD_ERROR)
     # The variable is inherited by whatever is started, also where its output was sent elsewhere.
     if os.environ.get("JOURNAL_STREAM", "") == f"{found.st_dev}:{found.st_ino}":
         handler.setFormatter(_Prioritised("%(name)s: %(message)s"))
