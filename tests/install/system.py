@@ -23,6 +23,8 @@ from tests.kit.processes import NotInTime
 
 INSTALL_S_MAX = 60.0
 EXPOSURE_MAX = 2.0
+# Root for moments: it changes owners, and its self-test speaks to the control plane as the agent's user.
+EXPOSURE_OF_ROOT_MAX = 2.5
 STAGING = f"{cargo.DATA}/staging"
 OLD, NEW = "0.1.0", "0.1.1"
 # Shorter than the unit's own minute, so that the test need not wait for it.
@@ -186,8 +188,9 @@ def measure(host: Host, figures: dict[str, Any]) -> None:
     figures["packages_mb"] = {
         path.name: round(path.stat().st_size / 1e6, 1) for path in sorted((CACHE / "packages" / OLD).iterdir())
     }
-    worst = max(figures["exposure"].values())
-    assert worst <= EXPOSURE_MAX, f"exposure {worst}: {figures['exposure']}"
+    for unit, found in figures["exposure"].items():
+        is_updater = unit in ("haulier-updater.service", "haulier-agentd-rescue.service")
+        assert found <= (EXPOSURE_OF_ROOT_MAX if is_updater else EXPOSURE_MAX), f"{unit}: exposure {found}"
 
 
 def purge(host: Host, figures: dict[str, Any]) -> None:
