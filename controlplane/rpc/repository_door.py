@@ -4,9 +4,10 @@ import asyncio
 import contextlib
 import os
 import shutil
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -27,6 +28,12 @@ METADATA_FILES_MAX = 2000
 READ_BYTES = 16 * PIECE_BYTES_MAX
 # A publisher that says nothing for so long is gone.
 PUBLISHER_S_MAX = 60.0
+# Nobody asks for less than this, or one piece would take its place for minutes.
+PACE_BYTES_PER_S_MIN = 1024.0
+# Where others wait, a stream ends after so long and is asked for again: slow agents take turns.
+TURN_S_MAX = 120.0
+# An agent that reads nothing for so long is cut off.
+READER_S_MAX = 60.0
 # Artefacts on their way at once; whoever comes later waits with its stream open.
 FETCHES_MAX = 64
 
@@ -48,6 +55,8 @@ class RepositoryDoor(repository_pb2_grpc.RepositoryServiceServicer):
         self._log = log
         self._limits = limits
         self._wall_clock = wall_clock
+        self.reader_s_max = READER_S_MAX
+        self.turn_s_max = TURN_S_MAX
         self._publishing = asyncio.Lock()
         self._pace = Pace(limits.total_bytes_per_s_max)
         self._fetches = asyncio.Semaphore(FETCHES_MAX)
@@ -123,23 +132,36 @@ class RepositoryDoor(repository_pb2_grpc.RepositoryServiceServicer):
             raise Precondition(f"{target.target_path} has {target.length} bytes, not {request.offset}")
         agent_bytes_per_s = self._limits.agent_bytes_per_s_max
         if request.bytes_per_s_max:
-            agent_bytes_per_s = min(agent_bytes_per_s, float(request.bytes_per_s_max))
-        pace = Pace(agent_bytes_per_s)
-        offset = int(request.offset)
+            agent_bytes_per_s = min(agent_bytes_per_s, max(float(request.bytes_per_s_max), PACE_BYTES_PER_S_MIN))
+        ended = ""
         with self._only_one_of(identity.id) as overtaken:
-            async with self._fetches:
-                with await asyncio.to_thread(path.open, "rb", 0) as file:
-                    while offset < target.length and not overtaken.is_set():
-                        block = await asyncio.to_thread(os.pread, file.fileno(), READ_BYTES, offset)
-                        if not block:
-                            raise StoreFailed(f"{target.target_path} is cut short on this control plane's disk")
-                        for at in range(0, len(block), PIECE_BYTES_MAX):
-                            piece = block[at : at + PIECE_BYTES_MAX]
-                            await go(len(piece), pace, self._pace)
-                            yield pb.FetchArtefactResponse(offset=offset, data=piece, length_bytes=target.length)
-                            offset += len(piece)
+            async with self._fetches, contextlib.aclosing(_pieces(path, target, int(request.offset))) as pieces:
+                ended = await self._send(pieces, Pace(agent_bytes_per_s), overtaken, context)
+        if ended:
+            # Only now, in nobody's way: to an agent that does not read, even this takes as long as its connection.
+            await context.abort(grpc.StatusCode.ABORTED, f"{ended}; fetch again to go on")
+        return
+        # Never reached: it makes this a stream like the others, although its pieces are written with a bound.
+        yield pb.FetchArtefactResponse()
+
+    async def _send(
+        self, pieces: AsyncIterator[pb.FetchArtefactResponse], pace: Pace, overtaken: asyncio.Event, context: Any
+    ) -> str:
+        """Send pieces in time; returns why it stopped before the end, or ""."""
+        clock = asyncio.get_running_loop().time
+        turn_ends_at = clock() + self.turn_s_max
+        async for piece in pieces:
+            await go(len(piece.data), pace, self._pace)
             if overtaken.is_set():
-                await context.abort(grpc.StatusCode.ABORTED, "another fetch of this agent took over")
+                return "another fetch of this agent took over"
+            if clock() > turn_ends_at and self._fetches.locked():
+                return "other agents wait"
+            try:
+                async with asyncio.timeout(self.reader_s_max):
+                    await context.write(piece)
+            except TimeoutError:
+                return f"nothing was read for {self.reader_s_max:g} s"
+        return ""
 
     @contextlib.contextmanager
     def _only_one_of(self, agent_id: str) -> Iterator[asyncio.Event]:
@@ -176,6 +198,23 @@ class RepositoryDoor(repository_pb2_grpc.RepositoryServiceServicer):
             targets=proven.targets,
             ends_in_s=ends_in.total_seconds(),
         )
+
+
+async def _pieces(path: Path, target: Target, offset: int) -> AsyncGenerator[pb.FetchArtefactResponse, None]:
+    """An artefact in pieces from an offset on. Raises NotFound when it was withdrawn meanwhile, StoreFailed."""
+    try:
+        file = await asyncio.to_thread(path.open, "rb", 0)
+    except FileNotFoundError:
+        raise NotFound(f"{target.target_path} is not published any more") from None
+    with file:
+        while offset < target.length:
+            block = await asyncio.to_thread(os.pread, file.fileno(), READ_BYTES, offset)
+            if not block:
+                raise StoreFailed(f"{target.target_path} is cut short on this control plane's disk")
+            for at in range(0, len(block), PIECE_BYTES_MAX):
+                data = block[at : at + PIECE_BYTES_MAX]
+                yield pb.FetchArtefactResponse(offset=offset, data=data, length_bytes=target.length)
+                offset += len(data)
 
 
 async def _said(requests: AsyncIterator[pb.PublishRequest]) -> pb.PublishRequest:

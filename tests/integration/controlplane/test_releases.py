@@ -1,7 +1,9 @@
 """Releases on a real control plane: only what was signed offline gets in, and it is served whole, in pieces, paced."""
 
 import asyncio
+import errno
 import json
+import random
 import shutil
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
@@ -14,6 +16,7 @@ from haulier.v1 import repository_pb2 as pb
 from haulier.v1 import repository_pb2_grpc
 
 from controlplane.cli.commands.publishing import _offer
+from controlplane.cli.exits import Exit
 from controlplane.cli.main import main
 from controlplane.initialising import PROFILE_FILE
 from controlplane.releases.building import target_path
@@ -235,5 +238,83 @@ def test_names_outside_the_table_reach_no_file(tmp_path: Path, forge: Forge) -> 
             with pytest.raises(grpc.aio.AioRpcError) as refused:
                 await soon(aiter(stub.FetchArtefact(far, timeout=CALL_S)))
             assert refused.value.code() is grpc.StatusCode.FAILED_PRECONDITION
+
+    run(body())
+
+
+def test_agents_that_do_not_read_or_ask_twice_keep_nobody_waiting(
+    tmp_path: Path, forge: Forge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("controlplane.rpc.repository_door.FETCHES_MAX", 1)
+    monkeypatch.setattr("controlplane.rpc.repository_door.READER_S_MAX", 0.3)
+    ballast = forge.home / f"tree-0.3.0-{ARCHITECTURE}" / "lib" / "ballast"
+    ballast.parent.mkdir(parents=True)
+    ballast.write_bytes(random.Random(2).randbytes(24 << 20))
+    forge.release("0.3.0")
+    request = pb.FetchArtefactRequest(target_path=target_path("0.3.0", ARCHITECTURE))
+
+    async def body() -> None:
+        async with serving(tmp_path / "state", release_bytes_per_s_agent_max=1e12) as running:
+            assert await publish(running, forge.repository) == 0
+            idle, other = await running.join("idle"), await running.join("other")
+            mute = repository_of(running, idle).FetchArtefact(request, timeout=CALL_S)
+            await soon(aiter(mute))
+            # It holds the only place and reads no more, until it is cut off and the other has its turn.
+            got = [
+                len(each.data) async for each in repository_of(running, other).FetchArtefact(request, timeout=CALL_S)
+            ]
+            assert sum(got) > 24 << 20
+            with pytest.raises(grpc.aio.AioRpcError, match="nothing was read") as ended:
+                async for _ in mute:
+                    pass
+            assert ended.value.code() is grpc.StatusCode.ABORTED
+            first = repository_of(running, other).FetchArtefact(request, timeout=CALL_S)
+            await soon(aiter(first))
+            second = repository_of(running, other).FetchArtefact(request, timeout=CALL_S)
+            with pytest.raises(grpc.aio.AioRpcError) as ended:
+                async for _ in first:
+                    pass
+            assert ended.value.code() is grpc.StatusCode.ABORTED
+            assert (await soon(aiter(second))).offset == 0
+
+    run(body())
+
+
+def test_a_disk_that_is_full_is_told_and_what_came_is_kept(
+    tmp_path: Path, forge: Forge, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    async def body() -> None:
+        async with serving(tmp_path / "state") as running:
+            with monkeypatch.context() as patch:
+                patch.setattr("controlplane.releases.shelf.Shelf.complete", full)
+                assert await publish(running, forge.repository) == Exit.UNREACHABLE
+            assert running.plane.shelf.targets() == ()
+            assert await publish(running, forge.repository) == 0
+            told = capsys.readouterr().err
+            assert "releases cannot be stored: No space left on device; what came so far is kept" in told
+            assert f"from byte {len((forge.repository / 'targets' / TARGET).read_bytes())} on" in told
+
+    run(body())
+
+
+def test_two_publications_do_not_mix(tmp_path: Path, forge: Forge) -> None:
+    async def body() -> None:
+        async with serving(tmp_path / "state") as running:
+            going_on = asyncio.Event()
+
+            async def slowly() -> AsyncIterator[pb.PublishRequest]:
+                yield pb.PublishRequest(offer=_offer(forge.repository))
+                await going_on.wait()
+
+            stub = repository_pb2_grpc.RepositoryServiceStub(running.door())
+            slow = stub.Publish(slowly(), timeout=CALL_S, metadata=running.administrator)
+            assert (await soon(aiter(slow))).HasField("wanted")
+            assert await publish(running, forge.repository) == Exit.CONFLICT
+            going_on.set()
+            assert await slow.code() is grpc.StatusCode.FAILED_PRECONDITION
+            assert await publish(running, forge.repository) == 0
 
     run(body())
