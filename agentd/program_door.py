@@ -81,31 +81,33 @@ class ProgramDoor:
         if rule is None:
             return None
         words = words_for(self._policy, rule, values)
-        environment = self._environment(rule)
         copy = self._side.outside(lambda: sealed_copy(rule))
+        # A secret in the environment could be read off the process list; in memory only the program finds it.
+        secrets = {variable: _in_memory(self._side.resolve_secret(ref)) for variable, ref in rule.secrets.items()}
         try:
-            return self._watched(rule, words, environment, copy)
+            return self._watched(rule, words, copy, secrets)
         finally:
-            os.close(copy)
+            for descriptor in (copy, *secrets.values()):
+                os.close(descriptor)
 
-    def _environment(self, rule: ProgramRule) -> dict[str, str]:
+    def _environment(self, rule: ProgramRule, secrets: Mapping[str, int]) -> dict[str, str]:
         work = self._side.files.path / "work"
         work.mkdir(mode=0o700, exist_ok=True)
         found = {"PATH": _PATH, "HOME": str(work), "TMPDIR": os.environ["TMPDIR"], "LANG": "C.UTF-8"}
-        secrets = {variable: self._side.resolve_secret(ref) for variable, ref in rule.secrets.items()}
-        return {**found, **rule.environment, **secrets}
+        places = {variable: f"/proc/self/fd/{descriptor}" for variable, descriptor in secrets.items()}
+        return {**found, **rule.environment, **places}
 
-    def _watched(self, rule: ProgramRule, words: list[str], environment: dict[str, str], copy: int) -> ProgramEnded:
+    def _watched(self, rule: ProgramRule, words: list[str], copy: int, secrets: Mapping[str, int]) -> ProgramEnded:
         try:
             process = subprocess.Popen(
                 [rule.path, *words],
                 executable=f"/proc/self/fd/{copy}",
-                pass_fds=[copy],
+                pass_fds=[copy, *secrets.values()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 cwd=self._side.files.path / "work",
-                env=environment,
+                env=self._environment(rule, secrets),
             )
         except OSError as error:
             raise StepFailure(
@@ -223,6 +225,14 @@ def _memory(name: str) -> int:
     with contextlib.suppress(OSError):
         return os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING | _MFD_EXEC)
     return os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+
+
+def _in_memory(secret: str) -> int:
+    """A descriptor of a file that holds a secret and has no name anywhere."""
+    descriptor = os.memfd_create("secret", os.MFD_CLOEXEC)
+    os.fchmod(descriptor, 0o400)
+    os.write(descriptor, secret.encode())
+    return descriptor
 
 
 def _changed(rule: ProgramRule, what: str) -> StepFailure:

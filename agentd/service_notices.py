@@ -32,7 +32,15 @@ def watchdog_every_s() -> float | None:
 _STANDARD_ERROR = 2
 
 
-class _Prioritised(logging.Formatter):
+class OneLine(logging.Formatter):
+    """Each event on one line: what others say (kinds, ids, reasons) cannot forge a second one or steer a terminal."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - named by the standard library
+        text = super().formatMessage(record)
+        return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
+
+
+class _Prioritised(OneLine):
     """Each line begins with its priority, as sd-daemon(3) has it, so that the journal can be asked for errors alone."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -47,7 +55,7 @@ def log_handler() -> logging.Handler:
     if _is_journal(_STANDARD_ERROR):
         handler.setFormatter(_Prioritised("%(name)s %(message)s"))
     else:
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+        handler.setFormatter(OneLine("%(asctime)s %(levelname)s %(name)s %(message)s"))
     return handler
 
 

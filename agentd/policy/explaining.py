@@ -37,7 +37,9 @@ def sentences(policy: Policy) -> Iterator[str]:
         yield "Nothing at a destination is replaced or removed, also not by an undo."
     for program in policy.programs:
         yield _program(program)
-    yield from (text.format(f"{getattr(policy.limits, key):g}") for key, text in _LIMITS.items() if _set(policy, key))
+    for key, text in _LIMITS.items():
+        if _set(policy, key):
+            yield text.format(f"{getattr(policy.limits, key):,.12g}")
     unset = [key for key in Limits.__dataclass_fields__ if not _set(policy, key)]
     if unset:
         yield f"Not limited: {_list(unset)}."

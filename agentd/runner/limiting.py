@@ -23,7 +23,7 @@ def failure_of(code: str, limits: Limits) -> Failure:
     """What to tell of an attempt that exceeded a limit."""
     what, key = LIMITS[code]
     most = getattr(limits, key)
-    told = f"the step {what} ({key} = {most:g})"
+    told = f"the step {what} ({key} = {most:,.12g})"
     return Failure(code, told, f"the owner of this host can raise {key} in its policy; or move less at a time")
 
 

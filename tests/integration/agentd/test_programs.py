@@ -13,7 +13,8 @@ from tests.integration.agentd.world import World, cwd_of, until_path, world
 
 SCRIPT = """#!/bin/sh
 echo "said $1 in $PWD"
-echo "secret $TOKEN" >&2
+echo "secret $(cat "$TOKEN")" >&2
+grep -q tr0ub4dor /proc/self/environ /proc/$$/environ /proc/$$/cmdline && echo "in the environment"
 echo "new rights $(grep NoNewPrivs /proc/self/status)"
 cat "{outside}" && echo "saw it"
 case "$1" in
@@ -74,7 +75,7 @@ def test_a_program_runs_with_the_hosts_words_and_behind_its_own_wall(tmp_path: P
             lines = result.output.splitlines()
             assert lines[0] == f"said hello world in {it.attempt('att_2')}/work"
             assert lines[1].split() == ["new", "rights", "NoNewPrivs:", "1"]
-            assert "saw it" not in result.output
+            assert "saw it" not in result.output and "in the environment" not in result.output
             await it.door.until(lambda: "att_2" in it.door.logs_ended, "the output")
             assert b"secret ****" in it.door.logs["att_2"]
             undone = await said(it, "att_3", "hello", direction=pb.DIRECTION_UNDO)
