@@ -20,7 +20,8 @@ from agentd.core import releasing
 from agentd.core.releases import Phase, State
 from agentd.core.releasing import NothingToGoBackTo
 from agentd.upgrade import service, settings
-from agentd.upgrade.applying import Applying, bringing, status_of
+from agentd.upgrade.applying import TRUST, Applying, bringing, status_of
+from agentd.upgrade.refusing import Refused
 from agentd.upgrade.remembering import Busy, Memory, MemoryBroken
 from agentd.upgrade.settings import Settings, SettingsBroken
 
@@ -96,6 +97,10 @@ def _parser() -> argparse.ArgumentParser:
     verb("unpin", _unpin, "accept other releases again")
     verb("opt-out", _opt_out, "take no part in rollouts")
     verb("opt-in", _opt_in, "take part in rollouts again")
+    trust = verb(
+        "trust", _trust, "believe releases that are signed under this first root; only where none is trusted yet"
+    )
+    trust.add_argument("file", type=Path, help="root.json, as `haulier release keys init` made it")
     verb("rollback", _rollback, "go back to the previous release now, without network")
     return parser
 
@@ -148,6 +153,20 @@ def _opt_out(given: Settings, _: argparse.Namespace) -> int:
 
 def _opt_in(given: Settings, _: argparse.Namespace) -> int:
     _changed(given, "opted in", lambda state: replace(state, opted_out=False))
+    return OK
+
+
+def _trust(given: Settings, arguments: argparse.Namespace) -> int:
+    from agentd.upgrade import verifying
+
+    with Memory.open(given):
+        trusted = given.state / TRUST
+        if (trusted / verifying.ROOT).exists():
+            return _said(f"{trusted} holds a root already: its successors come by themselves, signed by it", FAILED)
+        try:
+            verifying.trust(arguments.file.read_bytes(), trusted)
+        except Refused as error:
+            return _said(f"{arguments.file}: {error}", FAILED)
     return OK
 
 

@@ -256,8 +256,10 @@ def bringing(settings: Settings) -> Bring:
         wanted = verifying.Wanted(request.release.version, request.release.digest, request.target_path)
         running = state.current.version if state.current is not None else ""
         here = verifying.Here(running, os.uname().machine, settings.state / WORK, settings.versions)
-        incoming = settings.agent_upgrade / exchange.INCOMING
-        verified = verifying.verify(incoming, settings.state / TRUST, wanted, here, time.time())
+        incoming, trusted = settings.agent_upgrade / exchange.INCOMING, settings.state / TRUST
+        if not (trusted / verifying.ROOT).exists() and settings.root.is_file():
+            verifying.trust(settings.root.read_bytes(), trusted)
+        verified = verifying.verify(incoming, trusted, wanted, here, time.time())
         try:
             unpacking.unpack(verified, settings.versions)
         finally:

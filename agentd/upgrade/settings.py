@@ -2,6 +2,7 @@
 
 home = "/opt/haulier"                       # versions/, current, previous, updater
 state = "/var/lib/haulier-updater"          # what the updater knows: root's alone
+root = "/usr/lib/haulier-agentd/root.json"  # where trust begins, unless there is some already
 agent_state = "/var/lib/haulier-agentd"
 agent_config = "/etc/haulier/agent.toml"
 service = "haulier-agentd.service"          # restarted by systemctl …
@@ -30,6 +31,7 @@ class Settings:
 
     home: Path = Path("/opt/haulier")
     state: Path = Path("/var/lib/haulier-updater")
+    root: Path = Path("/usr/lib/haulier-agentd/root.json")
     agent_state: Path = Path("/var/lib/haulier-agentd")
     agent_config: Path = Path("/etc/haulier/agent.toml")
     service: str = "haulier-agentd.service"

@@ -191,3 +191,26 @@ def test_a_damaged_state_is_said_in_one_line(host: UpgradingHost) -> None:
     done = host.updater("status")
     assert (done.returncode, done.stderr.count("\n")) == (3, 1)
     assert "did you mean 'program'?" in done.stderr
+
+
+def test_trust_begins_with_the_packages_root_or_by_hand_and_never_anew(host: UpgradingHost, tmp_path: Path) -> None:
+    trusted = host.state / "tuf" / "root.json"
+    trusted.unlink()
+    built = host.forge.release("0.2.0", stand_in("good"))
+    host.fetch(built)
+    host.ask(built, 0.5)
+    assert host.settle() == "idle"
+    assert host.told()["cause_code"] == "no_trusted_root"
+    root = tmp_path / "root.json"
+    root.write_bytes(host.forge.root.replace(b'"threshold": 1', b'"threshold": 2'))
+    assert host.updater("trust", str(root)).returncode == 1, "its own signature is not on it"
+    root.write_bytes(host.forge.root)
+    assert host.updater("trust", str(root)).returncode == 0
+    again = host.updater("trust", str(root))
+    assert again.returncode == 1 and "holds a root already" in again.stderr
+    trusted.unlink()
+    packaged = host.prefix / "usr" / "lib" / "haulier-agentd" / "root.json"
+    packaged.parent.mkdir(parents=True)
+    packaged.write_bytes(host.forge.root)
+    assert upgraded(host, "0.3.0", "good") == host.runs()
+    assert b'"_type": "root"' in trusted.read_bytes()
