@@ -35,6 +35,8 @@ class Config:
     release_bytes_per_s_agent_max: float = 16e6  # and to each
     # Agents renew when a third of it is left, so a control plane may be away for that long and no host falls out.
     agent_certificate_ttl_s: float = 86_400.0
+    two_persons: tuple[str, ...] = ()  # methods that take the approval of a second person
+    approval_ttl_s: float = 3600.0
 
 
 def load(path: Path | None, environment: dict[str, str] | None = None) -> Config:

@@ -43,7 +43,7 @@ async def initialise(config: Config) -> Path:
             # Another control plane may have written to the same destinations before: its fences must stay below ours.
             await store.write(lambda tx: tx.begin_generation(int(time.time())))
             operators = Operators(store, time.time, os.urandom)
-            token = await operators.create("administrator", Role.ADMIN)
+            token, _ = await operators.create("administrator", Role.ADMIN)
         finally:
             store.close()
         _write_profile(path, config, authority, token)

@@ -1,19 +1,21 @@
 """The composition root: the only file that knows every room. Builds a control plane, runs it, stops it."""
 
 import asyncio
+import difflib
 import json
 import logging
 import os
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from controlplane.config import Config
+from controlplane.config import Config, ConfigError
 from controlplane.identity.audit_key import AuditKey, head_is_signed
 from controlplane.identity.authorities import Authorities
+from controlplane.identity.roles import OPERATOR_ROLES, RULES
 from controlplane.loops.agent_watcher import AgentWatcher
 from controlplane.loops.dispatcher import Dispatcher
 from controlplane.loops.driver import Driver, Loop
@@ -26,11 +28,13 @@ from controlplane.rpc.access_door import AccessDoor, AccessServices
 from controlplane.rpc.agent_door import AgentDoor
 from controlplane.rpc.audit_door import AuditDoor
 from controlplane.rpc.fleet_door import FleetDoor, FleetServices
-from controlplane.rpc.interceptors import Gate
+from controlplane.rpc.interceptors import Gate, Guards
 from controlplane.rpc.listening_identity import ListeningIdentity
 from controlplane.rpc.operator_door import OperatorDoor, Services
 from controlplane.rpc.repository_door import FetchLimits, RepositoryDoor
+from controlplane.rpc.scoping import Scoping
 from controlplane.rpc.server import Addresses, Doors, Listeners
+from controlplane.service.approvals import Approvals
 from controlplane.service.audit_checking import AuditChecker
 from controlplane.service.audit_log import AuditLog
 from controlplane.service.auditing import Auditing
@@ -45,7 +49,9 @@ from controlplane.service.loop_health import LoopHealth
 from controlplane.service.migrations import Migrations
 from controlplane.service.operators import Operators
 from controlplane.service.outputs import Outputs
+from controlplane.service.ownership import Ownership
 from controlplane.service.queries import Queries
+from controlplane.service.refusals import Refusals
 from controlplane.service.release_log import ReleaseLog
 from controlplane.service.rollout_views import RolloutViews
 from controlplane.service.rollouts import Rollouts
@@ -143,12 +149,12 @@ class ControlPlane:
         )
         self.operator_door = OperatorDoor(services)
         limits = FetchLimits(config.release_bytes_per_s_max, config.release_bytes_per_s_agent_max)
-        change = AuthorityChange(self.store, self.clock, self.identities, os.urandom)
         self.fleet_door = self._door_of_fleets(services.queries)
+        guards = self._build_access(services.queries)
         doors = Doors(
             self.agent_door,
             self.operator_door,
-            AccessDoor(AccessServices(self.identities, change, services.queries)),
+            self.access_door,
             RepositoryDoor(self.shelf, ReleaseLog(self.store, self.clock), limits, time.time),
             self.fleet_door,
             AuditDoor(Auditing(self.store, self.audit, self.witnesses, self.checker)),
@@ -157,10 +163,11 @@ class ControlPlane:
         self.listeners = Listeners(
             addresses,
             listening,
-            lambda by_certificate: Gate(self.identities, self.operators, by_certificate=by_certificate),
+            lambda by_certificate: Gate(guards, by_certificate=by_certificate),
             doors,
         )
         self.agent_door.session_address = f"{config.advertised_host}:{self.listeners.agents_port}"
+        self.access_door.door_address = f"{config.advertised_host}:{self.listeners.door_port}"
         self.operator_door.door_address = f"{config.advertised_host}:{self.listeners.door_port}"
 
     def _build_releases(self) -> None:
@@ -180,6 +187,17 @@ class ControlPlane:
         self.audit = AuditLog(self.store, self.clock, key, head_is_signed, self.changed)
         self.checker = AuditChecker(self.store, self.audit, time.monotonic)
         self.witnesses = Witnesses(self.audit)
+
+    def _build_access(self, queries: Queries) -> Guards:
+        """Put together who may do what, and the door to change that."""
+        config = self.config
+        _check_methods(config.two_persons)
+        change = AuthorityChange(self.store, self.clock, self.identities, os.urandom)
+        self.approvals = Approvals(self.store, self.clock, config.two_persons, config.approval_ttl_s)
+        self.refusals = Refusals(self.store, self.clock, self.fleet)
+        self.access_door = AccessDoor(AccessServices(self.identities, change, self.operators, self.approvals, queries))
+        scoping = Scoping(Ownership(self.store))
+        return Guards(self.identities, self.operators, scoping, self.approvals, self.refusals)
 
     def _loops(self) -> list[Loop]:
         store, clock, fleet = self.store, self.clock, self.fleet
@@ -230,6 +248,17 @@ class ControlPlane:
             self.store.close()
             (self.config.state_dir / LISTENING_FILE).unlink(missing_ok=True)
             self._guard.release()
+
+
+def _check_methods(chosen: Sequence[str]) -> None:
+    """Refuse a rule of two persons over a method that there is not: it would hold nobody back."""
+    known = sorted({method.rpartition("/")[2] for method, roles in RULES.items() if roles & OPERATOR_ROLES})
+    for entry in chosen:
+        name = entry.partition(":")[0]
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
+            raise ConfigError(f"two_persons: operators have no method {name}; {hint}")
 
 
 async def serve(config: Config) -> None:

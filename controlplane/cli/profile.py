@@ -76,10 +76,20 @@ def believe(profile: Profile, bundle_pem: str) -> bool:
     """Write the profile anew with these authorities; tell whether that changed it. Raises Problem."""
     if profile.ca_pem.split() == bundle_pem.split():
         return False
-    path = Path(profile.path)
+    document = json.loads(Path(profile.path).read_bytes())
+    _write(Path(profile.path), {**document, "ca_pem": bundle_pem})
+    return True
+
+
+def save(path: Path, *, address: str, ca_pem: str, token: str) -> None:
+    """Write a new profile, closed to others. Raises Problem, also when there is a file already."""
+    if path.exists():
+        raise Problem("the file exists already", where=str(path), hint="choose another name", code=Exit.USAGE)
+    _write(path, {"address": address, "ca_pem": ca_pem, "token": token})
+
+
+def _write(path: Path, document: Mapping[str, object]) -> None:
     try:
-        document = json.loads(path.read_bytes())
-        document["ca_pem"] = bundle_pem
         draft = path.with_name(f"{path.name}.new")
         draft.unlink(missing_ok=True)
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -92,10 +102,9 @@ def believe(profile: Profile, bundle_pem: str) -> bool:
         raise Problem(
             f"the profile cannot be written: {error.strerror}",
             where=str(path),
-            hint="without the new authority it lets nobody in once the old one is retired",
-            code=Exit.UNREACHABLE,
+            hint="choose a place that this user can write to",
+            code=Exit.USAGE,
         ) from None
-    return True
 
 
 def _parse(path: Path, content: bytes) -> Profile:

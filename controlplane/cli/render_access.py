@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from haulier.v1 import access_pb2 as ac
 from rich.console import RenderableType
 from rich.text import Text
@@ -22,4 +24,61 @@ def authority_page(authority: ac.AuthorityView, look: Look) -> RenderableType:
         waiting = ", ".join(authority.waiting_agents)
         told = pieces.prose(f"still needed by {waiting}", "yellow") if waiting else pieces.prose("needed by nobody")
         table.add_row(Text("the old one"), told)
+    return table
+
+
+def tokens_table(tokens: Sequence[ac.OperatorTokenView], look: Look) -> RenderableType:
+    """Operator tokens: whose, over what, until when."""
+    columns = [
+        pieces.column("name", flex=True),
+        pieces.column("role"),
+        pieces.column("over", flex=True),
+        pieces.column("state"),
+        pieces.column("ends in", justify="right"),
+        pieces.column("token"),
+    ]
+    if look.fits(110):
+        columns += [pieces.column("made by", flex=True), pieces.column("age", justify="right")]
+    table = pieces.table(columns)
+    for token in tokens:
+        left = wording.duration(token.ends_in_s) if token.ends_in_s > 0 else ""
+        cells = [
+            pieces.name(token.name),
+            Text(token.role),
+            pieces.quiet(", ".join(token.owners) or "everything"),
+            pieces.state(token.state),
+            Text(left),
+            Text(token.token_id),
+            pieces.quiet(token.created_by),
+            pieces.quiet(wording.duration(token.created_ago_s)),
+        ]
+        table.add_row(*cells[: len(columns)])
+    return table
+
+
+def approvals_table(approvals: Sequence[ac.ApprovalView], look: Look) -> RenderableType:
+    """Calls under the rule of two persons."""
+    if not approvals:
+        return pieces.nothing("no call has asked for a second person")
+    columns = [
+        pieces.column("approval"),
+        pieces.column("state"),
+        pieces.column("asked by", flex=True),
+        pieces.column("what", fold=True),
+        pieces.column("decided by", flex=True),
+    ]
+    if look.fits(110):
+        columns += [pieces.column("asked", justify="right"), pieces.column("reason", fold=True)]
+    table = pieces.table(columns)
+    for each in approvals:
+        cells = [
+            Text(each.approval_id),
+            pieces.state(each.state),
+            pieces.name(each.asked_by),
+            pieces.prose(f"{each.method} {each.summary}"),
+            pieces.quiet(each.decided_by),
+            Text(f"{wording.duration(each.asked_ago_s)} ago"),
+            pieces.prose(each.reason),
+        ]
+        table.add_row(*cells[: len(columns)])
     return table

@@ -15,16 +15,21 @@ class Role(StrEnum):
     AGENT = "agent"
     VIEWER = "viewer"
     OPERATOR = "operator"
+    APPROVER = "approver"
     ADMIN = "admin"
 
 
-OPERATOR_ROLES = frozenset({Role.VIEWER, Role.OPERATOR, Role.ADMIN})
+OPERATOR_ROLES = frozenset({Role.VIEWER, Role.OPERATOR, Role.APPROVER, Role.ADMIN})
+# Roles that can be over the data of certain owners instead of over everything.
+OWNER_ROLES = frozenset({Role.VIEWER, Role.OPERATOR})
 
 _NEWCOMERS = frozenset({Role.ANONYMOUS})
 _AGENTS = frozenset({Role.AGENT})
 _READING = OPERATOR_ROLES
 _CHANGING = frozenset({Role.OPERATOR, Role.ADMIN})
 _ADMINISTERING = frozenset({Role.ADMIN})
+# Not the administrators: whoever hands out roles must not be able to agree with himself.
+_APPROVING = frozenset({Role.APPROVER})
 _EVERYBODY = frozenset(Role)
 
 RULES: Mapping[str, frozenset[Role]] = MappingProxyType(
@@ -57,6 +62,11 @@ RULES: Mapping[str, frozenset[Role]] = MappingProxyType(
         "/haulier.v1.RepositoryService/FetchMetadata": _AGENTS,
         "/haulier.v1.RepositoryService/FetchArtefact": _AGENTS,
         "/haulier.v1.AccessService/RevokeAgent": _ADMINISTERING,
+        "/haulier.v1.AccessService/CreateOperatorToken": _ADMINISTERING,
+        "/haulier.v1.AccessService/ListOperatorTokens": _ADMINISTERING,
+        "/haulier.v1.AccessService/RevokeOperatorToken": _ADMINISTERING,
+        "/haulier.v1.AccessService/ListApprovals": _READING,
+        "/haulier.v1.AccessService/DecideApproval": _APPROVING,
         "/haulier.v1.AccessService/GetAuthority": _READING,
         "/haulier.v1.AccessService/RotateAuthority": _ADMINISTERING,
         "/haulier.v1.AccessService/RetireAuthority": _ADMINISTERING,
@@ -84,6 +94,27 @@ RULES: Mapping[str, frozenset[Role]] = MappingProxyType(
         "/grpc.health.v1.Health/Watch": _EVERYBODY,
         "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": _READING,
     }
+)
+
+
+# What a role over the data of owners may call, where its role may: the door checks and filters what these touch.
+OWNER_METHODS = frozenset(
+    f"/haulier.v1.OperatorService/{name}"
+    for name in (
+        "ValidateManifests",
+        "ApplyManifests",
+        "ListManifests",
+        "GetManifest",
+        "StartMigrations",
+        "ListMigrations",
+        "GetMigration",
+        "CancelMigration",
+        "RetryMigration",
+        "RollbackMigration",
+        "Why",
+        "WatchEvents",
+        "TailLogs",
+    )
 )
 
 

@@ -6,11 +6,15 @@ from typing import Any
 from haulier.v1 import access_pb2 as pb
 from haulier.v1 import access_pb2_grpc
 
+from controlplane.identity.operator_tokens import OperatorTokenRecord
+from controlplane.identity.roles import Role
 from controlplane.rpc import translate_operator as translate
 from controlplane.rpc.callers import caller_name
 from controlplane.rpc.requests import required
+from controlplane.service.approvals import Approval, Approvals
 from controlplane.service.authority_change import AuthorityChange, AuthorityState
 from controlplane.service.identities import Identities
+from controlplane.service.operators import Operators
 from controlplane.service.queries import Queries
 
 
@@ -20,6 +24,8 @@ class AccessServices:
 
     identities: Identities
     authority: AuthorityChange
+    operators: Operators
+    approvals: Approvals
     queries: Queries
 
 
@@ -28,6 +34,7 @@ class AccessDoor(access_pb2_grpc.AccessServiceServicer):
 
     def __init__(self, services: AccessServices) -> None:
         self._s = services
+        self.door_address = ""  # where operators find the door; known once the port is bound
 
     async def RevokeAgent(self, request: pb.RevokeAgentRequest, context: Any) -> pb.RevokeAgentResponse:  # noqa: N802
         """Take an agent's identity away."""
@@ -55,6 +62,81 @@ class AccessDoor(access_pb2_grpc.AccessServiceServicer):
         await required(context, "reason", request.reason)
         state = await self._s.authority.retire(request.reason, caller_name())
         return pb.RetireAuthorityResponse(authority=_authority(state))
+
+    async def CreateOperatorToken(  # noqa: N802
+        self, request: pb.CreateOperatorTokenRequest, context: Any
+    ) -> pb.CreateOperatorTokenResponse:
+        """Make an operator token."""
+        await required(context, "name", request.name)
+        role = Role(request.role) if request.role in set(Role) else Role.ANONYMOUS
+        token, record = await self._s.operators.create(
+            request.name, role, request.owners, request.ttl_s, by=caller_name()
+        )
+        bundle = self._s.identities.authorities.bundle_pem
+        return pb.CreateOperatorTokenResponse(
+            token=token, kept=self._token(record), door_address=self.door_address, ca_pem=bundle
+        )
+
+    async def ListOperatorTokens(  # noqa: N802
+        self, request: pb.ListOperatorTokensRequest, context: Any
+    ) -> pb.ListOperatorTokensResponse:
+        """List operator tokens."""
+        return pb.ListOperatorTokensResponse(tokens=map(self._token, await self._s.operators.tokens()))
+
+    async def RevokeOperatorToken(  # noqa: N802
+        self, request: pb.RevokeOperatorTokenRequest, context: Any
+    ) -> pb.RevokeOperatorTokenResponse:
+        """Make an operator token good for nothing."""
+        await required(context, "token_id", request.token_id)
+        await required(context, "reason", request.reason)
+        record = await self._s.operators.revoke(request.token_id, request.reason, by=caller_name())
+        return pb.RevokeOperatorTokenResponse(kept=self._token(record))
+
+    async def ListApprovals(  # noqa: N802
+        self, request: pb.ListApprovalsRequest, context: Any
+    ) -> pb.ListApprovalsResponse:
+        """List calls under the rule of two persons."""
+        return pb.ListApprovalsResponse(approvals=map(self._approval, await self._s.approvals.all()))
+
+    async def DecideApproval(  # noqa: N802
+        self, request: pb.DecideApprovalRequest, context: Any
+    ) -> pb.DecideApprovalResponse:
+        """Agree to a call that waits, or deny it."""
+        await required(context, "approval_id", request.approval_id)
+        if not request.agreed:
+            await required(context, "reason", request.reason)
+        decided = await self._s.approvals.decide(
+            request.approval_id, caller_name(), request.reason, agreed=request.agreed
+        )
+        return pb.DecideApprovalResponse(approval=self._approval(decided))
+
+    def _token(self, record: OperatorTokenRecord) -> pb.OperatorTokenView:
+        now = self._s.queries.now()
+        state = "revoked" if record.revoked_at is not None else "expired" if now >= record.expires_at else "good"
+        return pb.OperatorTokenView(
+            token_id=record.id,
+            name=record.name,
+            role=record.role,
+            owners=record.owners,
+            state=state,
+            ends_in_s=record.expires_at - now,
+            created_ago_s=max(0.0, now - record.created_at),
+            created_by=record.created_by,
+        )
+
+    def _approval(self, known: Approval) -> pb.ApprovalView:
+        now = self._s.queries.now()
+        return pb.ApprovalView(
+            approval_id=known.id,
+            method=known.method,
+            summary=known.summary,
+            asked_by=known.asked_by,
+            state=known.state,
+            asked_ago_s=max(0.0, now - known.asked_at),
+            expires_in_s=known.expires_at - now,
+            decided_by=known.decided_by,
+            reason=known.reason,
+        )
 
 
 def _authority(state: AuthorityState) -> pb.AuthorityView:

@@ -15,6 +15,9 @@ class Caller:
     role: Role
     name: str
     identity: Identity | None = None  # of an agent
+    owners: frozenset[str] = frozenset()  # whose data the role is over; empty means everything
+    token_id: str = ""  # of an operator
+    ends_in_s: float = 0.0  # when that token does
 
 
 CALLER: ContextVar[Caller] = ContextVar("caller")

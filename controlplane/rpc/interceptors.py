@@ -3,20 +3,29 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
+from google.protobuf import text_format
 from google.protobuf.message import DecodeError
 
 from controlplane.identity.operator_tokens import Recognised
-from controlplane.identity.peers import Identity
-from controlplane.identity.roles import Role, may_call, why_refused
+from controlplane.identity.roles import OPERATOR_ROLES, Role, may_call, why_refused
 from controlplane.rpc.callers import CALLER, Caller, agent_of
 from controlplane.rpc.operator_door import STATUS_OF
+from controlplane.rpc.scoping import Scoping
+from controlplane.service.approvals import Approvals
 from controlplane.service.identities import Identities
 from controlplane.service.operators import Operators
+from controlplane.service.ownership import OutOfScope
+from controlplane.service.refusals import Refusals
 
 _log = logging.getLogger("haulier.rpc")
+
+# A timer beyond this is of no use: whatever lives longer meets a restart first.
+_TIMER_S_MAX = 30 * 86_400.0
 
 
 # What stands for a message that is none: gRPC itself would log a traceback for each, at the pace of whoever sends them.
@@ -47,13 +56,23 @@ async def _read(requests: AsyncIterator[Any], context: Any, details: Any) -> Asy
         yield request
 
 
+@dataclass(frozen=True, slots=True)
+class Guards:
+    """Whom the gate asks."""
+
+    identities: Identities
+    operators: Operators
+    scoping: Scoping
+    approvals: Approvals
+    refusals: Refusals
+
+
 class Gate(grpc.aio.ServerInterceptor):  # type: ignore[misc]
     """Finds out who calls, refuses what the role may not do, and turns errors into statuses."""
 
-    def __init__(self, identities: Identities, operators: Operators, *, by_certificate: bool) -> None:
+    def __init__(self, guards: Guards, *, by_certificate: bool) -> None:
         """``by_certificate``: this listener demands client certificates and serves agents only."""
-        self._identities = identities
-        self._operators = operators
+        self._guards = guards
         self._by_certificate = by_certificate
 
     async def intercept_service(
@@ -73,111 +92,160 @@ class Gate(grpc.aio.ServerInterceptor):  # type: ignore[misc]
 
     def _unary(self, inner: Callable[[Any, Any], Awaitable[Any]], details: Any) -> Callable[[Any, Any], Awaitable[Any]]:
         async def call(request: Any, context: Any) -> Any:
-            await self._admit(context, details)
-            if request is UNREADABLE:
-                await context.abort(grpc.StatusCode.INVALID_ARGUMENT, _unreadable(details))
-            remaining = context.time_remaining()
-            if remaining is None:
-                await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the call needs a deadline; set a timeout")
-            try:
-                return await inner(request, context)
-            except tuple(STATUS_OF) as error:
-                await context.abort(STATUS_OF[type(error)], str(error))
-            except grpc.aio.AbortError:
-                raise
-            # Whatever is left is our own error: the caller gets one line, the log gets the rest.
-            except Exception as error:  # noqa: BLE001
-                _log.exception("%s failed", details.method)
-                await context.abort(grpc.StatusCode.INTERNAL, f"internal error: {type(error).__name__}")
+            async with _answering(context, details):
+                caller = await self._admit(context, details)
+                if request is UNREADABLE:
+                    await context.abort(grpc.StatusCode.INVALID_ARGUMENT, _unreadable(details))
+                if context.time_remaining() is None:
+                    await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the call needs a deadline; set a timeout")
+                await self._look_into(caller, request, context, details)
+                response = await inner(request, context)
+                if caller.owners:
+                    response = await self._guards.scoping.filtered(details.method, response, caller.owners)
+                return response
 
         return call
 
     def _wrap_stream(self, handler: Any, details: Any) -> Any:
         inner = handler.stream_stream or handler.unary_stream
+        scoping = self._guards.scoping
 
         async def call(request: Any, context: Any) -> Any:
-            ending = self._watched(await self._admit(context, details))
-            if request is UNREADABLE:
-                await context.abort(grpc.StatusCode.INVALID_ARGUMENT, _unreadable(details))
-            asked = _read(request, context, details) if handler.request_streaming else request
+            ending = Ending()
             try:
-                async for response in inner(asked, context):
-                    yield response
+                async with _answering(context, details):
+                    caller = await self._admit(context, details)
+                    ending.watch(caller, self._guards)
+                    if request is UNREADABLE:
+                        await context.abort(grpc.StatusCode.INVALID_ARGUMENT, _unreadable(details))
+                    await self._look_into(caller, None if handler.request_streaming else request, context, details)
+                    asked = _read(request, context, details) if handler.request_streaming else request
+                    async for response in inner(asked, context):
+                        seen = response
+                        if caller.owners:
+                            seen = await scoping.filtered(details.method, response, caller.owners)
+                        if seen is not None:
+                            yield seen
             except asyncio.CancelledError:
                 if not ending.why:
                     raise
                 await context.abort(grpc.StatusCode.UNAUTHENTICATED, ending.why)
-            except tuple(STATUS_OF) as error:
-                await context.abort(STATUS_OF[type(error)], str(error))
-            except grpc.aio.AbortError:
-                raise
-            # As for unary calls: one line for the caller, the rest for the log.
-            except Exception as error:  # noqa: BLE001
-                _log.exception("%s failed", details.method)
-                await context.abort(grpc.StatusCode.INTERNAL, f"internal error: {type(error).__name__}")
             finally:
                 ending.over()
 
         make = grpc.stream_stream_rpc_method_handler if handler.stream_stream else grpc.unary_stream_rpc_method_handler
         return make(call, readable(handler.request_deserializer), handler.response_serializer)
 
-    def _watched(self, caller: Caller) -> "Ending":
-        """Have the stream that this task serves end with the identity that opened it."""
-        identity = caller.identity
-        return Ending() if identity is None else Ending.of(identity, self._identities)
-
     async def _admit(self, context: Any, details: Any) -> Caller:
         """Refuse the call unless its caller may make it."""
         caller, doubt = await self._caller(context, details)
         if not may_call(caller.role, details.method):
+            why = why_refused(caller.role, details.method)
+            code = grpc.StatusCode.PERMISSION_DENIED
             if caller.role is Role.ANONYMOUS:
-                await context.abort(grpc.StatusCode.UNAUTHENTICATED, doubt or why_refused(caller.role, details.method))
-            await context.abort(grpc.StatusCode.PERMISSION_DENIED, why_refused(caller.role, details.method))
+                why, code = doubt or why, grpc.StatusCode.UNAUTHENTICATED
+            self._guards.refusals.note(_shown(caller, context), details.method.rpartition("/")[2], why)
+            await context.abort(code, why)
         CALLER.set(caller)
         return caller
+
+    async def _look_into(self, caller: Caller, request: Any, context: Any, details: Any) -> None:
+        """Refuse a call for what it asks: data of other owners, or something that takes two persons."""
+        short = details.method.rpartition("/")[2]
+        if caller.owners:
+            try:
+                await self._guards.scoping.check(details.method, request, caller.owners)
+            except OutOfScope as error:
+                self._guards.refusals.note(_shown(caller, context), short, str(error))
+                raise
+        if caller.role not in OPERATOR_ROLES or request is None:
+            return
+        approvals = self._guards.approvals
+        if approvals.concerns(short, lambda field: bool(getattr(request, field, None))):
+            said, summary = _essence(request)
+            await approvals.take(caller.name, short, said, summary)
 
     async def _caller(self, context: Any, details: Any) -> tuple[Caller, str]:
         if self._by_certificate:
             identity = agent_of(context)
             if identity is None:
                 return Caller(Role.ANONYMOUS, ""), "the certificate names no agent of this control plane"
-            refused = self._identities.why_refused(identity)
+            refused = self._guards.identities.why_refused(identity)
             if refused:
-                return Caller(Role.ANONYMOUS, ""), refused
+                return Caller(Role.ANONYMOUS, identity.id), refused
             return Caller(Role.AGENT, identity.id, identity), ""
         for key, value in details.invocation_metadata or ():
             if key == "authorization":
-                answer = await self._operators.recognise(value)
+                answer = await self._guards.operators.recognise(value, address_of(context))
                 if isinstance(answer, Recognised):
-                    return Caller(answer.role, answer.name), ""
+                    return Caller(answer.role, answer.name, None, answer.owners, answer.token_id, answer.ends_in_s), ""
                 return Caller(Role.ANONYMOUS, ""), answer.because
         return Caller(Role.ANONYMOUS, ""), ""
 
 
+@asynccontextmanager
+async def _answering(context: Any, details: Any) -> AsyncIterator[None]:
+    """Turn errors into statuses that people can read."""
+    try:
+        yield
+    except tuple(STATUS_OF) as error:
+        await context.abort(STATUS_OF[type(error)], str(error))
+    except grpc.aio.AbortError:
+        raise
+    # Whatever is left is our own error: the caller gets one line, the log gets the rest.
+    except Exception as error:  # noqa: BLE001
+        _log.exception("%s failed", details.method)
+        await context.abort(grpc.StatusCode.INTERNAL, f"internal error: {type(error).__name__}")
+
+
+def address_of(context: Any) -> str:
+    """Return where a call comes from, without the port."""
+    return str(context.peer()).rpartition(":")[0] or "somewhere"
+
+
+def _shown(caller: Caller, context: Any) -> str:
+    return f"{caller.name or 'somebody'} ({caller.role}) at {address_of(context)}"
+
+
+def _essence(request: Any) -> tuple[bytes, str]:
+    """Return what of a request a second person agrees to, and how it reads: all but the id of this very try."""
+    bare = type(request)()
+    bare.CopyFrom(request)
+    if "request_id" in bare.DESCRIPTOR.fields_by_name:
+        bare.ClearField("request_id")
+    return bare.SerializeToString(deterministic=True), " ".join(
+        text_format.MessageToString(bare, as_one_line=True).split()
+    )
+
+
 class Ending:
-    """Ends one stream when its identity does: TLS looks at a certificate once, when a connection begins."""
+    """Ends one stream when the identity that opened it does: TLS looks at a certificate only at the beginning."""
 
     def __init__(self) -> None:
         self.why = ""
         self._undo: list[Callable[[], None]] = []
 
-    @classmethod
-    def of(cls, identity: Identity, identities: Identities) -> "Ending":
+    def watch(self, caller: Caller, guards: Guards) -> None:
         """Watch over the stream that the present task serves."""
-        ending = cls()
         task = asyncio.current_task()
         assert task is not None, "grpc serves every stream in a task"
 
         def end(why: str) -> None:
-            if not ending.why:
-                ending.why = why
+            if not self.why:
+                self.why = why
                 task.cancel()
 
-        left_s = max(0.0, identity.not_after_at - identities.wall_clock())
-        because = "the agent's certificate has ended: join again with a token made for this agent's name"
-        timer = asyncio.get_running_loop().call_later(left_s, end, because)
-        ending._undo = [timer.cancel, identities.watch(identity.id, end)]
-        return ending
+        if caller.identity is not None:
+            left_s = caller.identity.not_after_at - guards.identities.wall_clock()
+            because = "the agent's certificate has ended: join again with a token made for this agent's name"
+            self._undo.append(guards.identities.streams.watch(caller.identity.id, end))
+        elif caller.token_id:
+            left_s, because = caller.ends_in_s, "the operator token has expired; ask an administrator for a new one"
+            self._undo.append(guards.operators.streams.watch(caller.token_id, end))
+        else:
+            return
+        timer = asyncio.get_running_loop().call_later(min(max(0.0, left_s), _TIMER_S_MAX), end, because)
+        self._undo.append(timer.cancel)
 
     def over(self) -> None:
         """The stream has ended by itself."""

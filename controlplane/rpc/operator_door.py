@@ -23,6 +23,7 @@ from controlplane.service.joining import Joining
 from controlplane.service.loop_health import LoopHealth
 from controlplane.service.migrations import Migrations
 from controlplane.service.outputs import Outputs
+from controlplane.service.ownership import OutOfScope
 from controlplane.service.queries import Queries
 
 PAGE_MAX = 1000
@@ -253,6 +254,7 @@ STATUS_OF: dict[type[Exception], grpc.StatusCode] = {
     IdentityError: grpc.StatusCode.INVALID_ARGUMENT,
     Conflict: grpc.StatusCode.ABORTED,
     StoreFailed: grpc.StatusCode.UNAVAILABLE,
+    OutOfScope: grpc.StatusCode.PERMISSION_DENIED,
     TooMany: grpc.StatusCode.RESOURCE_EXHAUSTED,
 }
 

@@ -15,6 +15,7 @@ from controlplane.identity.peers import Identity
 from controlplane.service.errors import NotFound
 from controlplane.service.fleet import Fleet
 from controlplane.service.steps import Settlement, expire
+from controlplane.service.watchers import Watchers
 from controlplane.store.port import Certificate, Store, Tx
 
 # Hosts' clocks differ: a certificate dated a little back is valid at once everywhere.
@@ -60,7 +61,7 @@ class Identities:
         self.ttl_s = ttl_s
         self._revoked: dict[str, str] = {}  # serial → why
         self._barred: dict[str, str] = {}  # agent id → why
-        self._streams: dict[str, set[Callable[[str], None]]] = {}
+        self.streams = Watchers()
         fleet.on_clone = self.found_clone
 
     async def start(self) -> None:
@@ -84,18 +85,6 @@ class Identities:
     def renew_in_s(self, identity: Identity) -> float:
         """Return in how many seconds an agent should renew: when a third of a certificate's life is left."""
         return max(1.0, identity.not_after_at - self.wall_clock() - self.ttl_s / 3.0)
-
-    def watch(self, agent_id: str, end: Callable[[str], None]) -> Callable[[], None]:
-        """Have ``end(why)`` called when the agent loses its identity; return what forgets it."""
-        self._streams.setdefault(agent_id, set()).add(end)
-
-        def forget() -> None:
-            ends = self._streams.get(agent_id, set())
-            ends.discard(end)
-            if not ends:
-                self._streams.pop(agent_id, None)
-
-        return forget
 
     def issuer(self, csr_pem: bytes, agent_name: str) -> Callable[[Tx, str], bytes]:
         """Prepare a certificate; the function returned issues it within a transaction, to an agent id.
@@ -190,8 +179,7 @@ class Identities:
         self._turn_out(agent_id, ended, "the agent joined again")
 
     def _turn_out(self, agent_id: str, ended: Settlement, why: str) -> None:
-        for end in list(self._streams.get(agent_id, ())):
-            end(why)
+        self.streams.end(agent_id, why)
         self._fleet.expel(agent_id, ended.ended, ended.readied)
 
 

@@ -31,7 +31,7 @@ ROOMS = {
     "controlplane.store": "controlplane.core",
     "controlplane.store.sqlite": "controlplane.core controlplane.store pysqlite3 sqlite_utils",
     "controlplane.manifests": f"controlplane.core {CONTRACT} pydantic pydantic_core yaml",
-    "controlplane.identity": "controlplane.core cryptography",
+    "controlplane.identity": "controlplane.core cryptography argon2",
     "controlplane.service": "controlplane.core controlplane.store.port controlplane.manifests controlplane.identity",
     # Signing and verifying releases; the same files serve the `haulier release` command and the control plane.
     "controlplane.releases": "tuf securesystemslib cryptography zstandard",

@@ -1,6 +1,10 @@
-"""The part of a transaction that keeps identities: certificates, boots of hosts."""
+"""The part of a transaction that keeps identities: certificates, boots of hosts, operators and their approvals."""
 
-from controlplane.store.port import Certificate
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from controlplane.store.port import Approval, Certificate, Conflict, OperatorToken
 from controlplane.store.sqlite.tx_records import RecordsTx
 
 # Boots that are remembered of one agent; a machine that was copied meets its copy within its next few boots.
@@ -36,7 +40,7 @@ class AccessTx(RecordsTx):
 
     def authority_holders(self, authority: str, now: float) -> list[str]:
         """Return names of agents with a good certificate of an authority that have not shown one of another."""
-        return [row[0] for row in self.all("authority_holders", authority, now)]
+        return [row[0] for row in self.all("authority_holders", now, authority, authority)]
 
     def former_boots(self, agent_id: str) -> list[str]:
         """Return boots of an agent's host that were followed by another."""
@@ -50,3 +54,65 @@ class AccessTx(RecordsTx):
     def forget_boots(self, agent_id: str) -> None:
         """Forget every boot of an agent: its identity begins anew."""
         self.run("forget_boots", agent_id)
+
+    def operator(self, token_id: str) -> OperatorToken | None:
+        """Return an operator's token by its id."""
+        row = self.maybe("operator", token_id)
+        return _operator_of(row) if row else None
+
+    def operators(self) -> list[OperatorToken]:
+        """Return every operator's token, in order of name."""
+        return [_operator_of(row) for row in self.all("operators")]
+
+    def put_operator(self, record: OperatorToken) -> None:
+        """Keep a new operator's token."""
+        self.run(
+            "put_operator",
+            record.id,
+            record.name,
+            record.role,
+            json.dumps(record.owners),
+            record.verifier,
+            record.expires_at,
+            record.created_at,
+            record.created_by,
+        )
+
+    def revoke_operator(self, token_id: str, now: float) -> None:
+        """Revoke an operator's token."""
+        self.run("revoke_operator", now, token_id)
+
+    def approval(self, approval_id: str) -> Approval | None:
+        """Return one approval."""
+        row = self.maybe("approval", approval_id)
+        return Approval(*row) if row else None
+
+    def approvals(self, limit: int) -> list[Approval]:
+        """Return approvals, the newest first."""
+        return [Approval(*row) for row in self.all("approvals", limit)]
+
+    def approval_of(self, digest: str, now: float) -> Approval | None:
+        """Return the approval of a call that is pending or approved and has not expired."""
+        row = self.maybe("approval_of", digest, now)
+        return Approval(*row) if row else None
+
+    def pending_approvals(self, asked_by: str, now: float) -> int:
+        """Return how many approvals of somebody wait."""
+        return int(self.one("pending_approvals", asked_by, now)[0])
+
+    def put_approval(self, approval: Approval) -> None:
+        """Keep a new approval."""
+        self.run("put_approval", *approval)
+
+    def move_approval(self, approval: Approval, state: str) -> None:
+        """Keep how an approval, which was in ``state``, was decided or used. Raises ``Conflict``."""
+        changed = self.run("move_approval", approval.state, approval.decided_by, approval.reason, approval.id, state)
+        if changed != 1:
+            raise Conflict(f"approval {approval.id} is {state} no more")
+
+
+def _operator_of(row: Sequence[Any]) -> OperatorToken:
+    token_id, name, role, owners, verifier, expires_at, created_at, created_by, revoked_at = row
+    return OperatorToken(
+        token_id, name, role, tuple(json.loads(owners)), verifier, expires_at, created_at, created_by, revoked_at
+    )

@@ -8,7 +8,7 @@ from controlplane.core.events import Event
 from controlplane.core.model import Agent, Requirements
 from controlplane.core.placement import from_text, to_text
 from controlplane.core.states import Liveness
-from controlplane.store.port import Conflict, JoinToken, OperatorToken, Resource
+from controlplane.store.port import Conflict, JoinToken, Resource
 from controlplane.store.rows import agent_of, agent_row
 from controlplane.store.sqlite.queries import named
 
@@ -117,15 +117,6 @@ class RecordsTx:
         )
         if changed != 1:
             raise Conflict("the join token was used before")
-
-    def operator_token(self, token_hash: str) -> OperatorToken | None:
-        """Return an operator token by its hash."""
-        row = self.maybe("operator_token", token_hash)
-        return OperatorToken(*row) if row else None
-
-    def put_operator_token(self, token: OperatorToken, now: float) -> None:
-        """Keep a new operator token."""
-        self.run("put_operator_token", token.hash, token.name, token.role, token.expires_at, now)
 
     def answer(self, request_id: str) -> tuple[str, str] | None:
         """Return (method, answer as JSON) of a request that was answered before."""

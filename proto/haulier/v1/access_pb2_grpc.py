@@ -40,6 +40,31 @@ class AccessServiceStub:
                 request_serializer=haulier_dot_v1_dot_access__pb2.RevokeAgentRequest.SerializeToString,
                 response_deserializer=haulier_dot_v1_dot_access__pb2.RevokeAgentResponse.FromString,
                 _registered_method=True)
+        self.CreateOperatorToken = channel.unary_unary(
+                '/haulier.v1.AccessService/CreateOperatorToken',
+                request_serializer=haulier_dot_v1_dot_access__pb2.CreateOperatorTokenRequest.SerializeToString,
+                response_deserializer=haulier_dot_v1_dot_access__pb2.CreateOperatorTokenResponse.FromString,
+                _registered_method=True)
+        self.ListOperatorTokens = channel.unary_unary(
+                '/haulier.v1.AccessService/ListOperatorTokens',
+                request_serializer=haulier_dot_v1_dot_access__pb2.ListOperatorTokensRequest.SerializeToString,
+                response_deserializer=haulier_dot_v1_dot_access__pb2.ListOperatorTokensResponse.FromString,
+                _registered_method=True)
+        self.RevokeOperatorToken = channel.unary_unary(
+                '/haulier.v1.AccessService/RevokeOperatorToken',
+                request_serializer=haulier_dot_v1_dot_access__pb2.RevokeOperatorTokenRequest.SerializeToString,
+                response_deserializer=haulier_dot_v1_dot_access__pb2.RevokeOperatorTokenResponse.FromString,
+                _registered_method=True)
+        self.ListApprovals = channel.unary_unary(
+                '/haulier.v1.AccessService/ListApprovals',
+                request_serializer=haulier_dot_v1_dot_access__pb2.ListApprovalsRequest.SerializeToString,
+                response_deserializer=haulier_dot_v1_dot_access__pb2.ListApprovalsResponse.FromString,
+                _registered_method=True)
+        self.DecideApproval = channel.unary_unary(
+                '/haulier.v1.AccessService/DecideApproval',
+                request_serializer=haulier_dot_v1_dot_access__pb2.DecideApprovalRequest.SerializeToString,
+                response_deserializer=haulier_dot_v1_dot_access__pb2.DecideApprovalResponse.FromString,
+                _registered_method=True)
         self.GetAuthority = channel.unary_unary(
                 '/haulier.v1.AccessService/GetAuthority',
                 request_serializer=haulier_dot_v1_dot_access__pb2.GetAuthorityRequest.SerializeToString,
@@ -64,6 +89,41 @@ class AccessServiceServicer:
     def RevokeAgent(self, request, context):
         """Takes an agent's identity away: its sessions end at once, its leases end as if it were lost, its calls are refused
         until it joins again with a token made for its name. Safe to repeat.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateOperatorToken(self, request, context):
+        """Makes an operator token, which is shown once.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListOperatorTokens(self, request, context):
+        """Lists operator tokens, also those that have ended.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RevokeOperatorToken(self, request, context):
+        """Makes an operator token good for nothing; calls and streams under way end at once. Safe to repeat.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListApprovals(self, request, context):
+        """Lists calls that wait for a second person, and how others were decided; the newest first, 200 at most.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DecideApproval(self, request, context):
+        """Agrees to a call that waits, or does not. Never for whoever asked.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -97,6 +157,31 @@ def add_AccessServiceServicer_to_server(servicer, server):
                     servicer.RevokeAgent,
                     request_deserializer=haulier_dot_v1_dot_access__pb2.RevokeAgentRequest.FromString,
                     response_serializer=haulier_dot_v1_dot_access__pb2.RevokeAgentResponse.SerializeToString,
+            ),
+            'CreateOperatorToken': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateOperatorToken,
+                    request_deserializer=haulier_dot_v1_dot_access__pb2.CreateOperatorTokenRequest.FromString,
+                    response_serializer=haulier_dot_v1_dot_access__pb2.CreateOperatorTokenResponse.SerializeToString,
+            ),
+            'ListOperatorTokens': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListOperatorTokens,
+                    request_deserializer=haulier_dot_v1_dot_access__pb2.ListOperatorTokensRequest.FromString,
+                    response_serializer=haulier_dot_v1_dot_access__pb2.ListOperatorTokensResponse.SerializeToString,
+            ),
+            'RevokeOperatorToken': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevokeOperatorToken,
+                    request_deserializer=haulier_dot_v1_dot_access__pb2.RevokeOperatorTokenRequest.FromString,
+                    response_serializer=haulier_dot_v1_dot_access__pb2.RevokeOperatorTokenResponse.SerializeToString,
+            ),
+            'ListApprovals': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListApprovals,
+                    request_deserializer=haulier_dot_v1_dot_access__pb2.ListApprovalsRequest.FromString,
+                    response_serializer=haulier_dot_v1_dot_access__pb2.ListApprovalsResponse.SerializeToString,
+            ),
+            'DecideApproval': grpc.unary_unary_rpc_method_handler(
+                    servicer.DecideApproval,
+                    request_deserializer=haulier_dot_v1_dot_access__pb2.DecideApprovalRequest.FromString,
+                    response_serializer=haulier_dot_v1_dot_access__pb2.DecideApprovalResponse.SerializeToString,
             ),
             'GetAuthority': grpc.unary_unary_rpc_method_handler(
                     servicer.GetAuthority,
@@ -142,6 +227,141 @@ class AccessService:
             '/haulier.v1.AccessService/RevokeAgent',
             haulier_dot_v1_dot_access__pb2.RevokeAgentRequest.SerializeToString,
             haulier_dot_v1_dot_access__pb2.RevokeAgentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateOperatorToken(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/haulier.v1.AccessService/CreateOperatorToken',
+            haulier_dot_v1_dot_access__pb2.CreateOperatorTokenRequest.SerializeToString,
+            haulier_dot_v1_dot_access__pb2.CreateOperatorTokenResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListOperatorTokens(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/haulier.v1.AccessService/ListOperatorTokens',
+            haulier_dot_v1_dot_access__pb2.ListOperatorTokensRequest.SerializeToString,
+            haulier_dot_v1_dot_access__pb2.ListOperatorTokensResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevokeOperatorToken(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/haulier.v1.AccessService/RevokeOperatorToken',
+            haulier_dot_v1_dot_access__pb2.RevokeOperatorTokenRequest.SerializeToString,
+            haulier_dot_v1_dot_access__pb2.RevokeOperatorTokenResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListApprovals(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/haulier.v1.AccessService/ListApprovals',
+            haulier_dot_v1_dot_access__pb2.ListApprovalsRequest.SerializeToString,
+            haulier_dot_v1_dot_access__pb2.ListApprovalsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DecideApproval(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/haulier.v1.AccessService/DecideApproval',
+            haulier_dot_v1_dot_access__pb2.DecideApprovalRequest.SerializeToString,
+            haulier_dot_v1_dot_access__pb2.DecideApprovalResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -4,7 +4,7 @@ import pytest
 
 from controlplane.core.model import Requirements
 from controlplane.core.states import AgentState, Liveness
-from controlplane.store.port import Conflict, JoinToken, OperatorToken, Resource
+from controlplane.store.port import Approval, Certificate, Conflict, JoinToken, OperatorToken, Resource
 from tests.contract.store.conftest import StoreUnderTest
 from tests.kit.builders import NOW, an_agent
 
@@ -65,11 +65,58 @@ def test_a_join_token_is_used_once(store: StoreUnderTest) -> None:
     assert store.read(lambda tx: tx.join_token("hash-1")) == used
 
 
-def test_operators_are_kept(store: StoreUnderTest) -> None:
-    ada = OperatorToken("ada", "operator", "hash-9", NOW + 60.0)
-    store.write(lambda tx: tx.put_operator_token(ada, NOW))
-    assert store.read(lambda tx: tx.operator_token("hash-9")) == ada
-    assert store.read(lambda tx: tx.operator_token("hash-8")) is None
+def test_operators_are_kept_and_revoked_once(store: StoreUnderTest) -> None:
+    ada = OperatorToken("id-1", "ada", "operator", ("ops",), "$argon2id$…", NOW + 60.0, NOW, "bob", None)
+    store.write(lambda tx: tx.put_operator(ada))
+    assert store.read(lambda tx: tx.operator("id-1")) == ada
+    assert store.read(lambda tx: tx.operator("id-2")) is None
+    for at in (NOW + 1.0, NOW + 2.0):
+        store.write(lambda tx, at=at: tx.revoke_operator("id-1", at))  # type: ignore[misc]
+    assert store.read(lambda tx: tx.operators()) == [ada._replace(revoked_at=NOW + 1.0)]
+
+
+def test_an_approval_moves_once_from_each_state(store: StoreUnderTest) -> None:
+    asked = Approval("apr_1", "RevokeAgent", "digest", "agent: a", "ada", NOW, NOW + 60.0, "pending", "", "")
+    store.write(lambda tx: tx.put_approval(asked))
+    assert store.read(lambda tx: tx.approval_of("digest", NOW)) == asked
+    assert store.read(lambda tx: tx.pending_approvals("ada", NOW)) == 1
+    given = asked._replace(state="approved", decided_by="bob")
+    store.write(lambda tx: tx.move_approval(given, "pending"))
+    with pytest.raises(Conflict, match="apr_1 is pending no more"):
+        store.write(lambda tx: tx.move_approval(given, "pending"))
+    assert store.read(lambda tx: tx.approval_of("digest", NOW)) == given
+    assert store.read(lambda tx: tx.approval_of("digest", NOW + 60.0)) is None
+    assert store.read(lambda tx: (tx.approval("apr_1"), tx.approvals(5))) == (given, [given])
+    store.write(lambda tx: tx.move_approval(given._replace(state="used"), "approved"))
+    assert store.read(lambda tx: tx.approval_of("digest", NOW)) is None
+
+
+def test_certificates_are_counted_revoked_and_told_apart(store: StoreUnderTest) -> None:
+    def issue(serial: str, authority: str, at: float = NOW) -> None:
+        row = Certificate(serial, "ag_1", NOW + 100.0, authority, at)
+        store.write(lambda tx: tx.put_certificate(row))
+
+    store.write(lambda tx: tx.put_agent(an_agent(id="ag_1"), NOW))
+    issue("a1", "old")
+    issue("b2", "next", NOW + 5.0)
+    assert store.read(lambda tx: tx.issued_since("ag_1", NOW + 1.0)) == 1
+    # Holding a certificate of the next authority is not enough: it must have opened a session.
+    assert store.read(lambda tx: tx.authority_holders("old", NOW)) == [an_agent().name]
+    store.write(lambda tx: tx.see_certificate(Certificate("b2", "ag_1", NOW + 100.0, "next", NOW), NOW))
+    assert store.read(lambda tx: tx.authority_holders("old", NOW)) == []
+    store.write(lambda tx: tx.revoke_certificates("ag_1", NOW))
+    assert sorted(store.read(lambda tx: tx.revoked_serials(NOW))) == ["a1", "b2"]
+    assert store.read(lambda tx: tx.revoked_serials(NOW + 100.0)) == []
+    store.write(lambda tx: tx.drop_certificates("ag_1", NOW + 200.0))
+    assert store.read(lambda tx: tx.issued_since("ag_1", 0.0)) == 0
+
+
+def test_only_the_newest_boots_are_remembered(store: StoreUnderTest) -> None:
+    for number in range(20):
+        store.write(lambda tx, n=number: tx.leave_boot("ag_1", f"boot-{n}", NOW + n))  # type: ignore[misc]
+    assert sorted(store.read(lambda tx: tx.former_boots("ag_1"))) == sorted(f"boot-{n}" for n in range(4, 20))
+    store.write(lambda tx: tx.forget_boots("ag_1"))
+    assert store.read(lambda tx: tx.former_boots("ag_1")) == []
 
 
 def test_an_answer_is_kept_for_a_repeat(store: StoreUnderTest) -> None:

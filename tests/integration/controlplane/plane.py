@@ -190,9 +190,9 @@ class Running:
         """The access service."""
         return access_pb2_grpc.AccessServiceStub(channel or self.door())
 
-    async def token(self, role: Role, name: str = "ada") -> tuple[tuple[str, str], ...]:
+    async def token(self, role: Role, name: str = "ada", **more: Any) -> tuple[tuple[str, str], ...]:
         """Metadata of a caller with ``role``."""
-        return bearer(await self.plane.operators.create(name, role))
+        return bearer((await self.plane.operators.create(name, role, **more))[0])
 
     @property
     def administrator(self) -> tuple[tuple[str, str], ...]:

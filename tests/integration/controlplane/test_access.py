@@ -120,7 +120,7 @@ def test_every_method_with_an_agents_certificate(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("metadata", "because"),
     [
-        ((), "needs the role viewer or operator or admin; this caller is anonymous"),
+        ((), "needs the role viewer or operator or approver or admin; this caller is anonymous"),
         ((("authorization", "Basic YWRhOmFkYQ=="),), "the call carries no operator token"),
         (bearer("haulier-operator." + "A" * 43), "the operator token is not known here"),
         (bearer("hello"), "the call carries no operator token"),

@@ -26,8 +26,8 @@ DELETE FROM certificate WHERE agent_id = ? AND not_after < ?;
 -- name: authority_holders
 -- Agents that would be cut off without an authority: they hold a good certificate of it, and showed none of another.
 SELECT name FROM agent WHERE id IN (
-  SELECT agent_id FROM certificate WHERE revoked_at IS NULL AND not_after > ?2
-  GROUP BY agent_id HAVING sum(authority = ?1) > 0 AND sum(authority <> ?1 AND seen_at IS NOT NULL) = 0
+  SELECT agent_id FROM certificate WHERE revoked_at IS NULL AND not_after > ?
+  GROUP BY agent_id HAVING sum(authority = ?) > 0 AND sum(authority <> ? AND seen_at IS NOT NULL) = 0
 ) ORDER BY name;
 
 -- name: former_boots
@@ -47,3 +47,46 @@ DELETE FROM former_boot WHERE agent_id = ? AND boot_id NOT IN (
 -- name: forget_boots
 -- All boots of a host.
 DELETE FROM former_boot WHERE agent_id = ?;
+
+-- name: operator
+-- One operator's token.
+SELECT id, name, role, owners, verifier, expires_at, created_at, created_by, revoked_at FROM operator WHERE id = ?;
+
+-- name: operators
+-- Every operator's token.
+SELECT id, name, role, owners, verifier, expires_at, created_at, created_by, revoked_at FROM operator
+ORDER BY name, created_at;
+
+-- name: put_operator
+-- A new operator's token.
+INSERT INTO operator (id, name, role, owners, verifier, expires_at, created_at, created_by)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: revoke_operator
+-- An operator's token is good no more.
+UPDATE operator SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL;
+
+-- name: approval
+-- One approval.
+SELECT * FROM approval WHERE id = ?;
+
+-- name: approvals
+-- The newest approvals.
+SELECT * FROM approval ORDER BY asked_at DESC, id DESC LIMIT +?;
+
+-- name: approval_of
+-- What a call is waiting for, or may use.
+SELECT * FROM approval WHERE digest = ? AND state IN ('pending', 'approved') AND expires_at > ?
+ORDER BY asked_at DESC LIMIT 1;
+
+-- name: pending_approvals
+-- How many of somebody's calls wait.
+SELECT count(*) FROM approval WHERE asked_by = ? AND state = 'pending' AND expires_at > ?;
+
+-- name: put_approval
+-- A call that waits for a second person.
+INSERT INTO approval VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: move_approval
+-- How it was decided, or that it was used.
+UPDATE approval SET state = ?, decided_by = ?, reason = ? WHERE id = ? AND state = ?;

@@ -47,11 +47,3 @@ INSERT INTO join_token VALUES (?, ?, ?, ?, ?, ?, ?);
 -- Use a token once: a second use changes no row.
 UPDATE join_token SET used_request_id = ?, used_key_fingerprint = ?, used_agent_name = ?, answer = ?
 WHERE hash = ? AND used_request_id = '';
-
--- name: operator_token
--- An operator token by its hash.
-SELECT name, role, hash, expires_at FROM operator_token WHERE hash = ?;
-
--- name: put_operator_token
--- A new operator token.
-INSERT INTO operator_token VALUES (?, ?, ?, ?, ?);

@@ -1,0 +1,321 @@
+"""Operators over the wire: tokens made, proven and revoked; roles over the data of owners; the rule of two persons."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from haulier.v1 import access_pb2, operator_pb2
+
+from controlplane.identity import operator_tokens
+from controlplane.identity.roles import Role
+from controlplane.service import refusals as refusals_service
+from tests.integration.controlplane.plane import CALL_S, Running, bearer, refusal, serving
+from tests.kit.running import run, until
+
+DENIED = grpc.StatusCode.PERMISSION_DENIED
+UNAUTHENTICATED = grpc.StatusCode.UNAUTHENTICATED
+FAILED_PRECONDITION = grpc.StatusCode.FAILED_PRECONDITION
+STATUS = operator_pb2.GetStatusRequest()
+
+SHARED = """\
+apiVersion: haulier/v1
+kind: Datastore
+metadata: {name: exports}
+spec: {engine: csv, root: /srv/exports}
+---
+apiVersion: haulier/v1
+kind: Datastore
+metadata: {name: lake}
+spec: {engine: parquet, root: /srv/lake}
+"""
+
+
+def manifests(owner: str, name: str) -> str:
+    return f"""\
+apiVersion: haulier/v1
+kind: Dataset
+metadata: {{name: {name}}}
+spec:
+  owner: {owner}
+  datastore: exports
+  object: {name}.csv
+  key: [id]
+  columns: [{{name: id, type: int64, required: true}}]
+---
+apiVersion: haulier/v1
+kind: Migration
+metadata: {{name: {name}-to-lake}}
+spec:
+  dataset: {name}
+  workflow: copy
+  to: {{datastore: lake, object: {name}}}
+  staging: lake
+"""
+
+
+WORKFLOW = """\
+apiVersion: haulier/v1
+kind: Workflow
+metadata: {name: copy}
+spec:
+  steps:
+    - name: extract
+      kind: extract
+      params: {source: "${migration.source}", staging: "${migration.staging}"}
+"""
+
+
+async def call(running: Running, metadata: Any, method: str, request: Any) -> Any:
+    service = running.access() if hasattr(running.access(), method) else running.operators()
+    return await getattr(service, method)(request, timeout=CALL_S, metadata=metadata)
+
+
+async def create(running: Running, name: str, role: str, *owners: str) -> access_pb2.CreateOperatorTokenResponse:
+    request = access_pb2.CreateOperatorTokenRequest(name=name, role=role, owners=owners)
+    made: access_pb2.CreateOperatorTokenResponse = await call(
+        running, running.administrator, "CreateOperatorToken", request
+    )
+    return made
+
+
+def apply(text: str, request_id: str) -> operator_pb2.ApplyManifestsRequest:
+    file = operator_pb2.ManifestFile(path="a.yaml", content=text.encode())
+    return operator_pb2.ApplyManifestsRequest(files=[file], request_id=request_id)
+
+
+def test_a_token_is_made_used_listed_and_revoked(tmp_path: Path) -> None:
+    async def body() -> str:
+        async with serving(tmp_path) as running:
+            made = await create(running, "ada", "viewer")
+            assert (made.kept.role, made.kept.state, made.kept.created_by) == ("viewer", "good", "administrator")
+            assert (made.ca_pem, made.door_address) == (running.ca, running.door_address)
+            ada = bearer(made.token)
+            assert (await call(running, ada, "GetStatus", STATUS)).store_generation
+            following = running.operators().WatchEvents(operator_pb2.WatchEventsRequest(follow=True), metadata=ada)
+            assert (await following.read()).type
+            tokens = (
+                await call(running, running.administrator, "ListOperatorTokens", access_pb2.ListOperatorTokensRequest())
+            ).tokens
+            assert [(token.name, token.role) for token in tokens] == [("ada", "viewer"), ("administrator", "admin")]
+            request = access_pb2.RevokeOperatorTokenRequest(token_id=made.kept.token_id, reason="left the team")
+            began = time.monotonic()
+            for _ in range(2):
+                answer = await call(running, running.administrator, "RevokeOperatorToken", request)
+                assert answer.kept.state == "revoked"
+            # What runs under it ends too, at once.
+            with pytest.raises(grpc.aio.AioRpcError) as ended:
+                while await following.read():
+                    pass
+            assert ended.value.code() is UNAUTHENTICATED
+            assert time.monotonic() - began < 1.0
+            code, why = await refusal(call(running, ada, "GetStatus", STATUS))
+            assert (code, "revoked" in why) == (UNAUTHENTICATED, True)
+            types = [event.type for event in await running.events("ada")]
+            assert types == ["OperatorTokenCreated", "OperatorSeen", "OperatorTokenRevoked"]
+            return made.token.rpartition(".")[2]
+
+    secret = run(body())
+    for file in tmp_path.rglob("*"):
+        assert not file.is_file() or secret.encode() not in file.read_bytes()
+
+
+def test_the_last_administrator_stays(tmp_path: Path) -> None:
+    async def body() -> None:
+        async with serving(tmp_path) as running:
+            (only,) = (
+                await call(running, running.administrator, "ListOperatorTokens", access_pb2.ListOperatorTokensRequest())
+            ).tokens
+            request = access_pb2.RevokeOperatorTokenRequest(token_id=only.token_id, reason="tidying")
+            code, why = await refusal(call(running, running.administrator, "RevokeOperatorToken", request))
+            assert (code, "last administrator" in why) == (FAILED_PRECONDITION, True)
+            await create(running, "bob", "admin")
+            assert (await call(running, running.administrator, "RevokeOperatorToken", request)).kept.state == "revoked"
+
+    run(body())
+
+
+def test_a_token_costs_its_slow_hash_once_and_a_wrong_one_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    proofs = []
+    proven = operator_tokens.matches
+
+    def counted(secret: bytes, verifier: str) -> bool:
+        proofs.append(verifier)
+        return proven(secret, verifier)
+
+    monkeypatch.setattr(operator_tokens, "matches", counted)
+
+    async def body() -> None:
+        async with serving(tmp_path) as running:
+            for _ in range(20):
+                await call(running, running.administrator, "GetStatus", STATUS)
+            assert len(proofs) == 1
+            token_id = running.profile["token"].split(".")[1]
+            wrong = bearer(operator_tokens.mint(token_id, bytes(32)))
+            for _ in range(20):
+                assert (await refusal(call(running, wrong, "GetStatus", STATUS)))[0] is UNAUTHENTICATED
+            assert len(proofs) == 2
+
+    run(body())
+
+
+def test_refused_calls_are_on_record_and_cost_few_events(tmp_path: Path) -> None:
+    async def body() -> None:
+        async with serving(tmp_path) as running:
+            viewer = await running.token(Role.VIEWER, "eve")
+            drain = operator_pb2.DrainAgentRequest(agent="host-1", reason="x")
+            for _ in range(30):
+                assert (await refusal(call(running, viewer, "DrainAgent", drain)))[0] is DENIED
+            await until(lambda: not running.plane.fleet._tasks, "the event")
+            told = [event for event in await running.events() if event.type == "AccessRefused"]
+            (only,) = told
+            assert only.subject.startswith("eve (viewer) at ")
+            assert only.detail == "DrainAgent: DrainAgent needs the role admin; this caller is viewer"
+            # Many different callers are bounded too.
+            for number in range(refusals_service.CALLERS_MAX + 50):
+                running.plane.refusals.note(f"caller {number}", "GetStatus", "no")
+            await until(lambda: not running.plane.fleet._tasks, "the events")
+            told = [event for event in await running.events() if event.type == "AccessRefused"]
+            assert len(told) <= refusals_service.CALLERS_MAX + 2
+
+    run(body())
+
+
+def test_a_role_over_an_owners_data_sees_and_changes_nothing_else(tmp_path: Path) -> None:
+    async def body() -> None:
+        async with serving(tmp_path) as running:
+            for number, text in enumerate((SHARED, WORKFLOW, manifests("ours", "crew"), manifests("theirs", "pay"))):
+                applied = await call(running, running.administrator, "ApplyManifests", apply(text, f"r{number}"))
+                assert not applied.findings
+            us = bearer((await create(running, "ada", "operator", "ours")).token)
+            for name in ("pay-to-lake", "crew-to-lake"):
+                start = operator_pb2.StartMigrationsRequest(names=[name], request_id=name)
+                await call(running, running.administrator, "StartMigrations", start)
+            # Filtered.
+            shown = await call(running, us, "ListMigrations", operator_pb2.ListMigrationsRequest())
+            assert [view.name for view in shown.migrations] == ["crew-to-lake"]
+            ours = shown.migrations[0].migration_id
+            everything = await call(
+                running, running.administrator, "ListMigrations", operator_pb2.ListMigrationsRequest()
+            )
+            theirs = next(view.migration_id for view in everything.migrations if view.migration_id != ours)
+            for kind, names in (
+                ("Dataset", ["crew"]),
+                ("Migration", ["crew-to-lake"]),
+                ("Datastore", ["exports", "lake"]),
+            ):
+                listing = await call(running, us, "ListManifests", operator_pb2.ListManifestsRequest(kind=kind))
+                assert [view.name for view in listing.manifests] == names
+            watch = running.operators().WatchEvents(operator_pb2.WatchEventsRequest(), metadata=us)
+            seen = [event async for event in watch]
+            assert seen
+            assert all(ours in event.data_json for event in seen)
+            # Refused, and whether it exists is not told.
+            step = f"{theirs}/extract"
+            cancel = operator_pb2.CancelMigrationRequest
+            refused: list[tuple[str, Any]] = [
+                ("GetMigration", operator_pb2.GetMigrationRequest(migration="pay-to-lake")),
+                ("GetMigration", operator_pb2.GetMigrationRequest(migration=theirs)),
+                ("GetMigration", operator_pb2.GetMigrationRequest(migration="no-such")),
+                ("CancelMigration", cancel(migration="pay-to-lake", reason="x")),
+                ("RetryMigration", operator_pb2.RetryMigrationRequest(migration="pay-to-lake")),
+                ("RollbackMigration", operator_pb2.RollbackMigrationRequest(migration="pay-to-lake", reason="x")),
+                ("Why", operator_pb2.WhyRequest(subject=step)),
+                ("Why", operator_pb2.WhyRequest(subject="step_1")),
+                ("GetManifest", operator_pb2.GetManifestRequest(kind="Dataset", name="pay")),
+                ("GetManifest", operator_pb2.GetManifestRequest(kind="Migration", name="pay-to-lake")),
+                ("StartMigrations", operator_pb2.StartMigrationsRequest(request_id="all")),
+                ("StartMigrations", operator_pb2.StartMigrationsRequest(names=["pay-to-lake"], request_id="one")),
+                ("ApplyManifests", apply(manifests("theirs", "pay"), "r7")),
+                ("ApplyManifests", apply(manifests("ours", "pay"), "r8")),  # taking it over
+                ("ApplyManifests", apply(manifests("theirs", "crew"), "r9")),  # giving it away
+                ("ApplyManifests", apply(SHARED, "r10")),
+                ("ApplyManifests", apply(WORKFLOW, "r11")),
+                ("ApplyManifests", apply(manifests("ours", "new").replace("dataset: new", "dataset: pay"), "r12")),
+                ("GetStatus", STATUS),
+                ("ListAgents", operator_pb2.ListAgentsRequest()),
+                ("ListApprovals", access_pb2.ListApprovalsRequest()),
+            ]
+            for method, request in refused:
+                code, why = await refusal(call(running, us, method, request))
+                assert code is DENIED, (method, request, why)
+            logs = running.operators().TailLogs(operator_pb2.TailLogsRequest(attempt_id="att_1_1"), metadata=us)
+            assert await logs.code() is DENIED
+            # Their own is theirs.
+            for method, request in (
+                ("GetMigration", operator_pb2.GetMigrationRequest(migration="crew-to-lake")),
+                ("Why", operator_pb2.WhyRequest(subject="crew-to-lake")),
+                ("ApplyManifests", apply(manifests("ours", "more"), "r13")),
+                ("CancelMigration", cancel(migration="crew-to-lake", reason="enough")),
+            ):
+                await call(running, us, method, request)
+
+    run(body())
+
+
+def test_a_chosen_call_takes_two_persons(tmp_path: Path) -> None:
+    async def body() -> None:
+        async with serving(tmp_path, two_persons=("RevokeAgent", "StartMigrations:!names")) as running:
+            await running.join()
+            bob = bearer((await create(running, "bob", "approver")).token)
+            both = bearer((await create(running, "administrator", "approver")).token)
+            admin = running.administrator
+            request = access_pb2.RevokeAgentRequest(agent="host-1", reason="sold")
+            code, why = await refusal(call(running, admin, "RevokeAgent", request))
+            assert (code, "needs the approval of a second person" in why) == (FAILED_PRECONDITION, True)
+            # Asking again asks for nothing new.
+            await refusal(call(running, admin, "RevokeAgent", request))
+            (asked,) = (await call(running, bob, "ListApprovals", access_pb2.ListApprovalsRequest())).approvals
+            assert (asked.method, asked.asked_by, asked.state) == ("RevokeAgent", "administrator", "pending")
+            assert asked.summary == 'agent: "host-1" reason: "sold"'
+            agree = access_pb2.DecideApprovalRequest(approval_id=asked.approval_id, agreed=True)
+            # Not by whoever asked, under whatever token; not without the role.
+            assert (await refusal(call(running, both, "DecideApproval", agree)))[0] is FAILED_PRECONDITION
+            assert (await refusal(call(running, admin, "DecideApproval", agree)))[0] is DENIED
+            decided = (await call(running, bob, "DecideApproval", agree)).approval
+            assert (decided.state, decided.decided_by) == ("approved", "bob")
+            assert (await refusal(call(running, bob, "DecideApproval", agree)))[0] is FAILED_PRECONDITION
+            # Exactly that call, by whoever asked, once.
+            other = access_pb2.RevokeAgentRequest(agent="host-1", reason="another reason")
+            assert (await refusal(call(running, admin, "RevokeAgent", other)))[0] is FAILED_PRECONDITION
+            carol = bearer((await create(running, "carol", "admin")).token)
+            assert (await refusal(call(running, carol, "RevokeAgent", request)))[0] is FAILED_PRECONDITION
+            assert (await call(running, admin, "RevokeAgent", request)).agent.state.startswith("revoked")
+            assert (await refusal(call(running, admin, "RevokeAgent", request)))[0] is FAILED_PRECONDITION
+            # A denial is one, and a condition of the rule looks into the request.
+            (waiting, *_) = (await call(running, bob, "ListApprovals", access_pb2.ListApprovalsRequest())).approvals
+            deny = access_pb2.DecideApprovalRequest(approval_id=waiting.approval_id, reason="no")
+            assert (await call(running, bob, "DecideApproval", deny)).approval.state == "denied"
+            named = operator_pb2.StartMigrationsRequest(names=["m"], request_id="r1")
+            assert (await refusal(call(running, admin, "StartMigrations", named)))[0] is grpc.StatusCode.NOT_FOUND
+            for request_id in ("r2", "r3"):
+                everything = operator_pb2.StartMigrationsRequest(request_id=request_id)
+                assert (await refusal(call(running, admin, "StartMigrations", everything)))[0] is FAILED_PRECONDITION
+            pending = [
+                each
+                for each in (await call(running, bob, "ListApprovals", access_pb2.ListApprovalsRequest())).approvals
+                if each.method == "StartMigrations"
+            ]
+            assert len(pending) == 1  # another request id is the same call
+            types = {event.type for event in await running.events()}
+            assert {"ApprovalAsked", "ApprovalGiven", "ApprovalDenied", "ApprovalUsed"} <= types
+
+    run(body())
+
+
+def test_an_approval_expires(tmp_path: Path) -> None:
+    async def body() -> None:
+        async with serving(tmp_path, two_persons=("RevokeAgent",), approval_ttl_s=0.2) as running:
+            bob = bearer((await create(running, "bob", "approver")).token)
+            request = access_pb2.RevokeAgentRequest(agent="host-1", reason="sold")
+            await refusal(call(running, running.administrator, "RevokeAgent", request))
+            began = running.plane.clock()
+            await until(lambda: running.plane.clock() - began > 0.3, "the end of the approval")
+            (late,) = (await call(running, bob, "ListApprovals", access_pb2.ListApprovalsRequest())).approvals
+            assert late.state == "expired"
+            agree = access_pb2.DecideApprovalRequest(approval_id=late.approval_id, agreed=True)
+            code, why = await refusal(call(running, bob, "DecideApproval", agree))
+            assert (code, "expired" in why) == (FAILED_PRECONDITION, True)
+
+    run(body())
