@@ -113,15 +113,7 @@ class ControlPlane:
         config, state = self.config, self.config.state_dir
         self.clock = steady_clock(self.store.newest_at())
         self.changed = Signal()
-        settings = FleetSettings(
-            ttl_s=config.lease_ttl_s,
-            heartbeat_s=config.heartbeat_s,
-            heartbeat_grace_s=config.heartbeat_grace_s,
-            lost_after_s=config.lost_after_s,
-            lock_delay_s=config.lock_delay_s,
-            disconnected_max_s=config.disconnected_max_s,
-        )
-        self.fleet = Fleet(self.store, self.clock, settings, self.changed)
+        self.fleet = Fleet(self.store, self.clock, _fleet_settings(config), self.changed)
         self.inventory = Inventory(self.store, self.clock, self.fleet)
         self.identities = Identities(
             self.store, self.clock, time.time, authorities, os.urandom, self.fleet, config.agent_certificate_ttl_s
@@ -248,6 +240,17 @@ class ControlPlane:
             self.store.close()
             (self.config.state_dir / LISTENING_FILE).unlink(missing_ok=True)
             self._guard.release()
+
+
+def _fleet_settings(config: Config) -> FleetSettings:
+    return FleetSettings(
+        ttl_s=config.lease_ttl_s,
+        heartbeat_s=config.heartbeat_s,
+        heartbeat_grace_s=config.heartbeat_grace_s,
+        lost_after_s=config.lost_after_s,
+        lock_delay_s=config.lock_delay_s,
+        disconnected_max_s=config.disconnected_max_s,
+    )
 
 
 def _check_methods(chosen: Sequence[str]) -> None:

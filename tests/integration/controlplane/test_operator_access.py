@@ -182,6 +182,35 @@ def test_refused_calls_are_on_record_and_cost_few_events(tmp_path: Path) -> None
     run(body())
 
 
+def not_theirs(theirs: str) -> list[tuple[str, Any]]:
+    """What the operator of another owner may not ask; ``theirs`` is a migration's id."""
+    step = f"{theirs}/extract"
+    cancel = operator_pb2.CancelMigrationRequest
+    return [
+        ("GetMigration", operator_pb2.GetMigrationRequest(migration="pay-to-lake")),
+        ("GetMigration", operator_pb2.GetMigrationRequest(migration=theirs)),
+        ("GetMigration", operator_pb2.GetMigrationRequest(migration="no-such")),
+        ("CancelMigration", cancel(migration="pay-to-lake", reason="x")),
+        ("RetryMigration", operator_pb2.RetryMigrationRequest(migration="pay-to-lake")),
+        ("RollbackMigration", operator_pb2.RollbackMigrationRequest(migration="pay-to-lake", reason="x")),
+        ("Why", operator_pb2.WhyRequest(subject=step)),
+        ("Why", operator_pb2.WhyRequest(subject="step_1")),
+        ("GetManifest", operator_pb2.GetManifestRequest(kind="Dataset", name="pay")),
+        ("GetManifest", operator_pb2.GetManifestRequest(kind="Migration", name="pay-to-lake")),
+        ("StartMigrations", operator_pb2.StartMigrationsRequest(request_id="all")),
+        ("StartMigrations", operator_pb2.StartMigrationsRequest(names=["pay-to-lake"], request_id="one")),
+        ("ApplyManifests", apply(manifests("theirs", "pay"), "r7")),
+        ("ApplyManifests", apply(manifests("ours", "pay"), "r8")),  # taking it over
+        ("ApplyManifests", apply(manifests("theirs", "crew"), "r9")),  # giving it away
+        ("ApplyManifests", apply(SHARED, "r10")),
+        ("ApplyManifests", apply(WORKFLOW, "r11")),
+        ("ApplyManifests", apply(manifests("ours", "new").replace("dataset: new", "dataset: pay"), "r12")),
+        ("GetStatus", STATUS),
+        ("ListAgents", operator_pb2.ListAgentsRequest()),
+        ("ListApprovals", access_pb2.ListApprovalsRequest()),
+    ]
+
+
 def test_a_role_over_an_owners_data_sees_and_changes_nothing_else(tmp_path: Path) -> None:
     async def body() -> None:
         async with serving(tmp_path) as running:
@@ -212,32 +241,7 @@ def test_a_role_over_an_owners_data_sees_and_changes_nothing_else(tmp_path: Path
             assert seen
             assert all(ours in event.data_json for event in seen)
             # Refused, and whether it exists is not told.
-            step = f"{theirs}/extract"
-            cancel = operator_pb2.CancelMigrationRequest
-            refused: list[tuple[str, Any]] = [
-                ("GetMigration", operator_pb2.GetMigrationRequest(migration="pay-to-lake")),
-                ("GetMigration", operator_pb2.GetMigrationRequest(migration=theirs)),
-                ("GetMigration", operator_pb2.GetMigrationRequest(migration="no-such")),
-                ("CancelMigration", cancel(migration="pay-to-lake", reason="x")),
-                ("RetryMigration", operator_pb2.RetryMigrationRequest(migration="pay-to-lake")),
-                ("RollbackMigration", operator_pb2.RollbackMigrationRequest(migration="pay-to-lake", reason="x")),
-                ("Why", operator_pb2.WhyRequest(subject=step)),
-                ("Why", operator_pb2.WhyRequest(subject="step_1")),
-                ("GetManifest", operator_pb2.GetManifestRequest(kind="Dataset", name="pay")),
-                ("GetManifest", operator_pb2.GetManifestRequest(kind="Migration", name="pay-to-lake")),
-                ("StartMigrations", operator_pb2.StartMigrationsRequest(request_id="all")),
-                ("StartMigrations", operator_pb2.StartMigrationsRequest(names=["pay-to-lake"], request_id="one")),
-                ("ApplyManifests", apply(manifests("theirs", "pay"), "r7")),
-                ("ApplyManifests", apply(manifests("ours", "pay"), "r8")),  # taking it over
-                ("ApplyManifests", apply(manifests("theirs", "crew"), "r9")),  # giving it away
-                ("ApplyManifests", apply(SHARED, "r10")),
-                ("ApplyManifests", apply(WORKFLOW, "r11")),
-                ("ApplyManifests", apply(manifests("ours", "new").replace("dataset: new", "dataset: pay"), "r12")),
-                ("GetStatus", STATUS),
-                ("ListAgents", operator_pb2.ListAgentsRequest()),
-                ("ListApprovals", access_pb2.ListApprovalsRequest()),
-            ]
-            for method, request in refused:
+            for method, request in not_theirs(theirs):
                 code, why = await refusal(call(running, us, method, request))
                 assert code is DENIED, (method, request, why)
             logs = running.operators().TailLogs(operator_pb2.TailLogsRequest(attempt_id="att_1_1"), metadata=us)
@@ -247,7 +251,7 @@ def test_a_role_over_an_owners_data_sees_and_changes_nothing_else(tmp_path: Path
                 ("GetMigration", operator_pb2.GetMigrationRequest(migration="crew-to-lake")),
                 ("Why", operator_pb2.WhyRequest(subject="crew-to-lake")),
                 ("ApplyManifests", apply(manifests("ours", "more"), "r13")),
-                ("CancelMigration", cancel(migration="crew-to-lake", reason="enough")),
+                ("CancelMigration", operator_pb2.CancelMigrationRequest(migration="crew-to-lake", reason="enough")),
             ):
                 await call(running, us, method, request)
 
