@@ -113,6 +113,10 @@ chaos: $(SETUP) ## Kill real processes CYCLES times during real migrations (CYCL
 attacks: $(SETUP) ## Attack releases with real keys: all refused, nothing changed (build/reports/tuf.json)
 	@$(PY) -m tests.attacks
 
+.PHONY: rollouts
+rollouts: $(SETUP) ## Roll out seeded bad releases to 200 simulated and 5 real agents: each must halt by itself
+	@$(PY) -m tests.rollouts
+
 .PHONY: zombies
 zombies: $(SETUP) ## Stop writers in the middle of a publish, replace them, wake them: nothing may change
 	@$(PY) -m tests.system.zombies --all

@@ -362,7 +362,9 @@ class _Look:
         if row.state is H.CANCELLED or artefact is None:
             self.orders.append(Order(agent_id))
         elif row.state is H.RETURNING:
-            self.orders.append(Order(agent_id, row.from_version, row.from_digest))
+            # It has that release still and fetches nothing; the path is what it would be in signed metadata.
+            path = f"haulier-agentd-{row.from_version}-{host.architecture}.tar.zst"
+            self.orders.append(Order(agent_id, row.from_version, row.from_digest, path))
         else:
             self.orders.append(Order(agent_id, self.rollout.version, artefact.digest, artefact.target_path))
 

@@ -36,6 +36,8 @@ SAVE_CALM_S = 5.0
 FLEETS_MAX = 10_000
 # A desired release that cannot be rolled out yet, because it is not published say, is tried again after so long.
 TRY_AGAIN_S = 10.0
+# How long to rest after a look, in multiples of how long it took.
+REST_FACTOR = 2.0
 DIRECTION_WORDS = {
     "RolloutStarted": "started",
     "RolloutPaused": "paused",
@@ -84,6 +86,8 @@ class Rollouts:
         self.waiting: dict[str, str] = {}  # fleet → why its desired release is not rolled out yet
         self._tried_at: dict[str, float] = {}
         self._turn = asyncio.Lock()
+        self._passed_s = 0.0
+        self._rest_until = 0.0
         self._unsaved_s: dict[str, float] = {}
         self._told: dict[str, dict[str, tuple[Session, float]]] = {}  # rollout → agent → whom, when
 
@@ -103,51 +107,62 @@ class Rollouts:
         self, fleet: str, version: str, request_id: str, *, start: bool, supersede: bool, reason: str, by: str
     ) -> str:
         now = self._clock()
+        known = await self._store.read(lambda tx: answered(tx, request_id, "CreateRollout") if request_id else None)
+        if known is not None:
+            return known
+        rollout_id = await self._store.write(lambda tx: tx.next_ids("roll_", 1)[0])
+
+        def plan(tx: Tx) -> tuple[Rollout, list[RolloutHost]]:
+            resource = tx.resource("Fleet", fleet)
+            if resource is None:
+                raise NotFound(f"there is no Fleet {fleet}: see `haulier fleet list`")
+            self._check_room(tx, fleet, supersede)
+            rollout, rows = self._draft(tx, resource, version, rollout_id, now)
+            return replace(rollout, created_by=by, reason=reason), rows
 
         def make(tx: Tx) -> tuple[str, list[RolloutChanges]]:
             before = answered(tx, request_id, "CreateRollout") if request_id else None
             if before is not None:
                 return before, []
-            resource = tx.resource("Fleet", fleet)
-            if resource is None:
-                raise NotFound(f"there is no Fleet {fleet}: see `haulier fleet list`")
             ended = self._make_room(tx, fleet, supersede, now)
-            rollout, rows = self._draft(tx, resource, version, now, by, reason)
             tx.insert_rollout(rollout, rows)
-            tx.record(
-                [_event(now, "RolloutProposed", rollout.id, asked_by(by, f"{version or rollout.version} on {fleet}"))]
-            )
+            tx.record([_event(now, "RolloutProposed", rollout_id, asked_by(by, f"{rollout.version} on {fleet}"))])
             if start:
-                begun = steer(rollout, rows, "RolloutStarted", now, reason)
-                self._save(tx, begun, now, by)
+                self._save(tx, steer(rollout, rows, "RolloutStarted", now, reason), now, by)
             if request_id:
-                tx.keep_answer(request_id, "CreateRollout", rollout.id, now)
-            return rollout.id, ended
+                tx.keep_answer(request_id, "CreateRollout", rollout_id, now)
+            return rollout_id, ended
 
         async with self._turn:
-            rollout_id, ended = await self._store.write(make)
+            # On a snapshot: dealing out ten thousand hosts takes seconds, and leases must not wait for it.
+            rollout, rows = await self._store.read(plan)
+            made, ended = await self._store.write(make)
             for changes in ended:
                 self._say(changes, now)
         self._fleet.changed.ring()
-        return rollout_id
+        return made
 
-    def _make_room(self, tx: Tx, fleet: str, supersede: bool, now: float) -> list[RolloutChanges]:
-        ended = []
-        for other in tx.rollouts(fleet, 100):
-            if other.state not in OPEN:
-                continue
+    def _check_room(self, tx: Tx, fleet: str, supersede: bool) -> list[Rollout]:
+        """Return the rollouts of a fleet that another one would end. Raises ``Precondition`` where none may."""
+        rollouts = [each for each in tx.rollouts(fleet, 100) if each.state in OPEN]
+        for other in rollouts:
             if other.state is RolloutState.ROLLING_BACK or not supersede:
                 raise Precondition(
                     f"rollout {other.id} of {other.version} is {other.state}: wait for its end, or "
                     f"`haulier rollout cancel {other.id} --reason TEXT`"
                 )
+        return rollouts
+
+    def _make_room(self, tx: Tx, fleet: str, supersede: bool, now: float) -> list[RolloutChanges]:
+        ended = []
+        for other in self._check_room(tx, fleet, supersede):
             changes = steer(other, tx.rollout_hosts(other.id), "RolloutCancelled", now, "another release is desired")
             self._save(tx, changes, now, "")
             ended.append(changes)
         return ended
 
     def _draft(
-        self, tx: Tx, resource: Resource, version: str, now: float, by: str, reason: str
+        self, tx: Tx, resource: Resource, version: str, rollout_id: str, now: float
     ) -> tuple[Rollout, list[RolloutHost]]:
         spec = load_spec("Fleet", resource.spec)
         assert isinstance(spec, FleetSpec), "the kind decides the model"
@@ -166,8 +181,7 @@ class Rollouts:
         artefacts = tuple(self._artefacts(version, {host.architecture for host in hosts if host.architecture}))
         if not artefacts:
             raise Precondition(f"release {version} is not published for any of these hosts: see `haulier release list`")
-        rollout = _new(tx.next_ids("roll_", 1)[0], resource.name, version, artefacts, policy)
-        rollout = replace(rollout, created_at=now, created_by=by, reason=reason)
+        rollout = replace(_new(rollout_id, resource.name, version, artefacts, policy), created_at=now)
         rows = draft(rollout, hosts)
         if not any(row.wave == 0 for row in rows):
             raise Precondition(_nobody(hosts, rollout))
@@ -180,12 +194,14 @@ class Rollouts:
                 yield Artefact(architecture, found.digest, found.target_path, found.min_from)
 
     async def reconcile(self) -> None:
-        """Make a rollout for each Fleet whose desired release is not the one of its newest rollout."""
+        """Make a rollout for each Fleet that was applied since its newest one and desires another release."""
         for resource in await self._store.read(lambda tx: tx.resources("Fleet", "", FLEETS_MAX)):
             spec = load_spec("Fleet", resource.spec)
             assert isinstance(spec, FleetSpec), "the kind decides the model"
             newest = await self._store.read(lambda tx, name=resource.name: tx.rollouts(name, 1))  # type: ignore[misc]
-            if spec.release is None or (newest and newest[0].version == spec.release):
+            # What was made since the manifest was applied, by hand say, is not taken back because of it.
+            decided = newest and (newest[0].version == spec.release or newest[0].created_at >= resource.applied_at)
+            if spec.release is None or decided:
                 self.waiting.pop(resource.name, None)
                 continue
             if self._clock() < self._tried_at.get(resource.name, 0.0) + TRY_AGAIN_S:
@@ -245,10 +261,16 @@ class Rollouts:
         """Look at every rollout that may move, and do what comes next."""
         now = self._clock()
         passed_s = self.calm.passed_s(now)
+        self._passed_s += passed_s
+        if now < self._rest_until:
+            return
+        passed_s, self._passed_s = self._passed_s, 0.0
         watched = await self._store.read(lambda tx: tx.watched_rollouts())
         for each in watched:
             self._unsaved_s[each.id] = self._unsaved_s.get(each.id, 0.0) + passed_s
             await self._fleet.unbroken(self._look(each.id))
+        # Very many hosts take a while to look at, and the process has other things to do.
+        self._rest_until = self._clock() + REST_FACTOR * (self._clock() - now)
         ids = {each.id for each in watched}
         self._unsaved_s = {key: value for key, value in self._unsaved_s.items() if key in ids}
         self._told = {key: value for key, value in self._told.items() if key in ids}

@@ -13,7 +13,8 @@ import signal
 import struct
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from haulier.v1 import agent_pb2 as pb
 from haulier.v1 import agent_pb2_grpc
 
 from agentd.core.reconnecting import wait_s
+from tests.bench.crowd_release import SimulatedRelease
 
 CONNECTING_AT_ONCE = 32
 # One agent, one connection: channels to one address would share theirs.
@@ -41,6 +43,11 @@ class Part:
     ``holds``: keep what is granted and renew it, instead of answering. ``burst``: results to give after each SIGUSR1,
     keeping whatever else is granted; 0 means to answer everything. ``touches``: a file that gets 16 bytes for each
     step. ``notes_grants``: print each grant with its instant.
+
+    ``release``: version and digest that they run as a release, and so answer upgrades; empty: they are none.
+    ``manners``: digest → in which manner that release is bad (``crowd_release``), after an @ with which datastore.
+    ``upgrade_pace_s``: how long each stage of an upgrade takes. ``facts`` and ``datastores``: of agents by the rest of
+    their number. ``step_s``: how long steps are said to have taken.
     """
 
     identities: str
@@ -53,6 +60,12 @@ class Part:
     burst: int = 0
     touches: str = ""
     notes_grants: bool = False
+    release: tuple[str, str] = ("", "")
+    manners: Mapping[str, str] = field(default_factory=dict)
+    upgrade_pace_s: float = 0.5
+    facts: tuple[Mapping[str, Any], ...] = ({},)
+    datastores: tuple[tuple[str, ...], ...] = (("*",),)
+    step_s: float = 0.0
 
 
 class Crowd:
@@ -91,6 +104,14 @@ class SimulatedAgent:
     def __init__(self, crowd: Crowd, number: int) -> None:
         self.crowd = crowd
         self.phase = (number + 1) / len(crowd.part.names)
+        part = crowd.part
+        self.datastores = part.datastores[number % len(part.datastores)]
+        facts = part.facts[number % len(part.facts)]
+        version, digest = part.release
+        self.release = SimulatedRelease(
+            version, digest, facts, part.manners, part.upgrade_pace_s, self._has_news, self._hang_up
+        )
+        self.call: Any = None
         name = crowd.part.names[number]
         told = json.loads((Path(crowd.part.identities) / f"{name}.json").read_text())
         self.address = told["address"]
@@ -130,9 +151,11 @@ class SimulatedAgent:
                     sequence=1,
                     hello=pb.Hello(
                         incarnation=self.incarnation,
-                        agent_version="bench",
+                        agent_version=self.release.status.version or "bench",
+                        facts=self.release.facts,
+                        release=self.release.status if self.release.status.digest else None,
                         kinds=[self.crowd.part.kind],
-                        datastores=["*"],
+                        datastores=self.datastores,
                         slots=self.crowd.part.slots,
                         boot_id="bench",
                         held=held,
@@ -144,6 +167,7 @@ class SimulatedAgent:
         if welcome is grpc.aio.EOF or not welcome.HasField("welcome"):
             return
         self.sessions += 1
+        self.call = call
         self.crowd.connected += 1
         if self.crowd.connected == len(self.crowd.part.names):
             say(connected=self.crowd.connected, at=time.time())
@@ -155,8 +179,13 @@ class SimulatedAgent:
             while (message := await call.read()) is not grpc.aio.EOF:
                 self._take(message)
             await call.code()
+        except asyncio.CancelledError:
+            # Also what our own hanging up raises, and then this life of the agent goes on.
+            if self.call is not None:
+                raise
         finally:
             self.crowd.connected -= 1
+            self.call = None
             speaking.cancel()
             call.cancel()
 
@@ -164,6 +193,8 @@ class SimulatedAgent:
         crowd = self.crowd
         for attempt_id in message.acknowledged_attempt_ids:
             self.unacknowledged.pop(attempt_id, None)
+        for directive in message.directives:
+            self.release.take(directive)
         if not message.grants:
             return
         if crowd.part.notes_grants:
@@ -184,10 +215,27 @@ class SimulatedAgent:
             self._answer(attempt_id, fence)
         self.ready.set()
 
+    def _has_news(self) -> None:
+        self.ready.set()
+
+    def _hang_up(self) -> None:
+        """Do as a daemon that is started anew: its stream ends, and it dials again."""
+        if self.call is not None:
+            self.call.cancel()
+            self.call = None
+
     def _answer(self, attempt_id: str, fence: int) -> None:
         result = pb.AttemptResult(
             attempt_id=attempt_id, fence=fence, outcome=pb.ATTEMPT_OUTCOME_SUCCEEDED, result=b"{}"
         )
+        manner, _, where = self.release.manner.partition("@")
+        manner = manner if not where or where in self.datastores else ""
+        step_s = self.crowd.part.step_s
+        if step_s:
+            result.use.wall_s = step_s * (10.0 if manner == "slow" else 1.0)
+        if manner == "fails_some":
+            result.outcome, result.result = pb.ATTEMPT_OUTCOME_FAILED, b""
+            result.failure.code, result.failure.message = "value_does_not_fit", "seeded"
         self.unacknowledged[attempt_id] = result
         self.to_say.append(result)
 
@@ -201,14 +249,24 @@ class SimulatedAgent:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.ready.wait(), max(0.0, beat_at - loop.time()))
             self.ready.clear()
-            while self.to_say or loop.time() >= beat_at:
+            while self.to_say or self.release.news or loop.time() >= beat_at:
                 self.sequence += 1
                 now, self.to_say = self.to_say[: part.results_max], self.to_say[part.results_max :]
                 message = pb.SessionRequest(sequence=self.sequence, results=now)
-                if loop.time() >= beat_at:
+                if self.release.news or loop.time() >= beat_at:
                     beat_at = loop.time() + part.heartbeat_s
                     message.heartbeat.held.extend(pb.HeldAttempt(attempt_id=a, fence=f) for a, f in self.held.items())
-                await call.write(message)
+                    if self.release.news:
+                        self.release.news = False
+                        message.heartbeat.release.CopyFrom(self.release.status)
+                    if part.release[1]:
+                        leaks = self.release.manner == "leaks"
+                        message.heartbeat.sample.memory_total_bytes = 1 << 33
+                        message.heartbeat.sample.agent_rss_bytes = (1 << 31) if leaks else (1 << 27)
+                try:
+                    await call.write(message)
+                except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+                    return  # the stream has ended; what was said in vain is said again in the next hello
 
 
 def say(**told: object) -> None:

@@ -18,7 +18,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from haulier.v1 import agent_pb2, agent_pb2_grpc, operator_pb2, operator_pb2_grpc
+from haulier.v1 import agent_pb2, agent_pb2_grpc, fleet_pb2_grpc, operator_pb2, operator_pb2_grpc
 
 from tests.kit.processes import alive, end, program, reap, send, start, until
 
@@ -128,6 +128,19 @@ class Plane:
             )
             self._channel = grpc.secure_channel(f"127.0.0.1:{self._ports['door']}", credentials)
         return operator_pb2_grpc.OperatorServiceStub(self._channel)
+
+    def fleets(self) -> Any:
+        """A stub of the fleet service, with the administrator's token."""
+        self.operator()
+        return fleet_pb2_grpc.FleetServiceStub(self._channel)
+
+    def profile(self) -> Path:
+        """A profile for the command line, with the address where the door is now."""
+        told = json.loads((self.state / "operator.json").read_text())
+        path = self.state / "dialled.json"
+        path.touch(mode=0o600)
+        path.write_text(json.dumps({**told, "address": f"127.0.0.1:{self._ports['door']}"}))
+        return path
 
     def enrol(self, names: Sequence[str]) -> None:
         """Give each name a key and certificate, by a join token and Enroll, in ``identities/NAME.json``."""

@@ -91,7 +91,7 @@ def _subject_id(operator: Operator, subject: str) -> str:
     """What the event log calls a subject that a person may name. Raises Problem where nothing has that name."""
     from haulier.v1 import operator_pb2 as op
 
-    if subject.startswith(("mig_", "step_", "ag_")) or "/" in subject:
+    if subject.startswith(("mig_", "step_", "ag_", "roll_")) or "/" in subject:
         return subject
     agents = operator.call(op.ListAgentsRequest(), op.ListAgentsResponse).agents
     for agent in agents:

@@ -23,6 +23,7 @@ from controlplane.core.rollouts import (
 OLD, NEW = "a" * 64, "b" * 64
 NOW = 1_000_000.0
 PATH = "haulier-agentd-0.2.0-x86_64.tar.zst"
+OLD_PATH = "haulier-agentd-0.1.0-x86_64.tar.zst"
 
 
 def a_host(number: int, **changes: Any) -> Host:

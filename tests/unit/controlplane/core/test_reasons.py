@@ -126,6 +126,20 @@ def test_the_nearest_agent_shows_what_is_missing() -> None:
             "`haulier agent resume host-1`",
         ),
         (
+            replace(FITTING, state=AgentState.REVOKED, drain_reason="sold"),
+            0,
+            "revoked_agent",
+            "agent host-1 is revoked: sold",
+            "`haulier token create --agent host-1`, then `haulier-agentd join` on its one host",
+        ),
+        (
+            replace(FITTING, cordon_reason="new disk"),
+            0,
+            "cordoned_agent",
+            "agent host-1 is cordoned (new disk)",
+            "`haulier agent uncordon host-1`",
+        ),
+        (
             replace(FITTING, state=AgentState.DRAINING),
             0,
             "drained_agent",

@@ -7,6 +7,7 @@ from controlplane.core.windows import Window
 from tests.unit.controlplane.core.rollout_story import (
     NEW,
     OLD,
+    OLD_PATH,
     PATH,
     SMALL,
     Story,
@@ -259,7 +260,7 @@ def test_errors_of_steps_on_it_halt_it_and_bring_everybody_back() -> None:
     orders = told.look(1.0)
     assert (told.state, told.rollout.halt_code) == ("rolling_back", "step_errors")
     assert "5 of 6 steps failed on it, 5 of 1000 before" in told.rollout.halt_cause
-    assert orders == [Order(canary, "0.1.0", OLD)]
+    assert orders == [Order(canary, "0.1.0", OLD, OLD_PATH)]
     told.go_on(looks=3)
     assert (told.state, told.running(NEW), told.rollout.halt_code) == ("rolled_back", 0, "step_errors")
 
@@ -297,6 +298,15 @@ def test_what_failed_stays_a_failure_whatever_the_host_says_later() -> None:
         told.says(canary, state)
         told.look(1.0)
         assert (told.rows[canary].state, told.rows[canary].cause_code) == (H.FAILED, "missing")
+
+
+def test_what_was_kept_is_not_on_its_way_again() -> None:
+    told, canary = with_canary()
+    told.says(canary, "kept")
+    told.look(1.0)
+    told.says(canary, "held")
+    told.look(1.0)
+    assert told.rows[canary].state is H.KEPT
 
 
 def test_a_canary_that_failed_and_is_tolerated_does_not_pass_for_a_good_one() -> None:

@@ -9,6 +9,7 @@ from controlplane.core.states import InvalidTransition
 from tests.unit.controlplane.core.rollout_story import (
     NEW,
     OLD,
+    OLD_PATH,
     PATH,
     a_host,
     story,
@@ -96,7 +97,7 @@ def test_going_back_obeys_the_limit_and_begins_with_those_in_trouble() -> None:
     kept = len(told.in_state(H.KEPT))
     told.steer("RolloutRollbackAsked")
     orders = told.look(1.0)
-    assert len(orders) <= 3 and orders[0] == Order(probation, "0.1.0", OLD)
+    assert len(orders) <= 3 and orders[0] == Order(probation, "0.1.0", OLD, OLD_PATH)
     for _ in range(40):
         assert len(told.in_state(H.RETURNING)) <= 3
         told.obey()
@@ -114,7 +115,7 @@ def test_who_comes_back_with_it_after_all_have_gone_back_goes_back_too() -> None
     told.go_on(looks=5)
     assert (told.state, told.running(NEW)) == ("rolled_back", 1)
     told.hosts["ag_0"] = told.hosts["ag_0"]._replace(connected=True)
-    assert told.look(1.0) == [Order("ag_0", "0.1.0", OLD)]
+    assert told.look(1.0) == [Order("ag_0", "0.1.0", OLD, OLD_PATH)]
     told.obey()
     told.look(1.0)
     assert (told.state, told.running(NEW)) == ("rolled_back", 0)

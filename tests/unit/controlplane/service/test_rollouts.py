@@ -253,6 +253,7 @@ def test_a_fleet_that_desires_a_release_gets_a_rollout_once() -> None:
             await room.rollouts.reconcile()
         assert (await room.state(), room.rollouts.waiting) == ("proposed", {})
         first = (await room.views.summary("all")).rollout.id
+        room.now += 1.0
         await room.desire(release="0.3.0", rollout={**QUICK, "start": "auto"})
         room.now += 60.0
         for session in room.fleet.sessions.values():
@@ -261,6 +262,12 @@ def test_a_fleet_that_desires_a_release_gets_a_rollout_once() -> None:
         newest = (await room.views.summary("all")).rollout
         assert (newest.version, str(newest.state), await room.state(first)) == ("0.3.0", "running", "cancelled")
         assert len(await room.views.summaries("", 10)) == 2
+        # A rollout that a person makes against the manifest is left alone until it is applied again.
+        by_hand = await room.make(supersede=True)
+        for _ in range(3):
+            room.now += 60.0
+            await room.rollouts.reconcile()
+        assert await room.state(by_hand) == "running"
 
     in_fleetroom(body)
 

@@ -1,0 +1,201 @@
+"""``python -m tests.rollouts``: seeded bad releases on simulated and real agents, and a good one on a busy plane.
+
+200 simulated agents speak the real protocol over mutual TLS; what they say of a release is what the real updater would
+say of one that is bad in that manner. Then 5 real daemons, each in a release tree with the real updater beside it, are
+given artefacts that really are bad. Writes build/reports/rollout.json.
+"""
+
+import argparse
+import signal
+import threading
+import time
+from typing import Any
+
+from tests.bench.figures import load_average, say, table
+from tests.bench.plane import temporary_home
+from tests.kit import reports
+from tests.kit.processes import send, until
+from tests.rollouts.real_hosts import RealHosts
+from tests.rollouts.scene import OLD, Scene, scene
+
+# Version → in which manner it is bad.
+BAD = {
+    "0.1.1": "crashes",
+    "0.1.2": "hangs",
+    "0.1.3": "leaks",
+    "0.1.4": "slow",
+    "0.1.5": "fails_some@duck",
+    "0.1.6": "half_written",
+    "0.1.7": "disk_full",
+    "0.0.9": "downgrade",
+}
+GOOD = "0.1.9"
+BACK_BOUND_S = 60.0
+STOPPED_S = (12.0, 4.0)  # how long the control plane is stopped, and how long it goes on, again and again
+STOPS = 6
+
+
+def try_bad(on: Scene, real: RealHosts | None, version: str, manner: str) -> dict[str, Any]:
+    """Roll out a bad release; return what became of it."""
+    if real is not None:
+        real.fill_disks(manner == "disk_full")
+        if manner == "half_written":
+            on.tear(version)
+        on.desire(version, missing_after="60s", held_max="6s" if manner == "disk_full" else "90s")
+    else:
+        on.desire(version)
+    ended = on.ended(version)
+    parts = on.parts(ended.rollout_id)
+    if ended.state == "halted":
+        on.cancel(ended.rollout_id)
+    until(lambda: on.versions() == {OLD: on.hosts}, BACK_BOUND_S, f"every host to be back from {version}", on.plane.log)
+    if real is not None:
+        real.fill_disks(False)
+        real.await_all(on.digests[OLD], BACK_BOUND_S)
+    return {
+        "hosts": on.hosts,
+        "real": real is not None,
+        "release": version,
+        "manner": manner,
+        "state": ended.state,
+        "halt_code": ended.halt_code,
+        "cause": ended.halt_cause,
+        "halted_in_wave": ended.halted_wave if ended.HasField("halted_wave") else None,
+        "canaries": sum(1 for part in parts if part.wave == 0),
+        "hit": sum(1 for part in parts if part.from_version),
+        "recovered": True,
+        "faults": real.faults() if real is not None else [],
+        "seconds": round(ended.elapsed_s, 1),
+    }
+
+
+def try_good(on: Scene, real: RealHosts | None) -> dict[str, Any]:
+    """Roll out a good release while the control plane is stopped, again and again, longer than hosts may be silent."""
+    on.desire(GOOD, missing_after="8s", held_max="10m")
+    over = threading.Event()
+
+    def stop_and_go() -> None:
+        for _ in range(STOPS):
+            send(on.plane.pid, signal.SIGSTOP)
+            time.sleep(STOPPED_S[0])
+            send(on.plane.pid, signal.SIGCONT)
+            if over.wait(STOPPED_S[1]):
+                return
+
+    stopping = threading.Thread(target=stop_and_go, daemon=True)
+    stopping.start()
+    try:
+        stopping.join()
+        ended = on.ended(GOOD)
+    finally:
+        over.set()
+        stopping.join()
+    if real is not None:
+        real.await_all(on.digests[GOOD], BACK_BOUND_S)
+    return {
+        "hosts": on.hosts,
+        "real": real is not None,
+        "release": GOOD,
+        "manner": "good, control plane busy",
+        "state": ended.state,
+        "cause": ended.halt_cause,
+        "failed": [
+            each.name for each in on.parts(ended.rollout_id) if each.state in ("failed", "returning", "returned")
+        ],
+        "hit": on.versions()[GOOD],
+        "faults": real.faults() if real is not None else [],
+        "seconds": round(ended.elapsed_s, 1),
+    }
+
+
+def simulated(count: int, only: list[str]) -> list[dict[str, Any]]:
+    """Every release on a crowd."""
+    wanted = chosen(BAD, only)
+    with temporary_home("rollouts") as home, scene(home, count, count) as on:
+        on.publish({OLD: "", **wanted, GOOD: ""})
+        with on.crowd([f"agent-{number}" for number in range(count)], wanted):
+            say(f"{count} simulated agents run {OLD}; steps for a past to compare with")
+            on.work(20 * count)
+            with on.working():
+                results = [told(try_bad(on, None, *each)) for each in wanted.items()]
+            if not only or "good" in only:
+                results.append(told(try_good(on, None)))
+    return results
+
+
+def on_real_hosts(count: int, only: list[str]) -> list[dict[str, Any]]:
+    """Every release that can be bad by itself on real hosts: real artefacts, real daemons, the real updater."""
+    wanted = {version: manner for version, manner in chosen(BAD, only).items() if "@" not in manner}
+    with temporary_home("rollouts") as home, scene(home, 0, count) as on:
+        on.place_real(home)
+        on.publish({OLD: "", **wanted, GOOD: ""})
+        real = RealHosts(home, on.plane, on.forge, count)
+        with real.running(on.built[OLD]):
+            until(lambda: on.versions() == {OLD: count}, BACK_BOUND_S, "every host to say what it runs", on.plane.log)
+            say(f"{count} real agents run {OLD}")
+            results = [told(try_bad(on, real, *each)) for each in wanted.items()]
+            if not only or "good" in only:
+                results.append(told(try_good(on, real)))
+    return results
+
+
+def chosen(of: dict[str, str], only: list[str]) -> dict[str, str]:
+    """The manners that are wanted; all when none is named."""
+    return {version: manner for version, manner in of.items() if not only or manner.split("@")[0] in only}
+
+
+def told(result: dict[str, Any]) -> dict[str, Any]:
+    """Say how one went."""
+    where = f" in wave {result['halted_in_wave']}, {result['halt_code']}" if "halt_code" in result else ""
+    what = f"{result['manner']}: {result['state']}{where}"
+    say(f"{what}; {result['hit']} of {result['hosts']} hosts, {result['seconds']} s; {result['cause'][:100]}")
+    return result
+
+
+def is_fine(result: dict[str, Any]) -> bool:
+    """Whether one went as it should."""
+    if "failed" in result:
+        return bool(result["state"] == "succeeded" and not result["failed"] and result["hit"] == result["hosts"])
+    most = result["canaries"] + result["hosts"] // 100
+    return bool(result["halted_in_wave"] == 0 and result["hit"] <= most and not result["faults"])
+
+
+def report(results: list[dict[str, Any]]) -> bool:
+    """Print the table and write the report."""
+    rows = [
+        [
+            ("real: " if each["real"] else "") + each["manner"],
+            f"wave {each['halted_in_wave']}" if "halted_in_wave" in each else each["state"],
+            f"{each['hit']} of {each['hosts']}",
+            f"{each.get('halt_code', '')} {each['cause'][:70]}",
+            "ok" if is_fine(each) else "MISSED",
+        ]
+        for each in results
+    ]
+    table("Rollouts", ["release", "halted in", "hosts", "cause", ""], rows)
+    bad = [each for each in results if "halted_in_wave" in each]
+    path = reports.write(
+        "rollout",
+        {
+            "hosts": sum(max((e["hosts"] for e in results if e["real"] is real), default=0) for real in (False, True)),
+            "halted_in_wave": max(
+                (-1 if e["halted_in_wave"] is None else e["halted_in_wave"] for e in bad), default=None
+            ),
+            "hit": max((each["hit"] for each in bad), default=0),
+            "recovered": all(each["recovered"] for each in bad),
+            "scenarios": results,
+        },
+    )
+    say(f"report: {path}; load average now {load_average()}")
+    return all(map(is_fine, results))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Seeded bad releases on simulated and on real agents.")
+    parser.add_argument("--agents", type=int, default=200, help="simulated agents (200)")
+    parser.add_argument("--real", type=int, default=5, help="real agents with the real updater (5)")
+    parser.add_argument("--only", nargs="*", default=[], help="only these manners, and good")
+    options = parser.parse_args()
+    found = simulated(options.agents, options.only) if options.agents else []
+    found += on_real_hosts(options.real, options.only) if options.real else []
+    raise SystemExit(0 if report(found) else 1)

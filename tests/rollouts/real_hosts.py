@@ -1,0 +1,153 @@
+"""Real agents on hosts of their own below a directory: the real daemon from a release tree, and the real updater."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from haulier.v1 import operator_pb2 as op
+
+from controlplane.releases.building import Built
+from tests.bench.plane import CALL_BOUND_S, Plane
+from tests.kit.processes import program, until
+from tests.kit.upgrading import ROOT, Forge, UpgradingHost
+
+JOIN_BOUND_S = 60.0
+# The datastore that only these hosts reach, so that they are a group and one of them is a canary.
+THEIRS = "bench-staging"
+# What a manner makes of the daemon and of its self-test.
+SEEDS = {
+    "crashes": "if word == 'run':\n    sys.exit(1)",
+    "hangs": "if word == 'run':\n    time.sleep(1_000_000)",
+    "leaks": "hoard = b'x' * (1200 << 20) if word == 'run' else b''",
+    "slow": "if word == 'selftest':\n    time.sleep(1_000_000)",
+}
+_PROGRAM = """#!{python} -B
+import os
+import sys
+import time
+
+word = sys.argv[1] if len(sys.argv) > 1 else ""
+{seed}
+sys.path[:0] = [os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(__file__))), "lib")]
+from {module} import run
+
+run()
+"""
+
+
+def tree_of(manner: str) -> Callable[[Path], None]:
+    """What makes a tree of the real agent, bad in a manner; it borrows the libraries of this interpreter."""
+
+    def make(tree: Path) -> None:
+        (tree / "bin").mkdir()
+        for name, module in (("haulier-agentd", "agentd.__main__"), ("haulier-updater", "agentd.updater")):
+            seed = SEEDS.get(manner, "") if name == "haulier-agentd" else ""
+            path = tree / "bin" / name
+            path.write_text(_PROGRAM.format(python=sys.executable, seed=seed, module=module))
+            path.chmod(0o755)
+        unwanted = shutil.ignore_patterns("__pycache__", "*.proto", "*.pyi")
+        shutil.copytree(ROOT / "agentd", tree / "lib" / "agentd", ignore=unwanted)
+        shutil.copytree(ROOT / "proto" / "haulier", tree / "lib" / "haulier", ignore=unwanted)
+        (tree / "lib" / "manner").write_text(manner)
+
+    return make
+
+
+class RealHosts:
+    """Some hosts; ``running`` brings them up and passes the updater's time."""
+
+    def __init__(self, home: Path, plane: Plane, forge: Forge, count: int) -> None:
+        self.plane = plane
+        self.hosts = [UpgradingHost(home / f"real-{number}", forge) for number in range(count)]
+        self._applied: dict[Path, float] = {}
+        self._stop = threading.Event()
+
+    @property
+    def names(self) -> list[str]:
+        """Names of their agents."""
+        return [host.prefix.name for host in self.hosts]
+
+    @contextmanager
+    def running(self, built: Built) -> Iterator[None]:
+        """Install a release on each, join, start, and let updaters run as a timer would."""
+        keepers = [threading.Thread(target=self._keep, args=(host,), daemon=True) for host in self.hosts]
+        try:
+            for host in self.hosts:
+                host.install(built)
+                self._join(host)
+                host.service("restart")
+            for keeper in keepers:
+                keeper.start()
+            yield
+        finally:
+            self._stop.set()
+            for keeper in keepers:
+                if keeper.is_alive():
+                    keeper.join()
+            for host in self.hosts:
+                host.end()
+
+    def fill_disks(self, full: bool) -> None:
+        """Let the updaters find no room for a release, or find it again."""
+        for host in self.hosts:
+            config = host.prefix / "etc" / "haulier" / "updater.toml"
+            wanted = f"disk_free_min_bytes = {1 << 60 if full else 0}"
+            lines = [
+                wanted if line.startswith("disk_free_min_bytes") else line for line in config.read_text().splitlines()
+            ]
+            config.write_text("\n".join(lines) + "\n")
+
+    def run(self, digest: str) -> bool:
+        """Whether each host runs a release, whole, with an agent that lives."""
+        return all(host.runs() == digest and host.service("state") == "running" for host in self.hosts)
+
+    def faults(self) -> list[str]:
+        """Whatever is a mixture, on any host."""
+        return [f"{host.prefix.name}: {fault}" for host in self.hosts for fault in host.faults()]
+
+    def _join(self, host: UpgradingHost) -> None:
+        request = op.CreateJoinTokenRequest(agent_name=host.prefix.name)
+        token = self.plane.operator().CreateJoinToken(request, timeout=CALL_BOUND_S).token
+        host.agent_state.chmod(0o700)
+        subprocess.run(
+            [*program("agentd"), "join", "-", "--name", host.prefix.name, "--state", str(host.agent_state)],
+            input=f"{token}\n",
+            text=True,
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'proto'}"},
+            timeout=JOIN_BOUND_S,
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+        etc = host.prefix / "etc" / "haulier"
+        policy = etc / "policy.toml"
+        policy.write_text(f'kinds = ["extract"]\ndatastores = ["{THEIRS}"]\nroots = ["{host.prefix}"]\n')
+        policy.chmod(0o600)
+        (etc / "agent.toml").write_text(f'policy = "{policy}"\nslots = 1\n')
+
+    def _keep(self, host: UpgradingHost) -> None:
+        while not self._stop.wait(0.5):
+            if self._has_something(host):
+                host.updater("apply")
+
+    def _has_something(self, host: UpgradingHost) -> bool:
+        request = host.exchange / "request.json"
+        at = request.stat().st_mtime if request.exists() else 0.0
+        fresh, self._applied[host.prefix] = at != self._applied.get(host.prefix, 0.0), at
+        if fresh:
+            return True
+        try:
+            phase = json.loads((host.state / "state.json").read_text())["phase"]
+        except (OSError, ValueError, KeyError):
+            return False
+        return bool(phase != "idle")
+
+    def await_all(self, digest: str, bound_s: float) -> None:
+        """Wait until each host runs a release."""
+        until(lambda: self.run(digest), bound_s, "every real host to run it", self.hosts[0].prefix / "agent.log")
