@@ -27,7 +27,9 @@ from tests.floods import http2
 
 SESSION = "/haulier.v1.AgentService/Session"
 ENROLL = "/haulier.v1.AgentService/Enroll"
-IN_FLIGHT = 64
+DIALLED_AT_ONCE = 64
+# As many streams as the control plane allows on one connection: what is beyond is refused before its message is read.
+IN_FLIGHT = 16
 CONNECTIONS = 8
 HUGE_BYTES = 64 * 1024 * 1024
 DRIP_S = 0.5
@@ -73,7 +75,7 @@ def mutual_tls(identity: Path) -> ssl.SSLContext:
 async def idle(setting: Setting, done: Done) -> None:
     """Connections that never ask anything: a third says nothing, a third stops after TLS, a third after hello."""
     tls = mutual_tls(Path(setting.identity))
-    limit = asyncio.Semaphore(IN_FLIGHT)
+    limit = asyncio.Semaphore(DIALLED_AT_ONCE)
 
     async def one(number: int) -> http2.Connection | None:
         async with limit:
