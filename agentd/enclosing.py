@@ -32,6 +32,7 @@ def enclose(
         return
     openings = [*system_openings(_code(policy, directory)), Opening(directory, WRITE), *(further or ())]
     named = [os.environ[name] for name in _NAMED_FILES if name in os.environ]
+    named += [str(Path(os.environ.get("HOME", "/"), ".postgresql", name)) for name in ("root.crt", "root.crl")]
     openings += [Opening(Path(path), READ) for path in (*policy.readable, *named)]
     ports: list[int] | None = None
     if places is None:

@@ -4,7 +4,8 @@ What comes in is checked here: an attempt id becomes the name of a directory on 
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from haulier.v1 import agent_pb2 as pb
 from haulier.v1 import release_pb2 as release_pb
@@ -188,6 +189,8 @@ def welcome(session: SessionId, message: pb.SessionResponse) -> events.SessionOp
     told = message.welcome
     if not _HEARTBEAT_MIN_S <= told.heartbeat_s <= _DURATION_MAX_S or not _is_duration(told.disconnected_max_s):
         raise BadMessage("the welcome lacks its heartbeat interval or the longest time without contact")
+    if told.renew_in_s and not _is_duration(told.renew_in_s):
+        raise BadMessage("the welcome names no instant for the next certificate")
     return events.SessionOpened(session, told.heartbeat_s, told.disconnected_max_s, told.renew_in_s)
 
 
@@ -196,43 +199,52 @@ def said(session: SessionId, message: pb.SessionResponse) -> Iterator[Event | Ba
 
     A part that no control plane of this contract sends is given as what is wrong with it; the rest stands.
     """
-    for renewal in message.renewals:
-        if not _is_duration(renewal.ttl_s):
-            yield BadMessage(f"the renewal of {renewal.attempt_id[:80]!r} lacks its life")
-            continue
-        yield events.LeaseRenewed(session, renewal.attempt_id, renewal.fence, renewal.ttl_s, renewal.asked_in_sequence)
+    yield from _each(message.renewals, lambda part: _renewal(session, part))
     for attempt_id in message.acknowledged_attempt_ids:
         yield events.ResultAcknowledged(session, attempt_id)
-    for each in message.grants:
-        try:
-            granted = grant(each)
-        except BadMessage as error:
-            yield error
-            continue
-        yield events.LeaseGranted(session, granted)
+    yield from _each(message.grants, lambda part: events.LeaseGranted(session, grant(part)))
     if message.HasField("shown_head"):
         yield events.HeadShown(session, translate_audit.shown_head(message.shown_head))
-    for directive in message.directives:
-        asked = directive.WhichOneof("ask")
-        if asked == "cancel":
-            cancel = directive.cancel
-            yield events.CancelAsked(session, cancel.attempt_id, cancel.fence, cancel.reason)
-        elif asked == "drain":
-            yield events.DrainAsked(directive.drain.reason)
-        elif asked == "resume":
-            yield events.ResumeAsked()
-        elif asked == "renew_identity":
-            yield events.RenewalAsked(directive.renew_identity.reason)
-        elif asked == "upgrade":
-            yield events.UpgradeAsked(_wish(directive.upgrade))
-        elif asked == "cancel_upgrade":
-            yield events.UpgradeTakenBack(directive.cancel_upgrade.rollout_id, directive.cancel_upgrade.reason)
+    known = (directive for directive in message.directives if directive.WhichOneof("ask") in _ASKED)
+    yield from _each(known, lambda part: _ASKED[part.WhichOneof("ask")](session, part))
+
+
+def _each(parts: Iterable[Any], read: Callable[[Any], Event]) -> Iterator[Event | BadMessage]:
+    for part in parts:
+        try:
+            yield read(part)
+        except BadMessage as error:
+            yield error
+
+
+def _renewal(session: SessionId, message: pb.LeaseRenewal) -> Event:
+    if not _is_duration(message.ttl_s):
+        raise BadMessage(f"the renewal of {message.attempt_id[:80]!r} lacks its life")
+    return events.LeaseRenewed(session, message.attempt_id, message.fence, message.ttl_s, message.asked_in_sequence)
+
+
+def _cancel(session: SessionId, message: pb.CancelAttempt) -> Event:
+    return events.CancelAsked(session, message.attempt_id, message.fence, message.reason)
+
+
+_ASKED: dict[str | None, Callable[[SessionId, pb.Directive], Event]] = {
+    "cancel": lambda session, told: _cancel(session, told.cancel),
+    "drain": lambda _, told: events.DrainAsked(told.drain.reason),
+    "resume": lambda _, told: events.ResumeAsked(),
+    "renew_identity": lambda _, told: events.RenewalAsked(told.renew_identity.reason),
+    "upgrade": lambda _, told: events.UpgradeAsked(_wish(told.upgrade)),
+    "cancel_upgrade": lambda _, told: events.UpgradeTakenBack(
+        told.cancel_upgrade.rollout_id, told.cancel_upgrade.reason
+    ),
+}
 
 
 def _wish(message: release_pb.Upgrade) -> Wish:
     """A wish for a release. Raises BadMessage where it could not be kept on this host."""
     if not _DIGEST.fullmatch(message.digest) or not _TARGET_PATH.fullmatch(message.target_path):
         raise BadMessage(f"the upgrade to {message.version[:40]!r} lacks its digest or its target path")
+    if message.probation_s and not _is_duration(message.probation_s):
+        raise BadMessage(f"the upgrade to {message.version[:40]!r} has a probation that is none")
     return Wish(
         rollout_id=message.rollout_id[:_NAME_CHARACTERS_MAX],
         release=Release(message.version[:_NAME_CHARACTERS_MAX], message.digest),

@@ -87,6 +87,8 @@ _SYSTEM = (
     "/etc/ssl/certs",
     "/etc/ssl/openssl.cnf",
     "/etc/pki/tls/certs",
+    "/etc/krb5.conf",
+    "/etc/gss",
     "/dev/urandom",
     "/dev/random",
     "/dev/zero",
@@ -124,8 +126,8 @@ def system_openings(code: Iterable[str]) -> list[Opening]:
 def put_up(openings: Iterable[Opening], ports: Iterable[int] | None = None) -> None:
     """Enclose this thread, and all that it starts, for good. `ports` are those it may connect to; None: any.
 
-    The thread must have given up gaining privileges. Openings that are not there are left out. Raises Outside where one
-    leads elsewhere than beneath its roots, WallFailed where the kernel refuses.
+    The thread must have given up gaining privileges. Openings that are not there or not for us are left out. Raises
+    Outside where one leads elsewhere than beneath its roots, WallFailed where the kernel refuses.
     """
     kernel = version()
     if not kernel:
@@ -136,7 +138,8 @@ def put_up(openings: Iterable[Opening], ports: Iterable[int] | None = None) -> N
     ruleset = _required(_call(_CREATE_RULESET, attributes, len(attributes), 0), "make")
     try:
         for opening in openings:
-            with contextlib.suppress(FileNotFoundError, NotADirectoryError), _opened(opening) as descriptor:
+            # What is not there, or not for us, needs no door.
+            with contextlib.suppress(OSError), _opened(opening) as descriptor:
                 rights = opening.rights
                 if not stat.S_ISDIR(os.fstat(descriptor).st_mode):
                     rights &= _OF_FILES

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from haulier.v1 import agent_pb2 as pb
+from haulier.v1 import audit_pb2
 from haulier.v1 import kinds_pb2 as k
 
 from tests.security.evil_world import COLUMNS, VARIABLE, EvilWorld
@@ -348,6 +349,13 @@ def directives(it: EvilWorld, bystander: int) -> Iterator[Case]:
     yield Case(
         sort, "acknowledged what never was", pb.SessionResponse(acknowledged_attempt_ids=["att_q"] * 99), answered=False
     )
+    first = audit_pb2.TreeHead(era=2**64 - 1, size=2**64 - 1, root_hash=b"x", signature=b"y" * 9000, key_id="\n" * 999)
+    for head in (
+        audit_pb2.ShownHead(head=first),
+        audit_pb2.ShownHead(since_size=2**64 - 1, consistency=[b"z" * 40] * 500),
+        audit_pb2.ShownHead(head=first, begun=audit_pb2.LogEra(generation=2**64 - 1, public_key=b"\xff" * 99)),
+    ):
+        yield Case("forged_head", "a head of the audit log", pb.SessionResponse(shown_head=head), answered=False)
     params = k.ExtractParams(source=it.source("absent.csv"), staging=it.staging())
     own = [str(bystander), "att_bystander", "attempts", "..", "../attempts", "*", "", "1", "state", "journal.db", "/"]
     for names in (own, ["att_bystander"] * 500, [str(number) for number in range(400)]):

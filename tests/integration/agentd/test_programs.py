@@ -138,3 +138,36 @@ def test_a_program_that_nobody_named_is_refused(tmp_path: Path) -> None:
             assert json.loads((it.state / "identity.json").read_text())["agent_id"] == "ag_1"
 
     asyncio.run(story())
+
+
+def test_a_programs_secret_is_seen_by_nobody_else(tmp_path: Path) -> None:
+    """While it runs: in no environment, no command line and no file of the attempt."""
+
+    async def story() -> None:
+        async with world(tmp_path, policy=law(tmp_path)) as it:
+            it.use_installed_kinds()
+            agent = await it.start_agent(SMALL_SECRET="tr0ub4dor&3")
+            waiting = asyncio.create_task(said(it, "att_1", "hold"))
+            await until_path(tmp_path / "root" / "holding")
+            await it.door.until(lambda: b"secret ****" in it.door.logs.get("att_1", b""), "it to be used")
+            found = places_of(b"tr0ub4dor", it.state, besides=agent.pid)
+            await it.door.cancel("att_1")
+            await waiting
+            assert found == []
+
+    asyncio.run(story())
+
+
+def places_of(secret: bytes, directory: Path, besides: int) -> list[str]:
+    """Where a secret is to be found: files below a directory, and what /proc shows of every process but one."""
+    shown = [
+        entry / name for entry in Path("/proc").iterdir() for name in ("environ", "cmdline") if entry.name.isdigit()
+    ]
+    found = []
+    for path in [*directory.rglob("*"), *(each for each in shown if each.parent.name != str(besides))]:
+        try:
+            if path.is_file() and secret in path.read_bytes():
+                found.append(str(path))
+        except OSError:
+            continue
+    return found
