@@ -16,6 +16,7 @@ import os
 import secrets
 import socket
 import ssl
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ REQUEST = "join.json"
 _PREFIX = "haulier-join."
 _WAIT_S = 15.0
 _TOKEN_CHARACTERS_MAX = 4096
+_BUSY_PAUSES_S = (1.0, 2.0, 4.0, 8.0)
 
 
 class BadToken(Exception):
@@ -174,14 +176,21 @@ def _enrolled(token: Token, authority_pem: bytes, request: pb.EnrollRequest) -> 
     host = f"[{token.host}]" if ":" in token.host else token.host
     credentials = grpc.ssl_channel_credentials(root_certificates=authority_pem)
     with grpc.secure_channel(f"{host}:{token.port}", credentials) as channel:
-        try:
-            answer: pb.EnrollResponse = agent_pb2_grpc.AgentServiceStub(channel).Enroll(request, timeout=_WAIT_S)
-        except grpc.RpcError as error:
-            # The pure-Python stub's errors are calls as well; the class does not say so.
-            told: Any = error
-            code, details = told.code().name.lower(), " ".join((told.details() or "").split())
-            raise JoinFailed(f"the control plane did not let this agent in ({code}): {details}") from error
-    return answer
+        stub = agent_pb2_grpc.AgentServiceStub(channel)
+        for pause_s in (*_BUSY_PAUSES_S, None):
+            try:
+                answer: pb.EnrollResponse = stub.Enroll(request, timeout=_WAIT_S)
+            except grpc.RpcError as error:
+                # The pure-Python stub's errors are calls as well; the class does not say so.
+                told: Any = error
+                if told.code() is not grpc.StatusCode.RESOURCE_EXHAUSTED or pause_s is None:
+                    code, details = told.code().name.lower(), " ".join((told.details() or "").split())
+                    raise JoinFailed(f"the control plane did not let this agent in ({code}): {details}") from error
+                # Many hosts join from one address: the same request may be made again, and not by all at once.
+                time.sleep(pause_s * (0.5 + secrets.randbelow(500) / 1000))
+            else:
+                return answer
+    raise AssertionError("the last try answers or raises")
 
 
 def _check(response: pb.EnrollResponse, key: ec.EllipticCurvePrivateKey, authority_pem: bytes) -> bytes:

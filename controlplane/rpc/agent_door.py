@@ -14,7 +14,7 @@ from controlplane.core.audit import TreeHead
 from controlplane.core.leasing import Refused
 from controlplane.identity.peers import Identity, IdentityError
 from controlplane.rpc import translate, translate_audit
-from controlplane.rpc.callers import agent_of
+from controlplane.rpc.callers import address_of, agent_of
 from controlplane.rpc.outgoing import Outgoing
 from controlplane.rpc.translate_rollouts import running_of
 from controlplane.service import fleet
@@ -66,6 +66,7 @@ class AgentDoor(agent_pb2_grpc.AgentServiceServicer):
                 csr_pem=request.csr_pem,
                 agent_name=request.agent_name,
                 request_id=request.request_id,
+                address=address_of(context),
             )
         except Denied as denied:
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, str(denied))

@@ -36,3 +36,8 @@ def agent_of(context: Any) -> Identity | None:
     except IdentityError:
         return None
     return identity if identity is not None and identity.kind == "agent" else None
+
+
+def address_of(context: Any) -> str:
+    """Return where a call comes from, without the port."""
+    return str(context.peer()).rpartition(":")[0] or "somewhere"

@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 
 from controlplane.identity.operator_tokens import Recognised
 from controlplane.identity.roles import OPERATOR_ROLES, Role, may_call, why_refused
-from controlplane.rpc.callers import CALLER, Caller, agent_of
+from controlplane.rpc.callers import CALLER, Caller, address_of, agent_of
 from controlplane.rpc.operator_door import STATUS_OF
 from controlplane.rpc.scoping import Scoping
 from controlplane.service.approvals import Approvals
@@ -120,7 +120,11 @@ class Gate(grpc.aio.ServerInterceptor):  # type: ignore[misc]
                         await context.abort(grpc.StatusCode.INVALID_ARGUMENT, _unreadable(details))
                     await self._look_into(caller, None if handler.request_streaming else request, context, details)
                     asked = _read(request, context, details) if handler.request_streaming else request
-                    async for response in inner(asked, context):
+                    answers = inner(asked, context)
+                    if not hasattr(answers, "__aiter__"):
+                        await answers  # it writes by itself, as the health service does
+                        return
+                    async for response in answers:
                         seen = response
                         if caller.owners:
                             seen = await scoping.filtered(details.method, response, caller.owners)
@@ -194,13 +198,10 @@ async def _answering(context: Any, details: Any) -> AsyncIterator[None]:
         raise
     # Whatever is left is our own error: the caller gets one line, the log gets the rest.
     except Exception as error:  # noqa: BLE001
+        if context.code() in (grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.UNIMPLEMENTED.value[0]):
+            await context.abort(grpc.StatusCode.UNIMPLEMENTED, f"{details.method} is not served")
         _log.exception("%s failed", details.method)
         await context.abort(grpc.StatusCode.INTERNAL, f"internal error: {type(error).__name__}")
-
-
-def address_of(context: Any) -> str:
-    """Return where a call comes from, without the port."""
-    return str(context.peer()).rpartition(":")[0] or "somewhere"
 
 
 def _shown(caller: Caller, context: Any) -> str:

@@ -9,9 +9,12 @@ from controlplane.core.states import AGENT_BARRED, AgentState, Liveness, agent_a
 from controlplane.identity import join_tokens
 from controlplane.identity.authority import check_agent_name, key_fingerprint
 from controlplane.identity.join_tokens import JoinTokenRecord
-from controlplane.service.identities import Identities
+from controlplane.service.identities import Identities, TooMany
+from controlplane.service.pacing import Pace
 from controlplane.service.steps import Settlement
 from controlplane.store.port import JoinToken, Store, Tx
+
+UNKNOWN = "the join token is not known here; ask for a new one"
 
 
 class Denied(Exception):
@@ -40,6 +43,7 @@ class Joining:
         self._store = store
         self._clock = clock
         self.identities = identities
+        self._pace = Pace()
         self._random_bytes = random_bytes
 
     async def create_token(self, agent_name: str, ttl_s: float, door_address: str, by: str = "") -> tuple[str, float]:
@@ -61,13 +65,21 @@ class Joining:
         await self._store.write(keep)
         return join_tokens.mint(secret, self.identities.authorities.present.fingerprint, door_address), ttl_s
 
-    async def enroll(self, *, token: str, csr_pem: bytes, agent_name: str, request_id: str) -> Joined:
-        """Trade a token for a certificate, once. Raises ``Denied`` or ``IdentityError``."""
+    async def enroll(
+        self, *, token: str, csr_pem: bytes, agent_name: str, request_id: str, address: str = ""
+    ) -> Joined:
+        """Trade a token for a certificate, once. Raises ``Denied``, ``IdentityError`` or ``TooMany``."""
         now = self._clock()
+        wait_s = self._pace.wait_s(address, now)
+        if wait_s:
+            raise TooMany(f"too many hosts want to join from this address; ask again in {wait_s:.2f} s")
         check_agent_name(agent_name)
-        fingerprint = key_fingerprint(csr_pem)
         parsed = join_tokens.parse(token)
         token_hash = join_tokens.hashed(parsed.secret)
+        if await self._store.read(lambda tx: tx.join_token(token_hash)) is None:
+            # Before anything that costs more than a look: a request's key and signature do.
+            raise Denied(UNKNOWN)
+        fingerprint = key_fingerprint(csr_pem)
         issue = self.identities.issuer(csr_pem, agent_name)
 
         def join(tx: Tx) -> Joined:

@@ -1,120 +1,17 @@
-"""Every method of the contract with every kind of caller, over the wire; and what every call must carry."""
+"""What every call must carry, over the wire, and what callers without it are told; the matrix is a test of its own."""
 
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
-from google.protobuf.descriptor import MethodDescriptor
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
-from haulier.v1 import agent_pb2, fleet_pb2, operator_pb2, repository_pb2
+from haulier.v1 import operator_pb2
 
 from controlplane.identity.roles import Role
-from tests.integration.controlplane.plane import CALL_S, Running, bearer, refusal, serving
+from tests.integration.controlplane.plane import CALL_S, bearer, refusal, serving
 from tests.kit.running import run
-
-SERVICES = [
-    agent_pb2.DESCRIPTOR.services_by_name["AgentService"],
-    operator_pb2.DESCRIPTOR.services_by_name["OperatorService"],
-    repository_pb2.DESCRIPTOR.services_by_name["RepositoryService"],
-    fleet_pb2.DESCRIPTOR.services_by_name["FleetService"],
-]
-METHODS = [method for service in SERVICES for method in service.methods]
-READING = ("Validate", "List", "Get", "Why", "Watch", "Tail")
-ADMINISTERING = {"DrainAgent", "ResumeAgent", "CreateJoinToken", "Publish", "CreateRollout", "StartRollout"}
-ADMINISTERING |= {"ResumeRollout", "ReturnRollout", "LabelAgent", "CordonAgent", "UncordonAgent", "DecommissionAgent"}
-# Codes that say "you may not", whatever the request.
-REFUSALS = (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED)
-
-
-def may(role: Role, method: MethodDescriptor) -> bool:
-    """The rules in other words than the product's: by what the method's name says that it does."""
-    if method.containing_service.name == "AgentService":
-        return role is (Role.ANONYMOUS if method.name == "Enroll" else Role.AGENT)
-    if method.name.startswith("Fetch"):
-        return role is Role.AGENT
-    if method.name in ADMINISTERING:
-        return role is Role.ADMIN
-    if method.name.startswith(READING):
-        return role in (Role.VIEWER, Role.OPERATOR, Role.ADMIN)
-    return role in (Role.OPERATOR, Role.ADMIN)
-
-
-def expected(role: Role, method: MethodDescriptor) -> grpc.StatusCode | None:
-    """How a refusal ends; None where any end is fine that is no refusal."""
-    if method.name == "Enroll" and role is Role.ANONYMOUS:
-        # An empty join token is no token: refused for what it says, not for who says it.
-        return grpc.StatusCode.INVALID_ARGUMENT
-    if may(role, method):
-        return None
-    return grpc.StatusCode.UNAUTHENTICATED if role is Role.ANONYMOUS else grpc.StatusCode.PERMISSION_DENIED
-
-
-def path_of(method: MethodDescriptor) -> str:
-    return f"/{method.containing_service.full_name}/{method.name}"
-
-
-async def status_of(channel: Any, method: MethodDescriptor, metadata: Any) -> grpc.StatusCode:
-    """Call ``method`` with an empty request and return how it ended."""
-    kinds = {(False, False): "unary_unary", (False, True): "unary_stream", (True, True): "stream_stream"}
-    make = getattr(channel, kinds[method.client_streaming, method.server_streaming])
-    call = make(path_of(method), request_serializer=bytes, response_deserializer=bytes)
-    try:
-        if method.client_streaming:
-            talk = call(metadata=metadata, timeout=CALL_S)
-            await talk.done_writing()
-            async for _ in talk:
-                pass
-        elif method.server_streaming:
-            async for _ in call(b"", metadata=metadata, timeout=CALL_S):
-                pass
-        else:
-            await call(b"", metadata=metadata, timeout=CALL_S)
-    except grpc.aio.AioRpcError as error:
-        return error.code()
-    return grpc.StatusCode.OK
-
-
-async def callers_of(running: Running) -> dict[Role, Any]:
-    tokens: dict[Role, Any] = {Role.ANONYMOUS: ()}
-    for role in (Role.VIEWER, Role.OPERATOR, Role.ADMIN):
-        tokens[role] = await running.token(role, name=f"{role}-1")
-    return tokens
-
-
-def test_every_method_with_every_caller_at_the_door(tmp_path: Path) -> None:
-    async def body() -> None:
-        async with serving(tmp_path) as running:
-            channel = running.door()
-            wrong = []
-            for role, metadata in (await callers_of(running)).items():
-                for method in METHODS:
-                    code = await status_of(channel, method, metadata)
-                    if code is not expected(role, method) and (code in REFUSALS or not may(role, method)):
-                        wrong.append(f"{role} {method.name}: {code}")
-            assert not wrong
-
-    run(body())
-
-
-def test_every_method_with_an_agents_certificate(tmp_path: Path) -> None:
-    async def body() -> None:
-        async with serving(tmp_path) as running:
-            joined = await running.join()
-            at_agents, at_door = running.agents(joined), running.door()
-            for method in METHODS:
-                code = await status_of(at_agents, method, ())
-                if method.containing_service.name in ("OperatorService", "FleetService"):
-                    # People's methods are not even served where agents call.
-                    assert code is grpc.StatusCode.UNIMPLEMENTED, method.name
-                else:
-                    assert (code not in REFUSALS) == may(Role.AGENT, method), method.name
-                # The door asks nobody for a certificate, so nobody is an agent there.
-                if not may(Role.ANONYMOUS, method):
-                    assert await status_of(at_door, method, ()) is grpc.StatusCode.UNAUTHENTICATED, method.name
-
-    run(body())
 
 
 @pytest.mark.parametrize(
