@@ -79,6 +79,8 @@ class CrowdProcess:
                 self._process.kill()
                 self._process.wait(STOP_BOUND_S)
         self._reader.join(STOP_BOUND_S)
+        if self._process.stdout is not None:
+            self._process.stdout.close()
 
     def _read(self) -> None:
         assert self._process.stdout is not None, "it was opened with a pipe"

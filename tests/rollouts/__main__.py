@@ -6,6 +6,7 @@ given artefacts that really are bad. Writes build/reports/rollout.json.
 """
 
 import argparse
+import resource
 import signal
 import threading
 import time
@@ -29,7 +30,7 @@ BAD = {
     "0.1.7": "disk_full",
     "0.0.9": "downgrade",
 }
-GOOD = "0.1.9"
+CANCELLED, GOOD = "0.1.8", "0.1.9"
 BACK_BOUND_S = 60.0
 STOPPED_S = (12.0, 4.0)  # how long the control plane is stopped, and how long it goes on, again and again
 STOPS = 6
@@ -108,16 +109,48 @@ def try_good(on: Scene, real: RealHosts | None) -> dict[str, Any]:
     }
 
 
+def try_cancel(on: Scene) -> dict[str, Any]:
+    """Cancel a good rollout on its way: nobody is asked after the call has returned."""
+    on.desire(CANCELLED)
+    until(lambda: bool(on.rollout(CANCELLED).rollout_id), BACK_BOUND_S, "the rollout to be made", on.plane.log)
+    rollout_id = on.rollout(CANCELLED).rollout_id
+    until(lambda: on.counts(rollout_id)["kept"] > on.hosts // 10, BACK_BOUND_S * 5, "a tenth to be kept", on.plane.log)
+    began_at = time.monotonic()
+    on.cancel(rollout_id)
+    took_s = time.monotonic() - began_at
+    at_once = on.counts(rollout_id)
+    # Those that had switched already go on to their end.
+    until(lambda: not on.counts(rollout_id)["probation"], BACK_BOUND_S, "the switched ones to end", on.plane.log)
+    time.sleep(3 * on.heartbeat_s)
+    ended = on.counts(rollout_id)
+    return {
+        "hosts": on.hosts,
+        "real": False,
+        "release": CANCELLED,
+        "manner": "good, cancelled on its way",
+        "state": on.rollout(CANCELLED).state,
+        "cause": f"{at_once['all asked']} asked, {ended['kept']} kept, {ended['cancelled']} taken back",
+        "asked_after": ended["all asked"] - at_once["all asked"],
+        "hit": on.versions()[CANCELLED],
+        "kept": ended["kept"],
+        "waiting": ended["waiting"],
+        "faults": [],
+        "seconds": round(took_s, 3),
+    }
+
+
 def simulated(count: int, only: list[str]) -> list[dict[str, Any]]:
     """Every release on a crowd."""
     wanted = chosen(BAD, only)
     with temporary_home("rollouts") as home, scene(home, count, count) as on:
-        on.publish({OLD: "", **wanted, GOOD: ""})
+        on.publish({OLD: "", **wanted, CANCELLED: "", GOOD: ""})
         with on.crowd([f"agent-{number}" for number in range(count)], wanted):
             say(f"{count} simulated agents run {OLD}; steps for a past to compare with")
             on.work(20 * count)
             with on.working():
                 results = [told(try_bad(on, None, *each)) for each in wanted.items()]
+            if not only or "cancel" in only:
+                results.append(told(try_cancel(on)))
             if not only or "good" in only:
                 results.append(told(try_good(on, None)))
     return results
@@ -154,6 +187,13 @@ def told(result: dict[str, Any]) -> dict[str, Any]:
 
 def is_fine(result: dict[str, Any]) -> bool:
     """Whether one went as it should."""
+    if "asked_after" in result:
+        return bool(
+            result["state"] == "cancelled"
+            and result["asked_after"] == 0
+            and result["hit"] == result["kept"]
+            and result["waiting"] > 0
+        )
     if "failed" in result:
         return bool(result["state"] == "succeeded" and not result["failed"] and result["hit"] == result["hosts"])
     most = result["canaries"] + result["hosts"] // 100
@@ -194,8 +234,11 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Seeded bad releases on simulated and on real agents.")
     parser.add_argument("--agents", type=int, default=200, help="simulated agents (200)")
     parser.add_argument("--real", type=int, default=5, help="real agents with the real updater (5)")
-    parser.add_argument("--only", nargs="*", default=[], help="only these manners, and good")
+    parser.add_argument("--only", nargs="*", default=[], help="only these manners, and good, and cancel")
     options = parser.parse_args()
+    # One descriptor per agent, here and in what is started from here.
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 2 * options.agents + 1024)), hard))
     found = simulated(options.agents, options.only) if options.agents else []
     found += on_real_hosts(options.real, options.only) if options.real else []
     raise SystemExit(0 if report(found) else 1)

@@ -3,7 +3,7 @@
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from haulier.v1 import fleet_pb2 as fl
@@ -12,7 +12,7 @@ from haulier.v1 import operator_pb2 as op
 from controlplane.cli.main import main
 from controlplane.releases.building import Built
 from tests.bench.crowd import Part
-from tests.bench.crowd_process import CrowdProcess
+from tests.bench.crowd_process import CrowdProcess, shares
 from tests.bench.manifests import apply_noops, start_noops
 from tests.bench.plane import CALL_BOUND_S, Plane
 from tests.kit.processes import until
@@ -50,7 +50,7 @@ spec:
   rollout:
     start: auto
     waves: ["10%", "100%"]
-    inFlightMax: 40
+    inFlightMax: {in_flight_max}
     soak: 5s
     probation: 20s
     missingAfter: {missing_after}
@@ -58,6 +58,9 @@ spec:
     upgradeMax: 2m
 """
 STEPS_EACH = 100
+AGENTS_OF_A_PROCESS_MAX = 2500
+# More hosts than this say their heartbeats at the default pace.
+FEW = 1000
 
 
 class Scene:
@@ -69,6 +72,7 @@ class Scene:
         self.hosts = hosts
         self.digests: dict[str, str] = {}
         self.built: dict[str, Built] = {}
+        self.heartbeat_s = 2.0 if hosts <= FEW else 15.0
         self._migrations = 0
 
     def publish(self, versions: Mapping[str, str]) -> None:
@@ -88,17 +92,31 @@ class Scene:
 
     def desire(self, release: str, *, missing_after: str = "20s", held_max: str = "6s") -> None:
         """Let the Fleet desire a release: the control plane makes a rollout of it by itself."""
-        text = FLEET.format(release=release, missing_after=missing_after, held_max=held_max)
+        in_flight_max = max(10, self.hosts // 20)
+        text = FLEET.format(
+            release=release, missing_after=missing_after, held_max=held_max, in_flight_max=in_flight_max
+        )
         self.apply(text, f"fleet-{release}")
 
     @contextmanager
-    def crowd(self, names: list[str], manners: Mapping[str, str]) -> Iterator[CrowdProcess]:
+    def crowd(self, names: list[str], manners: Mapping[str, str]) -> Iterator[None]:
         """Simulated agents that run the old release; ``manners``: version → how it is bad."""
-        part = Part(
+        # Dealt so that each process has hosts of every group.
+        with ExitStack() as stack:
+            crowds = [
+                stack.enter_context(CrowdProcess(self._part(share, manners)))
+                for share in shares(names, -(-len(names) // AGENTS_OF_A_PROCESS_MAX))
+            ]
+            for crowd in crowds:
+                crowd.heard("connected", CONNECT_BOUND_S)
+            yield
+
+    def _part(self, names: list[str], manners: Mapping[str, str]) -> Part:
+        return Part(
             str(self.plane.identities),
             names,
             slots=1,
-            heartbeat_s=2.0,
+            heartbeat_s=self.heartbeat_s,
             release=(OLD, self.digests[OLD]),
             manners={self.digests[version]: manner for version, manner in manners.items()},
             upgrade_pace_s=0.4,
@@ -106,9 +124,6 @@ class Scene:
             datastores=DATASTORES,
             step_s=1.0,
         )
-        with CrowdProcess(part) as crowd:
-            crowd.heard("connected", CONNECT_BOUND_S)
-            yield crowd
 
     def work(self, steps: int) -> None:
         """Start steps that go to all agents in turn."""
@@ -178,12 +193,21 @@ class Scene:
         request = fl.CancelRolloutRequest(rollout=rollout_id, reason="the next one is to come")
         self.plane.fleets().CancelRollout(request, timeout=CALL_BOUND_S)
 
+    def counts(self, rollout_id: str) -> Counter[str]:
+        """State → hosts of a rollout, and "asked"."""
+        request = fl.GetRolloutRequest(rollout=rollout_id)
+        view = self.plane.fleets().GetRollout(request, timeout=CALL_BOUND_S).rollout
+        found = Counter({"all asked": view.asked})
+        for wave in view.waves:
+            found.update(dict(wave.states))
+        return found
+
 
 @contextmanager
 def scene(home: Path, simulated: int, hosts: int) -> Iterator[Scene]:
     """A control plane that serves, with ``simulated`` identities named agent-0 and so on."""
     forge = Forge(home / "forge")
-    with Plane(home, SETTINGS) as plane:
+    with Plane(home, SETTINGS if hosts <= FEW else {}) as plane:
         plane.init()
         plane.serve()
         made = Scene(plane, forge, hosts)

@@ -12,13 +12,14 @@ from typing import Any
 
 import grpc
 from google.protobuf.message import Message
+from haulier.v1 import fleet_pb2, fleet_pb2_grpc, operator_pb2_grpc
 from haulier.v1 import operator_pb2 as op
-from haulier.v1 import operator_pb2_grpc
 
 from controlplane.identity.authority import CertificateAuthority
 
 TOKEN = "haulier-operator.test-token"
 SERVICE = op.DESCRIPTOR.services_by_name["OperatorService"]
+FLEETS = fleet_pb2.DESCRIPTOR.services_by_name["FleetService"]
 
 
 class Refusal(Exception):
@@ -82,14 +83,10 @@ class FarSide:
         return handle
 
 
-def _servicer(far: FarSide) -> operator_pb2_grpc.OperatorServiceServicer:
-    handlers = {
-        method.name: far.streaming(method.name) if method.server_streaming else far.unary(method.name)
-        for method in SERVICE.methods
-    }
-    servicer = operator_pb2_grpc.OperatorServiceServicer()
-    for name, handler in handlers.items():
-        setattr(servicer, name, handler)
+def _answering(far: FarSide, service: Any, servicer: Any) -> Any:
+    for method in service.methods:
+        handler = far.streaming(method.name) if method.server_streaming else far.unary(method.name)
+        setattr(servicer, method.name, handler)
     return servicer
 
 
@@ -103,7 +100,10 @@ def serving(*, host: str = "127.0.0.1", port: int = 0, names: tuple[str, ...] = 
         names, not_before_at=now - 60, not_after_at=now + 3600, serial=secrets.randbits(64) + 1
     )
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=4))
-    operator_pb2_grpc.add_OperatorServiceServicer_to_server(_servicer(far), server)
+    operators = _answering(far, SERVICE, operator_pb2_grpc.OperatorServiceServicer())
+    operator_pb2_grpc.add_OperatorServiceServicer_to_server(operators, server)
+    fleets = _answering(far, FLEETS, fleet_pb2_grpc.FleetServiceServicer())
+    fleet_pb2_grpc.add_FleetServiceServicer_to_server(fleets, server)
     tls = grpc.ssl_server_credentials([(credentials.key_pem, credentials.chain_pem)])
     bound = server.add_secure_port(f"{host}:{port}", tls)
     far.address = f"{host}:{bound}"

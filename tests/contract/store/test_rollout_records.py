@@ -1,0 +1,104 @@
+"""What a store keeps of hosts and rollouts, and whose writes it refuses."""
+
+from dataclasses import replace
+
+import pytest
+
+from controlplane.core.rollout_planning import look, steer
+from controlplane.core.rollouts import Facts, HostState, RolloutPolicy, RolloutState, Running, Tally
+from controlplane.core.windows import Window
+from controlplane.store.port import Conflict
+from tests.contract.store.conftest import StoreUnderTest
+from tests.kit.builders import NOW, an_agent
+from tests.unit.controlplane.core.rollout_story import Story, a_host
+
+DAY_S = 86_400.0
+POLICY = RolloutPolicy(windows=(Window(("mon",), 60, 120),), waves=(0.5, 1.0), time_zone="Europe/Berlin")
+
+
+def begun(store: StoreUnderTest) -> Story:
+    """A rollout that is kept, and not yet looked at."""
+    story = Story([a_host(number) for number in range(4)], POLICY)
+    store.write(lambda tx: tx.insert_rollout(story.rollout, list(story.rows.values())))
+    return story
+
+
+def test_a_rollout_is_kept_whole(store: StoreUnderTest) -> None:
+    story = begun(store)
+    assert store.read(lambda tx: tx.rollout("roll_1")) == story.rollout
+    assert store.read(lambda tx: tx.rollout("roll_2")) is None
+    assert sorted(store.read(lambda tx: tx.rollout_hosts("roll_1"))) == sorted(story.rows.values())
+    assert store.read(lambda tx: tx.rollouts("production", 9)) == [story.rollout]
+    assert store.read(lambda tx: tx.rollouts("other", 9)) == []
+    assert store.read(lambda tx: tx.watched_rollouts()) == [story.rollout]
+    assert store.read(lambda tx: tx.rollout_counts("roll_1")) == [
+        (0, "waiting", 1, 0),
+        (1, "waiting", 1, 0),
+        (2, "waiting", 2, 0),
+    ]
+
+
+def test_what_was_decided_on_an_older_revision_is_refused_whole(store: StoreUnderTest) -> None:
+    story = begun(store)
+    always_open = replace(story.rollout, policy=replace(POLICY, windows=()))
+    looked = look(always_open, list(story.rows.values()), story.hosts, NOW)
+    assert looked.orders
+    store.write(
+        lambda tx: tx.save_rollout(steer(story.rollout, list(story.rows.values()), "RolloutCancelled", NOW, ""), NOW)
+    )
+    with pytest.raises(Conflict, match="decided on meanwhile"):
+        store.write(lambda tx: tx.save_rollout(looked, NOW))
+    kept = store.read(lambda tx: tx.rollout("roll_1"))
+    assert kept is not None and (kept.state, kept.revision) == (RolloutState.CANCELLED, 2)
+    assert {row.state for row in store.read(lambda tx: tx.rollout_hosts("roll_1"))} == {HostState.WAITING}
+
+
+def test_a_hosts_past_is_noted_when_it_is_asked_and_counted_apart_after(store: StoreUnderTest) -> None:
+    story = Story([a_host(0)], RolloutPolicy(waves=(1.0,)))
+    store.write(lambda tx: tx.insert_rollout(story.rollout, list(story.rows.values())))
+    old, past, now = NOW - 8 * DAY_S, Tally(10, 1, 9, 2.0, 3.0), NOW
+    store.write(lambda tx: tx.flush_hosts({}, {"ag_0": Tally(99, 99)}, old))
+    store.write(lambda tx: tx.flush_hosts({}, {"ag_0": past}, now - DAY_S))
+    store.write(lambda tx: tx.flush_hosts({}, {"ag_0": past}, now))
+    changes = look(story.rollout, list(story.rows.values()), story.hosts, now)
+    store.write(lambda tx: tx.save_rollout(changes, now))
+    # On its way it is the old release's still.
+    store.write(lambda tx: tx.flush_hosts({}, {"ag_0": Tally(5, 5)}, now))
+    (row,) = store.read(lambda tx: tx.rollout_hosts("roll_1"))
+    assert (row.past, row.after) == (past.plus(past), Tally())
+    story.rollout, story.rows = store.read(lambda tx: tx.rollout("roll_1")) or story.rollout, {"ag_0": row}
+    story.says("ag_0", "kept")
+    kept = look(story.rollout, [row], story.hosts, now)
+    store.write(lambda tx: tx.save_rollout(kept, now))
+    store.write(lambda tx: tx.flush_hosts({}, {"ag_0": Tally(2, 1)}, now))
+    (row,) = store.read(lambda tx: tx.rollout_hosts("roll_1"))
+    assert (row.state, row.after) == (HostState.KEPT, Tally(2, 1))
+
+
+def test_what_hosts_say_is_kept_beside_their_agents(store: StoreUnderTest) -> None:
+    facts = Facts("debian", "12", "x86_64", 4, 8 << 30, "Europe/Berlin")
+    running = Running("0.1.0", "a", "b", "held", "roll_1", "c", "disk_full", "no room", ("d", "e"), "0.1.0", True, 7)
+    store.write(lambda tx: tx.put_agent(an_agent(labels={"tier": "test"}), NOW))
+    store.write(lambda tx: tx.put_introduced("ag_1", facts, running, {"tier": "test"}))
+    store.write(lambda tx: tx.put_host_labels(an_agent(), {"tier": "prod", "zone": None}, {"tier": "prod"}))
+    record = store.read(lambda tx: tx.host_record("ag_1"))
+    assert (record.facts, record.running, record.own_labels) == (facts, running, {"tier": "test"})
+    assert record.labels == {"tier": "prod", "zone": None}
+    assert store.read(lambda tx: tx.host_records()) == {"ag_1": record}
+    store.write(lambda tx: tx.set_cordon("ag_1", "new disks"))
+    agent = store.read(lambda tx: tx.agent("ag_1"))
+    assert agent is not None and (agent.labels, agent.cordon_reason) == ({"tier": "prod"}, "new disks")
+    store.write(lambda tx: tx.put_introduced("ag_1", facts, Running(), {"tier": "other"}))
+    assert store.read(lambda tx: tx.host_record("ag_1")).labels == {"tier": "prod", "zone": None}
+
+
+def test_an_agent_that_is_gone_leaves_its_name_and_its_past(store: StoreUnderTest) -> None:
+    store.write(lambda tx: tx.put_agent(an_agent(), NOW))
+    store.write(lambda tx: tx.decommission("ag_1", "host-1~1", "sold"))
+    assert store.read(lambda tx: tx.agent_by_name("host-1")) is None
+    assert store.read(lambda tx: tx.agents()) == []
+    assert store.read(lambda tx: tx.watched_agents()) == []
+    gone = store.read(lambda tx: tx.agent("ag_1"))
+    assert gone is not None and (gone.name, str(gone.state), gone.liveness_cause) == ("host-1~1", "gone", "sold")
+    store.write(lambda tx: tx.put_agent(an_agent(id="ag_2"), NOW))
+    assert [agent.id for agent, _ in store.read(lambda tx: tx.agents())] == ["ag_2"]
