@@ -44,6 +44,7 @@ def publish(
             for answer in operator.exchange(_said(offer, repository, asked), pb.PublishRequest, pb.PublishResponse):
                 if answer.HasField("wanted"):
                     wanted = answer.wanted
+                    _check_length(repository, wanted)
                     at = f", from byte {wanted.offset} on" if wanted.offset else ""
                     note(f"sending {wanted.target_path} ({wording.size(wanted.length_bytes)}{at})")
                     asked.put(wanted)
@@ -95,6 +96,19 @@ def _offer(repository: Path) -> pb.RepositoryOffer:
         metadata=[pb.SignedMetadata(name=name, data=(desk.metadata_dir / name).read_bytes()) for name in names],
         target_paths=here,
     )
+
+
+def _check_length(repository: Path, wanted: pb.ArtefactWanted) -> None:
+    """Notice a file that cannot be the signed one before any of it is sent. Raises Problem, OSError."""
+    path = repository / "targets" / wanted.target_path
+    size = path.stat().st_size
+    if size != wanted.length_bytes:
+        raise Problem(
+            f"the artefact has {size} bytes, signed are {wanted.length_bytes}",
+            where=str(path),
+            hint="it was changed after it was signed: bring the signed file, or sign a higher version",
+            code=Exit.USAGE,
+        )
 
 
 def _said(

@@ -185,6 +185,22 @@ def test_an_offer_that_is_not_proven_changes_nothing(
     run(body())
 
 
+def test_a_file_that_was_changed_after_signing_is_named(
+    tmp_path: Path, forge: Forge, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = forge.repository / "targets" / TARGET
+    length = path.stat().st_size
+    path.write_bytes(path.read_bytes() + b"x")
+
+    async def body() -> None:
+        async with serving(tmp_path / "state") as running:
+            assert await publish(running, forge.repository) == Exit.USAGE
+            told = capsys.readouterr().err
+            assert f"the artefact has {length + 1} bytes, signed are {length}" in told and str(path) in told
+
+    run(body())
+
+
 def test_an_artefact_that_is_not_the_signed_one_is_thrown_away(tmp_path: Path, forge: Forge) -> None:
     whole = bytearray((forge.repository / "targets" / TARGET).read_bytes())
     whole[-1] ^= 1
