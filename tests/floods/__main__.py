@@ -18,6 +18,7 @@ from typing import Any
 from tests.bench import throughput
 from tests.bench.figures import load_average, percentile, say, table
 from tests.bench.plane import Plane, temporary_home
+from tests.floods import fetchers
 from tests.floods.attacks import FLOODS, Setting
 from tests.kit import reports
 from tests.kit.processes import NotInTime, alive
@@ -31,6 +32,7 @@ COUNTS = {
     "64 MiB messages": 24,
     "enrolments": 10_000,
     "malformed messages": 1_000_000,
+    "artefacts": 300,
 }
 HEARTBEAT_P99_S_MAX = 1.0
 # Two thousand connections at what an agent may cost, and what 64 MiB messages hold while they arrive.
@@ -136,8 +138,9 @@ def run(home: Path, names: Sequence[str], scale: float) -> list[dict[str, Any]]:
         plane.init()
         plane.serve()
         agents = [f"honest-{number}" for number in range(HONEST)]
-        plane.enrol([*agents, "attacker"])
+        plane.enrol([*agents, "attacker", *fetchers.NAMES])
         plane.stop()
+        fetchers.publish(home, plane.store.parent)
         throughput.load(plane, throughput.STEPS_EACH)
         plane.serve()
         identity = plane.identities / "attacker.json"

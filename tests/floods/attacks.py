@@ -23,7 +23,7 @@ import uvloop
 from haulier.v1 import agent_pb2 as pb
 from haulier.v1 import agent_pb2_grpc
 
-from tests.floods import http2
+from tests.floods import fetchers, http2
 
 SESSION = "/haulier.v1.AgentService/Session"
 ENROLL = "/haulier.v1.AgentService/Enroll"
@@ -279,6 +279,11 @@ async def enrol(setting: Setting, done: Done) -> None:
         await asyncio.gather(*calls)
 
 
+async def greedy(setting: Setting, done: Done) -> None:
+    """Agents that fetch artefacts all the time, some without reading them."""
+    done.sent, done.refused = await fetchers.fetch(Path(setting.identity).parent, setting.count)
+
+
 FLOODS: dict[str, Callable[[Setting, Done], Awaitable[None]]] = {
     "idle connections": idle,
     "slow senders": slow,
@@ -286,6 +291,7 @@ FLOODS: dict[str, Callable[[Setting, Done], Awaitable[None]]] = {
     "64 MiB messages": huge,
     "enrolments": enrol,
     "malformed messages": malformed,
+    "artefacts": greedy,
 }
 
 
