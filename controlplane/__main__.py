@@ -1,4 +1,4 @@
-"""`haulier-controlplane init | serve | doctor | audit`: what is done on the control plane's own host.
+"""`haulier-controlplane`: what is done on the control plane's own host.
 
 Exit codes: 0 ok · 1 doctor or audit found something · 2 wrong usage · 3 the configuration or state cannot be used ·
 6 it stopped on an internal error.
@@ -75,6 +75,18 @@ def _parser() -> argparse.ArgumentParser:
     audit.add_argument("--key", default="", help="id of the key that must have signed")
     audit.add_argument("-o", "--output", choices=("text", "json"), default="text")
     audit.set_defaults(act=_audit)
+    backup = verbs.add_parser("backup", parents=[common], help="copy the store, also while it serves")
+    backup.add_argument("file", type=Path, metavar="FILE", help="where to; nothing may be there")
+    backup.add_argument("--with-identity", action="store_true", help="also FILE.identity: keys that prove who we are")
+    backup.set_defaults(act=_backup)
+    restore = verbs.add_parser("restore", parents=[common], help="put a backup in place; the control plane is stopped")
+    restore.add_argument("file", type=Path, metavar="FILE", help="the backup")
+    restore.add_argument("--reason", required=True, help="why: it is signed, and every agent is told")
+    restore.add_argument("--replace", action="store_true", help="set a store that is there aside")
+    restore.set_defaults(act=_restore)
+    accept = verbs.add_parser("accept-log", parents=[common], help="let a contradicted audit log go on as it is")
+    accept.add_argument("--reason", required=True, help="why: it is signed, and every agent is told")
+    accept.set_defaults(act=_accept_log)
     return parser
 
 
@@ -145,6 +157,39 @@ def _audit(config: Config, parsed: argparse.Namespace) -> int:
         if not verdict.faults:
             print(f"the audit log is intact: {verdict.entries} entries, signed by key {verdict.key_id}")
     return 1 if verdict.faults else 0
+
+
+def _backup(config: Config, parsed: argparse.Namespace) -> int:
+    from controlplane.backing_up import back_up
+    from controlplane.serve import IDENTITY_DIR, STORE_FILE
+
+    identity = config.state_dir / IDENTITY_DIR if parsed.with_identity else None
+    made = back_up(config.state_dir / STORE_FILE, identity, parsed.file)
+    print(f"the store is copied to {made.store} ({made.size_bytes} bytes)")
+    if made.identity is None:
+        print("without the identity: keep STATE/identity elsewhere too, or agents must all join anew", file=sys.stderr)
+    else:
+        print(f"the identity is copied to {made.identity}: whoever has it can pose as this control plane")
+    return 0
+
+
+def _restore(config: Config, parsed: argparse.Namespace) -> int:
+    from controlplane.restoring import restore
+
+    done = asyncio.run(restore(config, parsed.file, parsed.reason, replace=parsed.replace))
+    print(f"restored with {done.entries} entries; generation {done.generation}, era {done.era} of the audit log")
+    if done.set_aside is not None:
+        print(f"the store of before is {done.set_aside}")
+    print("revocations, tokens and roles are those of the backup: look through `haulier agent list` once it serves")
+    return 0
+
+
+def _accept_log(config: Config, parsed: argparse.Namespace) -> int:
+    from controlplane.restoring import accept_log
+
+    begun = asyncio.run(accept_log(config, parsed.reason))
+    print(f"era {begun.era} of the audit log begins with {begun.size} entries; every agent will say so in its log")
+    return 0
 
 
 if __name__ == "__main__":

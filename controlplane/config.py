@@ -37,6 +37,9 @@ class Config:
     agent_certificate_ttl_s: float = 86_400.0
     two_persons: tuple[str, ...] = ()  # methods that take the approval of a second person
     approval_ttl_s: float = 3600.0
+    backup_dir: Path | None = None  # where backups are made by themselves; unset makes none
+    backup_every_s: float = 86_400.0
+    backups_kept: int = 7
 
 
 def load(path: Path | None, environment: dict[str, str] | None = None) -> Config:
@@ -85,6 +88,11 @@ def _read(key: str, value: Any, where: str) -> Any:
             unit = "of seconds " if key.endswith("_s") else ""
             raise ConfigError(f"{where}: {key} must be a number {unit}above 0, not {value!r}")
         return number
+    if "int" in kind:
+        text = str(value)
+        if isinstance(value, bool) or not text.isdecimal() or int(text) < 1:
+            raise ConfigError(f"{where}: {key} must be a whole number above 0, not {value!r}")
+        return int(text)
     if not isinstance(value, str):
         raise ConfigError(f"{where}: {key} must be text, not {value!r}")
     return value

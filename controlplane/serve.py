@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from controlplane.backing_up import BackupKeeper
 from controlplane.config import Config, ConfigError
 from controlplane.identity.audit_key import AuditKey, head_is_signed
 from controlplane.identity.authorities import Authorities
@@ -59,6 +60,7 @@ from controlplane.service.signals import Signal
 from controlplane.service.witnessing import Witnesses
 from controlplane.service_notices import feed_watchdog, notify
 from controlplane.state_guard import StateGuard
+from controlplane.store.port import StoreFailed
 from controlplane.store.sqlite.store import SqliteStore
 
 _log = logging.getLogger("haulier.controlplane")
@@ -98,6 +100,10 @@ class ControlPlane:
         audit_key = AuditKey.load(config.state_dir / IDENTITY_DIR)
         self._guard = StateGuard(config.state_dir)
         try:
+            if not (config.state_dir / STORE_FILE).exists():
+                raise StoreFailed(
+                    f"{config.state_dir} has no store any more: `haulier-controlplane restore` puts a backup there"
+                )
             self.store = SqliteStore(config.state_dir / STORE_FILE)
             try:
                 self._build(authorities, audit_key)
@@ -179,6 +185,7 @@ class ControlPlane:
         self.audit = AuditLog(self.store, self.clock, key, head_is_signed, self.changed)
         self.checker = AuditChecker(self.store, self.audit, time.monotonic)
         self.witnesses = Witnesses(self.audit)
+        self.backups = BackupKeeper(self.config, self.config.state_dir / STORE_FILE)
 
     def _build_access(self, queries: Queries) -> Guards:
         """Put together who may do what, and the door to change that."""
@@ -200,6 +207,7 @@ class ControlPlane:
             Loop("identity_renewer", IdentityRenewer(clock, fleet, self.identities).run, 1.0),
             Loop("workflow_advancer", WorkflowAdvancer(store, clock, fleet).run, 60.0),
             Loop("rollout_pilot", RolloutPilot(self.rollouts).run, 1.0),
+            Loop("backup_keeper", self.backups.run, 60.0),
             Loop("audit_sealer", self.audit.seal, 1.0),
             Loop("audit_checker", self.checker.run, 1.0),
         ]

@@ -87,7 +87,7 @@ def grant_leases(
         # The generation is in the high bits, so fences granted after a restored backup pass all earlier ones.
         fence = max(last_fence, first_fence(generation)) + 1
         attempt = Attempt(
-            attempt_id(step.id, number),
+            attempt_id(step.id, number, generation),
             step.id,
             step.migration_id,
             number,

@@ -208,10 +208,17 @@ def first_fence(generation: int) -> int:
     return generation << FENCE_COUNTER_BITS
 
 
-def attempt_id(step_id: str, number: int) -> str:
+def attempt_id(step_id: str, number: int, generation: int = 0) -> str:
     """Derive the attempt's id from its step, so that no randomness is needed and a repeat names the same.
+
+    An id holds the generation that it was made in. A step of an older one was restored from a backup: agents may know
+    attempts at it that the store has forgotten, so those of today are named apart.
 
     >>> attempt_id("step_1a", 3)
     'att_1a_3'
+    >>> attempt_id("step_70000001a", 3, 7), attempt_id("step_70000001a", 3, 8)
+    ('att_70000001a_3', 'att_70000001a_3_8')
     """
-    return f"att_{step_id[5:]}_{number}"
+    made_in = int(step_id[5:], 16) >> FENCE_COUNTER_BITS
+    name = f"att_{step_id[5:]}_{number}"
+    return name if made_in in (0, generation) else f"{name}_{generation:x}"

@@ -8,11 +8,13 @@ from typing import NamedTuple
 
 from controlplane.core.events import Event
 from controlplane.core.leasing import Refused
-from controlplane.core.model import Agent, Failure, Held, Introduction
+from controlplane.core.model import FENCE_COUNTER_BITS, Agent, Failure, Held, Introduction
 from controlplane.core.states import AGENT_BARRED, Liveness
 from controlplane.identity.peers import Identity
 from controlplane.service.steps import GrantedLease, Settlement, equip, expire
 from controlplane.store.port import Certificate, Tx
+
+GENERATION_AHEAD_S_MAX = 86_400.0
 
 
 class FormerBoot(Refused):
@@ -45,6 +47,7 @@ def introduce(
         return FormerBoot(f"agent {known.name} has booted again since; this is a boot of before, or another machine")
     if hello.incarnation < known.incarnation:
         return superseded(known, hello)
+    _rise_above(tx, agent_id, hello, now)
     record = tx.host_record(agent_id)
     if moved:
         tx.leave_boot(agent_id, known.boot_id, now)
@@ -68,6 +71,20 @@ def introduce(
     detail = f"incarnation {hello.incarnation}, {hello.slots} slots"
     tx.record([Event(now, "AgentConnected", agent_id, agent_id=agent_id, detail=detail)])
     return _reconcile(tx, agent, hello, now, moved=moved, lock_delay_s=lock_delay_s)
+
+
+def _rise_above(tx: Tx, agent_id: str, hello: Introduction, now: float) -> None:
+    """Raise the generation above fences that an agent holds and that this store never gave.
+
+    Only a store that was put back without ``restore``, or on a host whose date was wrong, meets one: without this every
+    grant to such a target would be refused at its destination, for ever.
+    """
+    shown = max((held.fence >> FENCE_COUNTER_BITS for held in hello.held), default=0)
+    # A lie must not use generations up: they are instants in seconds, give or take a day.
+    if tx.generation() < shown <= now + GENERATION_AHEAD_S_MAX:
+        tx.begin_generation(shown + 1)
+        detail = f"{shown + 1}: the agent holds an attempt of generation {shown}, which this store never gave"
+        tx.record([Event(now, "GenerationRaised", agent_id, agent_id=agent_id, detail=detail)])
 
 
 def effective_labels(own: Mapping[str, str], over: Mapping[str, str | None]) -> dict[str, str]:

@@ -73,6 +73,8 @@ ROOTS = {
     "controlplane.__main__": "controlplane",
     "controlplane.initialising": "controlplane",
     "controlplane.offline_audit": "controlplane",
+    "controlplane.backing_up": "controlplane",
+    "controlplane.restoring": "controlplane",
     "agentd.daemon": "agentd",
     "agentd.__main__": "agentd",
     "agentd.updater": "agentd",

@@ -50,3 +50,8 @@ def connect(path: str, *, writing: bool) -> Any:
     if not writing:
         connection.execute("PRAGMA query_only=ON")
     return connection
+
+
+def plain(address: str) -> Any:
+    """Open a file, or a ``file:`` address, as it is: for copies, which nobody else has open."""
+    return sqlite.connect(address, isolation_level=None, uri=address.startswith("file:"))

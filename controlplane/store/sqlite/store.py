@@ -126,8 +126,8 @@ class SqliteStore:
         return answers
 
 
-def open_snapshot(path: Path) -> SqliteTx:
-    """Open a reading transaction on a store, for examining it.
+def open_snapshot(path: Path, *, older_too: bool = False) -> SqliteTx:
+    """Open a reading transaction on a store, for examining it; ``older_too`` opens one that no start has brought up.
 
     Raises ``StoreFailed`` when there is none, or ``revisions.NewerRevision``.
     """
@@ -135,7 +135,7 @@ def open_snapshot(path: Path) -> SqliteTx:
         raise StoreFailed(f"there is no store at {path}: check --state, or run `haulier-controlplane init`")
     try:
         tx = SqliteTx(library.connect(str(path), writing=False))
-        if check_known(tx.connection) < known()[-1][0]:
+        if check_known(tx.connection) < known()[-1][0] and not older_too:
             raise StoreFailed(f"the store {path} is older than this program: start `haulier-controlplane serve` once")
         tx.connection.execute("BEGIN")
     except library.Error as error:

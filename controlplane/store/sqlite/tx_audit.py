@@ -60,6 +60,19 @@ class AuditTx(RecordsTx):
         """Return the beginnings of the eras after the first, oldest first."""
         return [LogEra(*row) for row in self.all("audit_eras")]
 
+    def replace_audit_tiles(self, tiles: Mapping[tuple[int, int], bytes]) -> None:
+        """Keep these tiles and no other."""
+        self.run("drop_audit_tiles")
+        self.put_audit_tiles(tiles)
+
+    def fill_gaps(self, events: Sequence[tuple[int, Event]]) -> None:
+        """Put events at positions where there is none."""
+        self.connection.executemany(self.sql["insert_event_at"], [(position, *event) for position, event in events])
+
+    def put_audit_era(self, begun: LogEra, begun_at: float) -> None:
+        """Keep the beginning of an era."""
+        self.run("put_audit_era", *begun, begun_at)
+
     def last_position(self) -> int:
         """Return the newest place in the event log, 0 when it is empty."""
         return int(self.one("last_position")[0])

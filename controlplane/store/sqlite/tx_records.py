@@ -118,6 +118,10 @@ class RecordsTx:
         if changed != 1:
             raise Conflict("the join token was used before")
 
+    def expire_join_tokens(self, now: float) -> None:
+        """Let no unused join token be good any longer."""
+        self.run("expire_join_tokens", now)
+
     def answer(self, request_id: str) -> tuple[str, str] | None:
         """Return (method, answer as JSON) of a request that was answered before."""
         row = self.maybe("answer", request_id)

@@ -93,7 +93,7 @@ def test_the_port_is_what_the_store_does_and_what_is_used() -> None:
     assert {name for name, _ in inspect.getmembers(SqliteTx, inspect.isfunction) if name[0] != "_"} - own == verbs
     called = {
         node.func.attr
-        for place in ("service/*.py", "loops/*.py", "initialising.py")
+        for place in ("service/*.py", "loops/*.py", "initialising.py", "restoring.py")
         for path in Path(controlplane.__path__[0]).glob(place)
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Call)
@@ -136,6 +136,22 @@ def test_a_store_of_an_older_haulier_is_brought_up(tmp_path: Path) -> None:
         open_snapshot(path)
     SqliteStore(path).close()
     assert open_snapshot(path).generation() == 1
+
+
+def test_a_crash_in_the_middle_of_a_revision_leaves_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "store.db"
+    SqliteStore(path).close()
+    honest = revisions.known()
+    half = (len(honest) + 1, "CREATE TABLE half_made (a);\nINSERT INTO nowhere VALUES (1);")
+    with monkeypatch.context() as patched:
+        patched.setattr(revisions, "known", lambda: [*honest, half])
+        with pytest.raises(StoreFailed, match="cannot open the store"):
+            SqliteStore(path)
+    tx = open_snapshot(path)
+    assert not tx.connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'half_made'").fetchall()
+    SqliteStore(path).close()
 
 
 def test_what_is_no_store_is_refused_in_words(tmp_path: Path) -> None:

@@ -27,3 +27,16 @@ SELECT coalesce(max(position), 0) FROM event;
 -- name: foreign_writes
 -- A number that changes when another connection than this one has written to the file.
 PRAGMA data_version;
+
+-- name: drop_audit_tiles
+-- Forget the whole tree: another one takes its place.
+DELETE FROM audit_tile;
+
+-- name: insert_event_at
+-- An entry at a position where there is none.
+INSERT INTO event (position, at, type, subject, migration_id, attempt_id, agent_id, fence, detail)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: put_audit_era
+-- A new era.
+INSERT INTO audit_era VALUES (?, ?, ?, ?, ?, ?, ?, ?);

@@ -47,3 +47,7 @@ INSERT INTO join_token VALUES (?, ?, ?, ?, ?, ?, ?);
 -- Use a token once: a second use changes no row.
 UPDATE join_token SET used_request_id = ?, used_key_fingerprint = ?, used_agent_name = ?, answer = ?
 WHERE hash = ? AND used_request_id = '';
+
+-- name: expire_join_tokens
+-- After a restore: a token that was used since the backup would look unused.
+UPDATE join_token SET expires_at = min(expires_at, ?) WHERE used_request_id = '';

@@ -1,0 +1,76 @@
+"""Backups: the store at one moment, and if asked for the identity, beside a running control plane."""
+
+import asyncio
+import io
+import os
+import tarfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from controlplane.config import Config
+from controlplane.store.port import StoreFailed
+from controlplane.store.sqlite.copying import copy_store, sync
+
+IDENTITY_SUFFIX = ".identity.tar"
+
+
+class Backup(NamedTuple):
+    """What was made."""
+
+    store: Path
+    size_bytes: int
+    identity: Path | None
+
+
+def back_up(store: Path, identity_dir: Path | None, file: Path) -> Backup:
+    """Copy the store to ``file``, and the identity beside it if one is given. Raises ``StoreFailed`` or ``OSError``."""
+    identity = file.with_name(file.name + IDENTITY_SUFFIX) if identity_dir is not None else None
+    if identity is not None and identity.exists():
+        raise StoreFailed(f"{identity} exists: a backup never replaces another, choose another name")
+    copy_store(store, file)
+    if identity is not None and identity_dir is not None:
+        _pack(identity_dir, identity)
+    return Backup(file, file.stat().st_size, identity)
+
+
+def _pack(directory: Path, target: Path) -> None:
+    """Write a directory's files as an archive that only its owner can read; whole or not at all."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        archive.add(directory, arcname=directory.name)
+    draft = target.with_name(f"{target.name}.draft")
+    draft.unlink(missing_ok=True)
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(packed.getvalue())
+        file.flush()
+        os.fsync(file.fileno())
+    draft.rename(target)
+    sync(target.parent)
+
+
+class BackupKeeper:
+    """A loop: a backup each period in a directory, the oldest ones removed."""
+
+    def __init__(self, config: Config, store: Path) -> None:
+        self._config = config
+        self._store = store
+
+    async def run(self) -> None:
+        """Make one pass."""
+        await asyncio.to_thread(self._keep)
+
+    def _keep(self) -> None:
+        """Make a backup if the newest is older than the period. Raises ``StoreFailed`` or ``OSError``."""
+        directory = self._config.backup_dir
+        if directory is None:
+            return
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        made = sorted(directory.glob("store-*.db"))
+        now = time.time()
+        if made and now - made[-1].stat().st_mtime < self._config.backup_every_s:
+            return
+        name = time.strftime("store-%Y%m%dT%H%M%SZ.db", time.gmtime(now))
+        back_up(self._store, None, directory / name)
+        for old in sorted(directory.glob("store-*.db"))[: -self._config.backups_kept]:
+            old.unlink()
