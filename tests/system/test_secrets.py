@@ -10,6 +10,8 @@ from typing import Any
 
 import psutil
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.kit import reports
 from tests.kit.processes import program, until
@@ -19,6 +21,7 @@ from tests.system.contents import Place, rows_at
 from tests.system.scene import Scene, datastore, migration
 
 OPEN_FILE = "open-to-all"
+WRITTEN_PROFILE = "canary-2.json"
 ENDS = {
     "secret-environment": "MigrationSucceeded",
     "secret-file": "MigrationSucceeded",
@@ -62,14 +65,67 @@ def used(scene: Scene, canaries: Canaries) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def secrets(scene: Scene, canaries: Canaries, used: dict[str, str]) -> dict[str, list[bytes]]:
+def secrets(
+    scene: Scene, canaries: Canaries, used: dict[str, str], operators: dict[str, str]
+) -> dict[str, list[bytes]]:
     """What it is → every form in which it could be found."""
     assert used
     profile = json.loads(scene.world.profile.read_text())
     found = {"password in the environment": canaries.password, "password in a file": canaries.filed}
     found |= {"wrong password": canaries.wrong, "operator token": profile["token"]}
     found |= {f"join token {number}": token for number, token in enumerate(scene.tokens)}
-    return {name: list(_forms(value)) for name, value in found.items()}
+    found |= operators
+    forms = {name: list(_forms(value)) for name, value in found.items()}
+    root = scene.world.root
+    return forms | {f"key {path.relative_to(root)}": list(_forms_of_key(path)) for path in _keys(scene)}
+
+
+@pytest.fixture(scope="module")
+def operators(scene: Scene, used: dict[str, str]) -> dict[str, str]:
+    """Operator tokens: shown, written into a profile, revoked, and one that was made up; all of them were used."""
+    assert used
+    shown = scene.haulier("operator", "create", "canary", "--role", "viewer").out.strip()
+    written = scene.world.root / WRITTEN_PROFILE
+    written.unlink(missing_ok=True)
+    made = scene.haulier("operator", "create", "canary-2", "--role", "operator", "--write", str(written))
+    assert made.code == 0
+    profile = json.loads(written.read_text())
+    wrong = shown.rpartition(".")[0] + "." + base64.urlsafe_b64encode(os.urandom(32)).rstrip(b"=").decode()
+    revoked = scene.haulier("operator", "revoke", shown.split(".")[1], "--reason", "a canary").code
+    for token in (profile["token"], shown, wrong):
+        other = scene.world.root / "canary.secret"
+        other.unlink(missing_ok=True)
+        other.touch(mode=0o600)
+        other.write_text(json.dumps({**profile, "token": token}))
+        scene.haulier("status", "--profile", str(other))
+        other.unlink()
+    # Keys of agents are made anew while they work, and an authority beside the old one.
+    key = scene.world.root / "agents" / "alpha" / "state" / "key.pem"
+    before = key.read_bytes()
+    assert revoked == 0
+    assert scene.haulier("authority", "rotate", "--reason", "a canary").code == 0
+    until(lambda: key.read_bytes() != before, 60.0, "a new key of alpha")
+    return {"operator token shown": shown, "operator token written": profile["token"], "operator token made up": wrong}
+
+
+def _keys(scene: Scene) -> list[Path]:
+    """Every private key of an identity, where it belongs."""
+    root = scene.world.root
+    return [*root.glob("agents/*/state/key.pem"), *root.glob("controlplane/identity/*.pem")]
+
+
+def _forms_of_key(path: Path) -> Iterator[bytes]:
+    """A private key: its secret number, and the lines of its file that hold it."""
+    text = path.read_bytes()
+    if b"PRIVATE KEY" not in text:
+        return
+    key = serialization.load_pem_private_key(text, None)
+    if isinstance(key, ec.EllipticCurvePrivateKey):
+        number = key.private_numbers().private_value.to_bytes(32, "big")
+        yield number
+        yield number.hex().encode()
+    begins = text.index(b"PRIVATE KEY-----") + len(b"PRIVATE KEY-----")
+    yield from text[begins : text.index(b"-----END")].split()
 
 
 def _forms(value: str) -> Iterator[bytes]:
@@ -105,11 +161,19 @@ def test_the_search_finds_what_is_there(secrets: dict[str, list[bytes]], canarie
     assert leaks(secrets, b"PGPASSWORD=" + canaries.password.encode()) == ["password in the environment"]
     assert leaks(secrets, canaries.filed.encode().hex().encode()) == ["password in a file"]
     assert len([name for name in secrets if name.startswith("join token")]) >= 2
+    assert len([name for name in secrets if name.startswith("operator token")]) == 4
+    keys = {name: forms for name, forms in secrets.items() if name.startswith("key ") and forms}
+    identity = "controlplane/identity"
+    wanted = {f"{identity}/authority.pem", f"{identity}/next.pem", "agents/alpha/state/key.pem"}
+    assert {f"key {name}" for name in wanted} <= keys.keys()
+    for name, (number, *_) in keys.items():
+        assert name in leaks(secrets, b"..." + number)
 
 
 def test_no_file_holds_a_secret(secrets: dict[str, list[bytes]], scene: Scene) -> None:
     """Stores with their journals and logs, attempts, outputs, staged parts, destinations, manifests, reports."""
-    own = {scene.world.root / "postgres.secret", scene.world.profile}
+    own = {scene.world.root / "postgres.secret", scene.world.profile, scene.world.root / WRITTEN_PROFILE}
+    own |= set(_keys(scene))
     searched = 0
     found = {}
     for path in _files(scene.world.root, reports.DIRECTORY):
@@ -170,6 +234,7 @@ def test_what_is_secret_is_closed_to_others(scene: Scene) -> None:
         return all(path.stat().st_mode & 0o077 == 0 for path in paths)
 
     world = scene.world
+    assert closed([world.root / WRITTEN_PROFILE, *world.root.glob("controlplane/identity/[an]*.pem")])
     assert closed([world.profile, world.root / "controlplane" / "store.db"])
     for name in ("alpha", "holder"):
         state = world.root / "agents" / name / "state"
