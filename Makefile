@@ -15,6 +15,7 @@ CYCLES ?= 20
 AGENTS ?= 1000
 CHAOS ?=
 TRUST ?=
+REGISTRY ?= localhost
 
 PROTOS := $(wildcard proto/haulier/v1/*.proto)
 SETUP := $(VENV)/.installed
@@ -129,11 +130,19 @@ floods: $(SETUP) ## Flood a control plane by every means while honest agents' he
 test-system: $(SETUP_PACKAGES) ## Install the packages under a real systemd, kill, upgrade, purge (root; 5 min)
 	@$(PY) -m tests.install.system
 
+.PHONY: test-containers
+test-containers: $(SETUP_PACKAGES) ## Build, push, pull and run the images; check the chart (root; 5 min)
+	@$(PY) -m tests.install.containers
+
 # ---- Shipping it -----------------------------------------------------------------------------------------------
 
 .PHONY: packages
-packages: $(SETUP_PACKAGES) ## Build debs and rpms into dist/; TRUST=root.json puts a root of trust into the agent's
+packages: $(SETUP_PACKAGES) ## Build debs, rpms, tarballs into dist/; TRUST=root.json: what agents trust
 	@$(PY) packaging/packages.py --output dist $(if $(TRUST),--trust $(TRUST))
+
+.PHONY: images
+images: $(SETUP_PACKAGES) ## Build both container images with podman, tagged for REGISTRY
+	@$(PY) packaging/images.py --registry $(REGISTRY)
 
 # ---- Seeing it work --------------------------------------------------------------------------------------------
 

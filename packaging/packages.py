@@ -1,4 +1,4 @@
-"""Builds the packages: three debs and three rpms out of two trees.
+"""Builds the packages out of two trees: three debs, three rpms, and three tarballs for hosts that take neither.
 
     python packaging/packages.py --output dist [--version 0.1.1] [--trust root.json] [--only deb]
 
@@ -9,6 +9,7 @@ program, which share nearly all their libraries, so that a host with both has th
 
 import argparse
 import gzip
+import hashlib
 import json
 import os
 import platform
@@ -19,6 +20,7 @@ import tarfile
 import tempfile
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,7 @@ from controlplane.releases import building  # noqa: E402
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 _MAINTAINER = "The Haulier authors <authors@haulier.invalid>"
 _CONFIG = "config|noreplace"
+_SCRIPTS = {"postinstall": "postinst", "preremove": "prerm", "postremove": "postrm"}
 _SHELLS = {
     "bash": "/usr/share/bash-completion/completions/haulier",
     "zsh": "/usr/share/zsh/vendor-completions/_haulier",
@@ -252,8 +255,7 @@ def _completion(built: Built, shell: str) -> Path:
 
 
 def _scripts(side: str) -> dict[str, str]:
-    names = {"postinstall": "postinst", "preremove": "prerm", "postremove": "postrm"}
-    return {told: str(HERE / "scripts" / f"{side}-{name}") for told, name in names.items()}
+    return {told: str(HERE / "scripts" / f"{side}-{name}") for told, name in _SCRIPTS.items()}
 
 
 def _packed(path: Path, text: str) -> Path:
@@ -278,20 +280,77 @@ def pack(told: dict[str, Any], sort: str, output: Path, scratch: Path) -> Path:
     return Path(shutil.move(made, output / made.name))
 
 
+def tarball(told: dict[str, Any], output: Path, scratch: Path) -> Path:
+    """The same contents for hosts that take no packages: install.sh puts them into place."""
+    place = scratch / "tarball" / told["name"]
+    for each in told["contents"]:
+        _lay(each, place / "root" / each["dst"].lstrip("/"))
+    (place / "NAME").write_text(told["name"] + "\n", encoding="ascii")
+    for sort, name in _SCRIPTS.items():
+        if sort in told["scripts"]:
+            shutil.copyfile(told["scripts"][sort], place / name)
+    output.mkdir(parents=True, exist_ok=True)
+    path = output / f"{told['name']}_{told['version']}_{platform.machine()}.tar.gz"
+    with (
+        path.open("wb") as file,
+        gzip.GzipFile("", "wb", 6, file, mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w|", format=tarfile.PAX_FORMAT) as archive,
+    ):
+        for each in sorted(place.rglob("*")):
+            archive.add(each, each.relative_to(place).as_posix(), recursive=False, filter=_nobodys)
+    return path
+
+
+def _lay(each: dict[str, Any], place: Path) -> None:
+    """Put one thing of a package's contents where it belongs."""
+    if each.get("type") == "tree":
+        shutil.copytree(each["src"], place, symlinks=True)
+        return
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if each.get("type") == "symlink":
+        place.symlink_to(each["src"])
+    elif each.get("packager") is None:
+        shutil.copyfile(each["src"], place)
+        place.chmod(each["file_info"]["mode"])
+
+
+def _nobodys(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    member.uid = member.gid = 0
+    member.uname = member.gname = ""
+    member.mtime = _epoch()
+    member.mode = 0o755 if member.isdir() or member.mode & 0o100 else 0o644
+    return member
+
+
+def write_sums(output: Path) -> Path:
+    """List the digest of everything in a directory, as sha256sum does."""
+    lines = []
+    for path in sorted(output.iterdir()):
+        if path.is_file() and path.name != "SHA256SUMS":
+            with path.open("rb") as file:
+                lines.append(f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {path.name}\n")
+    sums = output / "SHA256SUMS"
+    sums.write_text("".join(lines), encoding="ascii")
+    return sums
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--output", type=Path, default=ROOT / "dist", help="where packages go (%(default)s)")
     parser.add_argument("--version", help="another version than pyproject.toml says")
     parser.add_argument("--trust", type=Path, help="root.json: the root of trust that agents begin with")
-    parser.add_argument("--only", choices=("deb", "rpm"), help="one sort of package")
+    parser.add_argument("--only", choices=("deb", "rpm", "tar"), help="one sort of package")
     given = parser.parse_args()
     try:
         with tempfile.TemporaryDirectory(prefix="haulier-packages-") as scratch:
             built = build_trees(Path(scratch), given.version)
             for told in packages(built, given.trust and given.trust.absolute()):
-                for sort in (given.only,) if given.only else ("deb", "rpm"):
-                    made = pack(told, sort, given.output, built.scratch)
-                    print(f"{made}  {made.stat().st_size / 1e6:.1f} MB")
+                for sort in (given.only,) if given.only else ("deb", "rpm", "tar"):
+                    packing = tarball if sort == "tar" else partial(pack, sort=sort)
+                    made = packing(told, output=given.output, scratch=built.scratch)
+                    print(f"{made}  {made.stat().st_size / 1e6:.1f} MB", flush=True)
+            shutil.copyfile(HERE / "install.sh", given.output / "install.sh")
+            write_sums(given.output)
     except tree.TreeFailed as error:
         print(f"packages: {error}", file=sys.stderr)
         return 1

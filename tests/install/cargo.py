@@ -63,6 +63,12 @@ with open(name, "w") as out:
 """
 
 
+def rows(count: int) -> str:
+    """A CSV file of so many rows, as text."""
+    lines = (f"{i},row number {i},{i % 9973}.{i % 100:02d},2026-01-{i % 28 + 1:02d}" for i in range(1, count + 1))
+    return "\n".join(("id,name,amount,at", *lines)) + "\n"
+
+
 def writing(name: str, rows: int) -> str:
     """A shell script that writes a CSV file of so many rows."""
     return f"/usr/bin/python3.11 - {DATA}/exports/{name}.csv {rows} <<'END'\n{_WRITER}\nEND"

@@ -1,6 +1,7 @@
 """What the test of the packages asks of a host, in its words."""
 
 import json
+import shutil
 import time
 from pathlib import Path
 
@@ -27,14 +28,21 @@ class Host:
 
     def install(self, version: str, *options: str) -> float:
         """Install all debs of a version; return the seconds it took."""
-        place = self.box.place / "srv" / "packages" / version
-        place.mkdir(parents=True, exist_ok=True)
-        for deb in (self._packages / version).glob("*.deb"):
-            (place / deb.name).write_bytes(deb.read_bytes())
+        place = self.lay_out(version, "*.deb")
         began_at = time.monotonic()
         told = " ".join(("-y", "--no-install-recommends", *options))
-        self.box.do(f"DEBIAN_FRONTEND=noninteractive apt-get install {told} /srv/packages/{version}/*.deb", bound_s=300)
+        self.box.do(f"DEBIAN_FRONTEND=noninteractive apt-get install {told} {place}/*.deb", bound_s=300)
         return time.monotonic() - began_at
+
+    def lay_out(self, version: str, *patterns: str) -> str:
+        """Copy what was built of a version into the box; return where to."""
+        inside = f"/srv/packages/{version}"
+        place = self.box.place / inside.lstrip("/")
+        place.mkdir(parents=True, exist_ok=True)
+        for pattern in patterns:
+            for each in (self._packages / version).glob(pattern):
+                shutil.copyfile(each, place / each.name)
+        return inside
 
     def remember_files(self) -> None:
         """Take down every file there is."""

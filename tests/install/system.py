@@ -206,6 +206,32 @@ def purge(host: Host, figures: dict[str, Any]) -> None:
     host.box.do("! pgrep -f haulier")
 
 
+def install_by_script(host: Host, figures: dict[str, Any]) -> None:
+    """Where no packages are taken: a damaged tarball is refused, whole ones do the same, and leave as cleanly."""
+    place = host.lay_out(OLD, "*.tar.gz", "install.sh", "SHA256SUMS")
+    names = ("haulier", "haulier-controlplane", "haulier-agentd")
+    tarballs = " ".join(f"{place}/{name}_{OLD}_{os.uname().machine}.tar.gz" for name in names)
+    last = tarballs.split()[-1]
+    host.box.do(f"cp {last} /srv/whole && truncate -s -1 {last}")
+    refused = host.box.run(f"sh {place}/install.sh install {tarballs}")
+    assert refused.returncode == 1 and "is damaged" in refused.stderr, refused.stderr
+    assert host.box.run("ls /usr/lib/haulier").returncode != 0, "something was installed all the same"
+    host.box.do(f"mv /srv/whole {last}")
+    began_at = time.monotonic()
+    host.box.do(f"sh {place}/install.sh install {tarballs}", bound_s=300)
+    figures["install_by_script_s"] = round(time.monotonic() - began_at, 1)
+    host.until_active("haulier-controlplane")
+    host.until_active("haulier-agentd")
+    host.until_answered()
+    host.box.write("/etc/haulier/policy.toml", cargo.POLICY)
+    host.box.until("grep -q srv /run/systemd/system/haulier-agentd.service.d/50-policy.conf", 30, "the drop-in")
+    host.until_ready()
+    host.migrate("scripted", 500)
+    host.box.do(f"sh {place}/install.sh uninstall {' '.join(reversed(names))}", bound_s=120)
+    data = ("/var/lib/haulier-agentd", "/var/lib/haulier-controlplane", "/srv/", "/etc/haulier")
+    assert not [name for name in host.new_files() if not name.startswith(data)], host.new_files()
+
+
 STAGES: tuple[Callable[[Host, dict[str, Any]], None], ...] = (
     install,
     join,
@@ -218,6 +244,7 @@ STAGES: tuple[Callable[[Host, dict[str, Any]], None], ...] = (
     survive_a_power_cut,
     measure,
     purge,
+    install_by_script,
 )
 
 
