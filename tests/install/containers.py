@@ -41,13 +41,21 @@ class Podman:
 
     def __init__(self, place: Path) -> None:
         self.place = place
+        place.mkdir()
         self._command = ["podman", "--root", f"{place}/root", "--runroot", f"{place}/run", "--tmpdir", f"{place}/tmp"]
         self._command += ["--cgroup-manager=cgroupfs", "--events-backend=file", "--runtime=runc"]
 
     def try_(self, *words: str, stdin: str = "", bound_s: float = 300.0) -> subprocess.CompletedProcess[str]:
         """Run it, whatever comes of it."""
         return subprocess.run(
-            [*self._command, *words], input=stdin, capture_output=True, text=True, check=False, timeout=bound_s
+            [*self._command, *words],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=bound_s,
+            # Podman's monitor leaves a note where it was started when a container runs out of memory.
+            cwd=self.place,
         )
 
     def do(self, *words: str, stdin: str = "", bound_s: float = 600.0) -> str:

@@ -203,7 +203,7 @@ def purge(host: Host, figures: dict[str, Any]) -> None:
     data = ("/var/lib/haulier-agentd", "/var/lib/haulier-controlplane", "/srv/")
     assert not [name for name in left if not name.startswith(data)], left
     assert any(name.endswith("/store.db") for name in left)
-    host.box.do("! pgrep -f haulier")
+    host.box.do("! pgrep -l -u haulier,haulier-agent")
 
 
 def install_by_script(host: Host, figures: dict[str, Any]) -> None:
