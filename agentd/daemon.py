@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import hashlib
 import json
 import logging
 import os
@@ -71,7 +70,7 @@ class Daemon:
         self._events: asyncio.Queue[Event] = asyncio.Queue()
         self._journal = JournalWriter()
         self._host = HostClient(state / ATTEMPTS, self._config.runner_idle_s, host_command)
-        self._cages = cages.find(f"haulier-{hashlib.sha256(bytes(state)).hexdigest()[:12]}")
+        self._cages = cages.find(cages.name_for(state))
         self._cage()
         self._runner = Runner(state, self._host, self._settings, self._events.put_nowait, self._cages)
         self._logs = LogShipper()
@@ -92,6 +91,7 @@ class Daemon:
         contents = await self._journal.open(self._state / JOURNAL)
         async with contextlib.AsyncExitStack() as closing:
             closing.push_async_callback(self._journal.close)
+            closing.callback(self._cages.close)
             closing.push_async_callback(self._runner.close)
             greeting = await self._host.kinds()
             for problem in greeting.problems:

@@ -24,7 +24,8 @@ from agentd.policy.law import Policy
 from agentd.policy.programs import BadValue, ProgramRule
 from agentd.policy.refusals import PolicyRefused
 from agentd.runner.child import ChildSide
-from agentd.runner.identity import boottime, descendants
+from agentd.runner.identity import boottime
+from agentd.runner.stopping import end_descendants
 from agentd.runner.wall import RUN, WRITE, Opening
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -120,7 +121,7 @@ class ProgramDoor:
             _stop(process)
             raise
         finally:
-            _end_what_is_left()
+            end_descendants()
         if process.returncode != 0:
             # Who asks an attempt to stop asks its whole group.
             self._side.check_cancelled()
@@ -251,17 +252,6 @@ def _stop(process: "subprocess.Popen[Any]") -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-
-
-def _end_what_is_left() -> None:
-    """Kill whatever the program started: orphans of ours come back to us, also those that began their own session."""
-    while left := descendants(os.getpid()):
-        for pid in left:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
-        for pid in left:
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(pid, 0)
 
 
 def _signal_name(number: int) -> str:

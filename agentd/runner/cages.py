@@ -5,6 +5,7 @@ whether memory ran out in it, and ends them together. Where a controller is not 
 """
 
 import contextlib
+import hashlib
 import os
 import signal
 import time
@@ -59,7 +60,7 @@ class Cages:
         for controller, group in self.groups.items():
             cage = group / attempt_id
             try:
-                cage.mkdir(exist_ok=True)
+                cage.mkdir(parents=True, exist_ok=True)
                 for name, value in self._settings(controller):
                     (cage / name).write_text(value, encoding="ascii")
             except OSError:
@@ -103,6 +104,12 @@ class Cages:
         for group in set(self.groups.values()):
             _end(group / attempt_id)
 
+    def close(self) -> None:
+        """Remove the groups themselves, unless steps live on in them."""
+        for group in set(self.groups.values()):
+            with contextlib.suppress(OSError):
+                group.rmdir()
+
     def sweep(self, known: set[str]) -> None:
         """Remove cages that are empty and belong to no attempt that is remembered."""
         for group in set(self.groups.values()):
@@ -110,6 +117,11 @@ class Cages:
                 for cage in [each for each in group.iterdir() if each.is_dir() and each.name not in known]:
                     with contextlib.suppress(OSError):
                         cage.rmdir()
+
+
+def name_for(state: Path) -> str:
+    """Name of the groups of the agent with this state directory, the same after each restart."""
+    return f"haulier-{hashlib.sha256(bytes(state)).hexdigest()[:12]}"
 
 
 def join(cages: Sequence[str]) -> set[str]:

@@ -26,6 +26,7 @@ from agentd.runner import cages, hardening, limiting
 from agentd.runner.attempt_files import AttemptDirectory, Deadlines, Spec
 from agentd.runner.identity import boottime, identify
 from agentd.runner.secrets import Secrets
+from agentd.runner.stopping import end_descendants
 from agentd.runner.wall import OutsideThread
 
 T = TypeVar("T")
@@ -208,6 +209,7 @@ def _run(files: AttemptDirectory, execute: Execute) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         files.write_result(outcome)
+        end_descendants()
 
 
 def _executed(side: ChildSide, execute: Execute) -> Outcome:
@@ -262,6 +264,7 @@ def _watch(side: ChildSide) -> None:
         time.sleep(_OWN_GRACE_S)
         with contextlib.suppress(OSError):
             side.files.write_result(stopped_outcome(side, reason))
+        end_descendants()
         os.killpg(os.getpid(), signal.SIGKILL)
 
 

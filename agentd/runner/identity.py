@@ -1,5 +1,6 @@
 """Who a process is: a pid alone is given to somebody else as soon as its owner is gone."""
 
+import contextlib
 import os
 import time
 from dataclasses import dataclass
@@ -92,11 +93,11 @@ def descendants(pid: int) -> list[int]:
     waiting = [pid]
     while waiting:
         parent = waiting.pop()
-        try:
-            text = Path(f"/proc/{parent}/task/{parent}/children").read_text(encoding="ascii")
-        except OSError:
-            continue
-        children = [int(each) for each in text.split()]
+        children = []
+        # Each thread has the children that it started.
+        for listed in Path(f"/proc/{parent}/task").glob("*/children"):
+            with contextlib.suppress(OSError):
+                children += [int(each) for each in listed.read_text(encoding="ascii").split()]
         found += children
         waiting += children
     return found

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from agentd.runner.attempt_files import ATTEMPTS, AttemptDirectory
-from agentd.runner.identity import ProcessIdentity, all_pids, is_alive, session_members, was_reused
+from agentd.runner.identity import ProcessIdentity, all_pids, descendants, is_alive, session_members, was_reused
 
 _FIRST_PAUSE_S = 0.01
 _REAP_PAUSES_S = (0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512)
@@ -63,6 +63,15 @@ def _kill(pids: Iterable[int]) -> None:
     for pid in pids:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(pid, signal.SIGKILL)
+
+
+def end_descendants() -> None:
+    """Kill whatever this process started: orphans of it come back to it, also those that began their own session."""
+    while left := descendants(os.getpid()):
+        _kill(left)
+        for pid in left:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, 0)
 
 
 async def evict(attempt_ids: Collection[str]) -> list[int]:

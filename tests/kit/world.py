@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agentd.runner import cages
 from agentd.runner.attempt_files import AttemptDirectory
 from agentd.runner.identity import is_alive
 from tests.kit.processes import alive, end, program, reap, send, start, until
@@ -238,6 +239,9 @@ secrets = {json.dumps(secrets)}
     def wipe(self) -> None:
         """Stop everything and remove all state."""
         self.stop()
+        for home in (self.root / "agents").glob("*"):
+            # What a daemon that was killed could not put away.
+            cages.find(cages.name_for(home / "state"), make=False).close()
         shutil.rmtree(self.root, ignore_errors=True)
         shutil.rmtree(self.postgres_home, ignore_errors=True)
 

@@ -61,7 +61,7 @@ def test_what_began_its_own_session_ends_with_its_cage(tmp_path: Path) -> None:
 
     async def story() -> None:
         async with world(tmp_path) as it:
-            await it.start_agent()
+            agent = await it.start_agent()
             await it.door.grant("att_1", "hold", {"until": "/nothing", "deaf": True, "daemon": True})
             await it.door.until(lambda: "att_1" in it.door.started, "the step")
             await it.door.until(lambda: b"helper" in it.door.logs.get("att_1", b""), "its helper")
@@ -71,8 +71,13 @@ def test_what_began_its_own_session_ends_with_its_cage(tmp_path: Path) -> None:
             await it.door.grant("att_2", "echo", number=2, fence=8, evict_attempt_ids=["att_1"])
             assert (await it.door.result("att_1")).outcome == pb.ATTEMPT_OUTCOME_FENCED
             assert cwd_of(helper) is None
-            left = [found for group in set(CAGED.values()) for found in group.parent.glob("haulier-*/att_1")]
-            assert not left
+            await it.door.result("att_2")
+            own = [group.parent / cages.name_for(it.state) for group in set(CAGED.values())]
+            assert not [group for group in own if (group / "att_1").exists()]
+            assert [group for group in own if group.exists()]
+            agent.terminate()
+            await agent.wait()
+            assert not [group for group in own if group.exists()], "nor does the agent leave anything"
 
     asyncio.run(story())
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import watchfiles
 
+from agentd.runner import cages
 from tests.integration.agentd.door import WAIT_S, Door
 
 ROOT = Path(__file__).parents[3]
@@ -87,6 +88,11 @@ class World:
             if "pid" in told and cwd_of(told["pid"]) == child.parent:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(told["pid"], signal.SIGKILL)
+        # A daemon that was killed could not put its control groups away.
+        caged = cages.find(cages.name_for(self.state), make=False)
+        for attempt in (self.state / "attempts").glob("*"):
+            await asyncio.to_thread(caged.end, attempt.name)
+        caged.close()
 
 
 def cwd_of(pid: int) -> Path | None:
