@@ -2,9 +2,13 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 
 from controlplane.core.model import Agent, Requirements
+from controlplane.core.rollouts import Facts
+
+_LABEL_VALUE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 
 
 def class_of(requirements: Requirements) -> str:
@@ -50,6 +54,16 @@ def lacks(agent: Agent, requirements: Requirements) -> list[str]:
         if found != value:
             missing.append(f"label {key}={value}" + (f" (it has {key}={found})" if found is not None else ""))
     return missing
+
+
+def fact_labels(facts: Facts) -> dict[str, str]:
+    """Return the labels that every host has by what it is; what is no label's value is left out.
+
+    >>> fact_labels(Facts(os="debian", os_version="12", architecture="x86_64"))
+    {'host/os': 'debian', 'host/os-version': '12', 'host/architecture': 'x86_64'}
+    """
+    told = {"os": facts.os, "os-version": facts.os_version, "architecture": facts.architecture}
+    return {f"host/{name}": value for name, value in told.items() if _LABEL_VALUE.fullmatch(value)}
 
 
 def matching(agent: Agent, classes: Mapping[str, Requirements]) -> list[str]:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from controlplane.core.events import Event
 from controlplane.core.leasing import Refused
 from controlplane.core.model import FENCE_COUNTER_BITS, Agent, Failure, Held, Introduction
+from controlplane.core.placement import fact_labels
 from controlplane.core.states import AGENT_BARRED, Liveness
 from controlplane.identity.peers import Identity
 from controlplane.service.steps import GrantedLease, Settlement, equip, expire
@@ -53,6 +54,8 @@ def introduce(
         tx.leave_boot(agent_id, known.boot_id, now)
     if shown is not None and shown.serial:
         tx.see_certificate(Certificate(shown.serial, agent_id, shown.not_after_at, shown.authority, now), now)
+    # What a host is it cannot call itself otherwise.
+    own = {**hello.labels, **fact_labels(hello.facts)}
     agent = replace(
         known,
         liveness=Liveness.ALIVE,
@@ -61,13 +64,13 @@ def introduce(
         slots=hello.slots,
         kinds=hello.kinds,
         datastores=hello.datastores,
-        labels=effective_labels(hello.labels, record.labels),
+        labels=effective_labels(own, record.labels),
         boot_id=hello.boot_id,
         version=hello.version,
         heard_at=now,
     )
     tx.put_agent(agent, now)
-    tx.put_introduced(agent_id, hello.facts, hello.running, hello.labels)
+    tx.put_introduced(agent_id, hello.facts, hello.running, own)
     detail = f"incarnation {hello.incarnation}, {hello.slots} slots"
     tx.record([Event(now, "AgentConnected", agent_id, agent_id=agent_id, detail=detail)])
     return _reconcile(tx, agent, hello, now, moved=moved, lock_delay_s=lock_delay_s)

@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controlplane.core.model import Requirements
-from controlplane.core.placement import class_of, datastores_in_use, from_text, lacks, matching, to_text
+from controlplane.core.placement import class_of, datastores_in_use, fact_labels, from_text, lacks, matching, to_text
+from controlplane.core.rollouts import Facts
 from tests.kit.builders import an_agent
 
 NAMES = st.text("abcdef-", min_size=1, max_size=8)
@@ -30,6 +31,12 @@ def test_equal_requirements_and_only_they_share_a_class(one: Requirements, other
     reordered = Requirements(one.kind, tuple(reversed(one.datastores)), tuple(reversed(one.labels)))
     assert class_of(reordered) == class_of(one)
     assert (class_of(one) == class_of(other)) == (to_text(one) == to_text(other))
+
+
+def test_what_a_host_is_labels_it_where_it_can() -> None:
+    facts = Facts(os="debian", os_version="12 (bookworm)", architecture="x86_64")
+    assert fact_labels(facts) == {"host/os": "debian", "host/architecture": "x86_64"}
+    assert fact_labels(Facts()) == {}
 
 
 def test_an_agent_lacks_what_it_does_not_have_in_a_stable_order() -> None:

@@ -384,7 +384,8 @@ def test_labels_of_an_operator_lie_over_the_hosts_own_and_survive_its_hello() ->
         await room.enlist(1, labels={"tier": "test", "zone": "a"})
         (host,) = room.members
         agent = await room.hosts.label(host.id, {"tier": "prod"}, ["zone"], [], "ada")
-        assert agent.labels == {"tier": "prod"}
+        by_facts = {"host/os": "debian", "host/os-version": "12", "host/architecture": "x86_64"}
+        assert agent.labels == {"tier": "prod", **by_facts}
         await room.hello(host, incarnation=2, labels={"tier": "test", "zone": "a", "rack": "7"})
         assert host.session is not None and host.session.agent.labels == {"tier": "prod", "rack": "7"}
         agent = await room.hosts.label("host-0", {}, [], ["tier", "zone"], "ada")
