@@ -18,8 +18,20 @@ AT_REST = frozenset({"halted", "cancelled", "succeeded", "rolled_back"})
 _FULL, _EMPTY = "━", "─"
 _DONE = ("kept", "returned", "cancelled")
 _BAD = ("failed",)
-_MOVING = ("asked", "fetching", "staged", "probation", "returning")
-_ORDER = ("kept", "probation", "staged", "fetching", "asked", "held", "returning", "returned", "failed", "cancelled")
+_MOVING = ("asked", "fetching", "staged", "probation", "undecided", "returning")
+_ORDER = (
+    "kept",
+    "probation",
+    "undecided",
+    "staged",
+    "fetching",
+    "asked",
+    "held",
+    "returning",
+    "returned",
+    "failed",
+    "cancelled",
+)
 
 
 def rollout_table(rollouts: Sequence[fl.RolloutView], look: Look) -> RenderableType:

@@ -13,6 +13,7 @@ from controlplane.core.rollout_drafting import may_now, why_not
 from controlplane.core.rollout_gates import closed_gate
 from controlplane.core.rollouts import (
     MOVING,
+    PATIENT,
     UNSWITCHED,
     Host,
     HostState,
@@ -39,6 +40,7 @@ _EVENT_OF = {
     H.ASKED: "UpgradeAsked",
     H.RETURNING: "ReturnAsked",
     H.PROBATION: "UpgradeSwitched",
+    H.UNDECIDED: "UpgradeUndecided",
     H.HELD: "UpgradeHeld",
     H.KEPT: "UpgradeKept",
     H.FAILED: "UpgradeFailed",
@@ -146,9 +148,9 @@ class _Look:
         elif says.state in ("rolled_back", "refused"):
             self._refuse(row, host)
         elif says.state in _UNDER_WAY:
-            state = _UNDER_WAY[says.state]
+            state = H.UNDECIDED if says.state == "held" and says.digest == wanted else _UNDER_WAY[says.state]
             # A cancel may still be on its way; who has switched meanwhile goes on to its end.
-            if row.state in MOVING or (row.state is H.CANCELLED and state is H.PROBATION):
+            if row.state in MOVING or (row.state is H.CANCELLED and state not in UNSWITCHED):
                 self._move(row, state, says.cause_code, says.cause)
 
     def _refuse(self, row: RolloutHost, host: Host) -> None:
@@ -162,7 +164,7 @@ class _Look:
 
     def _hear_returning(self, row: RolloutHost, host: Host) -> None:
         says = host.running
-        if says.digest == row.from_digest and says.state not in _UNDER_WAY:
+        if says.digest == row.from_digest and says.state not in ("fetching", "staged", "probation"):
             self._move(row, H.RETURNED, row.cause_code, row.cause)
         elif says.state == "refused" and says.wanted_digest == row.from_digest:
             self._move(row, H.FAILED, RETURN + (says.cause_code or "refused"), f"it did not go back: {says.cause}")
@@ -171,7 +173,7 @@ class _Look:
         """Fail a host that takes longer than it may; one that is held may take as long as it needs."""
         policy, spent_s = self.policy, self.calm_s - row.since_calm_s
         away_s = 0.0 if row.away_calm_s is None else self.calm_s - row.away_calm_s
-        moving = row.state in MOVING and row.state is not H.HELD
+        moving = row.state in MOVING - PATIENT
         soaking = row.state is H.KEPT and spent_s <= policy.soak_s + policy.missing_after_s
         prefix = RETURN if row.state is H.RETURNING else ""
         longest_s = policy.upgrade_max_s
@@ -257,7 +259,7 @@ class _Look:
         return row.state is H.KEPT or (row.state is H.FAILED and self.rollout.forgiven > 0)
 
     def _is_set_aside(self, row: RolloutHost) -> bool:
-        return row.state is H.HELD and self.calm_s - row.since_calm_s > self.policy.held_max_s
+        return row.state in PATIENT and self.calm_s - row.since_calm_s > self.policy.held_max_s
 
     def move_on(self) -> None:
         """End the wave when all of it is done and it has soaked; begin the next one, or be done."""
@@ -329,7 +331,7 @@ class _Look:
                 room -= 1
                 self._move(row, H.RETURNING, row.cause_code, row.cause)
                 self._order(row.agent_id)
-        left = [row for row in self.rows.values() if row.state in MOVING and row.state is not H.HELD]
+        left = [row for row in self.rows.values() if row.state in MOVING - PATIENT]
         left += [row for row in on_it if not self.rows[row.agent_id].cause_code.startswith(RETURN)]
         if self.rollout.state is R.ROLLING_BACK and not left:
             self._decide("RolloutRolledBack", self._tally())

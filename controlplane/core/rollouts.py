@@ -34,7 +34,8 @@ class HostState(StrEnum):
     FETCHING = "fetching"
     STAGED = "staged"
     PROBATION = "probation"
-    HELD = "held"  # something that is not the release's fault
+    UNDECIDED = "undecided"  # on probation, and what is missing for a verdict is not the release's fault
+    HELD = "held"  # not switched yet, and what it waits for is not the release's fault
     KEPT = "kept"
     FAILED = "failed"
     CANCELLED = "cancelled"  # taken back before its switch
@@ -70,7 +71,9 @@ ROLLOUT_TRANSITIONS: dict[tuple[RolloutState | None, str], RolloutState] = {
 # On their way and not yet switched: a cancel takes these back.
 UNSWITCHED = frozenset({H.ASKED, H.FETCHING, H.STAGED, H.HELD})
 # Each takes one place of those that may be in flight at once.
-MOVING = UNSWITCHED | {H.PROBATION, H.RETURNING}
+MOVING = UNSWITCHED | {H.PROBATION, H.UNDECIDED, H.RETURNING}
+# These may take as long as they need.
+PATIENT = frozenset({H.HELD, H.UNDECIDED})
 # States in which hosts are asked for something.
 DISPATCHING = frozenset({R.RUNNING, R.SUCCEEDED, R.ROLLING_BACK, R.ROLLED_BACK})
 # One of these of a Fleet makes room for the next rollout only by being cancelled.

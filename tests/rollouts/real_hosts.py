@@ -59,6 +59,13 @@ def tree_of(manner: str) -> Callable[[Path], None]:
     return make
 
 
+def cramped(host: UpgradingHost) -> tuple[str, ...]:
+    """What runs a program with a tiny disk, of its own view only, where the updater copies artefacts to."""
+    work = host.state / "work"
+    work.mkdir(mode=0o700, exist_ok=True)
+    return ("unshare", "--mount", "sh", "-c", 'mount -t tmpfs -o size=64k none "$0" && exec "$@"', str(work))
+
+
 class RealHosts:
     """Some hosts; ``running`` brings them up and passes the updater's time."""
 
@@ -67,6 +74,7 @@ class RealHosts:
         self.hosts = [UpgradingHost(home / f"real-{number}", forge) for number in range(count)]
         self._applied: dict[Path, float] = {}
         self._stop = threading.Event()
+        self._full = False
 
     @property
     def names(self) -> list[str]:
@@ -95,13 +103,7 @@ class RealHosts:
 
     def fill_disks(self, full: bool) -> None:
         """Let the updaters find no room for a release, or find it again."""
-        for host in self.hosts:
-            config = host.prefix / "etc" / "haulier" / "updater.toml"
-            wanted = f"disk_free_min_bytes = {1 << 60 if full else 0}"
-            lines = [
-                wanted if line.startswith("disk_free_min_bytes") else line for line in config.read_text().splitlines()
-            ]
-            config.write_text("\n".join(lines) + "\n")
+        self._full = full
 
     def run(self, digest: str) -> bool:
         """Whether each host runs a release, whole, with an agent that lives."""
@@ -134,7 +136,7 @@ class RealHosts:
     def _keep(self, host: UpgradingHost) -> None:
         while not self._stop.wait(0.5):
             if self._has_something(host):
-                host.updater("apply")
+                host.updater("apply", within=cramped(host) if self._full else ())
 
     def _has_something(self, host: UpgradingHost) -> bool:
         request = host.exchange / "request.json"

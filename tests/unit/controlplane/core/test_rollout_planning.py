@@ -63,14 +63,23 @@ def test_at_most_so_many_are_in_flight() -> None:
 
 def test_states_follow_what_the_host_says() -> None:
     told, canary = with_canary()
-    for state in ("fetching", "staged", "probation", "held", "probation", "kept"):
-        told.says(canary, state, OLD if state in ("fetching", "staged") else NEW, cause_code="x")
+    for state, digest in (
+        ("fetching", OLD),
+        ("held", OLD),
+        ("staged", OLD),
+        ("probation", NEW),
+        ("held", NEW),
+        ("probation", NEW),
+        ("kept", NEW),
+    ):
+        told.says(canary, state, digest, cause_code="x")
         told.look(1.0)
-        assert told.rows[canary].state == state
+        assert told.rows[canary].state == ("undecided" if (state, digest) == ("held", NEW) else state)
     assert [type_ for type_, _, _ in told.events] == [
         "UpgradeAsked",
-        "UpgradeSwitched",
         "UpgradeHeld",
+        "UpgradeSwitched",
+        "UpgradeUndecided",
         "UpgradeSwitched",
         "UpgradeKept",
     ]
@@ -216,6 +225,21 @@ def test_held_hosts_are_no_failures_but_canaries_that_stay_held_halt_it() -> Non
     assert told.orders == told.orders[:1], "nobody is asked to go back for that"
 
 
+def test_an_undecided_canary_is_waited_for_halts_it_in_the_end_and_can_go_back() -> None:
+    told, canary = with_canary()
+    told.says(canary, "held", cause_code="control_plane_busy")
+    told.look(1.0)
+    told.look(3600.0)
+    assert (told.state, told.rows[canary].state) == ("running", H.UNDECIDED)
+    told.look(1.0)
+    assert told.rollout.halt_code == "held"
+    assert told.steer("RolloutRollbackAsked") == [], "it has switched: there is nothing to take back"
+    assert told.look(1.0) == [Order(canary, "0.1.0", OLD, OLD_PATH)]
+    told.says(canary, "held", OLD, wanted_digest=OLD)
+    told.look(1.0)
+    assert (told.state, told.rows[canary].state) == ("rolled_back", H.RETURNED)
+
+
 def test_held_hosts_of_later_waves_are_set_aside() -> None:
     told, canary = with_canary()
     told.says(canary, "kept")
@@ -300,13 +324,21 @@ def test_what_failed_stays_a_failure_whatever_the_host_says_later() -> None:
         assert (told.rows[canary].state, told.rows[canary].cause_code) == (H.FAILED, "missing")
 
 
+def test_a_host_that_says_nothing_new_of_its_upgrade_is_where_it_was() -> None:
+    told, canary = with_canary()
+    told.says(canary, "kept", OLD)
+    told.look(1.0)
+    assert told.rows[canary].state is H.ASKED
+
+
 def test_what_was_kept_is_not_on_its_way_again() -> None:
     told, canary = with_canary()
     told.says(canary, "kept")
     told.look(1.0)
-    told.says(canary, "held")
-    told.look(1.0)
-    assert told.rows[canary].state is H.KEPT
+    for state, digest in (("held", NEW), ("fetching", OLD)):
+        told.says(canary, state, digest)
+        told.look(1.0)
+        assert told.rows[canary].state is H.KEPT
 
 
 def test_a_canary_that_failed_and_is_tolerated_does_not_pass_for_a_good_one() -> None:
