@@ -58,7 +58,7 @@ SIDES = {
     "agentd": Side(
         programs=("haulier-agentd", "haulier-updater"),
         rooms_left_out=("controlplane",),
-        libraries_left_out=("pydantic", "pyyaml", "typer", "rich", "argon2-cffi", "grpcio-reflection"),
+        libraries_left_out=("pydantic", "pyyaml", "typer", "rich", "argon2-cffi", "bcrypt", "grpcio-reflection"),
     ),
     "controlplane": Side(
         programs=("haulier", "haulier-controlplane"),

@@ -1,4 +1,4 @@
-"""Files of signing keys: one key a file, encrypted by a passphrase, readable by their owner only.
+"""Files of signing keys: one key a file, in OpenSSH's format, encrypted by a passphrase, readable by their owner only.
 
 `root` and `targets` say what exists and are kept offline. `snapshot` and `timestamp` say that it is still so, and may
 lie where a machine can use them, because neither can make a host run anything.
@@ -11,10 +11,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from cryptography.hazmat.primitives.serialization import (
-    BestAvailableEncryption,
     Encoding,
     PrivateFormat,
     load_pem_private_key,
+    load_ssh_private_key,
 )
 from securesystemslib.signer import CryptoSigner
 
@@ -24,24 +24,30 @@ OFFLINE = ("root", "targets")
 ONLINE = ("snapshot", "timestamp")
 ROLES = (*OFFLINE, *ONLINE)
 PASSPHRASE_LENGTH_MIN = 12
+# Rounds of bcrypt between a passphrase and the key that it protects: about half a second of a core for each guess.
+KDF_ROUNDS = 64
 _FILE = re.compile(r"(root|targets|snapshot|timestamp)-(\d+)\.pem")
 
 
 class KeyRing:
     """The keys of one directory under one passphrase. Keys that are elsewhere are simply not in it."""
 
-    def __init__(self, directory: Path, passphrase: str) -> None:
+    def __init__(self, directory: Path, passphrase: str, kdf_rounds: int | None = None) -> None:
         """Raises ReleaseProblem when the passphrase is too short to protect anything."""
         _check_length(passphrase)
         self.directory = directory
         self._passphrase = passphrase.encode()
+        self._kdf_rounds = kdf_rounds or KDF_ROUNDS
+        self._opened: dict[Path, CryptoSigner] = {}
 
     def make(self, role: str) -> CryptoSigner:
         """Make a key for `role` and keep it. Raises OSError."""
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         signer = CryptoSigner.generate_ed25519()
         number = 1 + max((self._number(path) for path in self._files(role)), default=0)
-        _write(self.directory / f"{role}-{number}.pem", signer, self._passphrase)
+        path = self.directory / f"{role}-{number}.pem"
+        self._write(path, signer, self._passphrase)
+        self._opened[path] = signer
         return signer
 
     def signers(self, role: str) -> list[CryptoSigner]:
@@ -59,6 +65,7 @@ class KeyRing:
         for path in [path for role in ROLES for path in self._files(role)]:
             if self._load(path).public_key.keyid in gone:
                 path.rename(path.with_suffix(".revoked"))
+                del self._opened[path]
 
     def protect(self, passphrase: str) -> int:
         """Put every key that is here behind another passphrase; returns how many. Raises ReleaseProblem, OSError."""
@@ -68,7 +75,7 @@ class KeyRing:
         for path, signer in zip(files, signers, strict=True):
             fresh = path.with_suffix(".new")
             fresh.unlink(missing_ok=True)
-            _write(fresh, signer, passphrase.encode())
+            self._write(fresh, signer, passphrase.encode())
             fresh.rename(path)
         return len(files)
 
@@ -85,13 +92,24 @@ class KeyRing:
     def _load(self, path: Path) -> CryptoSigner:
         if stat.S_IMODE(path.stat().st_mode) & 0o077:
             raise ReleaseProblem(f"{path}: others may read this key", f"chmod 600 {path}")
-        try:
-            key = load_pem_private_key(path.read_bytes(), self._passphrase)
-        except (ValueError, TypeError):
-            raise ReleaseProblem(
-                f"{path}: cannot be opened", "is it the right passphrase for this directory?"
-            ) from None
-        return CryptoSigner(key)
+        if path not in self._opened:
+            try:
+                key = load_ssh_private_key(path.read_bytes(), self._passphrase)
+            except (ValueError, TypeError):
+                hint = "is it the right passphrase for this directory?"
+                raise ReleaseProblem(f"{path}: cannot be opened", hint) from None
+            self._opened[path] = CryptoSigner(key)
+        return self._opened[path]
+
+    def _write(self, path: Path, signer: CryptoSigner, passphrase: bytes) -> None:
+        locked = PrivateFormat.OpenSSH.encryption_builder().kdf_rounds(self._kdf_rounds).build(passphrase)
+        key = load_pem_private_key(signer.private_bytes, None)
+        data = key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, locked)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(handle)
 
 
 def _check_length(passphrase: str) -> None:
@@ -100,13 +118,3 @@ def _check_length(passphrase: str) -> None:
             f"the passphrase has fewer than {PASSPHRASE_LENGTH_MIN} characters",
             "whoever gets the files can guess short ones: take five or six random words",
         )
-
-
-def _write(path: Path, signer: CryptoSigner, passphrase: bytes) -> None:
-    key = load_pem_private_key(signer.private_bytes, None)
-    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(passphrase))
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(pem)
-        file.flush()
-        os.fsync(handle)

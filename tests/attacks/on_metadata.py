@@ -17,7 +17,7 @@ from tests.kit.releases import Forge, wanted
 
 def own_keys(scene: Scene) -> KeyRing:
     """Keys that the attacker made."""
-    return KeyRing(scene.home / "own", "made by somebody else")
+    return KeyRing(scene.home / "own", "made by somebody else", kdf_rounds=1)
 
 
 def evil_target(signed: Targets) -> None:

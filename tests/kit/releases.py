@@ -30,8 +30,8 @@ class Forge:
     ) -> None:
         self.home = home
         self.now = now
-        self.offline = KeyRing(home / "keys", PASSPHRASE)
-        self.online = KeyRing(home / "keys" / "online", ONLINE_PASSPHRASE)
+        self.offline = KeyRing(home / "keys", PASSPHRASE, kdf_rounds=1)
+        self.online = KeyRing(home / "keys" / "online", ONLINE_PASSPHRASE, kdf_rounds=1)
         self.repository = home / "repository"
         if not self.repository.exists():
             self.desk().begin(first_root(self.offline, self.online, now, counts or {}, thresholds or {}))

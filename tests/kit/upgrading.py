@@ -34,8 +34,8 @@ class Forge:
         self.home = home
         now = datetime.now(UTC)
         self._offline, self._online = (
-            KeyRing(home / "keys", "correct horse offline"),
-            KeyRing(home / "online", "correct horse online"),
+            KeyRing(home / "keys", "correct horse offline", kdf_rounds=1),
+            KeyRing(home / "online", "correct horse online", kdf_rounds=1),
         )
         self.root = first_root(self._offline, self._online, now, {}, {})
         self.repository = home / "repository"

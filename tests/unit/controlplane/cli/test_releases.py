@@ -16,6 +16,7 @@ from tests.unit.controlplane.cli.conftest import Ended, Haulier
 def release(haulier: Haulier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Haulier:
     """Runs `haulier release …` in a directory of its own, with passphrases in the environment."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("controlplane.releases.keys.KDF_ROUNDS", 1)
     monkeypatch.setenv("HAULIER_RELEASE_PASSPHRASE", "kept in the safe")
     monkeypatch.setenv("HAULIER_RELEASE_ONLINE_PASSPHRASE", "kept in the pipeline")
 
@@ -54,7 +55,7 @@ def test_the_whole_ceremony_by_one_person(release: Haulier) -> None:
         "keys/online/snapshot-1.pem", "keys/online/timestamp-1.pem", "keys/root-1.pem", "keys/targets-1.pem",
     ]  # fmt: skip
     assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
-    assert all(path.read_text().startswith("-----BEGIN ENCRYPTED PRIVATE KEY-----") for path in files)
+    assert all(path.read_text().startswith("-----BEGIN OPENSSH PRIVATE KEY-----") for path in files)
     signed = release("sign", built(release, "0.2.0"), *AT)
     assert signed.code == Exit.OK, signed.err
     assert "timestamp 1 counts until" in signed.out
