@@ -38,6 +38,9 @@ FLEETS_MAX = 10_000
 TRY_AGAIN_S = 10.0
 # How long to rest after a look, in multiples of how long it took.
 REST_FACTOR = 2.0
+# A rollout that only waits for hosts that are away, or for a person, is looked at no more often than this.
+QUIET_LOOK_S = 10.0
+BRISK = frozenset({RolloutState.RUNNING, RolloutState.ROLLING_BACK})
 DIRECTION_WORDS = {
     "RolloutStarted": "started",
     "RolloutPaused": "paused",
@@ -89,6 +92,7 @@ class Rollouts:
         self._passed_s = 0.0
         self._rest_until = 0.0
         self._unsaved_s: dict[str, float] = {}
+        self._looked_at: dict[str, float] = {}
         self._told: dict[str, dict[str, tuple[Session, float]]] = {}  # rollout → agent → whom, when
 
     # ---- Made
@@ -268,12 +272,16 @@ class Rollouts:
         watched = await self._store.read(lambda tx: tx.watched_rollouts())
         for each in watched:
             self._unsaved_s[each.id] = self._unsaved_s.get(each.id, 0.0) + passed_s
+            if each.state not in BRISK and now < self._looked_at.get(each.id, 0.0) + QUIET_LOOK_S:
+                continue
+            self._looked_at[each.id] = now
             await self._fleet.unbroken(self._look(each.id))
         # Very many hosts take a while to look at, and the process has other things to do.
         self._rest_until = self._clock() + REST_FACTOR * (self._clock() - now)
         ids = {each.id for each in watched}
         self._unsaved_s = {key: value for key, value in self._unsaved_s.items() if key in ids}
         self._told = {key: value for key, value in self._told.items() if key in ids}
+        self._looked_at = {key: value for key, value in self._looked_at.items() if key in ids}
 
     async def _look(self, rollout_id: str) -> None:
         async with self._turn:
