@@ -134,6 +134,14 @@ test-system: $(SETUP_PACKAGES) ## Install the packages under a real systemd, kil
 test-containers: $(SETUP_PACKAGES) ## Build, push, pull and run the images; check the chart (root; 5 min)
 	@$(PY) -m tests.install.containers
 
+.PHONY: upgrades
+upgrades: $(SETUP) ## Upgrade a real agent N times in a row while it copies (N=100 unless given)
+	@$(PY) -m tests.system.upgrades --cycles $(if $(filter command line environment,$(origin N)),$(N),100)
+
+.PHONY: updater-crashes
+updater-crashes: $(SETUP) ## Kill the updater at each call that changes something; only old or new may be there
+	@$(PY) -m tests.system.updater_crashes
+
 # ---- Shipping it -----------------------------------------------------------------------------------------------
 
 .PHONY: packages

@@ -93,10 +93,8 @@ class Daemon:
             closing.push_async_callback(self._journal.close)
             closing.callback(self._cages.close)
             closing.push_async_callback(self._runner.close)
-            greeting = await self._host.kinds()
-            for problem in greeting.problems:
-                log.error("%s", problem)
-            self._installed_kinds = greeting.kinds
+            if not contents.attempts:
+                await self._learn_kinds()
             identity = Identity(contents.incarnation, own_version(), boot_id(), facts.of_host())
             self._agent = Agent(
                 identity,
@@ -110,6 +108,10 @@ class Daemon:
             closing.push_async_callback(self._carrier.close)
             await self._runner.forget_strangers({each.grant.attempt_id for each in contents.attempts})
             await self._open_doors(closing)
+            if contents.attempts:
+                # Steps that go on are told of at once; what else could run here is told when the runner host, which
+                # loads everything heavy, has said it.
+                self._start(self._learn_kinds())
             log.info(
                 "started agent=%s incarnation=%d attempts=%d kinds=%s",
                 self._enrolment.agent_id,
@@ -124,6 +126,13 @@ class Daemon:
         if self._failure is not None:
             raise self._failure
         log.info("stopped; %d attempts live on", len(self._agent.held))
+
+    async def _learn_kinds(self) -> None:
+        greeting = await self._host.kinds()
+        for problem in greeting.problems:
+            log.error("%s", problem)
+        self._installed_kinds = greeting.kinds
+        self._events.put_nowait(events.ConfigReloaded(self._capabilities()))
 
     async def _open_doors(self, closing: contextlib.AsyncExitStack) -> None:
         server = await status_socket.serve(self._state, self._status)

@@ -56,14 +56,15 @@ class BlackBoxes:
         What cannot be found out is left out: nothing here may keep a host from going back."""
         assert state.last is not None
         path = self._settings.state / DIRECTORY / f"{state.last.digest[:16]}.json"
-        if path.exists() and _request_of(path) == state.last.request_id:
-            # A pass that was killed later on wrote it already, when there was more to see.
-            return
-        text = json.dumps(self._contents(state, answer), indent=1, sort_keys=True, ensure_ascii=False)
         try:
-            path.parent.mkdir(mode=0o700, exist_ok=True)
-            write_durably(path, text.encode("utf-8"))
-            self._make_room()
+            if path.exists() and _request_of(path) == state.last.request_id:
+                # A pass that was killed later on wrote it already, when there was more to see.
+                text = path.read_text(encoding="utf-8")
+            else:
+                text = json.dumps(self._contents(state, answer), indent=1, sort_keys=True, ensure_ascii=False)
+                path.parent.mkdir(mode=0o700, exist_ok=True)
+                write_durably(path, text.encode("utf-8"))
+                self._make_room()
             exchange.write_text(self._settings.agent_state, exchange.BLACK_BOX, text)
         except OSError:
             return

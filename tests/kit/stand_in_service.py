@@ -1,6 +1,7 @@
 """A service manager in one file, for hosts of tests: the program that updater.toml names. Words: restart, stop, state.
 
-It starts what `current` says, as a service manager would, and remembers the process; PREFIX is the first argument.
+Arguments: PREFIX STATE CONFIG SIGNAL WORD. It starts what `current` below PREFIX says, as a service manager would, and
+remembers the process; SIGNAL is what ends it, its children living on.
 """
 
 import os
@@ -9,7 +10,8 @@ import sys
 import time
 from pathlib import Path
 
-UP_BOUND_S = 2.0
+UP_BOUND_S = 20.0
+HANGING_S = 1.0
 
 
 def pid_of(prefix: Path) -> int:
@@ -22,18 +24,18 @@ def pid_of(prefix: Path) -> int:
     return int(pid) if fields[0] not in "ZX" and fields[19] == started else 0
 
 
-def stop(prefix: Path) -> None:
+def stop(prefix: Path, number: signal.Signals) -> None:
     """End the agent."""
     pid = pid_of(prefix)
     if pid:
-        os.kill(pid, signal.SIGTERM if (prefix / "gentle").exists() else signal.SIGKILL)
+        os.kill(pid, number)
         while pid_of(prefix):
             time.sleep(0.005)
 
 
-def start(prefix: Path) -> None:
+def start(prefix: Path, state: Path, config: Path) -> None:
     """Start the agent, and wait as for Type=notify: until it answers, or ended, or the bound."""
-    state, log = prefix / "var/lib/haulier-agentd", prefix / "agent.log"
+    log = prefix / "agent.log"
     program = prefix / "opt/haulier/current/bin/haulier-agentd"
     (state / "status.socket").unlink(missing_ok=True)
     if os.fork() == 0:
@@ -47,12 +49,12 @@ def start(prefix: Path) -> None:
             started = Path(f"/proc/{me}/stat").read_text().rpartition(")")[2].split()[19]
             (prefix / "agent.pid.new").write_text(f"{me} {started}")
             (prefix / "agent.pid.new").replace(prefix / "agent.pid")
-            config = prefix / "etc/haulier/agent.toml"
             os.chdir("/")
             os.execv(program, [str(program), "run", "--state", str(state), "--config", str(config)])
         os._exit(0)
     os.wait()
-    give_up_at = time.monotonic() + UP_BOUND_S
+    hangs = (prefix / "opt/haulier/current/bin/manner").exists()
+    give_up_at = time.monotonic() + (HANGING_S if hangs else UP_BOUND_S)
     while time.monotonic() < give_up_at and not (state / "status.socket").exists():
         time.sleep(0.005)
         if (prefix / "agent.pid").exists() and not pid_of(prefix):
@@ -61,12 +63,13 @@ def start(prefix: Path) -> None:
 
 def main() -> None:
     """Carry out one word."""
-    prefix, word = Path(sys.argv[1]), sys.argv[2]
+    prefix, state, config = (Path(each) for each in sys.argv[1:4])
+    number, word = signal.Signals[sys.argv[4]], sys.argv[5]
     if word in ("restart", "stop"):
-        stop(prefix)
+        stop(prefix, number)
         (prefix / "agent.pid").unlink(missing_ok=True)
     if word == "restart":
-        start(prefix)
+        start(prefix, state, config)
     elif word == "state":
         print("running" if pid_of(prefix) else "failed")
     elif word == "log":

@@ -64,7 +64,32 @@ def stand_in(manner: str) -> Callable[[Path], None]:
         program.chmod(0o755)
         (tree / "bin" / "manner").write_text(manner)
         (tree / "lib").mkdir()
-        (tree / "lib" / "data").write_text(f"{manner}\n" * 1000)
+        for number in range(5):
+            (tree / "lib" / f"data-{number}").write_text(f"{manner}\n" * 200)
+
+    return make
+
+
+def real(change: Callable[[Path], None] | None = None) -> Callable[[Path], None]:
+    """What makes the tree of a release with the real agent, which may be changed for the worse first.
+
+    Its own code comes with it; the libraries are those of this interpreter."""
+
+    def make(tree: Path) -> None:
+        copied = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / "agentd", tree / "lib" / "agentd", ignore=copied)
+        shutil.copytree(ROOT / "proto" / "haulier", tree / "lib" / "haulier", ignore=copied)
+        (tree / "bin").mkdir()
+        for name, module in (("haulier-agentd", "agentd.__main__"), ("haulier-updater", "agentd.updater")):
+            program = tree / "bin" / name
+            program.write_text(
+                f"#!{sys.executable} -I\nimport os, sys\nsys.dont_write_bytecode = True\n"
+                "lib = os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(__file__))), 'lib')\n"
+                f"sys.path.insert(0, lib)\nfrom {module} import run\nrun()\n"
+            )
+            program.chmod(0o755)
+        if change is not None:
+            change(tree)
 
     return make
 
@@ -75,6 +100,7 @@ class UpgradingHost:
 
     prefix: Path
     forge: Forge
+    agent: Path | None = None  # where state and agent.toml of a real agent lie, below the prefix
     command: Sequence[str] = field(default=(sys.executable, "-m", "agentd.updater"))
 
     @property
@@ -87,7 +113,11 @@ class UpgradingHost:
 
     @property
     def agent_state(self) -> Path:
-        return self.prefix / "var" / "lib" / "haulier-agentd"
+        return self.prefix / "var" / "lib" / "haulier-agentd" if self.agent is None else self.agent / "state"
+
+    @property
+    def agent_config(self) -> Path:
+        return (self.agent or self.prefix / "etc" / "haulier") / "agent.toml"
 
     @property
     def exchange(self) -> Path:
@@ -98,17 +128,20 @@ class UpgradingHost:
     def install(self, built: Built) -> None:
         """What a package does: the release, its links, the trusted root, the service."""
         for path in (self.home / "versions", self.state, self.exchange, self.prefix / "etc" / "haulier"):
-            path.mkdir(parents=True)
+            path.mkdir(parents=True, exist_ok=True)
         self.unpack(built)
         for name in ("current", "updater"):
             (self.home / name).symlink_to(f"versions/{built.digest}")
         trust(self.forge.root, self.state / "tuf")
         service = self.prefix / "service"
         script = KIT / "stand_in_service.py"
-        service.write_text(f'#!/bin/sh\nexec {sys.executable} -IS {script} {self.prefix} "$@"\n')
+        told = (self.prefix, self.agent_state, self.agent_config, "SIGKILL" if self.agent is None else "SIGTERM")
+        arguments = " ".join(str(each) for each in told)
+        service.write_text(f'#!/bin/sh\nexec {sys.executable} -IS {script} {arguments} "$@"\n')
         service.chmod(0o755)
-        config = self.prefix / "etc" / "haulier" / "updater.toml"
-        config.write_text(f'program = "{service}"\ndisk_free_min_bytes = 0\nself_test_max_s = 60\n')
+        lines = [f'program = "{service}"', "disk_free_min_bytes = 0", "self_test_max_s = 60"]
+        lines += [f'agent_state = "{self.agent_state}"', f'agent_config = "{self.agent_config}"']
+        (self.prefix / "etc" / "haulier" / "updater.toml").write_text("\n".join([*lines, ""]))
 
     def unpack(self, built: Built) -> None:
         """Put a release among the versions."""
