@@ -7,11 +7,14 @@ from pathlib import Path
 import pytest
 
 from agentd.runner.identity import is_alive
-from tests.system.upgrades import BOUND_S, GAP_MAX_S, Copying, run
+from tests.system.upgrades import BOUND_S, GAP_MAX_S, Copying, run, start_s
 
-ROWS = 400_000
-# The machine may have been busy with something else: one of so many tries must show what a switch takes by itself.
+ROWS = 900_000
+# One of so many tries must show what a switch takes by itself.
 TRIES = 3
+# Where to start a process that loads the daemon takes longer than this, the machine is busy with something else, and
+# the bar is for a machine that is as much faster.
+START_S = 1.0
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -48,7 +51,7 @@ def test_an_upgrade_and_a_crash_do_not_touch_a_running_copy(copying: Copying) ->
         copying.scene.require_end([name], "MigrationSucceeded", BOUND_S)
         copying.require_first_attempts(name)
         digests.add(copying.digest(name))
-        gaps.append(max(*upgraded, crashed))
+        gaps.append(max(*upgraded, crashed) / max(1.0, start_s() / START_S))
         if gaps[-1] < GAP_MAX_S:
             break
     assert min(gaps) < GAP_MAX_S, gaps

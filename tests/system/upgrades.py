@@ -11,6 +11,7 @@ import itertools
 import json
 import signal
 import statistics
+import subprocess
 import sys
 import tempfile
 import threading
@@ -26,7 +27,7 @@ from agentd.runner.identity import ProcessIdentity, is_alive
 from controlplane.releases.building import Built
 from tests.kit import reports
 from tests.kit.processes import NotInTime, alive, send, until
-from tests.kit.upgrading import Forge, UpgradingHost, real
+from tests.kit.upgrading import ROOT, Forge, UpgradingHost, real
 from tests.kit.world import Timing
 from tests.system.contents import Place
 from tests.system.scene import Scene, dataset, datastore, migration, workflow
@@ -39,7 +40,7 @@ PROBATION_S = 4.0
 TIMING = Timing(lease_ttl_s=45.0, heartbeat_s=0.5, heartbeat_grace_s=20.0)
 BOUND_S = 120.0
 # Wide rows: each costs as much as many narrow ones, so that a file of bearable length takes long.
-WIDTH = 8
+WIDTH = 1
 COLUMNS: list[dict[str, Any]] = [
     {"name": "id", "type": "int64", "required": True},
     *(
@@ -49,7 +50,7 @@ COLUMNS: list[dict[str, Any]] = [
     ),
 ]
 _LOOK_S = 0.02
-SLOWED_S, SLOWED_TO = 0.25, 0.06
+SLOWED_S, SLOWED_TO = 0.2, 0.08
 
 
 @dataclass
@@ -67,6 +68,13 @@ class Watch:
         """Wait until the control plane stored growth after an instant; returns the longest time without any."""
         until(lambda: bool(self.stored) and self.stored[-1][0] > since + 1.0, bound_s, "progress after a crash")
         return max(self.gap_s(since, since + 1.0))
+
+
+def start_s() -> float:
+    """What it takes here and now to start a process that loads the daemon, and does nothing else."""
+    began_at = time.monotonic()
+    subprocess.run([sys.executable, "-c", "import agentd.daemon"], check=True, timeout=BOUND_S, cwd=ROOT)
+    return time.monotonic() - began_at
 
 
 def _longest(seen: list[tuple[float, int]], since: float, until_: float) -> float:
@@ -250,7 +258,7 @@ def main(arguments: list[str]) -> int:
     """Make many upgrades in a row while copies run; writes build/reports/upgrades.json."""
     parser = argparse.ArgumentParser(prog="python -m tests.system.upgrades")
     parser.add_argument("--cycles", type=int, default=100)
-    parser.add_argument("--rows", type=int, default=200_000)
+    parser.add_argument("--rows", type=int, default=500_000)
     given = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="haulier-upgrades-") as root:
         copying = Copying(Path(root), given.rows)
