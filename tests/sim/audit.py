@@ -146,6 +146,7 @@ class Audit:
             self._broken(
                 "L7", attempt.id, f"{target} can check no fence and was granted {free_at - now:.1f} s too soon"
             )
+        self._watch.granted(attempt.agent_id, attempt.id)
         self._watch.lease_until[attempt.id] = now + self._world.settings.ttl_s
         self._watch.granted_at[attempt.id] = now
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 # A client whose pings go unanswered hangs up after this long (keepalive time and timeout of the real link).
 KEEPALIVE_S = 40.0
+# Renewals are not modelled: a certificate outlives every history.
+OUTLIVES_S = 3e6
 
 
 class Aborted(Exception):
@@ -30,8 +32,8 @@ class Aborted(Exception):
 class Context:
     """What the door is given of a call."""
 
-    def __init__(self, agent_id: str) -> None:
-        self.identity = Identity("agent", agent_id, 4e9)
+    def __init__(self, agent_id: str, now: float) -> None:
+        self.identity = Identity("agent", agent_id, now + OUTLIVES_S)
 
     async def abort(self, code: grpc.StatusCode, details: str) -> None:
         """End the call."""
@@ -122,9 +124,23 @@ class Stream:
     async def _serve(self) -> None:
         code: grpc.StatusCode | None = None
         reason = "the control plane closed the stream"
-        self._task = asyncio.current_task()
+        task = self._task = asyncio.current_task()
+        assert task is not None
+        why: list[str] = []
+
+        def end(because: str) -> None:
+            if not why:
+                why.append(because)
+                task.cancel()
+
+        # What the interceptor does before and beside every stream.
+        identities, context = self.plane.identities, Context(self.agent_id, self.plane.clock())
+        forget = identities.streams.watch(self.agent_id, end)
         try:
-            async for message in self.plane.door.Session(self.requests, Context(self.agent_id)):
+            refused = identities.why_refused(context.identity)
+            if refused:
+                raise Aborted(grpc.StatusCode.UNAUTHENTICATED, refused)
+            async for message in self.plane.door.Session(self.requests, context):
                 if not self.plane.alive or not self.server_open:
                     return
                 self.world.watch.leaves_plane(self.agent_id, message)
@@ -132,11 +148,15 @@ class Stream:
         except Aborted as error:
             code, reason = error.code, str(error)
         except asyncio.CancelledError:
-            return
+            if not why:
+                return
+            code, reason = grpc.StatusCode.UNAUTHENTICATED, why[0]
         except Exception as error:  # noqa: BLE001 - gRPC turns whatever a handler raises into a status
             if self.plane.alive:
                 self.world.broken("C", self.agent_id, f"the door raised {type(error).__name__}: {error}", error)
             code, reason = grpc.StatusCode.UNKNOWN, str(error)
+        finally:
+            forget()
         if self.plane.alive and self.server_open:
             self.server_open = False
             self._later_down(lambda: self._end_client(code, reason))

@@ -5,8 +5,10 @@ from collections.abc import Awaitable, Callable
 from random import Random
 from typing import TYPE_CHECKING
 
-from controlplane.core.states import AgentState
+from controlplane.core.states import AGENT_BARRED, AgentState
 from controlplane.service.errors import NotFound, Precondition, StoreFailed
+from controlplane.service.steps import Settlement
+from controlplane.store.port import JoinToken, Tx
 from tests.sim.virtual_time import Process
 
 if TYPE_CHECKING:
@@ -108,12 +110,19 @@ class Operators:
             return
         name = self._rng.choice(list(self._world.load.planned))
         host = self._rng.choice(self._world.hosts)
-        whim = self._rng.choice(("cancel", "rollback", "retry", "retry", "drain", "resume", "resume", "budgets"))
+        whims = ("cancel", "rollback", "retry", "retry", "drain", "resume", "resume", "budgets", "revoke")
+        whim = self._rng.choice(whims)
         if whim in ("cancel", "rollback"):
             asked = "MigrationCancelAsked" if whim == "cancel" else "MigrationRollbackAsked"
             self.ask(f"{whim} {name}", lambda plane: self._undo(plane, name, asked))
         elif whim == "retry":
             self.ask(f"retry {name}", lambda plane: plane.migrations.retry(name))
+        elif whim == "revoke":
+            self.ask(f"revoke {host.name}", lambda plane: self._revoke(plane, host.name))
+            # Whoever took it away lets the host join again, sooner or later.
+            rejoin = f"rejoin {host.name}"
+            later_s = self._rng.uniform(1.0, 60.0)
+            self._world.loop.call_later(later_s, self.ask, rejoin, lambda plane: self._rejoin(plane, host.name))
         elif whim == "budgets":
             self.set_budgets({name: self._rng.randint(1, 3) for name in self._world.budgets})
         else:
@@ -123,6 +132,26 @@ class Operators:
     async def _undo(self, plane: "Plane", name: str, asked: str) -> None:
         migration_id = await plane.migrations.undo(name, asked, REASON)
         self._world.watch.undo_answered(migration_id)
+
+    async def _revoke(self, plane: "Plane", name: str) -> None:
+        agent = await plane.identities.revoke(name, "operator", "")
+        self._world.watch.revoke_answered(agent.id)
+
+    async def _rejoin(self, plane: "Plane", name: str) -> None:
+        """A token made for the name, used on its host; certificates are not modelled."""
+
+        def begin_anew(tx: Tx) -> tuple[str, Settlement] | None:
+            known = tx.agent_by_name(name)
+            assert known is not None, "every host has joined"
+            if known.state not in AGENT_BARRED:
+                return None  # it has joined again already: a repeat, whose first answer was lost
+            token = JoinToken("", name, 0.0, "", "", "", None)
+            return known.id, plane.joining._readmit(tx, known, token, plane.clock())
+
+        joined = await plane.store.write(begin_anew)
+        if joined is not None:
+            await plane.identities.readmitted(*joined)
+            self._world.mark("an agent joined again after its identity was taken away")
 
     async def _set_state(self, plane: "Plane", name: str, state: AgentState) -> None:
         agent = await plane.fleet.set_state(name, state, "operator")

@@ -16,6 +16,7 @@ from controlplane.service import migrations as migrations_service
 from controlplane.service.errors import StoreFailed
 from controlplane.service.fleet import Fleet, FleetSettings
 from controlplane.service.identities import Identities
+from controlplane.service.joining import Joining
 from controlplane.service.migrations import Migrations
 from controlplane.service.queries import Queries
 from controlplane.service.signals import Signal
@@ -57,6 +58,7 @@ class Plane:
         nothing = cast(Any, None)  # joining, outputs and authorities are never asked in a session
         self.identities = Identities(self.store, self.clock, self.clock, nothing, rng.randbytes, self.fleet, 86_400.0)
         vars(self.identities)["found_clone"] = self.fleet.on_clone = self._no_clone
+        self.joining = Joining(self.store, self.clock, self.identities, rng.randbytes)
         self.door = AgentDoor(self.fleet, nothing, self.identities, nothing, "", "sim")
         self._driver = Driver(self._loops(rng), self.clock)
 
@@ -84,6 +86,7 @@ class Plane:
     async def _start(self) -> None:
         try:
             await self.fleet.start(self.world.budgets)
+            await self.identities.start()
         except StoreFailed:
             # The process ends with a message, and its supervisor starts it again.
             self.world.loop.call_soon(self.world.kill_plane)

@@ -67,6 +67,8 @@ class Watch:
     def _welcome_leaves(self, agent_id: str) -> None:
         """A hello is a proof of life: what its agent holds has a whole term from here, unless it was over already."""
         now = self._welcomed_at[agent_id] = self._world.loop.time()
+        if self._is_barred(agent_id):
+            self._broken("A1", agent_id, "it was welcomed although its identity was taken away")
         live = "SELECT id FROM attempt WHERE agent_id = ? AND state = 'running'"
         for (attempt_id,) in self._world.connection.execute(live, (agent_id,)).fetchall():
             if now <= self.lease_until.get(attempt_id, 0.0):
@@ -86,6 +88,23 @@ class Watch:
         if grant.attempt_id in self._granted_once:
             self._world.mark("a lease was sent again after hello")
         self._granted_once.add(grant.attempt_id)
+
+    def _is_barred(self, agent_id: str) -> bool:
+        row = self._world.connection.execute("SELECT state FROM agent WHERE id = ?", (agent_id,)).fetchone()
+        return row is not None and row[0] in ("revoked", "cloned")
+
+    def revoke_answered(self, agent_id: str) -> None:
+        """An identity was taken away: nothing may be left of what it opened."""
+        live = "SELECT id FROM attempt WHERE agent_id = ? AND state = 'running'"
+        left = self._world.connection.execute(live, (agent_id,)).fetchall()
+        if left and self._is_barred(agent_id):
+            self._broken("A1", agent_id, f"revoked, and {left[0][0]} lives on under it")
+        self._world.mark("an agent's identity was taken away")
+
+    def granted(self, agent_id: str, attempt_id: str) -> None:
+        """A lease was granted durably."""
+        if self._is_barred(agent_id):
+            self._broken("A1", attempt_id, f"granted to {agent_id}, whose identity was taken away")
 
     def lease_expired(self, agent_id: str, attempt_id: str) -> None:
         """A lease ran out: it must not have been for want of sending it again to an agent that said hello since."""

@@ -47,7 +47,7 @@ PLANTED = (
         "renewal-with-slack",
         "A renewal is taken for a little longer than it says, because it was asked for before that.",
         ("L5",),
-        (Change(TRANSLATE, "renewal.fence, renewal.ttl_s, renewal", "renewal.fence, renewal.ttl_s + 5.0, renewal"),),
+        (Change(TRANSLATE, "message.fence, message.ttl_s, message", "message.fence, message.ttl_s + 5.0, message"),),
     ),
     Planted(
         "started-anew-after-a-restart",
