@@ -122,6 +122,10 @@ rollouts: $(SETUP) ## Roll out seeded bad releases to 200 simulated and 5 real a
 zombies: $(SETUP) ## Stop writers in the middle of a publish, replace them, wake them: nothing may change
 	@$(PY) -m tests.system.zombies --all
 
+.PHONY: evil
+evil: $(SETUP) ## Let a control plane that was taken over say its worst to a real agent
+	@$(PY) -m pytest -q -s tests/security
+
 .PHONY: floods
 floods: $(SETUP) ## Flood a control plane by every means while honest agents' heartbeats are timed
 	@$(PY) -m tests.floods
