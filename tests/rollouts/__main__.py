@@ -145,10 +145,13 @@ def simulated(count: int, only: list[str]) -> list[dict[str, Any]]:
     with temporary_home("rollouts") as home, scene(home, count, count) as on:
         on.publish({OLD: "", **wanted, CANCELLED: "", GOOD: ""})
         with on.crowd([f"agent-{number}" for number in range(count)], wanted):
-            say(f"{count} simulated agents run {OLD}; steps for a past to compare with")
-            on.work(20 * count)
-            with on.working():
-                results = [told(try_bad(on, None, *each)) for each in wanted.items()]
+            say(f"{count} simulated agents run {OLD}")
+            results = []
+            if wanted:
+                # Steps for a past to compare with, and more of them while each is tried.
+                on.work(20 * count)
+                with on.working():
+                    results = [told(try_bad(on, None, *each)) for each in wanted.items()]
             if not only or "cancel" in only:
                 results.append(told(try_cancel(on)))
             if not only or "good" in only:
