@@ -93,10 +93,11 @@ def _parser() -> argparse.ArgumentParser:
     drop_in.set_defaults(command=_drop_in)
 
     check = verbs.add_parser("check", parents=[state], help="probe: exit 0 when live (or ready)")
-    kinds = ("liveness", "readiness")
+    kinds = ("liveness", "readiness", "rollout")
     check.add_argument("--probe", choices=kinds, default="readiness", help="what to ask (%(default)s)")
     check.add_argument("--policy", type=Path, help="explain this policy file instead, and what enforces it here")
     check.add_argument("--would-run", type=Path, help="say whether --policy allows the step in this JSON file")
+    check.add_argument("-o", "--output", choices=("text", "json"), default="text")
     check.set_defaults(command=_check)
 
     status = verbs.add_parser("status", parents=[state], help="say what the daemon does")
@@ -183,16 +184,20 @@ def _check(given: argparse.Namespace) -> int:
             f"haulier-agentd: {given.state} is not a directory: name the one this agent joined with, by --state\n"
         )
         return UNUSABLE
+    code, why = OK, []
     try:
-        told = status_socket.ask(given.state, _ANSWER_WAIT_S)
+        why = importlib.import_module("agentd.readiness").reasons(
+            given.probe, status_socket.ask(given.state, _ANSWER_WAIT_S)
+        )
+        code = NOT_READY if why else OK
     except status_socket.NoAnswer as error:
-        sys.stderr.write(f"haulier-agentd: {error}\n")
-        return NOT_LIVE
-    if given.probe == "readiness" and (not told["connected"] or told["stopping"]):
-        reason = "the daemon is stopping" if told["stopping"] else f"no session with {told['session_address']}"
-        sys.stderr.write(f"haulier-agentd: not ready: {reason}\n")
-        return NOT_READY
-    return OK
+        code, why = NOT_LIVE, [str(error)]
+    if given.output == "json":
+        sys.stdout.write(json.dumps({"probe": given.probe, "ok": code == OK, "reasons": why}) + "\n")
+    else:
+        mark = "" if code == NOT_LIVE else f"not {'ready' if given.probe == 'readiness' else 'now'}: "
+        sys.stderr.writelines(f"haulier-agentd: {mark}{reason}\n" for reason in why)
+    return code
 
 
 def _status(given: argparse.Namespace) -> int:

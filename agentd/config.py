@@ -48,6 +48,7 @@ class Config:
     stop_grace_s: float = 5.0
     runner_idle_s: float = 60.0
     probe_address: str = ""
+    probe_http_address: str = ""
     mirrors: tuple[str, ...] = ()
     fetch_bytes_per_s_max: float = 0.0
 
@@ -85,7 +86,7 @@ def load(path: Path) -> Config:
 def _config(told: Mapping[str, Any], directory: Path) -> Config:
     _known(told, _KEYS, "")
     probe = _table(told, "probe")
-    _known(probe, ("address",), "probe.")
+    _known(probe, ("address", "http_address"), "probe.")
     upgrade = _table(told, "upgrade")
     _known(upgrade, ("mirrors", "bytes_per_s_max"), "upgrade.")
     labels = _table(told, "labels")
@@ -103,7 +104,8 @@ def _config(told: Mapping[str, Any], directory: Path) -> Config:
         drain_on_stop_s=_number(told, "drain_on_stop_s", 10.0, 0.0, 3600.0),
         stop_grace_s=_number(told, "stop_grace_s", 5.0, 0.0, 300.0),
         runner_idle_s=_number(told, "runner_idle_s", 60.0, 0.0, 86400.0),
-        probe_address=_probe_address(_text(probe, "address", "")),
+        probe_address=_probe_address(_text(probe, "address", ""), "address"),
+        probe_http_address=_probe_address(_text(probe, "http_address", ""), "http_address"),
         mirrors=_mirrors(upgrade),
         fetch_bytes_per_s_max=_number(upgrade, "bytes_per_s_max", 0.0, 0.0, 1e12),
     )
@@ -165,8 +167,8 @@ def _number(
     return float(value)
 
 
-def _probe_address(address: str) -> str:
+def _probe_address(address: str, key: str) -> str:
     host, _, port = address.rpartition(":")
     if address and (host not in ("127.0.0.1", "localhost", "[::1]") or not port.isdigit()):
-        raise ConfigBroken("probe.address must be host:port on loopback, for example 127.0.0.1:9464: it is plain")
+        raise ConfigBroken(f"probe.{key} must be host:port on loopback, for example 127.0.0.1:9464: it is plain")
     return address

@@ -15,7 +15,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from agentd import config as config_file
-from agentd import status_socket, watch
+from agentd import http_probes, status_socket, watch
 from agentd.carrying import Carrier
 from agentd.config import Config, ConfigBroken
 from agentd.core import effects, events
@@ -140,6 +140,9 @@ class Daemon:
         if self._config.probe_address:
             probe = await _open_probe(self._config.probe_address, self._is_ready)
             closing.push_async_callback(probe.stop, 0)
+        if self._config.probe_http_address:
+            pages = await http_probes.listen(self._config.probe_http_address, self._status)
+            closing.callback(pages.close)
         watching = asyncio.create_task(self._watch_files())
         closing.callback(watching.cancel)
         listening = asyncio.create_task(self._carrier.watch())
@@ -313,8 +316,9 @@ class Daemon:
         except (ConfigBroken, PolicyBroken) as error:
             log.error("not reloaded: %s", error)
             return
-        if new.probe_address != self._config.probe_address or new.runner_idle_s != self._config.runner_idle_s:
-            log.warning("probe.address and runner_idle_s take effect at the next start")
+        at_start = ("probe_address", "probe_http_address", "runner_idle_s")
+        if any(getattr(new, key) != getattr(self._config, key) for key in at_start):
+            log.warning("probe addresses and runner_idle_s take effect at the next start")
         self._config, self._policy = new, policy
         self._cage()
         logging.getLogger().setLevel(new.log_level.upper())
@@ -345,6 +349,8 @@ class Daemon:
             "slots": agent.capabilities.slots,
             "kinds": list(agent.capabilities.kinds),
             "runner_pid": self._host.pid,
+            "journal_writing_s": self._journal.writing_for_s(),
+            "release_state": agent.upgrading.status.state.value,
             "enforced": self._cages.told(),
             "audit": {
                 "witnessed": None if agent.witness.head is None else json.loads(head_to_text(agent.witness.head)),
@@ -370,10 +376,6 @@ def capabilities(config: Config, policy: Policy, installed_kinds: Sequence[str])
     return Capabilities(policy.allowed_kinds(installed_kinds), policy.datastore_names, config.labels, config.slots)
 
 
-class ProbeUnavailable(Exception):
-    """The probe address cannot be listened on."""
-
-
 class _Probe(health_pb2_grpc.HealthServicer):  # type: ignore[misc]
     """The standard health service. Service "" answers for the daemon's loop, PROBED also needs a session."""
 
@@ -389,13 +391,13 @@ class _Probe(health_pb2_grpc.HealthServicer):  # type: ignore[misc]
 
 
 async def _open_probe(address: str, is_ready: Callable[[], bool]) -> grpc.aio.Server:
-    """Listen for probes on `address` (host:port on loopback, plain); raises ProbeUnavailable."""
+    """Listen for probes on `address` (host:port on loopback, plain); raises http_probes.ProbeUnavailable."""
     server = grpc.aio.server()
     health_pb2_grpc.add_HealthServicer_to_server(_Probe(is_ready), server)
     try:
         server.add_insecure_port(address)
     except RuntimeError as error:
-        raise ProbeUnavailable(f"probe.address {address} cannot be listened on: is it taken?") from error
+        raise http_probes.ProbeUnavailable(f"probe.address {address} cannot be listened on: is it taken?") from error
     await server.start()
     return server
 

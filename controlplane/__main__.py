@@ -1,7 +1,7 @@
 """`haulier-controlplane`: what is done on the control plane's own host.
 
-Exit codes: 0 ok · 1 doctor or audit found something · 2 wrong usage · 3 the configuration or state cannot be used ·
-6 it stopped on an internal error.
+Exit codes: 0 ok · 1 doctor or audit found something, or check: not ready · 2 wrong usage · 3 the configuration or state
+cannot be used · 4 check: nobody answers · 6 it stopped on an internal error.
 """
 
 import argparse
@@ -56,8 +56,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="haulier-controlplane",
         description="The Haulier control plane.",
-        epilog="exit codes: 0 ok, 1 doctor or audit found something, 2 wrong usage, 3 configuration or state unusable, "
-        "6 internal error",
+        epilog="exit codes: 0 ok, 1 doctor or audit found something, or check: not ready, 2 wrong usage, "
+        "3 configuration or state unusable, 4 check: nobody answers, 6 internal error",
     )
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--state", type=Path, help="state directory (default: state_dir of the configuration)")
@@ -75,6 +75,10 @@ def _parser() -> argparse.ArgumentParser:
     audit.add_argument("--key", default="", help="id of the key that must have signed")
     audit.add_argument("-o", "--output", choices=("text", "json"), default="text")
     audit.set_defaults(act=_audit)
+    check = verbs.add_parser("check", parents=[common], help="ask the process that serves how it is")
+    check.add_argument("--probe", choices=("liveness", "readiness"), default="readiness", help="what to ask")
+    check.add_argument("-o", "--output", choices=("text", "json"), default="text")
+    check.set_defaults(act=_check)
     backup = verbs.add_parser("backup", parents=[common], help="copy the store, also while it serves")
     backup.add_argument("file", type=Path, metavar="FILE", help="where to; nothing may be there")
     backup.add_argument("--with-identity", action="store_true", help="also FILE.identity: keys that prove who we are")
@@ -157,6 +161,23 @@ def _audit(config: Config, parsed: argparse.Namespace) -> int:
         if not verdict.faults:
             print(f"the audit log is intact: {verdict.entries} entries, signed by key {verdict.key_id}")
     return 1 if verdict.faults else 0
+
+
+def _check(config: Config, parsed: argparse.Namespace) -> int:
+    from controlplane.probing import Silent, ask
+    from controlplane.serve import LISTENING_FILE
+
+    try:
+        good, reasons = ask(config.state_dir, LISTENING_FILE, parsed.probe)
+        code = 0 if good else 1
+    except Silent as error:
+        good, reasons, code = False, [{"code": "silent", "message": str(error), "blocks": True}], 4
+    if parsed.output == "json":
+        print(json.dumps({"probe": parsed.probe, "ok": good, "reasons": reasons}))
+    else:
+        for reason in reasons:
+            print(f"{'blocks' if reason['blocks'] else 'warns'} {reason['code']}: {reason['message']}", file=sys.stderr)
+    return code
 
 
 def _backup(config: Config, parsed: argparse.Namespace) -> int:

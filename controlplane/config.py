@@ -22,6 +22,7 @@ class Config:
     agents_listen: str = "0.0.0.0:7421"  # agents come from other hosts, over mutual TLS
     door_listen: str = "0.0.0.0:7422"  # operators and newcomers too, over TLS
     probes_listen: str = "127.0.0.1:7423"
+    probes_http_listen: str = ""  # /livez, /readyz and /metrics, plain; unset is none
     advertised_host: str = "localhost"
     extra_names: tuple[str, ...] = ()
     lease_ttl_s: float = 60.0

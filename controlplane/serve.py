@@ -29,6 +29,7 @@ from controlplane.rpc.access_door import AccessDoor, AccessServices
 from controlplane.rpc.agent_door import AgentDoor
 from controlplane.rpc.audit_door import AuditDoor
 from controlplane.rpc.fleet_door import FleetDoor, FleetServices
+from controlplane.rpc.http_probes import HttpProbes
 from controlplane.rpc.interceptors import Gate, Guards
 from controlplane.rpc.listening_identity import ListeningIdentity
 from controlplane.rpc.operator_door import OperatorDoor, Services
@@ -47,11 +48,13 @@ from controlplane.service.identities import Identities
 from controlplane.service.inventory import Inventory
 from controlplane.service.joining import Joining
 from controlplane.service.loop_health import LoopHealth
+from controlplane.service.metrics import Metrics
 from controlplane.service.migrations import Migrations
 from controlplane.service.operators import Operators
 from controlplane.service.outputs import Outputs
 from controlplane.service.ownership import Ownership
 from controlplane.service.queries import Queries
+from controlplane.service.readiness import Readiness, StoreProber, WatchedLoop
 from controlplane.service.refusals import Refusals
 from controlplane.service.release_log import ReleaseLog
 from controlplane.service.rollout_views import RolloutViews
@@ -129,9 +132,11 @@ class ControlPlane:
         outputs = Outputs(self.store, state / OUTPUTS_DIR)
         self._build_releases()
         self._build_audit(audit_key)
-        self.driver = Driver(self._loops(), self.clock)
         names = {config.advertised_host, socket.gethostname(), *config.extra_names}
         listening = ListeningIdentity(authorities, names, time.time, os.urandom)
+        self._build_probes(listening)
+        self.driver = Driver(self._loops(), self.clock)
+        self.readiness.loops = [WatchedLoop(loop.health, loop.period_s) for loop in self.driver.loops]
         joining, identities = self.joining, self.identities
         self.agent_door = AgentDoor(self.fleet, joining, identities, outputs, "", software_version(), self.witnesses)
         services = Services(
@@ -144,6 +149,7 @@ class ControlPlane:
             [loop.health for loop in self.driver.loops],
             software_version(),
             self.audit.troubles,
+            self.audit.tallies,
         )
         self.operator_door = OperatorDoor(services)
         limits = FetchLimits(config.release_bytes_per_s_max, config.release_bytes_per_s_agent_max)
@@ -187,6 +193,19 @@ class ControlPlane:
         self.witnesses = Witnesses(self.audit)
         self.backups = BackupKeeper(self.config, self.config.state_dir / STORE_FILE)
 
+    def _build_probes(self, listening: ListeningIdentity) -> None:
+        self.prober = StoreProber(self.store, self.clock, time.monotonic)
+        troubles, state = self.audit.troubles, self.config.state_dir
+        self.readiness = Readiness(self.clock, state, self.prober, troubles, listening.ends_in_s)
+        metrics = Metrics(
+            self.store, self.clock, self.readiness, self.prober, self.audit.tallies, lambda: len(self.fleet.sessions)
+        )
+        self.http_probes = HttpProbes(self.readiness, metrics)
+
+    async def _tell_health(self) -> None:
+        """Let gRPC health say of each service what readiness says; of the whole, that the process lives."""
+        await self.listeners.tell_ready(is_ready=self.readiness.is_ready())
+
     def _build_access(self, queries: Queries) -> Guards:
         """Put together who may do what, and the door to change that."""
         config = self.config
@@ -208,6 +227,8 @@ class ControlPlane:
             Loop("workflow_advancer", WorkflowAdvancer(store, clock, fleet).run, 60.0),
             Loop("rollout_pilot", RolloutPilot(self.rollouts).run, 1.0),
             Loop("backup_keeper", self.backups.run, 60.0),
+            Loop("store_prober", self.prober.run, 5.0),
+            Loop("health_teller", self._tell_health, 1.0),
             Loop("audit_sealer", self.audit.seal, 1.0),
             Loop("audit_checker", self.checker.run, 1.0),
         ]
@@ -226,7 +247,11 @@ class ControlPlane:
         await self.identities.start()
         self.driver.start()
         await self.listeners.start()
+        self.readiness.listening = True
+        if self.config.probes_http_listen:
+            await self.http_probes.start(self.config.probes_http_listen)
         ports = {
+            "http": self.http_probes.port,
             "agents": self.listeners.agents_port,
             "door": self.listeners.door_port,
             "probes": self.listeners.probes_port,
@@ -237,10 +262,12 @@ class ControlPlane:
 
     async def stop(self) -> None:
         """Close the doors, finish what was asked, close the store. Raises ``StoreFailed`` after all of it."""
+        self.readiness.listening = False
         self.agent_door.end_sessions()
         self.operator_door.end_streams()
         self.fleet_door.end_streams()
         await self.listeners.stop(self.config.stop_grace_s)
+        await self.http_probes.stop()
         await self.driver.stop()
         try:
             await self.fleet.flush()

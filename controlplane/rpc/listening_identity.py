@@ -44,6 +44,10 @@ class ListeningIdentity:
 
         return grpc.dynamic_ssl_server_credentials(now(), now, require_client_authentication=demands)
 
+    def ends_in_s(self) -> float:
+        """Return how long the certificate that is shown will hold."""
+        return self._own[2] + CONTROLPLANE_CERTIFICATE_TTL_S - self._wall_clock()
+
     def _current(self) -> ServerCredentials:
         _, signer, wall = self._own
         renew_at = wall + CONTROLPLANE_CERTIFICATE_TTL_S * 2 / 3

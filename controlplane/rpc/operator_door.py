@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
@@ -25,6 +25,7 @@ from controlplane.service.migrations import Migrations
 from controlplane.service.outputs import Outputs
 from controlplane.service.ownership import OutOfScope
 from controlplane.service.queries import Queries
+from controlplane.service.tallies import BAD_ENDS, GOOD_ENDS, Tallies
 
 PAGE_MAX = 1000
 EVENTS_AT_ONCE = 500
@@ -46,6 +47,7 @@ class Services:
     loops: Sequence[LoopHealth]
     version: str
     audit_troubles: Sequence[str] = ()
+    tallies: Tallies = field(default_factory=Tallies)
 
 
 class OperatorDoor(operator_pb2_grpc.OperatorServiceServicer):
@@ -234,6 +236,8 @@ class OperatorDoor(operator_pb2_grpc.OperatorServiceServicer):
             store_generation=await self._s.queries.generation(),
             loops=[translate.loop(loop, now) for loop in self._s.loops],
             audit_troubles=self._s.audit_troubles,
+            recent_successes=self._s.tallies.lately(GOOD_ENDS, now),
+            recent_failures=self._s.tallies.lately(BAD_ENDS, now),
             **counts,
         )
 

@@ -118,6 +118,12 @@ class Listeners:
         for service in ("", *SERVICES):
             await self.health.set(service, health_pb2.HealthCheckResponse.SERVING)
 
+    async def tell_ready(self, *, is_ready: bool) -> None:
+        """Say of each service whether its work can be done; of the whole, nothing but that it lives."""
+        answer = health_pb2.HealthCheckResponse
+        for service in SERVICES:
+            await self.health.set(service, answer.SERVING if is_ready else answer.NOT_SERVING)
+
     async def stop(self, grace_s: float) -> None:
         """Tell the probes, let calls under way end for ``grace_s``, then cut the rest."""
         await self.health.enter_graceful_shutdown()

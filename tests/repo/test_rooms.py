@@ -57,6 +57,7 @@ ROOMS = {
     "agentd.selftest": "agentd.config agentd.core agentd.datastores agentd.executors agentd.journal agentd.link"
     f" agentd.policy agentd.proof {CONTRACT} pyarrow",
     "agentd.sensors": "agentd.core psutil",
+    "agentd.http_probes": "agentd.readiness",
     # The agent's part of an upgrade: between its core, the wire, and what the updater leaves.
     "agentd.carrying": "agentd.config agentd.core agentd.link agentd.watch",
     "agentd.vital_signs": "agentd.service_notices",
@@ -75,6 +76,7 @@ ROOTS = {
     "controlplane.offline_audit": "controlplane",
     "controlplane.backing_up": "controlplane",
     "controlplane.restoring": "controlplane",
+    "controlplane.probing": "controlplane",
     "agentd.daemon": "agentd",
     "agentd.__main__": "agentd",
     "agentd.updater": "agentd",

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from controlplane.cli.commands import completing, manifests
+from controlplane.cli.commands import completing, health, manifests
 from controlplane.cli.commands.options import OutputOption, ProfileOption, ReasonOption
 from controlplane.cli.exits import Exit
 from controlplane.cli.problems import Problem
@@ -143,6 +143,7 @@ def noun() -> typer.Typer:
     app = manifests.noun("Fleet")
     app.command("status")(status)
     app.command("hosts")(hosts)
+    app.command("health")(health.health)
     return app
 
 

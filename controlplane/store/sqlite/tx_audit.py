@@ -73,6 +73,10 @@ class AuditTx(RecordsTx):
         """Keep the beginning of an era."""
         self.run("put_audit_era", *begun, begun_at)
 
+    def prove_writable(self, now: float) -> None:
+        """Write one small thing, which changes each time."""
+        self.run("prove_writable", f"{now:.6f}")
+
     def last_position(self) -> int:
         """Return the newest place in the event log, 0 when it is empty."""
         return int(self.one("last_position")[0])

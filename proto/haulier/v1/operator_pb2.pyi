@@ -495,7 +495,7 @@ class LoopView(_message.Message):
     def __init__(self, name: _Optional[str] = ..., last_run_ago_s: _Optional[float] = ..., duration_s: _Optional[float] = ..., last_error: _Optional[str] = ..., passes: _Optional[int] = ...) -> None: ...
 
 class GetStatusResponse(_message.Message):
-    __slots__ = ("version", "store_generation", "loops", "migrations", "steps", "agents", "audit_troubles")
+    __slots__ = ("version", "store_generation", "loops", "migrations", "steps", "agents", "audit_troubles", "recent_successes", "recent_failures")
     class MigrationsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -524,6 +524,8 @@ class GetStatusResponse(_message.Message):
     STEPS_FIELD_NUMBER: _ClassVar[int]
     AGENTS_FIELD_NUMBER: _ClassVar[int]
     AUDIT_TROUBLES_FIELD_NUMBER: _ClassVar[int]
+    RECENT_SUCCESSES_FIELD_NUMBER: _ClassVar[int]
+    RECENT_FAILURES_FIELD_NUMBER: _ClassVar[int]
     version: str
     store_generation: int
     loops: _containers.RepeatedCompositeFieldContainer[LoopView]
@@ -531,4 +533,6 @@ class GetStatusResponse(_message.Message):
     steps: _containers.ScalarMap[str, int]
     agents: _containers.ScalarMap[str, int]
     audit_troubles: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, version: _Optional[str] = ..., store_generation: _Optional[int] = ..., loops: _Optional[_Iterable[_Union[LoopView, _Mapping]]] = ..., migrations: _Optional[_Mapping[str, int]] = ..., steps: _Optional[_Mapping[str, int]] = ..., agents: _Optional[_Mapping[str, int]] = ..., audit_troubles: _Optional[_Iterable[str]] = ...) -> None: ...
+    recent_successes: int
+    recent_failures: int
+    def __init__(self, version: _Optional[str] = ..., store_generation: _Optional[int] = ..., loops: _Optional[_Iterable[_Union[LoopView, _Mapping]]] = ..., migrations: _Optional[_Mapping[str, int]] = ..., steps: _Optional[_Mapping[str, int]] = ..., agents: _Optional[_Mapping[str, int]] = ..., audit_troubles: _Optional[_Iterable[str]] = ..., recent_successes: _Optional[int] = ..., recent_failures: _Optional[int] = ...) -> None: ...

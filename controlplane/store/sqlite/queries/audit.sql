@@ -40,3 +40,7 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
 -- name: put_audit_era
 -- A new era.
 INSERT INTO audit_era VALUES (?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: prove_writable
+-- A write that changes nothing but itself.
+INSERT INTO meta VALUES ('proved_writable_at', ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value;
