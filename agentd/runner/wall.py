@@ -19,7 +19,7 @@ from enum import IntFlag
 from pathlib import Path
 from typing import Any, TypeVar
 
-from agentd.policy.beneath import Outside, opened_beneath
+from agentd.policy.beneath import opened_beneath
 
 T = TypeVar("T")
 
@@ -211,6 +211,3 @@ class OutsideThread:
     def _serve(self) -> None:
         while True:
             self._asked.get()()
-
-
-__all__ = ["READ", "RUN", "WRITE", "Opening", "Outside", "OutsideThread", "Rights", "WallFailed", "put_up", "version"]

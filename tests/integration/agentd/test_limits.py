@@ -82,6 +82,32 @@ def test_what_began_its_own_session_ends_with_its_cage(tmp_path: Path) -> None:
     asyncio.run(story())
 
 
+@pytest.mark.skipif("cpu" not in CAGED, reason="no control group for processors can be made here")
+def test_a_step_that_would_take_every_core_is_held_back(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path, policy=f"{POLICY}cores_max = 0.1\nio_bytes_per_s_max = 1000000\n") as it:
+            await it.start_agent()
+            await it.door.grant("att_1", "greedy", {"what": "time"})
+            await it.door.until(lambda: "att_1" in it.door.started, "the step")
+            cage = CAGED["cpu"].parent / cages.name_for(it.state) / "att_1"
+            async with asyncio.timeout(30):
+                while not throttled(cage):
+                    await it.door.until(lambda seen=it.door.beats: it.door.beats > seen, "a heartbeat")
+            for name in ("io.max", "blkio.throttle.write_bps_device"):
+                file = CAGED.get("io", cage).parent / cages.name_for(it.state) / "att_1" / name
+                assert not file.exists() or " 1000000" in file.read_text() or "wbps=1000000" in file.read_text()
+            await it.door.cancel("att_1")
+            assert (await it.door.result("att_1")).outcome == pb.ATTEMPT_OUTCOME_CANCELLED
+
+    asyncio.run(story())
+
+
+def throttled(cage: Path) -> int:
+    """How often the kernel made the processes in a cage wait."""
+    told = dict(line.split() for line in (cage / "cpu.stat").read_text().splitlines())
+    return int(told["nr_throttled"])
+
+
 def test_status_says_which_limits_are_enforced(tmp_path: Path) -> None:
     async def story() -> None:
         async with world(tmp_path) as it:
