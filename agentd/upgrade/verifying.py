@@ -373,4 +373,5 @@ def _tuf_errors() -> Iterator[None]:
     except exceptions.UnsignedMetadataError as error:
         raise Refused("bad_signature", str(error)) from error
     except exceptions.RepositoryError as error:
-        raise Refused("bad_metadata", str(error)[:300]) from error
+        # Some errors of the library carry no words.
+        raise Refused("bad_metadata", str(error)[:300] or f"it cannot be read: {type(error).__name__}") from error

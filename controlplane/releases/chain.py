@@ -181,6 +181,7 @@ def _tuf_errors() -> Iterator[None]:
     except exceptions.UnsignedMetadataError as error:
         raise Unproven("bad_signature", str(error), "does it lack a signature? See `haulier release cosign`") from error
     except exceptions.RepositoryError as error:
-        raise Unproven("bad_metadata", str(error)[:300]) from error
+        # Some errors of the library carry no words.
+        raise Unproven("bad_metadata", str(error)[:300] or f"it cannot be read: {type(error).__name__}") from error
     except ValueError as error:
         raise Unproven("bad_metadata", str(error)[:300]) from error

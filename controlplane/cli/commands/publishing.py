@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from haulier.v1 import repository_pb2 as pb
 
 PIECE_BYTES = 256 * 1024
+DAY_S = 86400.0
 
 
 def publish(
@@ -61,8 +62,15 @@ def publish(
         show(release_table(listing, stdout_look(output)), output)
 
 
-def list_releases(profile: ProfileOption = None, output: OutputOption = OutputFormat.table) -> None:
-    """List the releases that hosts can be brought to, and until when their signatures count."""
+def list_releases(
+    profile: ProfileOption = None,
+    output: OutputOption = OutputFormat.table,
+    ends_within: Annotated[
+        float,
+        typer.Option("--ends-within", metavar="DAYS", min=0, help="Exit with 1 if signatures end within so many days."),
+    ] = 0.0,
+) -> None:
+    """List the releases that hosts can be brought to, and until when their signatures count; exit 1 if they do not."""
     from haulier.v1 import repository_pb2 as pb
 
     from controlplane.cli.connection import connect
@@ -74,6 +82,8 @@ def list_releases(profile: ProfileOption = None, output: OutputOption = OutputFo
         show_message(listing)
     else:
         show(release_table(listing, stdout_look(output)), output)
+    if listing.HasField("versions") and listing.versions.ends_in_s < ends_within * DAY_S:
+        raise typer.Exit(Exit.BAD_ANSWER)
 
 
 def _offer(repository: Path) -> pb.RepositoryOffer:

@@ -316,6 +316,17 @@ def test_a_disk_that_is_full_is_told_and_what_came_is_kept(
     run(body())
 
 
+def test_signatures_that_end_soon_are_a_bad_answer(tmp_path: Path, forge: Forge) -> None:
+    async def body() -> None:
+        async with serving(tmp_path / "state") as running:
+            assert await publish(running, forge.repository) == 0
+            listing = ["release", "list", "--profile", str(running.state / "dialled.json")]
+            for days, code in ((0, Exit.OK), (6, Exit.OK), (8, Exit.BAD_ANSWER)):
+                assert await asyncio.to_thread(main, [*listing, "--ends-within", str(days)]) == code
+
+    run(body())
+
+
 def test_two_publications_do_not_mix(tmp_path: Path, forge: Forge) -> None:
     async def body() -> None:
         async with serving(tmp_path / "state") as running:
