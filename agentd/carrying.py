@@ -6,6 +6,7 @@ fetches, request.json is for the updater, status.json from it.
 
 import asyncio
 import contextlib
+import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +25,7 @@ from agentd.core.releases import (
     wish_to_text,
 )
 from agentd.core.upgrading import Upgrading
-from agentd.link import enrolment, fetching
+from agentd.link import enrolment, fetching, reporting
 from agentd.link.enrolment import Enrolment
 
 log = logging.getLogger("haulier.agentd")
@@ -32,7 +33,9 @@ log = logging.getLogger("haulier.agentd")
 UPGRADE, INCOMING = "upgrade", "incoming"
 # A full disk may have room again after so long.
 _AGAIN_S = 5.0
-WISH, REQUEST, STATUS = "wish.json", "request.json", "status.json"
+WISH, REQUEST, STATUS, BLACK_BOX = "wish.json", "request.json", "status.json", "black-box.json"
+_BOX_BYTES_MAX = 512 * 1024
+_REPORT_AGAIN_S = 30.0
 
 UpgradeEffect = (
     effects.RememberWish | effects.ForgetWish | effects.FetchRelease | effects.StopFetching | effects.AskUpdater
@@ -52,6 +55,7 @@ class Carrier:
         self._fetching: asyncio.Task[None] | None = None
         self._waiting: asyncio.Queue[UpgradeEffect] = asyncio.Queue()
         self._carrying: asyncio.Task[None] | None = None
+        self._box_came = asyncio.Event()
 
     def begin(self, version: str, digest: str) -> Upgrading:
         """What is known at the start: the running release, the updater's last word, and a wish that was left."""
@@ -59,12 +63,40 @@ class Carrier:
         own = HostRelease(version, digest, state=HostState.KEPT if digest else HostState.NONE)
         return Upgrading(self._told() or own, self._left())
 
+    async def report(self) -> None:
+        """Bring black boxes to the control plane as they come, until cancelled. One that is there is not brought again
+        by this daemon, and a later daemon may bring it once more."""
+        reported = ""
+        while True:
+            found = await asyncio.to_thread(self._box)
+            if found is not None and found[0] != reported:
+                try:
+                    await reporting.report(self._who, *found)
+                except reporting.NotReported as error:
+                    log.info("the black box of a failed upgrade is not reported yet: %s", error)
+                else:
+                    reported = found[0]
+                    self._tell(events.BlackBoxStored(reported))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._box_came.wait(), _REPORT_AGAIN_S)
+            self._box_came.clear()
+
+    def _box(self) -> tuple[str, bytes] | None:
+        """The black box that the updater left, with the id of its request."""
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            with (self._home / BLACK_BOX).open("rb") as file:
+                data = file.read(_BOX_BYTES_MAX + 1)
+            if len(data) <= _BOX_BYTES_MAX:
+                return str(json.loads(data)["request_id"]), data
+        return None
+
     async def watch(self) -> None:
         """Tell every new word of the updater, until cancelled."""
         async for _ in watch.changes(lambda: {self._home / STATUS}):
             told = await asyncio.to_thread(self._told)
             if told is not None:
                 self._tell(events.UpdaterTold(told))
+                self._box_came.set()
 
     def put(self, effect: UpgradeEffect) -> None:
         """Carry an effect out, after those that came before it."""

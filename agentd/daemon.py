@@ -145,8 +145,8 @@ class Daemon:
             closing.callback(pages.close)
         watching = asyncio.create_task(self._watch_files())
         closing.callback(watching.cancel)
-        listening = asyncio.create_task(self._carrier.watch())
-        closing.callback(listening.cancel)
+        for work in (self._carrier.watch(), self._carrier.report()):
+            closing.callback(asyncio.create_task(work).cancel)
         watchdog_s = watchdog_every_s()
         if watchdog_s is not None:
             barking = asyncio.create_task(self._vital_signs.feed(watchdog_s))

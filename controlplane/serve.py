@@ -28,6 +28,7 @@ from controlplane.releases.shelf import Shelf
 from controlplane.rpc.access_door import AccessDoor, AccessServices
 from controlplane.rpc.agent_door import AgentDoor
 from controlplane.rpc.audit_door import AuditDoor
+from controlplane.rpc.black_box_door import BlackBoxDoor
 from controlplane.rpc.fleet_door import FleetDoor, FleetServices
 from controlplane.rpc.http_probes import HttpProbes
 from controlplane.rpc.interceptors import Gate, Guards
@@ -41,6 +42,7 @@ from controlplane.service.audit_checking import AuditChecker
 from controlplane.service.audit_log import AuditLog
 from controlplane.service.auditing import Auditing
 from controlplane.service.authority_change import AuthorityChange
+from controlplane.service.black_boxes import BlackBoxes
 from controlplane.service.calm import Calm
 from controlplane.service.fleet import Fleet, FleetSettings
 from controlplane.service.hosts import Hosts
@@ -71,6 +73,7 @@ _log = logging.getLogger("haulier.controlplane")
 STORE_FILE = "store.db"
 IDENTITY_DIR = "identity"
 OUTPUTS_DIR = "outputs"
+BLACK_BOXES_DIR = "black-boxes"
 RELEASES_DIR = "releases"
 LISTENING_FILE = "listening.json"
 
@@ -162,6 +165,7 @@ class ControlPlane:
             RepositoryDoor(self.shelf, ReleaseLog(self.store, self.clock), limits, time.time),
             self.fleet_door,
             AuditDoor(Auditing(self.store, self.audit, self.witnesses, self.checker)),
+            BlackBoxDoor(BlackBoxes(self.store, state / BLACK_BOXES_DIR)),
         )
         addresses = Addresses(config.agents_listen, config.door_listen, config.probes_listen)
         self.listeners = Listeners(

@@ -11,7 +11,14 @@ from typing import Any, Self, TypeVar
 
 import grpc
 from google.protobuf.message import Message
-from haulier.v1 import access_pb2_grpc, audit_pb2_grpc, fleet_pb2_grpc, operator_pb2_grpc, repository_pb2_grpc
+from haulier.v1 import (
+    access_pb2_grpc,
+    audit_pb2_grpc,
+    black_box_pb2_grpc,
+    fleet_pb2_grpc,
+    operator_pb2_grpc,
+    repository_pb2_grpc,
+)
 
 from controlplane.cli import profile as profiles
 from controlplane.cli.problems import Problem, of_rpc_error
@@ -145,6 +152,7 @@ def _stubs(channel: grpc.Channel) -> list[Any]:
         audit_pb2_grpc.AuditServiceStub(channel),
         repository_pb2_grpc.RepositoryServiceStub(channel),
         fleet_pb2_grpc.FleetServiceStub(channel),
+        black_box_pb2_grpc.BlackBoxServiceStub(channel),
     ]
 
 

@@ -61,6 +61,8 @@ RULES: Mapping[str, frozenset[Role]] = MappingProxyType(
         "/haulier.v1.RepositoryService/ListReleases": _READING,
         "/haulier.v1.RepositoryService/FetchMetadata": _AGENTS,
         "/haulier.v1.RepositoryService/FetchArtefact": _AGENTS,
+        "/haulier.v1.BlackBoxService/ReportBlackBox": _AGENTS,
+        "/haulier.v1.BlackBoxService/GetBlackBox": _READING,
         "/haulier.v1.AccessService/RevokeAgent": _ADMINISTERING,
         "/haulier.v1.AccessService/CreateOperatorToken": _ADMINISTERING,
         "/haulier.v1.AccessService/ListOperatorTokens": _ADMINISTERING,

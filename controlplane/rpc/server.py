@@ -18,6 +18,8 @@ from haulier.v1 import (
     agent_pb2_grpc,
     audit_pb2,
     audit_pb2_grpc,
+    black_box_pb2,
+    black_box_pb2_grpc,
     fleet_pb2,
     fleet_pb2_grpc,
     operator_pb2,
@@ -29,6 +31,7 @@ from haulier.v1 import (
 from controlplane.rpc.access_door import AccessDoor
 from controlplane.rpc.agent_door import MESSAGE_BYTES_MAX, AgentDoor
 from controlplane.rpc.audit_door import AuditDoor
+from controlplane.rpc.black_box_door import BlackBoxDoor
 from controlplane.rpc.fleet_door import FleetDoor
 from controlplane.rpc.interceptors import Gate
 from controlplane.rpc.listening_identity import ListeningIdentity
@@ -37,7 +40,7 @@ from controlplane.rpc.repository_door import RepositoryDoor
 
 SERVICES = tuple(
     service.full_name
-    for file in (access_pb2, agent_pb2, audit_pb2, fleet_pb2, operator_pb2, repository_pb2)
+    for file in (access_pb2, agent_pb2, audit_pb2, black_box_pb2, fleet_pb2, operator_pb2, repository_pb2)
     for service in file.DESCRIPTOR.services_by_name.values()
 )
 HEALTH_SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
@@ -78,6 +81,7 @@ class Doors:
     repository: RepositoryDoor
     fleet: FleetDoor
     audit: AuditDoor
+    black_boxes: BlackBoxDoor
 
 
 class Listeners:
@@ -97,6 +101,7 @@ class Listeners:
         for server in (agents, door):
             agent_pb2_grpc.add_AgentServiceServicer_to_server(doors.agents, server)
             repository_pb2_grpc.add_RepositoryServiceServicer_to_server(doors.repository, server)
+            black_box_pb2_grpc.add_BlackBoxServiceServicer_to_server(doors.black_boxes, server)
         operator_pb2_grpc.add_OperatorServiceServicer_to_server(doors.operators, door)
         access_pb2_grpc.add_AccessServiceServicer_to_server(doors.access, door)
         fleet_pb2_grpc.add_FleetServiceServicer_to_server(doors.fleet, door)

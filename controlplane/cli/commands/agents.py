@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from controlplane.cli.commands import completing
+from controlplane.cli.commands.black_boxes import black_box
 from controlplane.cli.commands.options import OutputOption, ProfileOption, ReasonOption
 from controlplane.cli.terminal import OutputFormat, note, show, show_message, stdout_look, write
 
@@ -124,6 +125,7 @@ def agent_noun() -> typer.Typer:
     app.command("drain")(drain)
     app.command("resume")(resume)
     app.command("revoke")(revoke)
+    app.command("black-box")(black_box)
     return app
 
 

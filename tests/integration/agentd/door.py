@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from haulier.v1 import agent_pb2 as pb
-from haulier.v1 import agent_pb2_grpc, release_pb2
+from haulier.v1 import agent_pb2_grpc, black_box_pb2, black_box_pb2_grpc, release_pb2
 
 WAIT_S = 30.0
 TTL_S = 60.0
@@ -74,6 +74,7 @@ class Door(agent_pb2_grpc.AgentServiceServicer):
         self.renewing = True
         self.hellos: list[pb.Hello] = []
         self.releases: list[release_pb2.ReleaseStatus] = []
+        self.boxes: dict[str, bytes] = {}
         self.results: dict[str, pb.AttemptResult] = {}
         self.times_told: dict[str, int] = {}
         self.progress: dict[str, pb.AttemptProgress] = {}
@@ -96,6 +97,7 @@ class Door(agent_pb2_grpc.AgentServiceServicer):
         credentials = grpc.ssl_server_credentials([(own.key_pem, own.pem)], self.ca.pem, require_client_auth=True)
         self._server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
         agent_pb2_grpc.add_AgentServiceServicer_to_server(self, self._server)
+        black_box_pb2_grpc.add_BlackBoxServiceServicer_to_server(_Boxes(self), self._server)
         self.port = self._server.add_secure_port(f"127.0.0.1:{self.port}", credentials)
         await self._server.start()
 
@@ -163,6 +165,11 @@ class Door(agent_pb2_grpc.AgentServiceServicer):
             except TimeoutError:
                 raise AssertionError(f"waited {WAIT_S:g} s for {what}") from None
 
+    async def tell(self) -> None:
+        """Let whoever waits look again."""
+        async with self._news:
+            self._news.notify_all()
+
     # The protocol.
 
     async def Session(self, requests: AsyncIterator[pb.SessionRequest], context: Any) -> Any:  # noqa: N802
@@ -229,3 +236,18 @@ class Door(agent_pb2_grpc.AgentServiceServicer):
             async with self._news:
                 self._news.notify_all()
             yield pb.LogsResponse(attempt_id=piece.attempt_id, stored_offset=piece.offset + len(piece.data))
+
+
+class _Boxes(black_box_pb2_grpc.BlackBoxServiceServicer):
+    """Takes black boxes for a door."""
+
+    def __init__(self, door: Door) -> None:
+        self._door = door
+
+    async def ReportBlackBox(self, requests: AsyncIterator[Any], context: Any) -> Any:  # noqa: N802
+        request_id, data = "", b""
+        async for piece in requests:
+            request_id, data = piece.request_id, data + piece.data
+        self._door.boxes[request_id] = data
+        await self._door.tell()
+        yield black_box_pb2.ReportBlackBoxResponse(stored_bytes=len(data))

@@ -115,3 +115,16 @@ def test_a_wish_that_cannot_be_fetched_holds_survives_the_daemon_and_delays_noth
             await it.door.until(lambda: last_told(it).wanted_digest == "", "that nothing is wanted")
 
     asyncio.run(story())
+
+
+def test_a_black_box_is_brought_to_the_control_plane_and_told(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path) as it:
+            updater_says(it, state="rolled_back", request_id="roll_1:x", rollout_id="roll_1", wanted_digest=NEW)
+            box = json.dumps({"request_id": "roll_1:x", "log": ["x" * 200_000]})
+            (it.state / "upgrade" / "black-box.json").write_text(box)
+            await it.start_agent()
+            await it.door.until(lambda: it.door.boxes == {"roll_1:x": box.encode()}, "the black box")
+            await it.door.until(lambda: last_told(it).black_box_stored, "that it is stored")
+
+    asyncio.run(story())

@@ -73,6 +73,7 @@ MATRIX = {
         "DecommissionAgent": "A",
     },
     "haulier.v1.AuditService": {"GetAudit": "vopA", "StreamEntries": "vopA"},
+    "haulier.v1.BlackBoxService": {"ReportBlackBox": "a", "GetBlackBox": "vopA"},
     "grpc.health.v1.Health": {"Check": "uavopA", "List": "uavopA", "Watch": "uavopA"},
     "grpc.reflection.v1alpha.ServerReflection": {"ServerReflectionInfo": "vopA"},
 }
