@@ -3,13 +3,20 @@
 from collections.abc import Iterator
 
 from controlplane.core.doctor import Dossier, Finding, examine, examine_targets
+from controlplane.core.rollout_examining import examine_rollout
 from controlplane.store.port import Tx
+
+# The newest of them; older ones have long ended.
+ROLLOUTS_MAX = 1_000
 
 
 def findings(tx: Tx) -> Iterator[Finding]:
     """Check the whole store; memory is bounded by the largest migration and the number of targets."""
     for migration_id in tx.migration_ids():
         yield from findings_of(tx, migration_id)
+    for rollout in tx.rollouts("", ROLLOUTS_MAX):
+        events = [event for _, event in tx.events_after(0, rollout.id, 1_000_000_000)]
+        yield from examine_rollout(rollout, tx.rollout_hosts(rollout.id), events)
     yield from examine_targets(tx.all_attempts(), tx.fences())
 
 
