@@ -32,7 +32,7 @@ BAD = {
 }
 CANCELLED, GOOD = "0.1.8", "0.1.9"
 BACK_BOUND_S = 60.0
-# How often the control plane is stopped, for how long, and how long it goes on in between; hosts may be silent for less.
+# How often the control plane is stopped, for how long, how long it goes on before each; hosts may be silent for less.
 STOPS, STOPPED_S, GOING_S, SILENT_MAX = 6, 12.0, 4.0, "8s"
 # A real daemon takes its time to start again on a machine that is busy.
 REAL_STOPS, REAL_STOPPED_S, REAL_GOING_S, REAL_SILENT_MAX = 2, 45.0, 10.0, "30s"
