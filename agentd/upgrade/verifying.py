@@ -367,7 +367,7 @@ def _tuf_errors() -> Iterator[None]:
     try:
         yield
     except exceptions.ExpiredMetadataError as error:
-        raise Refused("metadata_expired", f"{error}: signatures must be renewed") from error
+        raise Refused("metadata_expired", f"{error}: it must be signed anew, or this host's clock is wrong") from error
     except exceptions.BadVersionNumberError as error:
         raise Refused("bad_version", str(error)) from error
     except exceptions.UnsignedMetadataError as error:

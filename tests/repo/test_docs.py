@@ -242,6 +242,16 @@ def failure_codes() -> set[str]:
     return found
 
 
+def test_every_code_by_which_a_host_refuses_a_release_is_explained() -> None:
+    codes = set()
+    for path in [*sorted((ROOT / "agentd" / "upgrade").glob("*.py")), ROOT / "agentd" / "link" / "fetching.py"]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("Refused", "FetchFailed") and node.args:
+                codes |= {each.value for each in ast.walk(node.args[0]) if isinstance(each, ast.Constant)}
+    assert len(codes) > 20
+    assert not codes - ticked(page("upgrades.md"))
+
+
 def test_every_failure_code_has_a_remedy() -> None:
     rows = re.findall(
         r"^\| (`[^|]+) \|", section(page("operations.md"), "### Failures of steps, by code"), re.MULTILINE
