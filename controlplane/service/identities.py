@@ -148,7 +148,9 @@ class Identities:
             agent = tx.agent(name_or_id) or tx.agent_by_name(name_or_id)
             if agent is None:
                 raise NotFound(f"there is no agent {name_or_id}: see `haulier agent list`")
-            if agent.state is AgentState.REVOKED or (agent.state in AGENT_BARRED and event == "AgentCloned"):
+            if agent.state in (AgentState.REVOKED, AgentState.GONE) or (
+                agent.state in AGENT_BARRED and event == "AgentCloned"
+            ):
                 return agent, Settlement()
             agent = replace(agent, state=agent_after(agent.state, event), drain_reason=why)
             tx.put_agent(agent, now)

@@ -10,6 +10,7 @@ from haulier.v1 import agent_pb2 as pb
 from controlplane.identity.peers import identity_of
 from controlplane.service.identities import RENEWALS_AN_HOUR_MAX
 from tests.integration.controlplane.plane import CALL_S, Joined, Key, Running, refusal, serving
+from tests.kit import reports
 from tests.kit.builders import a_plan
 from tests.kit.running import run, until
 
@@ -101,6 +102,7 @@ def test_revocation_ends_everything_within_a_second(tmp_path: Path) -> None:
             took_s = time.monotonic() - began
             assert await idle.code() is UNAUTHENTICATED
             assert (code, "agent host-1 is revoked: its disk was sold" in why) == (UNAUTHENTICATED, True)
+            reports.write("revocation", {"sessions_ended_s": round(took_s, 4), "limit_s": 1.0})
             assert took_s < 1.0
             # Its lease has ended as if it were lost, and another agent goes on under a higher fence.
             other = await running.talk(await running.join("host-2"))
