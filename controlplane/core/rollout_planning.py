@@ -87,7 +87,11 @@ def steer(rollout: Rollout, rows: Sequence[RolloutHost], event: str, now: float,
             halted_wave=None,
             wave_calm_s=rollout.calm_s,
         )
-        changes.hosts = [(row.state, row._replace(after=Tally())) for row in rows if row.after.ended]
+        for row in rows:
+            if row.after.ended:
+                changes.hosts.append((row.state, row._replace(after=Tally())))
+            elif row.state in PATIENT:
+                changes.hosts.append((row.state, row._replace(since_calm_s=rollout.calm_s)))
     elif event in ("RolloutCancelled", "RolloutRollbackAsked"):
         for row in rows:
             if row.state in UNSWITCHED:

@@ -164,7 +164,7 @@ class Scene:
             seen.CopyFrom(self.rollout(version))
             return seen.state in ("succeeded", "halted", "rolled_back", "cancelled")
 
-        until(rests, ROLLOUT_BOUND_S, f"the rollout of {version} to end", self.plane.log)
+        until(rests, ROLLOUT_BOUND_S + self.hosts / 10, f"the rollout of {version} to end", self.plane.log)
         return seen
 
     def parts(self, rollout_id: str) -> list[fl.RolloutHostView]:

@@ -223,6 +223,13 @@ def test_held_hosts_are_no_failures_but_canaries_that_stay_held_halt_it() -> Non
     assert (told.state, told.rollout.halt_code) == ("halted", "held")
     assert "1 of 1 canaries are held: disk_full; 12 MB are missing" in told.rollout.halt_cause
     assert told.orders == told.orders[:1], "nobody is asked to go back for that"
+    # A person makes room, goes on, and has as long again for it to be noticed.
+    told.steer("RolloutResumed")
+    told.look(3600.0)
+    assert told.state == "running"
+    told.obey()
+    told.go_on()
+    assert told.state == "succeeded"
 
 
 def test_an_undecided_canary_is_waited_for_halts_it_in_the_end_and_can_go_back() -> None:
