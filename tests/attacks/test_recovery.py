@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from agentd.upgrade.refusing import Refused
+from tests.attacks.on_controlplane import Publisher
 from tests.attacks.scene import NEWEST, Scene, Stage, later
 from tests.kit.releases import wanted
 
@@ -115,3 +116,20 @@ def test_a_host_without_a_root_says_so(scene: Scene) -> None:
     (scene.host.trusted / "root.json").unlink()
     scene.serve()
     assert scene.take() == "no_trusted_root"
+
+
+@pytest.mark.parametrize("role", ["timestamp", "snapshot", "targets"])
+def test_a_control_plane_too_comes_back_from_a_fast_forward(scene: Scene, role: str) -> None:
+    publisher = Publisher(scene)
+    publisher.honest()
+    fast_forward(scene, role)
+    assert publisher.attacked() == "", "it is truly signed, so a control plane believes it"
+    desk = scene.forge.desk(scene.now)
+    for _ in range(2):
+        desk.refresh(scene.forge.online)
+    scene.served = scene.forge.repository
+    assert publisher.attacked() == "bad_version"
+    desk.revoke(desk.root().signed.roles[role].keyids[0], scene.forge.offline, scene.forge.online)
+    assert publisher.attacked() == ""
+    scene.served = scene.evil
+    assert publisher.attacked() in ("bad_signature", "bad_version")
