@@ -174,7 +174,10 @@ class Door(agent_pb2_grpc.AgentServiceServicer):
 
     async def Session(self, requests: AsyncIterator[pb.SessionRequest], context: Any) -> Any:  # noqa: N802
         outgoing: asyncio.Queue[pb.SessionResponse] = asyncio.Queue()
-        reading = asyncio.create_task(self._hear(requests, outgoing))
+        first = await anext(aiter(requests))
+        if not first.HasField("hello"):
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the first message must carry hello")
+        reading = asyncio.create_task(self._hear(_all(first, requests), outgoing))
         try:
             while True:
                 yield await outgoing.get()
@@ -236,6 +239,12 @@ class Door(agent_pb2_grpc.AgentServiceServicer):
             async with self._news:
                 self._news.notify_all()
             yield pb.LogsResponse(attempt_id=piece.attempt_id, stored_offset=piece.offset + len(piece.data))
+
+
+async def _all(first: pb.SessionRequest, rest: AsyncIterator[pb.SessionRequest]) -> AsyncIterator[pb.SessionRequest]:
+    yield first
+    async for each in rest:
+        yield each
 
 
 class _Boxes(black_box_pb2_grpc.BlackBoxServiceServicer):
