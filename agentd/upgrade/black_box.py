@@ -38,7 +38,7 @@ _PATTERNS = (
     re.compile(
         r"(?i)((?:password|passwd|passphrase|secret|token|api_?key|authorization)\w*[\"']?\s*[:=]\s*[\"']?)[^\s\"',;]+()"
     ),
-    re.compile(r"()\bhaulier-join-[\w.=-]{16,}()"),
+    re.compile(r"()\bhaulier-(?:join|operator)[.-][\w.=:-]{8,}()"),
 )
 
 

@@ -27,3 +27,16 @@ def test_the_daemon_loads_nothing_heavy(module: str) -> None:
     assert not loaded & HEAVY
     if module != "agentd.daemon":
         assert "grpc" not in loaded, "probes start in a blink"
+
+
+def test_a_pass_of_the_updater_with_nothing_to_do_loads_no_verifier() -> None:
+    script = "import sys, json, agentd.updater; print(json.dumps(sorted(sys.modules)))"
+    told = subprocess.run(
+        [sys.executable, "-c", script],
+        env=os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'proto'}"},
+        capture_output=True,
+        check=True,
+        timeout=60,
+    )
+    loaded = {name.partition(".")[0] for name in json.loads(told.stdout)}
+    assert not loaded & (HEAVY | {"tuf", "securesystemslib", "zstandard", "grpc", "google", "sqlite_utils", "psutil"})
