@@ -26,6 +26,8 @@ _log = logging.getLogger("haulier.rpc")
 
 # A timer beyond this is of no use: whatever lives longer meets a restart first.
 _TIMER_S_MAX = 30 * 86_400.0
+# How long a message under way may take when its stream is to end at once.
+_LAST_WRITE_S_MAX = 0.3
 
 
 # What stands for a message that is none: gRPC itself would log a traceback for each, at the pace of whoever sends them.
@@ -129,7 +131,11 @@ class Gate(grpc.aio.ServerInterceptor):  # type: ignore[misc]
                         if caller.owners:
                             seen = await scoping.filtered(details.method, response, caller.owners)
                         if seen is not None:
+                            ending.is_writing = True
                             yield seen
+                            ending.is_writing = False
+                            if ending.why:
+                                raise asyncio.CancelledError
             except asyncio.CancelledError:
                 if not ending.why:
                     raise
@@ -224,6 +230,7 @@ class Ending:
 
     def __init__(self) -> None:
         self.why = ""
+        self.is_writing = False  # the task is in gRPC's hands, where a cancellation would lose the status
         self._undo: list[Callable[[], None]] = []
 
     def watch(self, caller: Caller, guards: Guards) -> None:
@@ -231,9 +238,16 @@ class Ending:
         task = asyncio.current_task()
         assert task is not None, "grpc serves every stream in a task"
 
+        loop = asyncio.get_running_loop()
+
         def end(why: str) -> None:
-            if not self.why:
-                self.why = why
+            if self.why:
+                return
+            self.why = why
+            if self.is_writing:
+                # Whoever does not read is not waited for long.
+                self._undo.append(loop.call_later(_LAST_WRITE_S_MAX, task.cancel).cancel)
+            else:
                 task.cancel()
 
         if caller.identity is not None:
@@ -245,7 +259,7 @@ class Ending:
             self._undo.append(guards.operators.streams.watch(caller.token_id, end))
         else:
             return
-        timer = asyncio.get_running_loop().call_later(min(max(0.0, left_s), _TIMER_S_MAX), end, because)
+        timer = loop.call_later(min(max(0.0, left_s), _TIMER_S_MAX), end, because)
         self._undo.append(timer.cancel)
 
     def over(self) -> None:

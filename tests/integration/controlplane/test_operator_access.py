@@ -8,6 +8,7 @@ import grpc
 import pytest
 from haulier.v1 import access_pb2, operator_pb2
 
+from controlplane.core.events import Event
 from controlplane.identity import operator_tokens
 from controlplane.identity.roles import Role
 from controlplane.service import refusals as refusals_service
@@ -119,6 +120,27 @@ def test_a_token_is_made_used_listed_and_revoked(tmp_path: Path) -> None:
     secret = run(body())
     for file in tmp_path.rglob("*"):
         assert not file.is_file() or secret.encode() not in file.read_bytes()
+
+
+def test_who_does_not_read_is_cut_off_all_the_same(tmp_path: Path) -> None:
+    async def body() -> None:
+        async with serving(tmp_path) as running:
+            many = [Event(0.0, "Filler", "filler", detail="x" * 200) for _ in range(5000)]
+            await running.plane.store.write(lambda tx: tx.record(many))
+            made = await create(running, "ada", "viewer")
+            streams = running.plane.operators.streams
+            watch = operator_pb2.WatchEventsRequest(follow=True)
+            following = running.operators().WatchEvents(watch, metadata=bearer(made.token))
+            await following.read()
+            await until(lambda: made.kept.token_id in streams._ends, "the stream")
+            began = time.monotonic()
+            request = access_pb2.RevokeOperatorTokenRequest(token_id=made.kept.token_id, reason="left the team")
+            await call(running, running.administrator, "RevokeOperatorToken", request)
+            await until(lambda: made.kept.token_id not in streams._ends, "the end of the stream")
+            assert time.monotonic() - began < 1.0
+            following.cancel()
+
+    run(body())
 
 
 def test_the_last_administrator_stays(tmp_path: Path) -> None:
