@@ -45,6 +45,9 @@ class Stage:
             ("0.9.0", ARCHITECTURE, "0.8.0"),
         ):
             forge.release(version, now=NOW + 2 * DAY, architecture=architecture, min_from=min_from)
+        # Every scene is a copy, and needs the artefacts only.
+        for tree in [path for path in forge.home.glob("tree-*") if path.is_dir()]:
+            shutil.rmtree(tree)
 
     def scene(self, home: Path) -> "Scene":
         """A copy to do harm in."""
