@@ -36,6 +36,7 @@ _AGAIN_S = 5.0
 WISH, REQUEST, STATUS, BLACK_BOX = "wish.json", "request.json", "status.json", "black-box.json"
 _BOX_BYTES_MAX = 512 * 1024
 _REPORT_AGAIN_S = 30.0
+_LOOK_AGAIN_S = 5.0
 
 UpgradeEffect = (
     effects.RememberWish | effects.ForgetWish | effects.FetchRelease | effects.StopFetching | effects.AskUpdater
@@ -56,12 +57,14 @@ class Carrier:
         self._waiting: asyncio.Queue[UpgradeEffect] = asyncio.Queue()
         self._carrying: asyncio.Task[None] | None = None
         self._box_came = asyncio.Event()
+        self._word: HostRelease | None = None  # the updater's newest that was told on
 
     def begin(self, version: str, digest: str) -> Upgrading:
         """What is known at the start: the running release, the updater's last word, and a wish that was left."""
         self._home.mkdir(mode=0o700, exist_ok=True)
         own = HostRelease(version, digest, state=HostState.KEPT if digest else HostState.NONE)
-        return Upgrading(self._told() or own, self._left())
+        self._word = self._told()
+        return Upgrading(self._word or own, self._left())
 
     async def report(self) -> None:
         """Bring black boxes to the control plane as they come, until cancelled. One that is there is not brought again
@@ -92,11 +95,26 @@ class Carrier:
 
     async def watch(self) -> None:
         """Tell every new word of the updater, until cancelled."""
-        async for _ in watch.changes(lambda: {self._home / STATUS}):
-            told = await asyncio.to_thread(self._told)
-            if told is not None:
-                self._tell(events.UpdaterTold(told))
-                self._box_came.set()
+        looking = asyncio.create_task(self._look_again_and_again())
+        try:
+            async for _ in watch.changes(lambda: {self._home / STATUS}):
+                await self._look()
+        finally:
+            looking.cancel()
+
+    async def _look_again_and_again(self) -> None:
+        """Find what the updater said after our first look and before anybody watched: a release on its way back says
+        so while the daemon starts."""
+        while True:
+            await self._look()
+            await asyncio.sleep(_LOOK_AGAIN_S)
+
+    async def _look(self) -> None:
+        told = await asyncio.to_thread(self._told)
+        if told is not None and told != self._word:
+            self._word = told
+            self._tell(events.UpdaterTold(told))
+            self._box_came.set()
 
     def put(self, effect: UpgradeEffect) -> None:
         """Carry an effect out, after those that came before it."""
