@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import textwrap
 import time
 from dataclasses import dataclass
 from functools import partial
@@ -142,6 +143,7 @@ def _controlplane(built: Built) -> dict[str, Any]:
 def _package(
     built: Built, name: str, text: str, needs: list[str], contents: list[dict[str, Any]], scripts: dict[str, str]
 ) -> dict[str, Any]:
+    summary, _, more = text.partition("\n")
     doc = f"/usr/share/doc/{name}"
     notice = built.scratch / "copyright"
     notice.write_text(_COPYRIGHT, encoding="utf-8")
@@ -160,13 +162,13 @@ def _package(
         "priority": "optional",
         "maintainer": _MAINTAINER,
         "license": "Apache-2.0",
-        "description": text,
+        "description": "\n".join([summary, *textwrap.wrap(more, 72)]),
         "mtime": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(_epoch())),
         "contents": [*contents, *extra, for_lintian],
         "scripts": scripts,
         "overrides": {"deb": {"depends": needs}, "rpm": {"depends": list(needs)}},
         "deb": {"compression": "zstd"},
-        "rpm": {"compression": "zstd", "summary": text.partition("\n")[0], "buildhost": "localhost"},
+        "rpm": {"compression": "zstd", "summary": summary, "buildhost": "localhost"},
     }
 
 
@@ -174,7 +176,7 @@ _COPYRIGHT = """Format: https://www.debian.org/doc/packaging-manuals/copyright-f
 Upstream-Name: Haulier
 
 Files: *
-Copyright: The Haulier authors
+Copyright: 2026 The Haulier authors
 License: Apache-2.0
  On Debian systems the text of the licence is in /usr/share/common-licenses/Apache-2.0.
  The libraries that come along are under their own licences, which lie beside them.
@@ -192,6 +194,10 @@ _OVERRIDDEN = (
     "sharedobject-in-library-directory-missing-soname",
     "extra-license-file",
     "missing-dependency-on-libc",
+    "package-installs-python-pycache-dir",
+    "maintainer-script-calls-systemctl",
+    "unusual-interpreter",
+    "script-not-executable",
 )
 
 
@@ -341,6 +347,9 @@ def main() -> int:
     parser.add_argument("--trust", type=Path, help="root.json: the root of trust that agents begin with")
     parser.add_argument("--only", choices=("deb", "rpm", "tar"), help="one sort of package")
     given = parser.parse_args()
+    # Files are as old as the newest commit, so that whoever builds it again builds the same.
+    newest = subprocess.run(["git", "log", "-1", "--format=%ct"], cwd=ROOT, capture_output=True, text=True, check=False)
+    os.environ.setdefault("SOURCE_DATE_EPOCH", newest.stdout.strip() or "0")
     try:
         with tempfile.TemporaryDirectory(prefix="haulier-packages-") as scratch:
             built = build_trees(Path(scratch), given.version)

@@ -94,6 +94,7 @@ _PRUNED = (
     "**/*.h",
     "**/*.c",
     "**/py.typed",
+    "**/.git*",
     # They hold digests of what was pruned, the order of the installation, and the place it was built at.
     "*.dist-info/RECORD",
     "*.dist-info/INSTALLER",

@@ -296,7 +296,9 @@ spec:
     ended = podman.try_("exec", profile, "plane", "haulier", "migration", "start", "greedy", "--wait")
     assert ended.returncode == 1, ended.stdout + ended.stderr
     told = json.loads(haulier(podman, "migration", "get", "greedy", "-o", "json"))
-    figures["greedy_step_ended"] = told["steps"][0]["attempts"][-1].get("failure", {}).get("code", "")
+    failure = told["steps"][0]["attempts"][-1]["failure"]
+    assert "SIGKILL" in failure["message"], failure
+    figures["greedy_step_ended"] = failure["message"]
     assert status_of(podman)["incarnation"] == incarnation, "the daemon died with its step"
     assert podman.do("inspect", "--format", "{{.RestartCount}} {{.State.Running}}", "agent") == "0 true"
     migrate(podman, data, "after")

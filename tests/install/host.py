@@ -100,8 +100,15 @@ class Host:
 
     def daemon_can_write(self, directory: str) -> bool:
         """Whether the agent could write there, in its own mount namespace and as its own user."""
+        return self._as_daemon(f"touch {directory}/.written && rm {directory}/.written")
+
+    def daemon_can_read(self, file: str) -> bool:
+        """Whether the agent could read a file."""
+        return self._as_daemon(f"cat {file}")
+
+    def _as_daemon(self, script: str) -> bool:
         inside = f"nsenter -t {self.pid_of('haulier-agentd')} -m setpriv --reuid haulier-agent --clear-groups"
-        return self.box.run(f"{inside} touch {directory}/.written && rm {directory}/.written").returncode == 0
+        return self.box.run(f"{inside} sh -c '{script}'").returncode == 0
 
     # Haulier.
 

@@ -6,6 +6,7 @@ last time.
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -51,37 +52,51 @@ def build(version: str) -> Path:
     return output
 
 
-def install(host: Host, figures: dict[str, Any]) -> None:
-    """A clean Debian 12 gets the packages, and both services wait to be told what they are."""
+def commands(heading: str) -> list[str]:
+    """Every command that docs/install.md says to type under a heading, in order."""
+    page = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
+    section = re.split(r"^## ", page.split(f"\n## {heading}\n", 1)[1], maxsplit=1, flags=re.MULTILINE)[0]
+    return [
+        line
+        for block in re.findall(r"^```sh\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
+        for line in block.splitlines()
+    ]
+
+
+def follow_the_page(host: Host, figures: dict[str, Any]) -> None:
+    """The page to install by, word for word, on a clean Debian 12: one command makes the control plane, one command and
+    one token the agent, and both start by themselves."""
     host.remember_files()
-    seconds = host.install(OLD)
+    place = host.lay_out(OLD, "*.deb")
+    token, seconds = "", 0.0
+    for line in [*commands("The control plane"), *commands("An agent")]:
+        if line.startswith("haulier-agentd status"):
+            host.until_ready()
+        began_at = time.monotonic()
+        told = host.box.do(f"cd {place} && {line.replace('TOKEN', token)}", bound_s=300)
+        if line.startswith("apt-get install"):
+            seconds += time.monotonic() - began_at
+        elif line.startswith("haulier-controlplane init"):
+            host.until_active("haulier-controlplane")
+        elif line.startswith("haulier token create"):
+            token = told.splitlines()[-1]
+        elif line.startswith("haulier-agentd join"):
+            host.until_active("haulier-agentd")
+            host.until_ready()
+            figures["join_to_ready_s"] = round(time.monotonic() - began_at, 1)
     figures["install_s"] = round(seconds, 1)
     assert seconds < INSTALL_S_MAX, f"installing took {seconds:.0f} s, more than {INSTALL_S_MAX:.0f}"
-    for unit in ("haulier-agentd", "haulier-controlplane"):
-        assert host.box.do(f"systemctl is-enabled {unit}") == "enabled"
-        assert host.state_of(unit) == "inactive", f"{unit} has nothing to do yet"
     host.box.do("systemctl --failed --quiet --no-legend | { ! grep .; }")
     host.box.do("dpkg --verify haulier haulier-agentd haulier-controlplane")
-
-
-def join(host: Host, figures: dict[str, Any]) -> None:
-    """One command makes the control plane, one command and one token the agent; both start by themselves."""
-    host.box.do("haulier-controlplane init")
-    host.until_active("haulier-controlplane")
-    host.box.do("install -D -m 600 /var/lib/haulier-controlplane/operator.json ~/.config/haulier/profile.json")
-    host.until_answered()
-    token = host.box.do("haulier token create --agent mover 2>/dev/null")
-    began_at = time.monotonic()
-    host.box.do(f"haulier-agentd join {token} --name mover")
-    host.until_active("haulier-agentd")
-    host.until_ready()
-    figures["join_to_ready_s"] = round(time.monotonic() - began_at, 1)
+    for unit in ("haulier-agentd", "haulier-controlplane"):
+        assert host.box.do(f"systemctl is-enabled {unit}") == "enabled"
 
 
 def obey_the_policy(host: Host, _: dict[str, Any]) -> None:
     """Only what the policy names is writable, and a change of it is taken over without anybody's help."""
     host.box.do(f"install -d -o haulier-agent {cargo.DATA}/exports {cargo.DATA}/staging {cargo.DATA}/field /srv/other")
     assert not host.daemon_can_write(STAGING)
+    host.box.write("/etc/haulier/credentials/warehouse", "a secret", 0o600)
     before = host.pid_of("haulier-agentd")
     # Otherwise a stop waits for steps that are about to end, and theirs are to go on without it.
     host.box.do("sed -i '1i drain_on_stop_s = 0' /etc/haulier/agent.toml")
@@ -94,6 +109,8 @@ def obey_the_policy(host: Host, _: dict[str, Any]) -> None:
     assert host.daemon_can_write(STAGING)
     assert not host.daemon_can_write("/srv/other")
     assert not host.daemon_can_write("/opt/haulier/versions")
+    assert host.daemon_can_read("/run/credentials/haulier-agentd.service/haulier_warehouse")
+    assert not host.daemon_can_read("/etc/haulier/credentials/warehouse")
 
 
 def migrate(host: Host, figures: dict[str, Any]) -> None:
@@ -160,6 +177,9 @@ def upgrade_and_back(host: Host, figures: dict[str, Any]) -> None:
     host.box.do(f"kill -CONT {child}")
     assert f'"{OLD}"' in host.box.do("cat /opt/haulier/previous/release.json")
     host.finish_long("upgraded")
+    # The updater, in its own unit, has taken note of what other hands installed.
+    host.box.do("systemctl start haulier-updater.service")
+    assert NEW in host.box.do("haulier-updater status")
     host.box.do("grep -q 'mine' /etc/haulier/agent.toml || echo '# mine' >>/etc/haulier/agent.toml")
     figures["way_back_s"] = round(host.install(OLD, "--allow-downgrades"), 1)
     host.until_version(OLD)
@@ -200,7 +220,8 @@ def purge(host: Host, figures: dict[str, Any]) -> None:
     )
     left = host.new_files()
     figures["left_after_purge"] = sorted({"/".join(name.split("/")[:4]) for name in left})
-    data = ("/var/lib/haulier-agentd", "/var/lib/haulier-controlplane", "/srv/")
+    data = ("/var/lib/haulier-agentd", "/var/lib/haulier-controlplane", "/srv/", "/etc/haulier")
+    assert set(host.box.do("find /etc/haulier -type f").split()) == {"/etc/haulier/credentials/warehouse"}
     assert not [name for name in left if not name.startswith(data)], left
     assert any(name.endswith("/store.db") for name in left)
     host.box.do("! pgrep -l -u haulier,haulier-agent")
@@ -233,8 +254,7 @@ def install_by_script(host: Host, figures: dict[str, Any]) -> None:
 
 
 STAGES: tuple[Callable[[Host, dict[str, Any]], None], ...] = (
-    install,
-    join,
+    follow_the_page,
     obey_the_policy,
     migrate,
     survive_kills,
