@@ -31,11 +31,12 @@ install_one() {
     name=$(cat "$work/NAME")
     first=1
     [ ! -e "$known/$name/files" ] || first=2
-    (cd "$work/root" && find . -type d) | while read -r each; do mkdir -p "/$each"; done
-    (cd "$work/root" && find . ! -type d) | while read -r each; do
-        case "$each" in ./etc/*) [ ! -e "/$each" ] || continue ;; esac
-        # A running release shares its files with the package's tree: a new file, never new bytes in the old one.
-        cp -a --remove-destination "$work/root/$each" "/$each"
+    # tar puts a new file in place of each old one, never new bytes into it: a running release shares its files with the
+    # package's tree.
+    tar -C "$work/root" -cf - --exclude=./etc . | tar -C / -xmf - --no-same-owner --no-overwrite-dir --keep-directory-symlink
+    (cd "$work/root" && find . -path './etc/*' -type f) | while read -r each; do
+        mkdir -p "$(dirname "/$each")"
+        [ -e "/$each" ] || cp "$work/root/$each" "/$each"
     done
     mkdir -p "$known/$name"
     (cd "$work/root" && find . ! -type d ! -path './etc/*') | sort >"$known/$name/files.new"
@@ -54,10 +55,8 @@ install_one() {
 uninstall_one() {
     [ -e "$known/$1/files" ] || fail "$1 was not installed by this; known are: $(ls $known 2>/dev/null | tr '\n' ' ')"
     if [ -e "$known/$1/prerm" ]; then sh "$known/$1/prerm" 0; fi
-    while read -r each; do
-        rm -f "/$each"
-        rmdir -p "$(dirname "/$each")" 2>/dev/null || true
-    done <"$known/$1/files"
+    sed 's#^#/#' "$known/$1/files" | xargs -d '\n' rm -f --
+    sed 's#/[^/]*$##; s#^#/#' "$known/$1/files" | sort -ur | xargs -d '\n' rmdir -p --ignore-fail-on-non-empty -- 2>/dev/null || true
     if [ -e "$known/$1/postrm" ]; then sh "$known/$1/postrm" 0; fi
     rm -rf "${known:?}/$1"
     rmdir "$known" 2>/dev/null || true
