@@ -341,6 +341,8 @@ class Daemon:
             "version": agent.identity.agent_version,
             "release_digest": own_digest(),
             "pid": os.getpid(),
+            "up_s": self._sensor.up_s(),
+            "rss_bytes": self._sensor.own_rss_bytes(),
             "connected": agent.connected,
             "connected_s": agent.connected_s(boottime()),
             "heartbeat_s": agent.heartbeat_s,

@@ -1,5 +1,6 @@
 """One sample of the host: cores, memory, disk, and what this agent itself takes."""
 
+import time
 from pathlib import Path
 
 import psutil
@@ -14,6 +15,14 @@ class HostSensor:
         self._state = state
         self._me = psutil.Process()
         psutil.cpu_percent()
+
+    def up_s(self) -> float:
+        """For how long this daemon runs."""
+        return max(0.0, time.time() - float(self._me.create_time()))
+
+    def own_rss_bytes(self) -> int:
+        """Memory of this daemon alone."""
+        return int(self._me.memory_info().rss)
 
     def sample(self, child_pids: list[int]) -> HostSample:
         """Look once; cheap enough for every heartbeat."""

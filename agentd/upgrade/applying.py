@@ -227,6 +227,9 @@ class Applying:
         if self.state.current is not None:
             links.settle_updater(self._settings.home, self.state.current.digest)
         kept = {each.digest for each in (self.state.current, self.state.previous) if each is not None}
+        if not links.can_see(ask(self._settings.agent_state).pid):
+            # Steps that cannot be seen may run from any release: none is removed until the agent is there to be seen.
+            kept |= {each.name for each in self._settings.versions.glob("[!.]*")}
         for digest in links.remove_strangers(self._settings, kept):
             log.info("removed release %s, which nothing needs", digest[:12])
 

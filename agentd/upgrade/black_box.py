@@ -19,7 +19,7 @@ from agentd.policy.places import matches
 from agentd.policy.refusals import PolicyBroken
 from agentd.upgrade import exchange
 from agentd.upgrade.durable import write_durably
-from agentd.upgrade.evidence import Answer, memory_bytes
+from agentd.upgrade.evidence import Answer
 from agentd.upgrade.programs import Programs
 from agentd.upgrade.remembering import Memory
 from agentd.upgrade.settings import Settings
@@ -98,7 +98,7 @@ class BlackBoxes:
             "at": time.time(),
             "load": list(os.getloadavg()),
             "agent_pid": answer.pid,
-            "agent_rss_bytes": memory_bytes(answer.pid),
+            "agent_rss_bytes": answer.rss_bytes,
             "incarnation": answer.incarnation,
             "kernel": platform.release(),
             "machine": platform.machine(),

@@ -1,7 +1,6 @@
 """How the running agent does: one look, from outside, believing as little as possible of what it says of itself."""
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +29,8 @@ class Answer:
     connected: bool = False
     connected_s: float = 0.0
     heartbeat_s: float = 15.0
+    up_s: float = 0.0
+    rss_bytes: int = 0
     held: tuple[dict[str, Any], ...] = ()
 
 
@@ -37,13 +38,17 @@ def ask(agent_state: Path) -> Answer:
     """Ask the daemon of this state directory how it is."""
     try:
         told = status_socket.ask(agent_state, _ANSWER_WAIT_S)
+        pid = int(told.get("pid", 0))
         return Answer(
             digest=str(told.get("release_digest", "")),
-            pid=int(told.get("pid", 0)),
+            pid=pid,
             incarnation=int(told.get("incarnation", 0)),
             connected=bool(told.get("connected", False)),
             connected_s=float(told.get("connected_s", 0.0)),
             heartbeat_s=float(told.get("heartbeat_s", 15.0)),
+            # Seen from outside where that is possible: a hardened service manager may hide others' processes.
+            up_s=_up_s(pid) or float(told.get("up_s", 0.0)),
+            rss_bytes=memory_bytes(pid) or int(told.get("rss_bytes", 0)),
             held=tuple(told.get("held", ())),
         )
     except (status_socket.NoAnswer, OSError, ValueError, TypeError):
@@ -63,9 +68,9 @@ class Witness:
         assert state.current is not None
         answer = ask(self._settings.agent_state)
         tested = state.tested or self._programs.self_test(state.current.digest)
-        return Before(answer.connected, memory_bytes(answer.pid), tested)
+        return Before(answer.connected, answer.rss_bytes, tested)
 
-    def look(self, state: State, now: float, clock: Callable[[], float] = boottime) -> Evidence:
+    def look(self, state: State, now: float) -> Evidence:
         """One look at a release on probation; runs what the decision still needs."""
         assert state.wanted is not None and state.probation is not None
         digest = state.wanted.release.digest
@@ -83,10 +88,10 @@ class Witness:
             unit=self._service.unit(),
             answering=answer.digest,
             incarnation=answer.incarnation,
-            up_s=_up_s(answer.pid, clock()),
+            up_s=answer.up_s,
             connected_s=answer.connected_s if connected else 0.0,
             heartbeat_s=answer.heartbeat_s,
-            rss_bytes=memory_bytes(answer.pid) if answer.digest == digest else 0,
+            rss_bytes=answer.rss_bytes if answer.digest == digest else 0,
             disk_full=free_bytes(self._settings.agent_state) < _FREE_MIN_BYTES,
             contact=contact,
             tested=tested,
@@ -94,9 +99,9 @@ class Witness:
         )
 
 
-def _up_s(pid: int, now: float) -> float:
+def _up_s(pid: int) -> float:
     who = identify(pid) if pid else None
-    return 0.0 if who is None else max(0.0, now - who.started_at)
+    return 0.0 if who is None else max(0.0, boottime() - who.started_at)
 
 
 def memory_bytes(pid: int) -> int:

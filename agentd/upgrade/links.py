@@ -77,6 +77,14 @@ def remove_strangers(settings: Settings, kept: Collection[str]) -> list[str]:
     return removed
 
 
+def can_see(pid: int) -> bool:
+    """Whether this process may look into another one. Who cannot see the agent cannot see its steps either."""
+    try:
+        return bool(pid) and bool(Path(f"/proc/{pid}/environ").read_bytes())
+    except OSError:
+        return False
+
+
 def is_in_use(tree: Path) -> bool:
     """Whether any process runs from a release: its program, its directory, a library, or what it imports from.
 
