@@ -41,6 +41,8 @@ class Config:
     backup_dir: Path | None = None  # where backups are made by themselves; unset makes none
     backup_every_s: float = 86_400.0
     backups_kept: int = 7
+    history_kept_s: float = 31_536_000.0
+    archive_events_min: int = 1000
 
 
 def load(path: Path | None, environment: dict[str, str] | None = None) -> Config:

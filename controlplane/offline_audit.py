@@ -9,6 +9,7 @@ from controlplane.core.audit_text import Unreadable, head_from
 from controlplane.core.audit_verifying import Entry, Seal, Verdict, verify
 from controlplane.identity.audit_key import AuditKey, era_is_signed, head_is_signed
 from controlplane.identity.peers import IdentityError
+from controlplane.service.audit_entries import stored_entries
 from controlplane.store.port import StoreFailed
 from controlplane.store.sqlite.store import open_snapshot
 from controlplane.store.sqlite.tx import SqliteTx
@@ -48,7 +49,7 @@ def _public_key(identity: Path, eras: Sequence[LogEra]) -> bytes:
 def _entries(tx: SqliteTx, head: TreeHead | None) -> Iterator[Entry]:
     position = 0
     while head is not None and position < head.size:
-        rows = tx.events_after(position, "", ROWS_AT_ONCE)
+        rows = stored_entries(tx, position, ROWS_AT_ONCE)
         if not rows:
             return
         yield from rows

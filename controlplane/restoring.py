@@ -18,6 +18,7 @@ from controlplane.core.merkle_tiles import Place, Tiles
 from controlplane.identity.audit_key import AuditKey
 from controlplane.offline_audit import verify_store
 from controlplane.serve import IDENTITY_DIR, STORE_FILE
+from controlplane.service.audit_entries import stored_entries
 from controlplane.state_guard import StateGuard
 from controlplane.store.port import StoreFailed, Tx
 from controlplane.store.sqlite.copying import check_copy, sync
@@ -116,13 +117,17 @@ def begin_era(tx: Tx, key: AuditKey, reason: str, now: float) -> LogEra:
     last = tx.last_position()
     tiles, changed = Tiles(), dict[Place, bytes]()
     while tiles.size < last:
-        first, count = tiles.size, min(ROWS_AT_ONCE, last - tiles.size)
-        rows = dict(tx.events_after(first, "", count))
+        first = tiles.size
+        archived = tx.archived_position()
+        # A piece is of one sort: archived entries, of which the tree has the leaves, or events.
+        count = min(ROWS_AT_ONCE, (archived if first < archived else last) - first)
+        rows = dict(stored_entries(tx, first, count))
         missing = {n for n in range(first + 1, first + count + 1) if n not in rows}
         for position in missing:
             rows[position] = Event(now, "EntryMissing", "audit", detail=f"nobody knows what was here: {reason}")
-        tx.fill_gaps([(position, rows[position]) for position in sorted(missing)])
-        tiles, more = tiles.grown(leaf_of(n, rows[n]) for n in range(first + 1, first + count + 1))
+        tx.fill_gaps([(position, event) for position in sorted(missing) if isinstance(event := rows[position], Event)])
+        entries = ((n, rows[n]) for n in range(first + 1, first + count + 1))
+        tiles, more = tiles.grown(each if isinstance(each, bytes) else leaf_of(n, each) for n, each in entries)
         changed |= more
     begun = key.begin_era(era, tiles.size, tiles.root(), tx.generation(), reason)
     tx.replace_audit_tiles(changed)

@@ -59,6 +59,7 @@ from controlplane.service.queries import Queries
 from controlplane.service.readiness import Readiness, StoreProber, WatchedLoop
 from controlplane.service.refusals import Refusals
 from controlplane.service.release_log import ReleaseLog
+from controlplane.service.retention import HistoryKeeper
 from controlplane.service.rollout_views import RolloutViews
 from controlplane.service.rollouts import Rollouts
 from controlplane.service.signals import Signal
@@ -74,6 +75,7 @@ STORE_FILE = "store.db"
 IDENTITY_DIR = "identity"
 OUTPUTS_DIR = "outputs"
 BLACK_BOXES_DIR = "black-boxes"
+ARCHIVE_DIR = "archive"
 RELEASES_DIR = "releases"
 LISTENING_FILE = "listening.json"
 
@@ -132,7 +134,7 @@ class ControlPlane:
         )
         self.joining = Joining(self.store, self.clock, self.identities, os.urandom)
         self.operators = Operators(self.store, self.clock, os.urandom)
-        outputs = Outputs(self.store, state / OUTPUTS_DIR)
+        self.outputs = outputs = Outputs(self.store, state / OUTPUTS_DIR)
         self._build_releases()
         self._build_audit(audit_key)
         names = {config.advertised_host, socket.gethostname(), *config.extra_names}
@@ -206,6 +208,11 @@ class ControlPlane:
         )
         self.http_probes = HttpProbes(self.readiness, metrics)
 
+    def _history_keeper(self) -> HistoryKeeper:
+        config, archive = self.config, self.config.state_dir / ARCHIVE_DIR
+        kept_s, events_min = config.history_kept_s, config.archive_events_min
+        return HistoryKeeper(self.store, self.clock, self.audit, self.outputs, archive, kept_s, events_min)
+
     async def _tell_health(self) -> None:
         """Let gRPC health say of each service what readiness says; of the whole, that the process lives."""
         await self.listeners.tell_ready(is_ready=self.readiness.is_ready())
@@ -231,6 +238,7 @@ class ControlPlane:
             Loop("workflow_advancer", WorkflowAdvancer(store, clock, fleet).run, 60.0),
             Loop("rollout_pilot", RolloutPilot(self.rollouts).run, 1.0),
             Loop("backup_keeper", self.backups.run, 60.0),
+            Loop("history_keeper", self._history_keeper().run, 600.0),
             Loop("store_prober", self.prober.run, 5.0),
             Loop("health_teller", self._tell_health, 1.0),
             Loop("audit_sealer", self.audit.seal, 1.0),

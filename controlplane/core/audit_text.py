@@ -8,6 +8,7 @@ from controlplane.core.audit_verifying import Entry, Seal
 from controlplane.core.events import Event
 
 FORMAT = "haulier-audit-1"
+ARCHIVE_FORMAT = "haulier-audit-archive-1"
 _TEXTS = itemgetter("type", "subject", "migration_id", "attempt_id", "agent_id", "detail")
 
 
@@ -93,3 +94,18 @@ def entry_from(value: Any) -> Entry:
         return int(value["position"]), event
     except (KeyError, TypeError, ValueError) as error:
         raise Unreadable(f"not an entry of an audit log: {error!r}") from None
+
+
+def archive_value(first: int, last: int) -> dict[str, Any]:
+    """Write the first line of an archive file of the events from ``first`` to ``last``."""
+    return {"format": ARCHIVE_FORMAT, "first": first, "last": last}
+
+
+def archive_from(value: Any) -> tuple[int, int]:
+    """Read the first line of an archive file; return the positions that it holds. Raises ``Unreadable``."""
+    try:
+        if value["format"] != ARCHIVE_FORMAT:
+            raise Unreadable(f"not an archive of an audit log in the format {ARCHIVE_FORMAT}")
+        return int(value["first"]), int(value["last"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise Unreadable(str(error) if isinstance(error, Unreadable) else f"not an archive: {error!r}") from None

@@ -24,6 +24,7 @@ class AuditDoor(audit_pb2_grpc.AuditServiceServicer):
             eras=[translate.era(begun) for begun in found.eras],
             troubles=found.troubles,
             checked_entries=found.checked,
+            archived_position=found.archived,
         )
         if found.head is not None:
             message.head.CopyFrom(translate.head(found.head))

@@ -47,8 +47,10 @@ def shown(found: Shown) -> pb.ShownHead:
     return message
 
 
-def entry(position: int, event: Event) -> pb.AuditEntry:
+def entry(position: int, event: Event | bytes) -> pb.AuditEntry:
     """Write one entry; what is nothing stays unset, because it has a hash of its own."""
+    if isinstance(event, bytes):
+        return pb.AuditEntry(position=position, archived_leaf=event)
     return pb.AuditEntry(
         position=position,
         at=event.at,

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from controlplane.core.audit_leaves import leaf_of
-from controlplane.core.merkle import HASH_BYTES, Frontier
+from controlplane.core.merkle import Frontier
 from controlplane.core.merkle_tiles import TILE_HASHES
+from controlplane.service.audit_entries import leaves
 from controlplane.service.audit_log import AuditLog
 from controlplane.store.port import Store, Tx
 
@@ -23,7 +24,7 @@ NAMED_MAX = 5
 class Found(NamedTuple):
     """What a look at some rows found."""
 
-    leaves: list[bytes]  # as the rows say
+    leaves: list[bytes]  # as the tree has them
     wrong: list[str]
 
 
@@ -64,21 +65,21 @@ class AuditChecker:
 
 
 def look(tx: Tx, first: int, count: int) -> Found:
-    """Compare ``count`` entries after ``first`` with their leaves; ``first`` is a multiple of 256."""
-    numbers = range(first // TILE_HASHES, (first + count - 1) // TILE_HASHES + 1) if count else range(0)
-    tiles = tx.audit_tiles((0, number) for number in numbers)
-    sealed = b"".join(tiles.get((0, number), b"") for number in numbers)
-    rows = dict(tx.events_after(first, "", count))
-    leaves, wrong = [], []
-    for nth in range(count):
-        position = first + nth + 1
+    """Compare ``count`` entries after ``first`` with their leaves; of archived ones only the leaf is here."""
+    sealed = leaves(tx, first, count)
+    archived = tx.archived_position()
+    rows = dict(tx.events_after(max(first, archived), "", count))
+    wrong = []
+    if archived and not tx.newest_archiving().startswith(f"{archived} in "):
+        wrong.append(f"events up to {archived} are gone, and the log does not say that they were archived")
+    for position, leaf in enumerate(sealed, first + 1):
         event = rows.get(position)
-        leaf = sealed[nth * HASH_BYTES : (nth + 1) * HASH_BYTES]
+        if position <= archived:
+            continue
         if event is None:
             wrong.append(f"the event at position {position} was deleted")
         elif leaf_of(position, event) != leaf:
             wrong.append(f"the event at position {position} is not the one that was sealed there")
-        leaves.append(leaf)
     if len(wrong) > NAMED_MAX:
         wrong = [*wrong[:NAMED_MAX], f"and {len(wrong) - NAMED_MAX} more after them"]
-    return Found(leaves, wrong)
+    return Found(sealed, wrong)

@@ -4,8 +4,9 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from controlplane.core.audit import LogEra, TreeHead
-from controlplane.core.events import Event
+from controlplane.core.audit_verifying import Entry
 from controlplane.service.audit_checking import AuditChecker
+from controlplane.service.audit_entries import stored_entries
 from controlplane.service.audit_log import AuditLog
 from controlplane.service.witnessing import Witnesses
 from controlplane.store.port import Store, Tx
@@ -23,6 +24,7 @@ class AuditState:
     troubles: Sequence[str]
     witnesses: Sequence[tuple[str, TreeHead, str]]
     checked: int
+    archived: int
 
 
 class Auditing:
@@ -42,7 +44,7 @@ class Auditing:
     async def state(self) -> AuditState:
         """Show the log at a glance."""
         seen = dict(self._witnesses.seen)
-        names = await self._store.read(lambda tx: _names(tx, list(seen)))
+        names, archived = await self._store.read(lambda tx: (_names(tx, list(seen)), tx.archived_position()))
         return AuditState(
             self._log.head,
             self._log.signer.public_key,
@@ -50,13 +52,14 @@ class Auditing:
             list(self._log.troubles),
             sorted((names[key], head, self._witnesses.contradictions.get(key, "")) for key, head in seen.items()),
             self._checker.checked,
+            archived,
         )
 
-    async def entries(self, after: int, up_to: int) -> AsyncIterator[list[tuple[int, Event]]]:
-        """Stream entries in order, some hundred at a time."""
+    async def entries(self, after: int, up_to: int) -> AsyncIterator[list[Entry]]:
+        """Stream entries in order, some hundred at a time; of archived ones only the leaf hash."""
         while after < up_to:
             limit = min(ENTRIES_AT_ONCE, up_to - after)
-            rows = await self._store.read(lambda tx, after=after, limit=limit: tx.events_after(after, "", limit))  # type: ignore[misc]
+            rows = await self._store.read(lambda tx, after=after, limit=limit: stored_entries(tx, after, limit))  # type: ignore[misc]
             rows = [row for row in rows if row[0] <= up_to]
             if not rows:
                 return

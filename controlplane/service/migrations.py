@@ -80,6 +80,8 @@ class Migrations:
             }[ask]
             if migration.state in under_way:
                 return migration.id, {}, []
+            if tx.is_compacted(migration.id):
+                raise Precondition(f"{migration.name} ended so long ago that what its undo takes was let go")
             live = tx.live_of_migration(migration.id)
             decision = workflow_planning.undo(
                 migration, tx.steps_of(migration.id), live, ask=ask, reason=reason, now=now, by=by

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -64,6 +65,16 @@ class Outputs:
     async def read(self, attempt_id: str, position: int, bytes_max: int) -> Piece:
         """Return stored output from a position on; no data when there is no more of it now."""
         return await asyncio.to_thread(self._read, attempt_id, position, bytes_max)
+
+    async def remove(self, attempt_ids: Iterable[str]) -> None:
+        """Remove what attempts printed; what is not there is no error. Raises ``OSError``."""
+        await asyncio.to_thread(self._remove, list(attempt_ids))
+
+    def _remove(self, attempt_ids: Sequence[str]) -> None:
+        with self._files:
+            for attempt_id in attempt_ids:
+                for suffix in ("log", "tail", "mark", "fresh"):
+                    self._path(attempt_id, suffix).unlink(missing_ok=True)
 
     async def known(self, attempt_id: str) -> bool:
         """Tell whether there is such an attempt."""

@@ -46,6 +46,7 @@ ATTACKS = {
     "delete": Burglar.delete,
     "reorder": Burglar.reorder,
     "truncate": Burglar.truncate,
+    "pretend an archive": Burglar.pretend,
 }
 # Those who know how the log is made, and make a new one: only witnesses can tell.
 FORGERIES = {

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.kit.processes import program
+from tests.kit.processes import program, until
 from tests.system.contents import rows_at
-from tests.system.scene import Scene, migration
+from tests.system.scene import ROWS, Scene, migration
 
 ENGINES = ("csv", "parquet", "sqlite", "duckdb")
 
@@ -80,3 +80,39 @@ def doctor(scene: Scene) -> str:
     done = scene.run([*program("controlplane"), "doctor", "--state", str(scene.world.root / "controlplane")])
     assert done.code == 0, done
     return done.err
+
+
+def test_old_history_goes_to_files_and_the_rest_still_proves_itself(scene: Scene) -> None:
+    place = scene.place("csv", "kept")
+    scene.apply(scene.datastore_of(place), migration("kept", place))
+    scene.start("kept")
+    scene.require_end(["kept"], "MigrationSucceeded", 60.0)
+    outputs = scene.world.root / "controlplane" / "outputs"
+    scene.world.kill("controlplane")
+    config = scene.world.root / "controlplane.toml"
+    config.write_text(config.read_text() + "history_kept_s = 0.5\narchive_events_min = 1\n")
+    scene.world.start_controlplane()
+    scene.world.wait_for_agents()
+    archive = scene.world.root / "controlplane" / "archive"
+    until(lambda: bool(list(archive.glob("events-*.jsonl"))), 30.0, "old events to be archived")
+    (file,) = archive.glob("events-*.jsonl")
+    positions = [json.loads(line)["position"] for line in file.read_text().splitlines()[1:]]
+    assert positions == list(range(1, len(positions) + 1))
+
+    def archived() -> bool:
+        return bool(scene.world.haulier_json("audit", "verify")["archived"] == len(positions))
+
+    until(archived, 30.0, "their rows to go")
+    verified = scene.world.haulier_json("audit", "verify", "--archive", str(file))
+    assert verified["intact"] and verified["archived"] == 0 and verified["entries"] > len(positions)
+    assert "keeps every promise" in doctor(scene)
+    # What was proven stays; what its undo would take does not.
+    shown = scene.migration("kept")
+    assert shown["migration"]["verified_rows"] == ROWS and not shown["steps"][0]["attempts"]
+    refused = scene.haulier("rollback", "kept", "--reason", "too late")
+    assert refused.code == 5 and "so long ago" in refused.err
+    assert not list(outputs.glob("*")), "outputs of its attempts are gone"
+    file.write_text(file.read_text().replace("MigrationStarted", "MigrationStopped"))
+    touched = json.loads(scene.world.haulier("audit", "verify", "--archive", str(file), "-o", "json", codes=(1,)))
+    assert not touched["intact"]
+    assert "AuditLogContradicted" not in scene.world.haulier("events")

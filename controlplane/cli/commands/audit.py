@@ -56,6 +56,15 @@ def verify(
         Path | None,
         typer.Option("--export", metavar="FILE", help="What `haulier audit export` wrote.", show_default=False),
     ] = None,
+    archive: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--archive",
+            metavar="FILE",
+            help="Archived events, from STATE/archive: they prove themselves by the leaves that stayed.",
+            show_default=False,
+        ),
+    ] = None,
     key: Annotated[
         str, typer.Option("--key", metavar="KEY_ID", help="The key that must have signed, from an earlier look.")
     ] = "",
@@ -69,15 +78,18 @@ def verify(
     if store is not None:
         _hand_over(store, witness or [], key, output)
     witnessed = [(str(path), _witness(path)) for path in witness or []]
+    archived = _archived(archive or [])
     if exported is not None:
         lines = _lines(exported)
-        verdict = _judge(_seal_of(exported, next(lines, None)), _entries_of(exported, lines), witnessed, key)
+        verdict = _judge(
+            _seal_of(exported, next(lines, None)), _back(_entries_of(exported, lines), archived), witnessed, key
+        )
     else:
         from controlplane.cli.connection import connect
 
         with connect(profile) as operator:
             seal, troubles = _ask_seal(operator)
-            verdict = _judge(seal, _ask_entries(operator, seal), witnessed, key)
+            verdict = _judge(seal, _back(_ask_entries(operator, seal), archived), witnessed, key)
             verdict.faults += [f"the control plane itself says: {trouble}" for trouble in troubles]
     _show(verdict, output)
     raise typer.Exit(Exit.BAD_ANSWER if verdict.faults else Exit.OK)
@@ -144,6 +156,26 @@ def _entries_of(path: Path, lines: Iterator[str]) -> Iterator[Entry]:
             yield entry_from(json.loads(line))
         except (Unreadable, json.JSONDecodeError) as error:
             raise Problem(str(error), where=f"{path}:{number}", code=Exit.USAGE) from None
+
+
+def _archived(files: list[Path]) -> dict[int, Entry]:
+    """The events in archive files, by position."""
+    from controlplane.core.audit_text import Unreadable, archive_from
+
+    found: dict[int, Entry] = {}
+    for path in files:
+        lines = _lines(path)
+        try:
+            archive_from(json.loads(next(lines, "")))
+        except (Unreadable, json.JSONDecodeError) as error:
+            raise Problem(str(error), where=f"{path}:1", code=Exit.USAGE) from None
+        found |= {entry[0]: entry for entry in _entries_of(path, lines)}
+    return found
+
+
+def _back(entries: Iterator[Entry], archived: dict[int, Entry]) -> Iterator[Entry]:
+    """Entries with the archived ones in their places; whether they belong there, their hashes say."""
+    return (archived.get(each[0], each) if isinstance(each[1], bytes) else each for each in entries)
 
 
 def _ask_seal(operator: Operator) -> tuple[Seal, list[str]]:

@@ -26,12 +26,13 @@ from controlplane.store.rows import (
 from controlplane.store.sqlite import library
 from controlplane.store.sqlite.tx_access import AccessTx
 from controlplane.store.sqlite.tx_audit import AuditTx
+from controlplane.store.sqlite.tx_retention import RetentionTx
 from controlplane.store.sqlite.tx_rollouts import RolloutsTx
 
 _ID_BLOCK = 32  # an id is store generation · counter, so ids given after a restored backup are new
 
 
-class SqliteTx(AccessTx, AuditTx, RolloutsTx):
+class SqliteTx(AccessTx, AuditTx, RolloutsTx, RetentionTx):
     """See ``store.port.Tx``; one object serves one connection for its whole life."""
 
     def generation(self) -> int:
@@ -130,7 +131,7 @@ class SqliteTx(AccessTx, AuditTx, RolloutsTx):
         return [row[0] for row in self.all("movable_migration_ids")]
 
     def migration_ids(self) -> list[str]:
-        """Return all migrations in order of creation."""
+        """Return all migrations that were not compacted, in order of creation."""
         return [row[0] for row in self.all("migration_ids")]
 
     def steps_of(self, migration_id: str) -> list[Step]:

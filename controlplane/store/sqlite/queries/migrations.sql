@@ -36,8 +36,8 @@ SELECT m.id FROM migration m WHERE m.state IN ('running', 'cancelling', 'rolling
 ORDER BY m.id;
 
 -- name: migration_ids
--- All migrations.
-SELECT id FROM migration ORDER BY id;
+-- All migrations whose attempts are still here.
+SELECT id FROM migration WHERE id NOT IN (SELECT id FROM compacted_migration) ORDER BY id;
 
 -- name: steps_of
 -- Steps of a migration in order.

@@ -132,6 +132,13 @@ def test_text_and_back() -> None:
     assert audit_text.head_from(value) == audit_text.head_from({"audit": {"witnessed": value}}) == head(4)
 
 
+def test_the_first_line_of_an_archive() -> None:
+    assert audit_text.archive_from(audit_text.archive_value(1, 9)) == (1, 9)
+    for value in ({}, None, {"format": "other", "first": 1, "last": 2}):
+        with pytest.raises(audit_text.Unreadable):
+            audit_text.archive_from(value)
+
+
 @pytest.mark.parametrize("value", [{}, [], {"audit": {"witnessed": None}}, {"root": "x"}, None])
 def test_text_that_is_something_else(value: object) -> None:
     for read in (audit_text.head_from, audit_text.seal_from, audit_text.entry_from):

@@ -1,0 +1,46 @@
+-- name: expired_migrations
+-- Migrations that ended well or were taken back before an instant, and that nobody has compacted.
+SELECT id FROM migration m WHERE state IN ('succeeded', 'cancelled', 'rolled_back') AND ended_at < ?
+AND NOT EXISTS (SELECT 1 FROM compacted_migration c WHERE c.id = m.id) ORDER BY ended_at LIMIT +?;
+
+-- name: is_compacted
+-- Whether a migration's attempts and parameters are gone.
+SELECT 1 FROM compacted_migration WHERE id = ?;
+
+-- name: mark_compacted
+-- A migration whose attempts and parameters go.
+INSERT INTO compacted_migration VALUES (?, ?);
+
+-- name: drop_attempts
+-- Forget the attempts of a migration.
+DELETE FROM attempt WHERE step_id IN (SELECT id FROM step WHERE migration_id = ?);
+
+-- name: drop_needs
+-- Forget the edges of a migration.
+DELETE FROM need WHERE step_id IN (SELECT id FROM step WHERE migration_id = ?);
+
+-- name: drop_params
+-- Forget what the steps of a migration were told; what they proved stays.
+UPDATE step_body SET template = '', params = NULL WHERE step_id IN (SELECT id FROM step WHERE migration_id = ?);
+
+-- name: drop_requests
+-- Forget answers that nobody asks for again.
+DELETE FROM request WHERE id IN (SELECT id FROM request WHERE at < ? LIMIT +?);
+
+-- name: archived_position
+-- Events up to here are in archive files.
+SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'archived_position';
+
+-- name: first_kept_position
+-- The first event that is younger than an instant, or belongs to a migration that was not compacted.
+SELECT min(coalesce((SELECT min(position) FROM event WHERE at >= ?), (SELECT max(position) + 1 FROM event)),
+coalesce((SELECT min((SELECT min(position) FROM event e WHERE e.migration_id = m.id)) FROM migration m
+ WHERE NOT EXISTS (SELECT 1 FROM compacted_migration c WHERE c.id = m.id)), 9223372036854775807));
+
+-- name: drop_archived
+-- Forget events that are in an archive file, some at a time.
+DELETE FROM event WHERE position IN (SELECT position FROM event WHERE position <= ? ORDER BY position LIMIT +?);
+
+-- name: newest_archiving
+-- What the log itself says of the newest archive.
+SELECT detail FROM event WHERE type = 'EventsArchived' AND subject = 'audit' ORDER BY position DESC LIMIT 1;
