@@ -44,9 +44,15 @@ class Tiles:
             del self._tiles[next(iter(self._tiles))]
         self._tiles[place] = hashes
 
-    def has(self, place: Place) -> bool:
-        """Tell whether a tile is at hand."""
-        return place in self._tiles
+    def keep(self, places: Iterable[Place]) -> list[Place]:
+        """Let tiles be the last to make room; return those that are not at hand."""
+        missing = []
+        for place in places:
+            if place in self._tiles:
+                self._tiles[place] = self._tiles.pop(place)
+            else:
+                missing.append(place)
+        return missing
 
     def bytes_of(self, place: Place) -> int:
         """Return how long a tile of this tree is."""

@@ -88,6 +88,7 @@ class AuditLog:
         if last < self.tiles.size:
             await self.trouble(f"the log ends at position {last}, {self.tiles.size} were sealed: its end was cut off")
         if last > self.tiles.size and not self.troubles:
+            await self._keep_edge()
             # What this process recorded since the last pass is sealed from memory, the rest is read back.
             await self._seal_to(last - len(recorded))
             if not self.troubles:
@@ -104,6 +105,13 @@ class AuditLog:
                 await self.trouble(f"position {gap or after + 1} of the log is missing: it was deleted unsealed")
                 return
             await self._seal(await _grown(self.tiles, after, [event for _, event in rows]))
+
+    async def _keep_edge(self) -> None:
+        """Have the tiles at hand that the next leaves are appended to."""
+        missing = self.tiles.keep(self.tiles.edge())
+        if missing:
+            for place, hashes in (await self._store.read(lambda tx: tx.audit_tiles(missing))).items():
+                self.tiles.put(place, hashes)
 
     async def _seal(self, grown: tuple[Tiles, dict[Place, bytes]]) -> None:
         """Sign a head over a grown tree, and keep both."""

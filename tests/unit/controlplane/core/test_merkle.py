@@ -122,6 +122,10 @@ def test_old_tiles_make_room() -> None:
     with pytest.raises(MissingTile):
         tiles.subtree(0, 0)
     assert tiles.subtree(0, 256) == bytes(32)
+    assert tiles.keep([(0, 1), (0, 0)]) == [(0, 0)]
+    tiles.put((0, 0), bytes(8192))
+    assert tiles.keep([(0, 1)]) == [], "what was kept was not the one to go"
+    assert tiles.keep([(0, 2)]) == [(0, 2)]
 
 
 def test_impossible_sizes_prove_nothing() -> None:
