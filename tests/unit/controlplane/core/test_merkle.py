@@ -107,6 +107,16 @@ def test_a_tile_that_is_not_here_is_asked_for() -> None:
         Tiles(3).grown([LEAVES[0]])
 
 
+def test_the_edge_is_what_grows() -> None:
+    assert [Tiles(size).edge() for size in (0, 1, 256, 512, 513)] == [
+        [],
+        [(0, 0)],
+        [(1, 0)],
+        [(1, 0)],
+        [(0, 2), (1, 0)],
+    ]
+
+
 def test_a_broken_tile_is_refused() -> None:
     for hashes in (b"", b"x", bytes(32 * 4)):
         with pytest.raises(BrokenTile):
