@@ -12,6 +12,8 @@ from agentd.policy.refusals import PolicyRefused
 from agentd.runner.wall import READ, RUN, WRITE, Opening, Rights, WallFailed, put_up, system_openings, version
 
 _HERE = Path(__file__).resolve().parent
+# Long answers of name servers come over a connection.
+_NAMES_PORT = 53
 # Files that the host's owner named to the database's library.
 _NAMED_FILES = ("PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY", "PGSSLCRL", "SSL_CERT_FILE", "SSL_CERT_DIR", "KRB5CCNAME")
 
@@ -41,7 +43,8 @@ def enclose(
     else:
         openings += [_opening(place, policy) for place in places if place.path is not None]
         databases = [place.asked for place in places if place.path is None]
-        ports = None if further else [asked.port for asked in databases if not asked.host.startswith("/")]
+        remote = [asked.port for asked in databases if not asked.host.startswith("/")]
+        ports = None if further else [*remote, _NAMES_PORT] if remote else []
     try:
         put_up(openings, ports)
     except Outside as error:

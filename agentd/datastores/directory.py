@@ -84,9 +84,11 @@ class DirectoryDatastore(ABC):
     def path(self, found: str) -> Path:
         """Absolute path of an object; refuses one that leaves the root, by its text or by a symbolic link."""
         parts = Path(found).parts
-        bad = not parts or Path(found).is_absolute() or ".." in parts or OWN_DIRECTORY in parts
+        bad = not parts or "\0" in found or Path(found).is_absolute() or ".." in parts or OWN_DIRECTORY in parts
         path = self.root / found
-        if bad or not path.resolve().is_relative_to(self.root.resolve()):
+        with naming_os_errors(f"datastore {self.name!r}"):
+            bad = bad or not path.resolve().is_relative_to(self.root.resolve())
+        if bad:
             raise StepFailure(
                 "bad_name",
                 f"datastore {self.name!r}: object {found!r} is not a path below the root",
@@ -129,7 +131,8 @@ class DirectoryDatastore(ABC):
 
     def describe(self, location: Location) -> Description:
         """Columns and estimated rows."""
-        return self.describe_files(self.files(location.object), location)
+        with naming_os_errors(f"describing {self.name}:{location.object}"):
+            return self.describe_files(self.files(location.object), location)
 
     def read(self, location: Location, columns: Columns) -> Iterator[pa.RecordBatch]:
         """All rows, file by file."""
@@ -225,6 +228,8 @@ class DirectoryDatastore(ABC):
         """
         while True:
             entries = log.entries()
+            if not entries:
+                raise _moved(self.name, path)
             state = file_log.folded(entries)
             stale = path.is_file() and file_log.mark_of(path) in state.superseded
             if state.content is not None and (changed or stale or not path.exists()):
@@ -237,7 +242,7 @@ class DirectoryDatastore(ABC):
                 writer.before_destructive()
                 path.unlink()
             file_log.sync_directory(path.parent)
-            if log.entries()[-1].number == entries[-1].number:
+            if log.entries()[-1:] == entries[-1:]:
                 return
             changed = True
 
@@ -304,6 +309,15 @@ class DirectoryDatastore(ABC):
         from agentd.datastores.locked_sql import query_batches
 
         return query_batches(self.read(location, columns), columns, sql, scratch)
+
+
+def _moved(name: str, path: Path) -> StepFailure:
+    return StepFailure(
+        "io_error",
+        f"datastore {name!r}: the log beside {path} went away while it was written",
+        "See who moves directories or changes links there.",
+        retryable=True,
+    )
 
 
 def _no_file(name: str, found: str) -> StepFailure:

@@ -86,7 +86,10 @@ class Policy:
         """
         if not path.startswith("/") or "\0" in path:
             raise self._refused(f"path {path!r} is not absolute", "roots")
-        real = Path(os.path.realpath(path))
+        try:
+            real = Path(os.path.realpath(path))
+        except OSError as error:
+            raise self._refused(f"path {path!r} cannot be followed: {error.strerror}", "roots") from error
         if not is_beneath(real, self.roots):
             raise self._refused(f"path {path!r} is outside the roots allowed on this host", "roots")
         if rule is not None and rule.paths and not is_beneath(real, rule.paths):

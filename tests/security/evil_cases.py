@@ -1,6 +1,7 @@
 """What an evil control plane says, by class: grants that must not succeed, and messages that must do nothing."""
 
 import itertools
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -388,3 +389,5 @@ class Tally:
     ignored: int = 0
     allowed: int = 0
     escaped: list[str] = field(default_factory=list)
+    codes: Counter[str] = field(default_factory=Counter)
+    unforeseen: list[str] = field(default_factory=list)

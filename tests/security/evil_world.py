@@ -253,6 +253,8 @@ async def evil_world(directory: Path, uid: int) -> AsyncIterator[EvilWorld]:
     assert found is not None
     interpreter, libraries = found
     door = EvilDoor(heartbeat_s=0.5)
+    # A thousand refusals are journalled in between.
+    door.wait_s = 120.0
     await door.start()
     it = EvilWorld(directory, door, uid)
     await asyncio.to_thread(it.fill)

@@ -71,6 +71,7 @@ class Door(agent_pb2_grpc.AgentServiceServicer):
         self.heartbeat_s = heartbeat_s
         self.disconnected_max_s = disconnected_max_s
         self.acknowledging = True
+        self.wait_s = WAIT_S
         self.renewing = True
         self.hellos: list[pb.Hello] = []
         self.releases: list[release_pb2.ReleaseStatus] = []
@@ -161,9 +162,9 @@ class Door(agent_pb2_grpc.AgentServiceServicer):
         """Wait until something that was heard makes `holds` true."""
         async with self._news:
             try:
-                await asyncio.wait_for(self._news.wait_for(holds), WAIT_S)
+                await asyncio.wait_for(self._news.wait_for(holds), self.wait_s)
             except TimeoutError:
-                raise AssertionError(f"waited {WAIT_S:g} s for {what}") from None
+                raise AssertionError(f"waited {self.wait_s:g} s for {what}") from None
 
     async def tell(self) -> None:
         """Let whoever waits look again."""
