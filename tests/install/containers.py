@@ -93,6 +93,13 @@ class Podman:
         self.try_("rmi", "--all", "--force")
         subprocess.run(["umount", f"{self.place}/root/overlay"], check=False, capture_output=True)
         shutil.rmtree(self.place, ignore_errors=True)
+        for group in sorted(Path("/sys/fs/cgroup").glob("**/libpod_parent"), reverse=True):
+            # Groups of other podmen's containers are not empty, and stay.
+            for each in sorted((path for path in group.rglob("*") if path.is_dir()), reverse=True):
+                with contextlib.suppress(OSError):
+                    each.rmdir()
+            with contextlib.suppress(OSError):
+                group.rmdir()
 
 
 def needs() -> None:
@@ -227,7 +234,13 @@ def join(podman: Podman, data: Path) -> None:
     token.chmod(0o400)
     os.chown(token, USER, USER)
     digest = podman.do(
-        "run", "--rm", *LIMITS, "--entrypoint=sha256sum", "localhost/haulier-agentd:test", "/usr/bin/python3.11"
+        "run",
+        "--rm",
+        *LIMITS,
+        "--network=none",
+        "--entrypoint=sha256sum",
+        "localhost/haulier-agentd:test",
+        "/usr/bin/python3.11",
     )
     (data / "policy.toml").write_text(policy(digest.split()[0]), encoding="utf-8")
     mounts = [f"{data}/agent:/var/lib/haulier-agentd", f"{data}/haulier:{cargo.DATA}", f"{token}:/run/haulier/token:ro"]
