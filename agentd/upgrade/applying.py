@@ -17,7 +17,7 @@ from agentd.core import releasing
 from agentd.core.releases import Ending, Phase, Release, Request, State, Undecodable, request_from_text
 from agentd.runner.identity import boot_id, boottime
 from agentd.upgrade import exchange, links
-from agentd.upgrade.black_box import BlackBoxes
+from agentd.upgrade.black_box import DIRECTORY, BlackBoxes
 from agentd.upgrade.evidence import Witness, ask
 from agentd.upgrade.programs import Programs
 from agentd.upgrade.refusing import Refused
@@ -209,7 +209,7 @@ class Applying:
     # Around it.
 
     def _tidy(self) -> None:
-        for each in (self._settings.home, self._settings.state):
+        for each in (self._settings.home, self._settings.state, self._settings.state / DIRECTORY):
             for left in each.glob("*.new"):
                 left.unlink()
 

@@ -1,5 +1,6 @@
 """A host of its own below a directory, with the real updater, real signed releases, and a small service manager."""
 
+import compileall
 import itertools
 import json
 import os
@@ -10,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from py_compile import PycInvalidationMode
 from typing import Any
 
 from agentd.core.releases import Release, Request, request_to_text
@@ -90,6 +92,8 @@ def real(change: Callable[[Path], None] | None = None) -> Callable[[Path], None]
             program.chmod(0o755)
         if change is not None:
             change(tree)
+        # As a package has it: nothing is compiled at every start.
+        compileall.compile_dir(tree / "lib", quiet=1, invalidation_mode=PycInvalidationMode.UNCHECKED_HASH)
 
     return make
 
@@ -230,7 +234,7 @@ class UpgradingHost:
 
     def junk(self) -> list[str]:
         """What a finished pass must not leave behind."""
-        places = (self.home, self.home / "versions", self.state, self.exchange, self.state / "work")
+        places = (self.home, self.home / "versions", self.state, self.exchange, *self.state.glob("*/"))
         return [str(each) for place in places for each in place.glob("*.new*")] + [
             str(each) for each in (self.home / "versions").glob(".*")
         ]
