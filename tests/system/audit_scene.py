@@ -34,10 +34,10 @@ class AuditScene:
         self.world.join_agent(AGENT, slots=2, labels={})
         self.world.start_agent(AGENT)
         self.world.wait_for_agents()
-        for turn in range(6):
+        for turn in range(3):
             self.world.haulier("agent", "drain", AGENT, "--reason", f"turn {turn}")
             self.world.haulier("agent", "resume", AGENT)
-        self.await_witness(15)
+        self.await_witness(10)
         self.stop()
         shutil.rmtree(self._saved, ignore_errors=True)
         for name in ("controlplane", "agents"):

@@ -90,7 +90,7 @@ def test_an_attack_on_a_stopped_control_plane(scene: AuditScene, name: str) -> N
 def test_an_attack_on_a_running_control_plane(scene: AuditScene, name: str) -> None:
     scene.put_back()
     scene.start()
-    scene.await_witness(16)
+    scene.await_witness(11)
     began_at = time.time()
     attacked(scene, ATTACKS[name])
     require_noticed(scene, began_at)
@@ -104,7 +104,7 @@ def test_an_older_copy_of_the_store(scene: AuditScene) -> None:
         if source.exists():
             shutil.copy(source, f"{old}{suffix}")
     scene.start()
-    before = scene.await_witness(16)
+    before = scene.await_witness(11)
     scene.stop()
     for suffix in ("", "-wal", "-shm"):
         Path(f"{scene.state}/store.db{suffix}").unlink(missing_ok=True)
@@ -134,7 +134,7 @@ def test_nothing_is_said_of_an_honest_log(scene: AuditScene) -> None:
     exported = scene.world.root / "export.jsonl"
     exported.write_text(scene.world.haulier("audit", "export"))
     assert scene.world.haulier_json("audit", "verify", "--export", str(exported), "--witness", str(witness))["intact"]
-    exported.write_text(exported.read_text().replace("turn 3", "turn 4"))
+    exported.write_text(exported.read_text().replace("turn 2", "turn 4"))
     assert not json.loads(scene.world.haulier("audit", "verify", "--export", str(exported), "-o", "json", codes=(1,)))[
         "intact"
     ]
