@@ -114,7 +114,7 @@ def test_an_older_copy_of_the_store(scene: AuditScene) -> None:
     require_noticed(scene, time.time())
     assert scene.events("WitnessContradicted")
     # The witness does not forget what it saw, so the next control plane meets it again.
-    assert scene.status()["audit"]["witnessed"] == before
+    assert scene.status()["audit"]["witnessed"]["size"] >= before["size"]
 
 
 def test_nothing_is_said_of_an_honest_log(scene: AuditScene) -> None:
