@@ -96,7 +96,7 @@ test: $(SETUP) ## Run everything that must hold before a change lands (under 15 
 	$(say) 'chaos: 5 kill cycles'
 	@$(MAKE) chaos CYCLES=5
 	$(say) 'every other test: repository, contract, integration, system, installation'
-	@$(PY) -m pytest --ignore=tests/unit tests
+	@$(PY) -m pytest -n 3 --dist loadfile --ignore=tests/unit tests
 
 .PHONY: sim
 sim: $(SETUP) ## Search N simulated histories for a broken promise (N=2000)
