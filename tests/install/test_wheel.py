@@ -63,7 +63,7 @@ def test_the_wheel_holds_the_product_whole_and_nothing_else(wheel: Path) -> None
     assert any(name.endswith(".sql") for name in inside)
 
 
-def test_the_wheel_holds_the_licence_and_names_the_three_scripts(wheel: Path) -> None:
+def test_the_wheel_holds_the_licence_and_names_the_four_scripts(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         about = {name.partition(".dist-info/")[2]: name for name in archive.namelist() if ".dist-info/" in name}
         licence = archive.read(about["licenses/LICENSE"])
@@ -73,10 +73,11 @@ def test_the_wheel_holds_the_licence_and_names_the_three_scripts(wheel: Path) ->
         "haulier",
         "haulier-agentd",
         "haulier-controlplane",
+        "haulier-updater",
     ]
 
 
-@pytest.mark.parametrize("script", ["haulier", "haulier-controlplane", "haulier-agentd"])
+@pytest.mark.parametrize("script", ["haulier", "haulier-controlplane", "haulier-agentd", "haulier-updater"])
 def test_each_script_runs_and_explains_itself(environment: Path, tmp_path: Path, script: str) -> None:
     helped = run(environment / "bin" / script, "--help", cwd=tmp_path)
 
