@@ -86,7 +86,8 @@ class Before:
 
 @dataclass(frozen=True, slots=True)
 class Probation:
-    """A switch that is under way or not yet kept. `began_at` is CLOCK_BOOTTIME of the boot `boot_id`.
+    """A switch that is under way or not yet kept. `began_at` is CLOCK_BOOTTIME of the boot `boot_id`: when the agent
+    was started from the new release, and before that when the switch began.
 
     `back` and `back_previous` are what the links go back to. `first` is the first incarnation that answered, -1 while
     none did; `rss_first` is its memory when it was first seen up for long enough."""

@@ -178,7 +178,7 @@ def staged(state: State, request: Request) -> State:
 
 
 def switch_begun(state: State, before: Before, boot_id: str, now: float) -> State:
-    """The switch begins; from here on the clock of the probation runs."""
+    """The switch begins, at `now` of the boot `boot_id`. The clock of the probation begins with `restarted`."""
     assert state.phase is Phase.STAGED and state.wanted is not None and state.current is not None
     probation = Probation(state.current, state.previous, before, boot_id, now)
     release = state.wanted.release
@@ -187,10 +187,12 @@ def switch_begun(state: State, before: Before, boot_id: str, now: float) -> Stat
     )
 
 
-def restarted(state: State) -> State:
-    """The agent was started from the new release."""
-    assert state.phase is Phase.SWITCHING
-    return replace(state, phase=Phase.PROBATION)
+def restarted(state: State, boot_id: str, now: float) -> State:
+    """The agent was started from the new release: from here on the clock of the probation runs, so that an old agent
+    that is slow to stop takes nothing of the new one's time."""
+    assert state.phase is Phase.SWITCHING and state.probation is not None
+    probation = replace(_since_boot(state.probation, boot_id, now), began_at=now)
+    return replace(state, phase=Phase.PROBATION, probation=probation)
 
 
 def rescued(state: State) -> State:
@@ -282,9 +284,7 @@ def _probation_s(state: State) -> float:
 
 
 def _noted(probation: Probation, release: Release, seen: Evidence, boot_id: str, now: float) -> Probation:
-    if boot_id != probation.boot_id:
-        # The clock begins anew with the boot; that there was one counts as a try.
-        probation = replace(probation, boot_id=boot_id, began_at=now, boots=probation.boots + 1)
+    probation = _since_boot(probation, boot_id, now)
     if seen.answering == release.digest:
         first = seen.incarnation if probation.first < 0 else probation.first
         restarts = max(probation.restarts, seen.incarnation - first)
@@ -300,6 +300,13 @@ def _noted(probation: Probation, release: Release, seen: Evidence, boot_id: str,
         contacts = probation.contacts + 1 if seen.contact is Contact.ANSWERS else 0
         probation = replace(probation, contacts=contacts)
     return probation
+
+
+def _since_boot(probation: Probation, boot_id: str, now: float) -> Probation:
+    """After a reboot the clock begins anew, and that there was one counts as a try."""
+    if boot_id == probation.boot_id:
+        return probation
+    return replace(probation, boot_id=boot_id, began_at=now, boots=probation.boots + 1)
 
 
 def _bad(probation: Probation, seen: Evidence) -> tuple[str, str] | None:

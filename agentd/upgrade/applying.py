@@ -165,7 +165,7 @@ class Applying:
         self._point()
         log.info("starting release %s", self.state.current)
         self._service.restart()
-        self.change(releasing.restarted(self.state), "restarted")
+        self.change(releasing.restarted(self.state, boot_id(), boottime()), "restarted")
 
     def _point(self) -> None:
         current, previous = (each.digest if each else "" for each in releasing.links(self.state))

@@ -35,7 +35,7 @@ AGENT = "mover"
 # The bar for a gap in progress; the product's own for what a switch may take.
 GAP_MAX_S = 2.0
 STORED_EVERY_S = 1.0
-# Half of it the agent must have been up, so stopping the old one and starting the new must fit into the other half.
+# It begins when the new agent was started; half of it the agent must have been up.
 PROBATION_S = 12.0
 # Heartbeats often, so that a session is soon old enough; leases as long as a busy machine may need.
 TIMING = Timing(lease_ttl_s=45.0, heartbeat_s=0.5, heartbeat_grace_s=20.0)

@@ -38,8 +38,11 @@ DOWN = Evidence(Unit.RUNNING)
 def on_probation(before: Before = BEFORE, request: Request = REQUEST) -> State:
     state, wanted = releasing.consider(IDLE, request)
     assert wanted
-    state = releasing.switch_begun(releasing.staged(state, request), before, BOOT, 1000.0)
-    return releasing.restarted(state)
+    return releasing.restarted(switching(state, before, request), BOOT, 1000.0)
+
+
+def switching(state: State, before: Before = BEFORE, request: Request = REQUEST, at: float = 900.0) -> State:
+    return releasing.switch_begun(releasing.staged(state, request), before, BOOT, at)
 
 
 def looked(state: State, seen: Evidence, at: float = 1200.0, boot: str = BOOT) -> State:
@@ -194,6 +197,28 @@ def test_a_reboot_is_a_try_and_no_time() -> None:
     assert (state.probation.boots, state.probation.began_at) == (1, 5.0)
     state = looked(state, DOWN, 9.0, "boot-3")
     assert_back(looked(state, DOWN, 7.0, "boot-4"), "crashed")
+
+
+def test_time_begins_when_the_new_agent_was_started_however_slow_the_old_one_was_to_stop() -> None:
+    short = replace(REQUEST, probation_s=20.0)
+    state = releasing.restarted(switching(IDLE, request=short, at=1000.0), BOOT, 1110.0)
+    seen = replace(WELL, up_s=1.0, connected_s=31.0)
+    state = looked(state, seen, 1111.0)
+    assert state.phase is Phase.PROBATION, "its time is not over, and neither is it kept"
+    assert looked(state, replace(seen, up_s=9.9), 1119.9).phase is Phase.PROBATION
+    kept = looked(state, replace(seen, up_s=10.0), 1120.0)
+    assert (kept.phase, kept.current) == (Phase.IDLE, NEW)
+    assert_back(looked(state, replace(seen, up_s=9.9), 1130.0), "probation_timeout")
+
+
+def test_a_switch_that_was_cut_off_is_done_again_and_its_reboot_counts() -> None:
+    begun = state_from_text(state_to_text(switching(IDLE)))
+    assert releasing.links(begun) == (NEW, OLD)
+    again = releasing.restarted(begun, "boot-2", 5.0)
+    assert again.probation is not None
+    assert (again.probation.boot_id, again.probation.began_at, again.probation.boots) == ("boot-2", 5.0, 1)
+    assert looked(again, WELL, 130.0, "boot-2").phase is Phase.IDLE
+    assert_back(releasing.rescued(begun), "crashed")
 
 
 @pytest.mark.parametrize(("unit", "expected"), [(Unit.RUNNING, "hung"), (Unit.UNKNOWN, "crashed")])

@@ -92,7 +92,7 @@ class Host(RuleBasedStateMachine):
                 if not self.point():
                     return
                 self.running = self.current
-                if not self.save(releasing.restarted(state)):
+                if not self.save(releasing.restarted(state, self.boot_id, self.now)):
                     return
             elif state.phase is Phase.PROBATION:
                 if not self.point():
