@@ -118,6 +118,7 @@ class ProgramDoor:
         try:
             self._follow(rule, process, output)
         except BaseException:
+            # An interrupt too leaves no program running that nobody waits for.
             _stop(process)
             raise
         finally:
@@ -215,6 +216,7 @@ def sealed_copy(rule: ProgramRule) -> int:
             raise _changed(rule, f"has the digest {digest.hexdigest()}")
         fcntl.fcntl(copy, fcntl.F_ADD_SEALS, _SEALS)
     except BaseException:
+        # Nobody has the copy yet who could close it.
         os.close(copy)
         raise
     finally:

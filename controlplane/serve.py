@@ -116,9 +116,11 @@ class ControlPlane:
             try:
                 self._build(authorities, audit_key)
             except BaseException:
+                # Nobody has the control plane yet who could close it.
                 self.store.close()
                 raise
         except BaseException:
+            # The same, for the state directory that no other process may use meanwhile.
             self._guard.release()
             raise
 

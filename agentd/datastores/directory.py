@@ -181,6 +181,7 @@ class DirectoryDatastore(ABC):
             kept = self._keep(path, log, state, writer, number)
             writer.reach("publish_open")
         except BaseException:
+            # An interrupt too leaves no data behind that nothing names; it goes on its way afterwards.
             data.unlink(missing_ok=True)
             raise
         entry = self._entry(number + 1, "publish", writer)

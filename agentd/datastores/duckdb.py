@@ -66,6 +66,7 @@ class DuckdbSession:
         try:
             yield
         except BaseException:
+            # Whatever ends the transaction early, an interrupt too, leaves nothing of it.
             self.connection.rollback()
             raise
         self.connection.commit()

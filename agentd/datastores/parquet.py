@@ -49,6 +49,7 @@ class FileWriter:
                 self._sink, arrow_schema(columns), compression="zstd", compression_level=1, use_dictionary=True
             )
         except BaseException:
+            # Nobody has the writer yet who could close its file.
             self._sink.close()
             raise
 
@@ -117,6 +118,7 @@ class ParquetDatastore(DirectoryDatastore):
                 writer.write_table(pa.Table.from_batches(held))
             writer.close()
         except BaseException:
+            # An interrupt too leaves no open file behind; who asked for it removes the file.
             writer.abandon()
             raise
         return rows

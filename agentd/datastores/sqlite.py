@@ -84,6 +84,7 @@ class SqliteSession:
         try:
             yield
         except BaseException:
+            # Whatever ends the transaction early, an interrupt too, leaves nothing of it.
             self.connection.rollback()
             raise
         self.connection.commit()
@@ -160,6 +161,7 @@ class SqliteDatastore:
             connection.execute("PRAGMA legacy_alter_table = ON")
             connection.execute("PRAGMA synchronous = FULL")
         except BaseException:
+            # Nobody has the connection yet who could close it.
             connection.close()
             raise
         return connection
@@ -184,6 +186,7 @@ class SqliteDatastore:
         try:
             connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         except BaseException:
+            # Nobody has the connection yet who could close it.
             connection.close()
             raise
         return connection

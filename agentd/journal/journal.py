@@ -79,6 +79,7 @@ class Journal:
         try:
             return cls(_open_database(path), ownership)
         except BaseException:
+            # Nobody has the journal yet who could give its ownership up.
             os.close(ownership)
             raise
 

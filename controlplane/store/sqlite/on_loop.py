@@ -79,6 +79,7 @@ class OnLoop:
             self._committing = True
             self._commits.submit(self._commit, loop, batch, answers)
         except BaseException:
+            # A batch that is begun is handed on or taken back, whatever happens: else nothing is ever written again.
             self._batcher.abandon()
             self._writing.release()
             raise
