@@ -2,28 +2,24 @@
 
 import hashlib
 import math
-import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from controlplane.core.rollouts import Host, HostState, Rollout, RolloutHost, RolloutPolicy, Tally
+from controlplane.core.versions import Version, parse
 from controlplane.core.windows import is_open
 
-_VERSION = re.compile(r"(\d{1,9})\.(\d{1,9})\.(\d{1,9})(?:(a|b|rc)(\d{1,9}))?")
-_LAST = ("z", 0)  # a release follows all its candidates
 
-
-def parse_version(text: str) -> tuple[int, int, int, str, int] | None:
+def parse_version(text: str) -> Version | None:
     """Return a version as what orders like it; None where it is none.
 
     >>> parse_version("1.2.0rc1") < parse_version("1.2.0")
     True
     """
-    match = _VERSION.fullmatch(text)
-    if match is None:
+    try:
+        return parse(text)
+    except ValueError:
         return None
-    major, minor, patch, stage, number = match.groups()
-    return (int(major), int(minor), int(patch), *((stage, int(number)) if stage else _LAST))
 
 
 def skews(version: str, controlplane: str) -> str:

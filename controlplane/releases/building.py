@@ -16,7 +16,7 @@ from typing import Any
 
 import zstandard
 
-from controlplane.releases import versions
+from controlplane.core import versions
 
 RELEASE = "release.json"
 FORMAT = 1

@@ -11,7 +11,7 @@ from tuf.api.metadata import Snapshot, Targets
 from tuf.ngclient._internal.trusted_metadata_set import TrustedMetadataSet
 from tuf.ngclient.config import EnvelopeType
 
-from controlplane.releases import versions
+from controlplane.core import versions
 from controlplane.releases.problems import Unproven
 
 ROOTS_MAX = 1000

@@ -16,7 +16,8 @@ from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, MetaFile, Role, Root, Snapshot, T, TargetFile, Targets, Timestamp
 from tuf.api.serialization.json import JSONSerializer
 
-from controlplane.releases import building, versions
+from controlplane.core import versions
+from controlplane.releases import building
 from controlplane.releases.building import Built
 from controlplane.releases.keys import ONLINE, ROLES, KeyRing
 from controlplane.releases.problems import ReleaseProblem

@@ -34,7 +34,7 @@ ROOMS = {
     "controlplane.identity": "controlplane.core cryptography argon2",
     "controlplane.service": "controlplane.core controlplane.store.port controlplane.manifests controlplane.identity",
     # Signing and verifying releases; the same files serve the `haulier release` command and the control plane.
-    "controlplane.releases": "tuf securesystemslib cryptography zstandard",
+    "controlplane.releases": "controlplane.core.versions tuf securesystemslib cryptography zstandard",
     # A pass is one transaction, and a door must tell a failed store from a bug: they know the port, never a store.
     "controlplane.loops": "controlplane.core controlplane.service controlplane.store.port",
     "controlplane.rpc": "controlplane.core controlplane.service controlplane.identity controlplane.releases"
