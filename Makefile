@@ -96,9 +96,7 @@ test: $(SETUP) ## Run everything that must hold before a change lands (under 15 
 	$(say) 'chaos: 5 kill cycles'
 	@$(MAKE) chaos CYCLES=5
 	$(say) 'every other test: repository, contract, integration, system, installation'
-	@$(PY) -m pytest -n 3 --dist loadfile --ignore=tests/unit --ignore=tests/sim tests
-	$(say) 'tests of the simulator, which puts its own clock and network into a process'
-	@$(PY) -m pytest tests/sim
+	@$(PY) -m pytest -n 3 --dist loadfile --ignore=tests/unit tests
 
 .PHONY: sim
 sim: $(SETUP) ## Search N simulated histories for a broken promise (N=2000)

@@ -8,7 +8,7 @@ idle ──staged──▶ staged ──switch_begun──▶ switching ──re
 
 `links(state)` is what `current` and `previous` must say in any phase. A release goes back when it shows itself to be
 bad, or when nobody has said "kept" in time. What lies outside the release (a full disk, a control plane that is away or
-busy, an expired certificate) only holds the decision.
+busy, an expired certificate) only holds the decision, and so does a daemon that was started again near the end.
 """
 
 from dataclasses import dataclass, replace
@@ -252,10 +252,10 @@ def looked(state: State, seen: Evidence, boot_id: str, now: float) -> State:
     bad = _bad(state.probation, seen)
     if bad is not None:
         return _back(state, *bad)
-    missing = _missing(state, seen)
+    over = now - state.probation.began_at >= _probation_s(state)
+    missing = _missing(state, seen, over)
     if missing is None:
         return _kept(state)
-    over = now - state.probation.began_at >= _probation_s(state)
     if over and not missing.holds:
         return _back(state, missing.code, missing.message)
     if missing.holds:
@@ -358,7 +358,7 @@ class _Missing:
     holds: bool = False
 
 
-def _missing(state: State, seen: Evidence) -> _Missing | None:
+def _missing(state: State, seen: Evidence, over: bool) -> _Missing | None:
     probation, wanted = state.probation, state.wanted
     assert probation is not None and wanted is not None
     if seen.answering != wanted.release.digest:
@@ -376,7 +376,8 @@ def _missing(state: State, seen: Evidence) -> _Missing | None:
             code, message = "no_session", "the session did not last for two heartbeats"
         return _Missing(code, message, holds=probation.contacts < CONTACTS_MIN)
     if seen.up_s < min(STABLE_S, wanted.probation_s / 2.0):
-        return _Missing("probation_timeout", "the agent was not up for long enough without a restart")
+        # Over or not, this comes to an end by itself: it stays up, or RESTARTS_MAX is reached.
+        return _Missing("started_lately", "the agent was started again and is not up for long enough yet", holds=over)
     return None
 
 

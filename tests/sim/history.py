@@ -1,11 +1,10 @@
 """One history: from the seed to a verdict."""
 
-import random
 from dataclasses import dataclass
 
 from controlplane.core.states import MIGRATION_ASKS_A_PERSON, MIGRATION_ENDED
 from tests.sim.network import KEEPALIVE_S
-from tests.sim.plane import prepare
+from tests.sim.plane import seams
 from tests.sim.virtual_time import VirtualLoop, running
 from tests.sim.world import World
 
@@ -27,11 +26,8 @@ class Verdict:
 
 def play(seed: int) -> Verdict:
     """Play the history of ``seed`` to its end or to its first broken promise."""
-    prepare()
-    # The product draws a few numbers itself (jitter); they belong to the history too.
-    random.seed(seed)
     loop = VirtualLoop()
-    with running(loop):
+    with seams(seed), running(loop):
         world = World(seed, loop)
         _play(world, loop)
         world.close()

@@ -1,9 +1,11 @@
 """One process of the control plane: the product's services, loops and door, over whatever store survived."""
 
 import contextlib
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Iterator
 from random import Random
 from typing import TYPE_CHECKING, Any, cast
+from unittest.mock import patch
 
 from controlplane.loops.agent_watcher import AgentWatcher
 from controlplane.loops.dispatcher import Dispatcher
@@ -27,10 +29,22 @@ if TYPE_CHECKING:
     from tests.sim.world import World
 
 
-def prepare() -> None:
-    """Put the simulator's seams in place: TLS names the caller, and manifests are planned by the workload."""
-    vars(agent_door)["agent_of"] = lambda context: context.identity
-    vars(migrations_service)["plan_migration"] = lambda tx, resource: _planner[0](resource.name)
+@contextlib.contextmanager
+def seams(seed: int) -> Iterator[None]:
+    """Put the simulator's seams in place for a while: TLS names the caller, and manifests are planned by the workload.
+
+    The product draws a few numbers itself (jitter); they follow from the seed too.
+    """
+    before = random.getstate()
+    random.seed(seed)
+    with (
+        patch.object(agent_door, "agent_of", lambda context: context.identity),
+        patch.object(migrations_service, "plan_migration", lambda tx, resource: _planner[0](resource.name)),
+    ):
+        try:
+            yield
+        finally:
+            random.setstate(before)
 
 
 _planner: list[Callable[[str], Any]] = []

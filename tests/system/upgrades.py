@@ -35,7 +35,6 @@ AGENT = "mover"
 # The issue's bar for a gap in progress; the product's own for what a switch may take.
 GAP_MAX_S = 2.0
 STORED_EVERY_S = 1.0
-# It begins when the new agent was started; half of it the agent must have been up.
 PROBATION_S = 12.0
 # Heartbeats often, so that a session is soon old enough; leases as long as a busy machine may need.
 TIMING = Timing(lease_ttl_s=45.0, heartbeat_s=0.5, heartbeat_grace_s=20.0)
@@ -234,6 +233,17 @@ class Copying:
         told = self.host.told()
         assert (told["state"], told["digest"]) == ("kept", self.host.runs()), told
 
+    def ended_well(self, attempt_id: str) -> bool:
+        """Whether an attempt whose process is gone had succeeded rather than being lost, once its end is known."""
+
+        def state() -> str:
+            steps = [step for name in self.scene.started.values() for step in self.scene.migration(name)["steps"]]
+            (found,) = (str(a["state"]) for s in steps for a in s["attempts"] if a["attempt_id"] == attempt_id)
+            return found
+
+        until(lambda: state() != "running", BOUND_S, "the end of an attempt")
+        return state() == "succeeded"
+
     def require_first_attempts(self, name: str) -> None:
         """See that every step of a copy took one attempt, and none failed."""
         for step in self.scene.migration(name)["steps"]:
@@ -277,13 +287,15 @@ def run(copying: Copying, cycles: int) -> dict[str, Any]:
     for number in range(1, cycles + 1):
         if copies[-1] in copying.scene.ends():
             copies.append(copying.start_copy())
-        built = copying.prepare()
         attempt_id, who = copying.running()
-        with copying.slowed(who), copying.watched(attempt_id) as watch:
-            began_at, switched_at = copying.switch(built)
-            same = is_alive(who) or _has_ended(copying, attempt_id)
-            through = is_alive(who)
-        copying.settle()
+        # Slow to the very end, so that one copy outlasts many upgrades.
+        with copying.slowed(who):
+            built = copying.prepare()
+            with copying.watched(attempt_id) as watch:
+                began_at, switched_at = copying.switch(built)
+                through = is_alive(who)
+            copying.settle()
+        same = through or copying.ended_well(attempt_id)
         kept_s = time.monotonic() - began_at
         worked_s, stored_s = watch.gap_s(began_at, switched_at) if through else (0.0, 0.0)
         told = {"worked_gap_s": worked_s, "stored_gap_s": stored_s, "kept_s": kept_s, "same": same, "through": through}
@@ -308,16 +320,6 @@ def run(copying: Copying, cycles: int) -> dict[str, Any]:
         "ok": len(digests) == 1 and same and not again,
         "each": each,
     }
-
-
-def _has_ended(copying: Copying, attempt_id: str) -> bool:
-    """Whether an attempt ended well meanwhile, rather than being lost."""
-    for name in copying.scene.started.values():
-        for step in copying.scene.migration(name)["steps"]:
-            for attempt in step["attempts"]:
-                if attempt["attempt_id"] == attempt_id:
-                    return str(attempt["state"]).lower().endswith("succeeded")
-    return False
 
 
 if __name__ == "__main__":

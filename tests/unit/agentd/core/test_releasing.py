@@ -292,9 +292,18 @@ def test_up_for_long_enough() -> None:
     state = looked(on_probation(), replace(WELL, up_s=119.0), 1120.0)
     assert state.phase is Phase.PROBATION
     assert looked(state, replace(WELL, up_s=120.0), 1121.0).phase is Phase.IDLE
-    assert_back(looked(state, replace(WELL, up_s=3.0), 1600.0), "probation_timeout")
     short = on_probation(request=replace(REQUEST, probation_s=10.0))
     assert looked(short, replace(WELL, up_s=5.0), 1006.0).phase is Phase.IDLE
+
+
+def test_a_daemon_started_again_near_the_end_is_given_the_time_that_it_needs() -> None:
+    again = replace(WELL, incarnation=WELL.incarnation + 1, up_s=3.0)
+    state = looked(looked(on_probation(), replace(WELL, up_s=1.0), 1001.0), again, 1600.0)
+    assert state.phase is Phase.PROBATION and state.probation is not None
+    assert state.probation.held_code == "started_lately"
+    assert looked(state, replace(again, up_s=120.0), 1717.0).phase is Phase.IDLE
+    restless = replace(again, incarnation=WELL.incarnation + releasing.RESTARTS_MAX)
+    assert_back(looked(state, restless, 1717.0), "crashed")
 
 
 @pytest.mark.parametrize(
