@@ -13,6 +13,8 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 DIGEST = HERE.parent.name
+# More than a new release may take beside an old one that takes next to nothing.
+HOARD_BYTES = 192 * 1024 * 1024
 
 
 def option(name: str) -> str:
@@ -36,6 +38,7 @@ def run(state: Path, manner: str) -> None:
         sys.exit(1)
     if manner == "hangs":
         time.sleep(3600)
+    hoard = b"x" * HOARD_BYTES if manner == "leaks" else b""
     os.chdir(state)
     Path("status.socket").unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX) as listener:
@@ -45,7 +48,7 @@ def run(state: Path, manner: str) -> None:
             asker, _ = listener.accept()
             with asker:
                 told = {"release_digest": DIGEST, "pid": os.getpid(), "incarnation": number, "heartbeat_s": 0.001}
-                told |= {"connected": True, "connected_s": 60.0, "held": []}
+                told |= {"connected": True, "connected_s": 60.0, "held": [], "rss_bytes": len(hoard)}
                 asker.sendall(json.dumps(told).encode() + b"\n")
 
 
@@ -57,7 +60,8 @@ def main() -> None:
         run(Path(option("--state")), manner)
     elif verb == "selftest":
         failed = ["migrate duckdb"] if manner == "fails" else []
-        print(json.dumps({"passed": not failed, "failed": failed, "detail": manner, "wall_s": 0.1, "cpu_s": 0.1}))
+        took_s = 60.0 if manner == "slow" else 0.1
+        print(json.dumps({"passed": not failed, "failed": failed, "detail": manner, "wall_s": took_s, "cpu_s": 0.1}))
     elif verb == "journal" and sys.argv[2] == "copy":
         Path(option("--copy")).write_text("copied")
 
