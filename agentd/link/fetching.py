@@ -304,6 +304,8 @@ def _of_status(error: grpc.aio.AioRpcError) -> FetchFailed:
     told = f"{code.name.lower()}: {details}"
     if code is grpc.StatusCode.NOT_FOUND:
         return FetchFailed("not_published", told, retryable=True)
+    if code is grpc.StatusCode.DATA_LOSS:
+        return FetchFailed("artefact_differs", told, retryable=True)
     away = code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
     return FetchFailed("control_plane_away" if away else "fetch_refused", told, retryable=code in _WORTH_TRYING_AGAIN)
 

@@ -140,7 +140,9 @@ class RolloutSpec(Model):
         default=50, description="Most hosts that are on their way at once."
     )
     soak: Duration = Field(default="10m", description="How long a wave must do well before the next one begins.")
-    probation: Duration = Field(default="10m", description="Longest time on a host from the switch to kept.")
+    probation: Duration = Field(
+        default="10m", description="Longest time on a host from the start of the new agent to kept."
+    )
     missing_after: Duration = Field(default="10m", description="A host silent for so long after it was asked failed.")
     held_max: Duration = Field(default="1h", description="A host held for longer is set aside; a canary halts all.")
     upgrade_max: Duration = Field(default="1h", description="Longest time on a host from being asked to the switch.")

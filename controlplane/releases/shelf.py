@@ -74,8 +74,12 @@ class Shelf:
         return prove(files, self.files, now)
 
     def lacks(self, proven: Proven) -> list[Target]:
-        """Targets whose artefacts are not here yet."""
-        return [each for each in proven.releases if not (self._artefacts / each.digest).exists()]
+        """Targets whose artefacts are not here yet, or not whole any more."""
+        return [each for each in proven.releases if not self._has(each)]
+
+    def _has(self, target: Target) -> bool:
+        path = self._artefacts / target.digest
+        return path.exists() and path.stat().st_size == target.length
 
     def here_bytes(self, target: Target) -> int:
         """Bytes of an artefact that an earlier try has left."""

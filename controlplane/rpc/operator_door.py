@@ -15,7 +15,7 @@ from controlplane.identity.peers import IdentityError
 from controlplane.rpc import translate_operator as translate
 from controlplane.rpc.callers import caller_name
 from controlplane.rpc.requests import required
-from controlplane.service.errors import Conflict, NotFound, Precondition, StoreFailed
+from controlplane.service.errors import Conflict, Damaged, NotFound, Precondition, StoreFailed
 from controlplane.service.fleet import Fleet
 from controlplane.service.identities import TooMany
 from controlplane.service.inventory import Inventory
@@ -258,6 +258,7 @@ STATUS_OF: dict[type[Exception], grpc.StatusCode] = {
     IdentityError: grpc.StatusCode.INVALID_ARGUMENT,
     Conflict: grpc.StatusCode.ABORTED,
     StoreFailed: grpc.StatusCode.UNAVAILABLE,
+    Damaged: grpc.StatusCode.DATA_LOSS,
     OutOfScope: grpc.StatusCode.PERMISSION_DENIED,
     TooMany: grpc.StatusCode.RESOURCE_EXHAUSTED,
 }

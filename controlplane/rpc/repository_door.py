@@ -19,7 +19,7 @@ from controlplane.releases.problems import Unproven
 from controlplane.releases.shelf import Shelf
 from controlplane.rpc.callers import agent_of, caller_name
 from controlplane.rpc.pacing import Pace, go
-from controlplane.service.errors import Conflict, NotFound, Precondition, StoreFailed
+from controlplane.service.errors import Conflict, Damaged, NotFound, Precondition, StoreFailed
 from controlplane.service.release_log import ReleaseLog
 
 PIECE_BYTES_MAX = 64 * 1024
@@ -204,7 +204,7 @@ class RepositoryDoor(repository_pb2_grpc.RepositoryServiceServicer):
 
 
 async def _pieces(path: Path, target: Target, offset: int) -> AsyncGenerator[pb.FetchArtefactResponse, None]:
-    """An artefact in pieces from an offset on. Raises NotFound when it was withdrawn meanwhile, StoreFailed."""
+    """An artefact in pieces from an offset on. Raises NotFound when it was withdrawn meanwhile, Damaged."""
     try:
         file = await asyncio.to_thread(path.open, "rb", 0)
     except FileNotFoundError:
@@ -213,7 +213,7 @@ async def _pieces(path: Path, target: Target, offset: int) -> AsyncGenerator[pb.
         while offset < target.length:
             block = await asyncio.to_thread(os.pread, file.fileno(), READ_BYTES, offset)
             if not block:
-                raise StoreFailed(f"{target.target_path} is cut short on this control plane's disk")
+                raise Damaged(f"{target.target_path} is cut short on the control plane's disk: publish it again")
             for at in range(0, len(block), PIECE_BYTES_MAX):
                 data = block[at : at + PIECE_BYTES_MAX]
                 yield pb.FetchArtefactResponse(offset=offset, data=data, length_bytes=target.length)

@@ -11,4 +11,8 @@ class Precondition(Exception):
     """The thing is not in a state that allows what was asked."""
 
 
-__all__ = ["Conflict", "NotFound", "Precondition", "StoreFailed"]
+class Damaged(Exception):
+    """What lies here is not what was stored; the message says how to bring it again."""
+
+
+__all__ = ["Conflict", "Damaged", "NotFound", "Precondition", "StoreFailed"]

@@ -2,7 +2,7 @@
 
 200 simulated agents speak the real protocol over mutual TLS; what they say of a release is what the real updater would
 say of one that is bad in that manner. Then 5 real daemons, each in a release tree with the real updater beside it, are
-given artefacts that really are bad. Writes build/reports/rollout.json.
+given artefacts that really are bad. Writes build/reports/rollout.json, by what the control plane's log and store say.
 """
 
 import argparse
@@ -15,7 +15,8 @@ from typing import Any
 from tests.bench.figures import load_average, say, table
 from tests.bench.plane import temporary_home
 from tests.kit import reports
-from tests.kit.processes import send, until
+from tests.kit.processes import NotInTime, send, until
+from tests.rollouts.copies import LITE
 from tests.rollouts.real_hosts import RealHosts
 from tests.rollouts.scene import OLD, Scene, scene
 
@@ -25,11 +26,26 @@ BAD = {
     "0.1.2": "hangs",
     "0.1.3": "leaks",
     "0.1.4": "slow",
-    "0.1.5": "fails_some@duck",
+    "0.1.5": "fails_some",
     "0.1.6": "half_written",
     "0.1.7": "disk_full",
     "0.0.9": "downgrade",
 }
+# The kind of datastore with which alone a release fails: that of simulated and that of real hosts.
+FAILS_WITH = {False: "duck", True: "sqlite"}
+# Manner → what the reason names that is shown.
+REASONS = {
+    "crashes": "crashed",
+    "hangs": "hung",
+    "leaks": "memory",
+    "slow": "slow",
+    "fails_some": "step_errors",
+    "half_written": "artefact_differs",
+    "disk_full": "disk_full",
+    "downgrade": "downgrade",
+}
+# What holds a canary, for as long as nobody mends it.
+HELD_BY = ("half_written", "disk_full")
 CANCELLED, GOOD = "0.1.8", "0.1.9"
 BACK_BOUND_S = 60.0
 # How often the control plane is stopped, for how long, how long it goes on before each; hosts may be silent for less.
@@ -44,17 +60,24 @@ def try_bad(on: Scene, real: RealHosts | None, version: str, manner: str) -> dic
         real.fill_disks(manner == "disk_full")
         if manner == "half_written":
             on.tear(version)
-        on.desire(version, missing_after="60s", held_max="6s" if manner == "disk_full" else "90s")
+        on.desire(version, missing_after="60s", held_max="15s" if manner in HELD_BY else "90s", soak="20s")
     else:
         on.desire(version)
     ended = on.ended(version)
-    parts = on.parts(ended.rollout_id)
     if ended.state == "halted":
         on.cancel(ended.rollout_id)
-    until(lambda: on.versions() == {OLD: on.hosts}, BACK_BOUND_S, f"every host to be back from {version}", on.plane.log)
-    if real is not None:
-        real.fill_disks(False)
-        real.await_all(on.digests[OLD], BACK_BOUND_S)
+    recovered = True
+    try:
+        on.await_all(OLD, BACK_BOUND_S)
+        if real is not None:
+            real.fill_disks(False)
+            real.await_all(on.digests[OLD], BACK_BOUND_S)
+    except NotInTime as error:
+        say(str(error))
+        recovered = False
+    log = on.logged(ended.rollout_id)
+    types = [type_ for type_, _ in log]
+    before = types[: types.index("RolloutHalted")] if "RolloutHalted" in types else None
     return {
         "hosts": on.hosts,
         "real": real is not None,
@@ -63,10 +86,10 @@ def try_bad(on: Scene, real: RealHosts | None, version: str, manner: str) -> dic
         "state": ended.state,
         "halt_code": ended.halt_code,
         "cause": ended.halt_cause,
-        "halted_in_wave": ended.halted_wave if ended.HasField("halted_wave") else None,
-        "canaries": sum(1 for part in parts if part.wave == 0),
-        "hit": sum(1 for part in parts if part.from_version),
-        "recovered": True,
+        "halted_in_wave": before.count("WavePassed") if before is not None else None,
+        "canaries": sum(1 for part in on.parts(ended.rollout_id) if part.wave == 0),
+        "hit": len({agent_id for type_, agent_id in log if type_ == "UpgradeAsked"}),
+        "recovered": recovered,
         "faults": real.faults() if real is not None else [],
         "seconds": round(ended.elapsed_s, 1),
     }
@@ -97,7 +120,7 @@ def try_good(on: Scene, real: RealHosts | None) -> dict[str, Any]:
     finally:
         over.set()
         stopping.join()
-    if real is not None:
+    if real is not None and ended.state == "succeeded":
         real.await_all(on.digests[GOOD], BACK_BOUND_S)
     return {
         "hosts": on.hosts,
@@ -147,7 +170,7 @@ def try_cancel(on: Scene) -> dict[str, Any]:
 
 def simulated(count: int, only: list[str]) -> list[dict[str, Any]]:
     """Every release on a crowd."""
-    wanted = chosen(BAD, only)
+    wanted = chosen(only, real=False)
     with temporary_home("rollouts") as home, scene(home, count, count) as on:
         on.publish({OLD: "", **wanted, CANCELLED: "", GOOD: ""})
         with on.crowd([f"agent-{number}" for number in range(count)], wanted):
@@ -166,24 +189,33 @@ def simulated(count: int, only: list[str]) -> list[dict[str, Any]]:
 
 
 def on_real_hosts(count: int, only: list[str]) -> list[dict[str, Any]]:
-    """Every release that can be bad by itself on real hosts: real artefacts, real daemons, the real updater."""
-    wanted = {version: manner for version, manner in chosen(BAD, only).items() if "@" not in manner}
+    """Every release on real hosts: real artefacts, real daemons, the real updater, and copies where they matter."""
+    wanted = chosen(only, real=True)
     with temporary_home("rollouts") as home, scene(home, 0, count) as on:
-        on.place_real(home)
         on.publish({OLD: "", **wanted, GOOD: ""})
         real = RealHosts(home, on.plane, on.forge, count)
         with real.running(on.built[OLD]):
-            until(lambda: on.versions() == {OLD: count}, BACK_BOUND_S, "every host to say what it runs", on.plane.log)
+            on.await_all(OLD, BACK_BOUND_S)
             say(f"{count} real agents run {OLD}")
-            results = [told(try_bad(on, real, *each)) for each in wanted.items()]
+            results = []
+            for version, manner in wanted.items():
+                if manner.startswith("fails_some"):
+                    real.copies.make_past()
+                    with real.copies.working():
+                        result = try_bad(on, real, version, manner)
+                    result["failed_with"] = dict(real.copies.failed())
+                else:
+                    result = try_bad(on, real, version, manner)
+                results.append(told(result))
             if not only or "good" in only:
                 results.append(told(try_good(on, real)))
     return results
 
 
-def chosen(of: dict[str, str], only: list[str]) -> dict[str, str]:
-    """The manners that are wanted; all when none is named."""
-    return {version: manner for version, manner in of.items() if not only or manner.split("@")[0] in only}
+def chosen(only: list[str], *, real: bool) -> dict[str, str]:
+    """The manners that are wanted, all when none is named: version → manner, with the datastore where there is one."""
+    found = {version: manner for version, manner in BAD.items() if not only or manner in only}
+    return {version: f"{each}@{FAILS_WITH[real]}" if each == "fails_some" else each for version, each in found.items()}
 
 
 def told(result: dict[str, Any]) -> dict[str, Any]:
@@ -206,7 +238,15 @@ def is_fine(result: dict[str, Any]) -> bool:
     if "failed" in result:
         return bool(result["state"] == "succeeded" and not result["failed"] and result["hit"] == result["hosts"])
     most = result["canaries"] + result["hosts"] // 100
-    return bool(result["halted_in_wave"] == 0 and result["hit"] <= most and not result["faults"])
+    reason = REASONS[result["manner"].partition("@")[0]]
+    return bool(
+        result["halted_in_wave"] == 0
+        and result["hit"] <= most
+        and result["recovered"]
+        and reason in f"{result['halt_code']}: {result['cause']}"
+        and set(result.get("failed_with", {LITE: 1})) == {LITE}
+        and not result["faults"]
+    )
 
 
 def report(results: list[dict[str, Any]]) -> bool:

@@ -16,16 +16,26 @@ from controlplane.releases.building import Built
 from tests.bench.plane import CALL_BOUND_S, Plane
 from tests.kit.processes import program, until
 from tests.kit.upgrading import ROOT, Forge, UpgradingHost
+from tests.rollouts.copies import LITE, SOURCE, STAGING, Copies
 
 JOIN_BOUND_S = 60.0
-# The datastore that only these hosts reach, so that they are a group and one of them is a canary.
-THEIRS = "bench-staging"
+# So many of them, the last ones, reach the datastore that others do not.
+REACH_LITE = 2
 # What a manner makes of the daemon and of its self-test.
 SEEDS = {
     "crashes": "if word == 'run':\n    sys.exit(1)",
     "hangs": "if word == 'run':\n    time.sleep(1_000_000)",
     "leaks": "hoard = b'x' * (1200 << 20) if word == 'run' else b''",
-    "slow": "if word == 'selftest':\n    time.sleep(1_000_000)",
+    "slow": "if word == 'selftest':\n    time.sleep(50)",
+}
+# What a manner breaks in a file of the release: only loads to SQLite, and only a type of column that no self-test has.
+FLAWS = {
+    "fails_some@sqlite": (
+        "agentd/datastores/sqlite_values.py",
+        "\n\n_exact = to_values\n\n\ndef to_values(array: pa.Array, column: Column) -> list[Any]:\n"
+        "    if column.type is ColumnType.TIMESTAMP:\n        raise Unfit(0, 'seeded')\n"
+        "    return _exact(array, column)\n",
+    )
 }
 _PROGRAM = """#!{python} -B
 import os
@@ -54,6 +64,10 @@ def tree_of(manner: str) -> Callable[[Path], None]:
         unwanted = shutil.ignore_patterns("__pycache__", "*.proto", "*.pyi")
         shutil.copytree(ROOT / "agentd", tree / "lib" / "agentd", ignore=unwanted)
         shutil.copytree(ROOT / "proto" / "haulier", tree / "lib" / "haulier", ignore=unwanted)
+        if manner in FLAWS:
+            name, code = FLAWS[manner]
+            with (tree / "lib" / name).open("a") as file:
+                file.write(code)
         (tree / "lib" / "manner").write_text(manner)
 
     return make
@@ -71,6 +85,7 @@ class RealHosts:
 
     def __init__(self, home: Path, plane: Plane, forge: Forge, count: int) -> None:
         self.plane = plane
+        self.copies = Copies(home, plane)
         self.hosts = [UpgradingHost(home / f"real-{number}", forge) for number in range(count)]
         self._applied: dict[Path, float] = {}
         self._stop = threading.Event()
@@ -129,7 +144,12 @@ class RealHosts:
         )
         etc = host.prefix / "etc" / "haulier"
         policy = etc / "policy.toml"
-        policy.write_text(f'kinds = ["extract"]\ndatastores = ["{THEIRS}"]\nroots = ["{host.prefix}"]\n')
+        reached = [SOURCE, STAGING, *([LITE] if host in self.hosts[-REACH_LITE:] else [])]
+        roots = [str(root) for root in self.copies.roots]
+        # Lists of strings are written alike in JSON and in TOML.
+        policy.write_text(
+            f'kinds = ["extract", "load"]\ndatastores = {json.dumps(reached)}\nroots = {json.dumps(roots)}\n'
+        )
         policy.chmod(0o600)
         (etc / "agent.toml").write_text(f'policy = "{policy}"\nslots = 1\n')
 

@@ -1,5 +1,6 @@
 """A control plane with releases on its shelf and a crowd of simulated agents that answer upgrades, on loopback."""
 
+import json
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -17,7 +18,7 @@ from tests.bench.manifests import apply_noops, start_noops
 from tests.bench.plane import CALL_BOUND_S, Plane
 from tests.kit.processes import until
 from tests.kit.upgrading import Forge
-from tests.rollouts.real_hosts import THEIRS, tree_of
+from tests.rollouts.real_hosts import tree_of
 
 OLD = "0.1.0"
 CONNECT_BOUND_S = 120.0
@@ -51,7 +52,7 @@ spec:
     start: auto
     waves: ["10%", "100%"]
     inFlightMax: {in_flight_max}
-    soak: 5s
+    soak: {soak}
     probation: 20s
     missingAfter: {missing_after}
     heldMax: {held_max}
@@ -90,11 +91,11 @@ class Scene:
         answer = self.plane.operator().ApplyManifests(request, timeout=CALL_BOUND_S)
         assert not answer.findings, answer.findings[:3]
 
-    def desire(self, release: str, *, missing_after: str = "20s", held_max: str = "6s") -> None:
+    def desire(self, release: str, *, missing_after: str = "20s", held_max: str = "6s", soak: str = "5s") -> None:
         """Let the Fleet desire a release: the control plane makes a rollout of it by itself."""
         in_flight_max = max(10, self.hosts // 20)
         text = FLEET.format(
-            release=release, missing_after=missing_after, held_max=held_max, in_flight_max=in_flight_max
+            release=release, missing_after=missing_after, held_max=held_max, in_flight_max=in_flight_max, soak=soak
         )
         self.apply(text, f"fleet-{release}")
 
@@ -172,15 +173,20 @@ class Scene:
         request = fl.GetRolloutRequest(rollout=rollout_id, with_hosts=True)
         return list(self.plane.fleets().GetRollout(request, timeout=CALL_BOUND_S).hosts)
 
+    def logged(self, rollout_id: str) -> list[tuple[str, str]]:
+        """What the event log has of a rollout: (type, agent or ""), in order."""
+        request = op.WatchEventsRequest(subject=rollout_id)
+        events = self.plane.operator().WatchEvents(request, timeout=CALL_BOUND_S)
+        return [(each.type, json.loads(each.data_json).get("agent_id", "")) for each in events]
+
     def versions(self) -> Counter[str]:
         """How many hosts run which version, as they say themselves."""
         listing = self.plane.fleets().ListHosts(fl.ListHostsRequest(), timeout=CALL_BOUND_S)
         return Counter(host.release.version for host in listing.hosts)
 
-    def place_real(self, home: Path) -> None:
-        """Apply the datastore that real hosts reach."""
-        head = f"apiVersion: haulier/v1\nkind: Datastore\nmetadata: {{name: {THEIRS}}}\n"
-        self.apply(head + f"spec: {{engine: parquet, root: {home}}}\n", "theirs")
+    def await_all(self, version: str, bound_s: float) -> None:
+        """Wait until every host says that it runs a version."""
+        until(lambda: self.versions() == {version: self.hosts}, bound_s, f"every host to run {version}", self.plane.log)
 
     def tear(self, version: str) -> None:
         """Leave half of an artefact where the control plane serves it from."""

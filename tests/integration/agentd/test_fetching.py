@@ -144,6 +144,10 @@ def test_what_cannot_be_had_is_told_with_a_code(tmp_path: Path, forge: Forge, bu
             await attempt(enrolment, Wish(built.digest, "haulier-agentd-9.9.9-x86_64.tar.zst"))
             await attempt(enrolment, Wish("../../etc/passwd", target_path("0.2.0", ARCHITECTURE)))
             await attempt(enrolment, Wish("0" * 64, target_path("0.2.0", ARCHITECTURE)))
+            (served,) = (tmp_path / "plane").rglob(built.digest)
+            with served.open("r+b") as file:
+                file.truncate(built.length // 2)
+            await attempt(enrolment, wish_of(built))
         await attempt(enrolment, wish_of(built))
 
     run(body())
@@ -151,6 +155,7 @@ def test_what_cannot_be_had_is_told_with_a_code(tmp_path: Path, forge: Forge, bu
         ("not_published", True),
         ("unknown_target", True),
         ("bad_request", False),
+        ("artefact_differs", True),
         ("artefact_differs", True),
         ("control_plane_away", True),
     ]

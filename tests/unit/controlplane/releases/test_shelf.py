@@ -96,6 +96,20 @@ def test_a_full_disk_keeps_what_came(tmp_path: Path, forge: Forge) -> None:
         shelf.append(target, 5, b"x")
 
 
+def test_an_artefact_that_is_cut_short_is_asked_for_again(tmp_path: Path, forge: Forge) -> None:
+    shelf = Shelf(tmp_path / "shelf")
+    publish(shelf, forge)
+    (target,) = shelf.targets()
+    path = tmp_path / "shelf" / "artefacts" / target.digest
+    whole = path.read_bytes()
+    path.write_bytes(whole[: target.length // 2])
+    proven = shelf.check(files_of(forge.repository), LATER.timestamp())
+    assert shelf.lacks(proven) == [target]
+    shelf.append(target, 0, whole)
+    shelf.complete(target)
+    assert shelf.lacks(proven) == [] and path.read_bytes() == whole
+
+
 def test_a_shelf_that_was_tampered_with_serves_nothing(tmp_path: Path, forge: Forge) -> None:
     publish(Shelf(tmp_path / "shelf"), forge)
     (targets,) = (tmp_path / "shelf" / "metadata" / "current").glob("*.targets.json")
