@@ -131,7 +131,7 @@ floods: $(SETUP) ## Flood a control plane by every means while honest agents' he
 	@$(PY) -m tests.floods
 
 .PHONY: test-system
-test-system: $(SETUP_PACKAGES) ## Install the packages under a real systemd, kill, upgrade, purge (root; 5 min)
+test-system: $(SETUP_PACKAGES) ## Install the packages under a real systemd, kill, upgrade, purge (root; 10 min)
 	@$(PY) -m tests.install.system
 
 .PHONY: test-containers

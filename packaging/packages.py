@@ -92,7 +92,7 @@ def _agentd(built: Built, trust: Path | None) -> dict[str, Any]:
     library = "/usr/lib/haulier-agentd"
     (built.scratch / "digest").write_text(built.digest + "\n", encoding="ascii")
     units = ["haulier-agentd.service", "haulier-agentd-joined.path", "haulier-agentd-policy.path"]
-    units += ["haulier-agentd-policy.service", "haulier-agentd-rescue.service"]
+    units += ["haulier-agentd-policy.service", "haulier-agentd-rescue.service", "haulier-agentd-program@.service"]
     units += ["haulier-updater.path", "haulier-updater.timer", "haulier-updater.service"]
     commands = [name, "haulier-updater"]
     contents = [

@@ -122,9 +122,13 @@ class Host:
 
     def until_version(self, version: str) -> None:
         """Wait until daemon and client are of a version."""
+        self.until_version_of_agent(version)
+        assert version in self.box.do("haulier version")
+
+    def until_version_of_agent(self, version: str) -> None:
+        """Wait until the daemon is of a version."""
         self.until_ready()
         self.box.until(f"haulier-agentd status | grep -q 'version {version}$'", 30, f"the agent to run {version}")
-        assert version in self.box.do("haulier version")
 
     def migrate(self, name: str, rows: int) -> float:
         """Move a new dataset and look at its proof; return the seconds it took."""
