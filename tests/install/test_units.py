@@ -4,10 +4,11 @@ from pathlib import Path
 
 UNITS = Path(__file__).parents[2] / "packaging" / "systemd"
 # How each is run, which differs; everything else in [Service] is sandbox.
-HOW_IT_RUNS = set(
-    "Type NotifyAccess ExecStart ExecStartPost ExecReload Restart RestartSec TimeoutStartSec TimeoutStopSec WatchdogSec "
-    "KillMode KillSignal EnvironmentFile StandardOutput StandardError LoadCredential".split()
-)
+HOW_IT_RUNS = {
+    *("Type", "NotifyAccess", "ExecStart", "ExecStartPost", "ExecReload", "Restart", "RestartSec", "TimeoutStartSec"),
+    *("TimeoutStopSec", "WatchdogSec", "KillMode", "KillSignal", "EnvironmentFile", "StandardOutput", "StandardError"),
+    "LoadCredential",
+}
 
 
 def sandbox(unit: str) -> list[str]:
