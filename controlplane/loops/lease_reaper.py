@@ -11,6 +11,8 @@ from controlplane.service.steps import Settlement, expire
 from controlplane.store.port import Store, Tx
 
 BATCH_MAX = 500
+# A pass that comes later than this share of a lease's time shows that renewals may have waited too.
+LATE_SHARE = 0.25
 
 
 class LeaseReaper:
@@ -20,11 +22,14 @@ class LeaseReaper:
         self._store = store
         self._clock = clock
         self._fleet = fleet
+        self._ran_at: float | None = None
+        self._on_time_since = 0.0
 
     async def run(self) -> None:
         """Make one pass."""
         await self._fleet.flush()
         now = self._clock()
+        blames = self._was_on_time(now)
         due = [
             (
                 lease.attempt_id,
@@ -52,7 +57,7 @@ class LeaseReaper:
         done = await self._store.write(reap)
         ended = set(done.ended)
         for attempt_id, _, failure, agent_id in due:
-            if attempt_id in ended and failure.code == "lease_expired":
+            if blames and attempt_id in ended and failure.code == "lease_expired":
                 self._fleet.hosts.lost(agent_id)
         self._fleet.cancel(
             (agent_id, attempt_id, fence, failure.message)
@@ -63,3 +68,12 @@ class LeaseReaper:
             self._fleet.offer(done.readied)
         if due:
             self._fleet.changed.ring()
+
+    def _was_on_time(self, now: float) -> bool:
+        """Whether passes came when they should for as long as a lease lasts: else a lease may have run out because we
+        were away or busy, and its host is not to blame."""
+        ttl_s = self._fleet.settings.ttl_s
+        if self._ran_at is None or now - self._ran_at > LATE_SHARE * ttl_s:
+            self._on_time_since = now
+        self._ran_at = now
+        return now - self._on_time_since >= ttl_s

@@ -1,5 +1,7 @@
 """Each loop's pass over a store: what it ends, what it moves on, what it leaves alone."""
 
+import pytest
+
 from controlplane.core.model import Outcome
 from controlplane.core.states import AttemptState, Liveness
 from controlplane.loops.agent_watcher import AgentWatcher
@@ -46,6 +48,23 @@ def test_the_reaper_ends_a_lease_that_was_not_renewed_and_tells_its_agent() -> N
         ]
         assert room.fleet.book.held_by(host.id) == 0
         assert room.events(lease.step.id)[-2:] == ["LeaseExpired", "StepReadied"]
+
+    in_room(body)
+
+
+@pytest.mark.parametrize(("passes", "counted"), [(6, 1), (1, 0)], ids=["on time", "away in between"])
+def test_a_host_is_blamed_for_a_lost_lease_only_by_a_reaper_that_was_on_time(passes: int, counted: int) -> None:
+    async def body(room: Room) -> None:
+        host = await room.connect()
+        reaping = reaper(room)
+        await reaping.run()
+        await room.start(a_plan())
+        for _ in range(passes):
+            room.now += 60.0 / passes
+            await reaping.run()
+        assert host.cancels != [] and room.fleet.book.held_by(host.id) == 0
+        _, tallies = room.fleet.hosts.take_flush()
+        assert sum(tally.failed for tally in tallies.values()) == counted
 
     in_room(body)
 
