@@ -34,6 +34,7 @@ _TOLD_ERRORS = {
     "JoinFailed": NOT_READY,
     "StepFailure": NOT_READY,
     "DropInFailed": NOT_READY,
+    "SettingsRefused": UNUSABLE,
 }
 
 
@@ -96,6 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     kinds = ("liveness", "readiness", "rollout")
     check.add_argument("--probe", choices=kinds, default="readiness", help="what to ask (%(default)s)")
     check.add_argument("--policy", type=Path, help="explain this policy file instead, and what enforces it here")
+    check.add_argument("--settings", type=Path, help="judge this directory of settings that a release may bring")
     check.add_argument("--would-run", type=Path, help="say whether --policy allows the step in this JSON file")
     check.add_argument("-o", "--output", choices=("text", "json"), default="text")
     check.set_defaults(command=_check)
@@ -163,7 +165,9 @@ def _check_policy(given: argparse.Namespace) -> int:
 def _drop_in(given: argparse.Namespace) -> int:
     drop_in = importlib.import_module("agentd.unit_drop_in")
     config, reading = importlib.import_module("agentd.config"), importlib.import_module("agentd.policy.reading")
-    text = drop_in.render(reading.load(config.load(given.config).policy), drop_in.systemd_version())
+    release = importlib.import_module("agentd.release_tree").own_tree()
+    policy = reading.load(config.load(given.config, release).policy, release)
+    text = drop_in.render(policy, drop_in.systemd_version())
     if not given.apply:
         sys.stdout.write(text)
         return OK
@@ -173,6 +177,9 @@ def _drop_in(given: argparse.Namespace) -> int:
 
 
 def _check(given: argparse.Namespace) -> int:
+    if given.settings is not None:
+        sys.stdout.write(importlib.import_module("agentd.settings_check").explained(given.settings))
+        return OK
     if given.policy is not None:
         return _check_policy(given)
     if given.would_run is not None:
@@ -185,16 +192,17 @@ def _check(given: argparse.Namespace) -> int:
         )
         return UNUSABLE
     code, why = OK, []
+    settings: dict[str, str] = {}
     try:
-        why = importlib.import_module("agentd.readiness").reasons(
-            given.probe, status_socket.ask(given.state, _ANSWER_WAIT_S)
-        )
+        told = status_socket.ask(given.state, _ANSWER_WAIT_S)
+        settings, why = told.get("settings", {}), importlib.import_module("agentd.readiness").reasons(given.probe, told)
         code = NOT_READY if why else OK
     except status_socket.NoAnswer as error:
         code, why = NOT_LIVE, [str(error)]
     if given.output == "json":
-        sys.stdout.write(json.dumps({"probe": given.probe, "ok": code == OK, "reasons": why}) + "\n")
+        sys.stdout.write(json.dumps({"probe": given.probe, "ok": code == OK, "reasons": why, **settings}) + "\n")
     else:
+        sys.stdout.writelines(f"{name + ':':14} {origin}\n" for name, origin in settings.items())
         mark = "" if code == NOT_LIVE else f"not {'ready' if given.probe == 'readiness' else 'now'}: "
         sys.stderr.writelines(f"haulier-agentd: {mark}{reason}\n" for reason in why)
     return code
@@ -219,6 +227,7 @@ def _status(given: argparse.Namespace) -> int:
         f"incarnation  {told['incarnation']}, version {told['version']}",
         f"slots        {len(told['held'])} of {told['slots']} in use",
     ]
+    lines += [f"{name:12} {origin}" for name, origin in told.get("settings", {}).items()]
     seen, trouble = told["audit"]["witnessed"], told["audit"]["trouble"]
     if seen is not None:
         lines.append(f"audit log    seen up to entry {seen['size']}, era {seen['era']}, root {seen['root'][:16]}")

@@ -1,4 +1,6 @@
-"""The daemon's configuration: one TOML file, one frozen object. Unknown keys are errors.
+"""The daemon's configuration: one frozen object, from the host's file and what the release brings for every host.
+
+Each key that the host's file sets counts; one that it leaves out is taken from the release. Unknown keys are errors.
 
 policy = "/etc/haulier/policy.toml"   # the host's own law; required
 slots = 4                             # steps that may run at once; default: one per core
@@ -21,11 +23,14 @@ bytes_per_s_max = 4000000             # most that fetching a release may take of
 
 import os
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
+
+from agentd.release_tree import CONFIGURATION
 
 SLOTS_MAX = 1024
 _LEVELS = ("debug", "info", "warning", "error")
@@ -51,6 +56,15 @@ class Config:
     probe_http_address: str = ""
     mirrors: tuple[str, ...] = ()
     fetch_bytes_per_s_max: float = 0.0
+    # What a release brought of this, and in which file: keys such as "slots" and "labels.zone".
+    release_file: Path | None = None
+    release_keys: tuple[str, ...] = ()
+
+    def origin(self, own: Path) -> str:
+        """Which file says what, where the host's own file is `own`."""
+        if self.release_file is None:
+            return str(own)
+        return f"{own}, and from {self.release_file}: {', '.join(self.release_keys) or 'nothing'}"
 
 
 _KEYS = (
@@ -65,22 +79,64 @@ _KEYS = (
     "probe",
     "upgrade",
 )
+# What a release may not bring: which file is this host's law, and what of this host's environment steps see.
+HOSTS_OWN = ("policy", "environment")
 
 
-def load(path: Path) -> Config:
-    """Read the configuration at `path`; raises ConfigBroken."""
+def load(path: Path, release: Path | None) -> Config:
+    """Read the configuration at `path`, filled up from the release whose tree is `release`; raises ConfigBroken."""
+    told = _read(path)
+    with _naming(path):
+        own = _config(told, path.parent)
+    if release is None or not os.path.lexists(release / CONFIGURATION):
+        return own
+    brought = _read(release / CONFIGURATION)
+    with _naming(release / CONFIGURATION):
+        check_brought(brought)
+    merged, taken = _merged(told, brought)
+    return replace(
+        _config(merged, path.parent), release_file=release / CONFIGURATION, release_keys=tuple(sorted(taken))
+    )
+
+
+def check_brought(told: Mapping[str, Any]) -> None:
+    """Raise ConfigBroken unless a release may bring this configuration."""
+    for name in HOSTS_OWN:
+        if name in told:
+            raise ConfigBroken(f"{name} is each host's own and no release's: say it in the host's own agent.toml")
+    _config({**told, "policy": "policy.toml"}, Path())
+
+
+def _read(path: Path) -> dict[str, Any]:
     try:
-        told = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigBroken(
             f"configuration {path} cannot be read: {error.strerror}; name another with --config"
         ) from error
     except ValueError as error:
         raise ConfigBroken(f"configuration {path} is not TOML: {error}") from error
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
     try:
-        return _config(told, path.parent)
+        yield
     except ConfigBroken as error:
         raise ConfigBroken(f"configuration {path}: {error}") from error
+
+
+def _merged(own: Mapping[str, Any], brought: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """The host's keys, and those of a release that it leaves out; tables key by key. Also the names of the latter."""
+    merged, taken = dict(own), []
+    for name, value in brought.items():
+        if isinstance(value, dict):
+            merged[name], below = _merged(own.get(name, {}), value)
+            taken += [f"{name}.{each}" for each in below]
+        elif name not in own:
+            merged[name] = value
+            taken.append(name)
+    return merged, taken
 
 
 def _config(told: Mapping[str, Any], directory: Path) -> Config:

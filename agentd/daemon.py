@@ -31,7 +31,7 @@ from agentd.link.logs import LogShipper
 from agentd.policy import reading
 from agentd.policy.law import Policy
 from agentd.policy.refusals import PolicyBroken
-from agentd.release_tree import own_digest, own_version
+from agentd.release_tree import own_digest, own_tree, own_version
 from agentd.runner import cages
 from agentd.runner.attempt_files import ATTEMPTS, Deadlines, Settings
 from agentd.runner.host_client import HostClient
@@ -64,8 +64,7 @@ class Daemon:
         self._state = state
         self._config_path = config_path
         self._stop_at = stop_at
-        self._config = config_file.load(config_path)
-        self._policy = reading.load(self._config.policy)
+        self._config, self._policy = self._read_settings()
         self._enrolment = enrolment.load(state)
         self._events: asyncio.Queue[Event] = asyncio.Queue()
         self._journal = JournalWriter()
@@ -296,7 +295,16 @@ class Daemon:
     # The host's law.
 
     def _settings(self) -> Settings:
-        return Settings(str(self._policy.path), self._config.environment, self._stop_at)
+        # The host's own file, whatever it leaves to the release: each step asks it again.
+        return Settings(str(self._config.policy), self._config.environment, self._stop_at)
+
+    def _read_settings(self) -> tuple[Config, Policy]:
+        config = config_file.load(self._config_path, own_tree())
+        policy = reading.load(config.policy, own_tree())
+        logging.getLogger().setLevel(config.log_level.upper())
+        log.log(logging.WARNING if policy.is_missing else logging.INFO, "policy: %s", policy.origin)
+        log.info("configuration: %s", config.origin(self._config_path))
+        return config, policy
 
     def _cage(self) -> None:
         self._cages.limits, self._cages.roots = self._policy.limits, self._policy.roots
@@ -311,8 +319,7 @@ class Daemon:
     def _reload(self) -> None:
         """Take over what can change while steps run; a broken file changes nothing."""
         try:
-            new = config_file.load(self._config_path)
-            policy = reading.load(new.policy)
+            new, policy = self._read_settings()
         except (ConfigBroken, PolicyBroken) as error:
             log.error("not reloaded: %s", error)
             return
@@ -321,8 +328,7 @@ class Daemon:
             log.warning("probe addresses and runner_idle_s take effect at the next start")
         self._config, self._policy = new, policy
         self._cage()
-        logging.getLogger().setLevel(new.log_level.upper())
-        log.info("reloaded %s and %s", self._config_path, policy.path)
+        log.info("reloaded")
         self._events.put_nowait(events.ConfigReloaded(self._capabilities()))
 
     # What others ask.
@@ -354,6 +360,7 @@ class Daemon:
             "journal_writing_s": self._journal.writing_for_s(),
             "release_state": agent.upgrading.status.state.value,
             "enforced": self._cages.told(),
+            "settings": {"configuration": self._config.origin(self._config_path), "policy": self._policy.origin},
             "audit": {
                 "witnessed": None if agent.witness.head is None else json.loads(head_to_text(agent.witness.head)),
                 "trouble": agent.witness.trouble,

@@ -18,14 +18,17 @@ from agentd.policy.explaining import sentences
 from agentd.policy.law import Policy
 from agentd.policy.refusals import PolicyRefused
 from agentd.program_door import rule_for, sealed_copy, words_for
+from agentd.release_tree import own_tree
 from agentd.runner import cages
 from agentd.runner.wall import version
 
 
 def explained(path: Path) -> str:
     """The policy in sentences, and what enforces it on this host. Raises PolicyBroken."""
-    policy = reading.load(path)
-    return "\n".join([f"The policy {path}", "", *sentences(policy), "", "On this host", "", *_enforced(policy), ""])
+    policy = reading.load(path, own_tree())
+    return "\n".join(
+        [f"The policy {policy.origin}", "", *sentences(policy), "", "On this host", "", *_enforced(policy), ""]
+    )
 
 
 def _enforced(policy: Policy) -> Iterator[str]:
@@ -58,7 +61,7 @@ def _limited(controller: str, how: str) -> str:
 
 def would_run(path: Path, step: Path) -> str:
     """Say that a step would be allowed, in one line. Raises PolicyBroken, PolicyRefused, StepFailure (bad_params)."""
-    policy = reading.load(path)
+    policy = reading.load(path, own_tree())
     try:
         told: dict[str, Any] = json.loads(step.read_text(encoding="utf-8"))
         kind, undo = str(told["kind"]), bool(told.get("undo", False))

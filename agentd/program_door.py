@@ -52,7 +52,7 @@ def words_for(policy: Policy, rule: ProgramRule, values: Mapping[str, str]) -> l
     try:
         return rule.command(values, lambda path: str(policy.check_path(path)))
     except BadValue as error:
-        hint = f"the owner of this host can change [programs.{rule.name}.values] in {policy.path}"
+        hint = f"{policy.owner} can change [programs.{rule.name}.values] in {policy.path}"
         raise PolicyRefused(str(error), hint) from error
 
 
@@ -159,7 +159,7 @@ class ProgramDoor:
             raise StepFailure(
                 "time_limit",
                 f"program {rule.name!r} ran longer than the {rule.timeout_s:g} s that this host allows it",
-                f"the owner of this host can raise timeout_s of [programs.{rule.name}] in {self._policy.path}",
+                f"{self._policy.owner} can raise timeout_s of [programs.{rule.name}] in {self._policy.path}",
             )
         told = self._side.files.read_deadlines()
         if told is not None and boottime() >= told.destroy_at:

@@ -1,4 +1,4 @@
-"""Which release this code is of: told by where it lies."""
+"""Which release this code is of, told by where it lies, and where a release keeps the settings that it brings."""
 
 import json
 import re
@@ -6,6 +6,9 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+# A release may bring configuration and policy; agentd/config.py and agentd/policy/reading.py say when they count.
+CONFIGURATION = Path("settings", "agent.toml")
+POLICY = Path("settings", "policy.toml")
 _LIST = "release.json"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 

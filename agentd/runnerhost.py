@@ -26,6 +26,7 @@ from agentd.policy import reading
 from agentd.policy.law import Policy
 from agentd.policy.refusals import PolicyBroken, PolicyRefused
 from agentd.program_door import ProgramDoor, openings_for, rule_for, words_for
+from agentd.release_tree import own_tree
 from agentd.runner.child import ChildSide, DeadlinePassed, Execute, StopAsked, run_child, stopped_outcome
 from agentd.runner.fork_server import ForkServer
 from agentd.runner.secrets import SecretUnavailable
@@ -120,7 +121,7 @@ class Doors:
 
 
 def _limit_hint(key: str, policy: Policy) -> str:
-    return f"the owner of this host can raise {key} in {policy.path}; or move less at a time"
+    return f"{policy.owner} can raise {key} in {policy.path}; or move less at a time"
 
 
 @contextlib.contextmanager
@@ -158,7 +159,7 @@ def executing(kinds: Kinds) -> Execute:
 def _run(side: ChildSide, kinds: Kinds) -> bytes:
     grant = side.grant
     try:
-        policy = reading.load(Path(side.spec.settings.policy_path))
+        policy = reading.load(Path(side.spec.settings.policy_path), own_tree())
         policy.check_kind(grant.kind)
         policy.check_room(side.files.path)
         if grant.kind not in kinds:

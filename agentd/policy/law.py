@@ -34,6 +34,23 @@ class Policy:
     wall: str = "when_available"
     limits: Limits = field(default_factory=Limits)
     programs: tuple[ProgramRule, ...] = ()
+    # The host's own file, where that leaves the word to the release: `path` is the release's then.
+    left_by: Path | None = None
+    is_missing: bool = False  # it was left to a release that brings no policy
+
+    @property
+    def origin(self) -> str:
+        """Which file this is from, and why from that one."""
+        if self.left_by is None:
+            return str(self.path)
+        if self.is_missing:
+            return f"{self.left_by}, which leaves it to the release, and the release brings none: nothing is allowed"
+        return f"{self.path}, because {self.left_by} says from_release"
+
+    @property
+    def owner(self) -> str:
+        """Who can change it."""
+        return "the owner of this host" if self.left_by is None else "whoever signs this host's releases"
 
     @property
     def datastore_names(self) -> tuple[str, ...]:
@@ -125,7 +142,7 @@ class Policy:
             raise PolicyRefused(message, "free some space, or lower disk_free_min_bytes in the host's policy")
 
     def _refused(self, message: str, key: str) -> PolicyRefused:
-        return refused(message, key, self.path)
+        return refused(message, key, self.owner, self.path)
 
 
 def _key(rule: DatastoreRule, key: str) -> str:

@@ -1,10 +1,15 @@
-"""Reads the policy file: every key known, every value of its type, every mistake named with how to mend it."""
+"""Reads the policy file: every key known, every value of its type, every mistake named with how to mend it.
+
+The host's own file may say `from_release = true`, and nothing else: then the policy counts that the release brings. No
+other word anywhere makes a release's policy count.
+"""
 
 import os
 import re
 import stat
 import tomllib
 from collections.abc import Mapping
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -15,6 +20,7 @@ from agentd.policy.limits import Limits
 from agentd.policy.places import ANYTHING, ENGINES, FILE_ENGINES, POSTGRESQL_PORT, SSLMODES, DatastoreRule
 from agentd.policy.programs import ProgramRule, ValueRule, placeholders
 from agentd.policy.refusals import PolicyBroken
+from agentd.release_tree import POLICY
 
 _LISTS = ("kinds", "roots", "secrets", "readable")
 _KEYS = (*_LISTS, "datastores", "deletes", "wall", "programs", *limits.KEYS)
@@ -27,22 +33,43 @@ _VALUE_TYPES = ("text", "integer", "path", "dataset", "choice")
 _YES_OR_NO = ("allow", "refuse")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 _NUMBER_MAX = 2**62
+_FROM_RELEASE = "from_release"
 
 
-def load(path: Path) -> Policy:
-    """Read the policy at `path`; raises PolicyBroken, also where others than root and we could change it."""
-    _check_owner(path)
+def load(path: Path, release: Path | None) -> Policy:
+    """Read the host's policy at `path`, or what the release whose tree is `release` brings where `path` leaves it to
+    that; raises PolicyBroken, also where others than root and we could change what counts."""
+    told = _read(path, path.resolve().parent)
+    if _FROM_RELEASE not in told:
+        return _named(path, told)
+    if told[_FROM_RELEASE] is not True or len(told) > 1:
+        raise PolicyBroken(
+            f"policy {path}: from_release must be true and stand alone: either the release's policy counts here or "
+            "this one does; remove from_release, or everything else"
+        )
+    brought = path if release is None else release / POLICY
+    if release is None or not os.path.lexists(brought):
+        return Policy(brought, left_by=path, is_missing=True)
+    return replace(_named(brought, _read(brought, brought.parent, release)), left_by=path)
+
+
+def _read(path: Path, *directories: Path) -> dict[str, Any]:
+    _check_owner(path, *directories)
     try:
-        told = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise PolicyBroken(f"policy {path} cannot be read: {error}") from error
+
+
+def _named(path: Path, told: Mapping[str, Any]) -> Policy:
     try:
-        return _policy(told, path)
+        return policy_of(told, path)
     except PolicyBroken as error:
         raise PolicyBroken(f"policy {path}: {error}") from error
 
 
-def _policy(told: Mapping[str, Any], path: Path) -> Policy:
+def policy_of(told: Mapping[str, Any], path: Path) -> Policy:
+    """What the file at `path` told, as a policy; raises PolicyBroken. Who could change the file is not looked at."""
     _known(told, _KEYS, "")
     programs = _programs(told)
     return Policy(
@@ -187,8 +214,8 @@ def _value(name: str, table: Mapping[str, Any]) -> ValueRule:
     return ValueRule(kind, pattern, choices, **bounds)
 
 
-def _check_owner(path: Path) -> None:
-    for each in (path, path.resolve().parent):
+def _check_owner(path: Path, *directories: Path) -> None:
+    for each in (path, *directories):
         try:
             found = each.stat()
         except OSError as error:

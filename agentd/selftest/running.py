@@ -18,6 +18,7 @@ from agentd import config as config_file
 from agentd.journal import mending
 from agentd.link import contact, enrolment
 from agentd.policy import reading
+from agentd.release_tree import own_tree
 
 PREFIX = "selftest-"
 _HEAVY = ("pyarrow", "pyarrow.parquet", "duckdb", "psycopg", "agentd.executors.registry", "agentd.daemon")
@@ -81,7 +82,8 @@ def _libraries() -> None:
 
 
 def _configuration(config: Path) -> None:
-    reading.load(config_file.load(config).policy)
+    release = own_tree()
+    reading.load(config_file.load(config, release).policy, release)
 
 
 def _identity(state: Path) -> None:

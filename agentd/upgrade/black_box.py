@@ -75,8 +75,10 @@ class BlackBoxes:
             each.unlink()
 
     def _contents(self, state: State, answer: Answer) -> dict[str, Any]:
-        mask = Mask(self._secrets(answer.pid))
         assert state.last is not None
+        # The policy of the release that failed may be what was broken: then the one before has named them.
+        known = [state.last.digest, *([state.current.digest] if state.current else [])]
+        mask = Mask(self._secrets(answer.pid, known))
         return {
             "format": 1,
             "request_id": state.last.request_id,
@@ -121,15 +123,20 @@ class BlackBoxes:
             return ""
         return done.stdout[-2 * _LOG_BYTES_MAX :].decode("utf-8", "replace")
 
-    def _secrets(self, pid: int) -> list[str]:
-        """Values of the secrets that the host's policy names, as far as they can be seen from here."""
+    def _secrets(self, pid: int, releases: Iterable[str]) -> list[str]:
+        """Values of the secrets that the policy names, the host's or one of these releases', as far as they can be
+        seen from here."""
         try:
             told = self._settings.agent_config.read_text(encoding="utf-8")
             name = re.search(r'^policy\s*=\s*"(.+)"', told, re.MULTILINE)
-            policy = reading.load(self._settings.agent_config.parent / (name[1] if name else "policy.toml"))
-        except (OSError, PolicyBroken):
+            policy = self._settings.agent_config.parent / (name[1] if name else "policy.toml")
+        except OSError:
             return []
-        return [*_of_files(policy.secret_references), *_of_environment(pid, policy.secret_references)]
+        references: set[str] = set()
+        for release in releases:
+            with contextlib.suppress(PolicyBroken):
+                references |= set(reading.load(policy, self._settings.tree(release)).secret_references)
+        return [*_of_files(references), *_of_environment(pid, tuple(references))]
 
 
 def _request_of(path: Path) -> str:

@@ -10,6 +10,7 @@ import json
 import os
 import stat
 import tarfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 import zstandard
 
 from controlplane.core import versions
+from controlplane.releases import settings_check
 
 RELEASE = "release.json"
 FORMAT = 1
@@ -39,6 +41,7 @@ class Built:
     digest: str
     length: int
     unpacked_bytes: int
+    settings: tuple[str, ...] = ()  # names of the settings that it brings, such as settings/policy.toml
 
 
 def target_path(version: str, architecture: str) -> str:
@@ -46,15 +49,22 @@ def target_path(version: str, architecture: str) -> str:
     return f"haulier-agentd-{version}-{architecture}.tar.zst"
 
 
-def build(tree: Path, version: str, architecture: str, min_from: str, output: Path) -> Built:
+def build(
+    tree: Path, version: str, architecture: str, min_from: str, output: Path, settings: Path | None = None
+) -> Built:
     """Pack `tree` into `output`, which appears whole or not at all. `min_from` is the oldest version that can follow
-    it, or "".
+    it, or ""; `settings` a directory of configuration and policy that become part of it.
 
     Raises BadTree, ValueError for what is no version, OSError.
     """
     for each in (version, *([min_from] if min_from else [])):
         versions.parse(each)
-    files = {name: _described(tree / name, name) for name in _files_of(tree)}
+    places = {name: tree / name for name in _files_of(tree)}
+    if settings is not None:
+        places |= _brought(tree, places, settings)
+    if _settings(places) and (problem := settings_check.problem(tree, settings or tree / settings_check.PREFIX)):
+        raise BadTree(problem)
+    files = {name: _described(places[name], name) for name in sorted(places, key=lambda name: name.encode("utf-8"))}
     told = {
         "format": FORMAT,
         "version": version,
@@ -71,9 +81,9 @@ def build(tree: Path, version: str, architecture: str, min_from: str, output: Pa
             with compressor.stream_writer(file, closefd=False) as packed:
                 counted = _Counted(packed)
                 with tarfile.open(fileobj=counted, mode="w|", format=tarfile.PAX_FORMAT) as archive:
-                    _add(archive, tree, RELEASE, {"mode": 0o644, "bytes": len(head)}, head)
+                    _add(archive, output, RELEASE, {"mode": 0o644, "bytes": len(head)}, head)
                     for name, entry in files.items():
-                        _add(archive, tree, name, entry)
+                        _add(archive, places[name], name, entry)
             file.flush()
             os.fsync(file.fileno())
         with fresh.open("rb") as file:
@@ -82,7 +92,7 @@ def build(tree: Path, version: str, architecture: str, min_from: str, output: Pa
         fresh.rename(output)
     finally:
         fresh.unlink(missing_ok=True)
-    return Built(output, version, architecture, min_from, digest, length, counted.written_bytes)
+    return Built(output, version, architecture, min_from, digest, length, counted.written_bytes, _settings(files))
 
 
 def read(path: Path) -> Built:
@@ -104,9 +114,8 @@ def read(path: Path) -> Built:
                 written_bytes += len(piece)
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return Built(
-            path, told["version"], told["architecture"], told["min_from"], digest, path.stat().st_size, written_bytes
-        )
+        said = (told["version"], told["architecture"], told["min_from"])
+        return Built(path, *said, digest, path.stat().st_size, written_bytes, _settings(told["files"]))
     except (tarfile.TarError, zstandard.ZstdError, ValueError, KeyError, TypeError) as error:
         raise BadTree(f"{path}: is no artefact ({error}); make one with `haulier release build`") from error
 
@@ -123,6 +132,22 @@ class _Counted(io.RawIOBase):
         self._into.write(data)
         self.written_bytes += len(data)
         return len(data)
+
+
+def _brought(tree: Path, places: Iterable[str], settings: Path) -> dict[str, Path]:
+    if _settings(places):
+        raise BadTree(f"{tree}: holds {settings_check.PREFIX} already: remove it, or build without --settings")
+    try:
+        found = {settings_check.PREFIX + path.name: path for path in settings.iterdir()}
+    except OSError as error:
+        raise BadTree(f"{settings}: cannot be read: {error.strerror}") from error
+    if not found:
+        raise BadTree(f"{settings}: holds no settings")
+    return found
+
+
+def _settings(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted(name for name in names if name.startswith(settings_check.PREFIX)))
 
 
 def _files_of(tree: Path) -> list[str]:
@@ -153,12 +178,12 @@ def _described(path: Path, name: str) -> dict[str, Any]:
     return {"sha256": digest, "mode": 0o755 if kind.st_mode & 0o111 else 0o644, "bytes": kind.st_size}
 
 
-def _add(archive: tarfile.TarFile, tree: Path, name: str, entry: dict[str, Any], data: bytes | None = None) -> None:
+def _add(archive: tarfile.TarFile, path: Path, name: str, entry: dict[str, Any], data: bytes | None = None) -> None:
     member = tarfile.TarInfo(name)
     if "link" in entry:
         member.type, member.linkname, member.mode = tarfile.SYMTYPE, entry["link"], 0o777
         archive.addfile(member)
         return
     member.mode, member.size = entry["mode"], entry["bytes"]
-    with io.BytesIO(data) if data is not None else (tree / name).open("rb") as file:
+    with io.BytesIO(data) if data is not None else path.open("rb") as file:
         archive.addfile(member, file)

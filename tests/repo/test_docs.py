@@ -130,7 +130,7 @@ def test_every_exit_code_is_documented() -> None:
     [
         ("### Configuration of the control plane", [field.name for field in dataclasses.fields(Config)]),
         ("### Configuration of the agent", [*agent_config._KEYS]),
-        ("## The whole host", [*agent_policy._KEYS]),
+        ("## The whole host", [agent_policy._FROM_RELEASE, *agent_policy._KEYS]),
         ("## Datastores", [*agent_policy._DATASTORE_TEXTS, *agent_policy._DATASTORE_LISTS, "ports"]),
         ("## Programs", [*agent_policy._PROGRAM_KEYS]),
     ],

@@ -48,14 +48,15 @@ ROOMS = {
     "agentd.core": "",
     "agentd.journal": "agentd.core sqlite_utils",
     "agentd.link": f"agentd.own_python agentd.core {CONTRACT} grpc cryptography",
-    "agentd.policy": "agentd.core yaml",
-    "agentd.config": "agentd.core agentd.policy yaml",
+    # What a release brings lies in its tree.
+    "agentd.policy": "agentd.core agentd.release_tree yaml",
+    "agentd.config": "agentd.core agentd.policy agentd.release_tree yaml",
     # Runs in the updater's process only, never in the daemon's.
     # The updater looks at the agent from outside, by its socket, its process and its host's policy.
     "agentd.upgrade": "agentd.core agentd.policy agentd.runner.identity agentd.status_socket"
     " tuf securesystemslib zstandard",
     "agentd.selftest": "agentd.config agentd.core agentd.datastores agentd.executors agentd.journal agentd.link"
-    f" agentd.policy agentd.proof {CONTRACT} pyarrow",
+    f" agentd.policy agentd.proof agentd.release_tree {CONTRACT} pyarrow",
     "agentd.sensors": "agentd.core psutil",
     "agentd.http_probes": "agentd.readiness",
     # The agent's part of an upgrade: between its core, the wire, and what the updater leaves.
@@ -81,12 +82,13 @@ ROOTS = {
     "agentd.__main__": "agentd",
     "agentd.updater": "agentd",
     "agentd.runnerhost": "agentd.runner agentd.executors agentd.datastores agentd.proof agentd.policy haulier.v1"
-    " agentd.allowing agentd.enclosing agentd.program_door",
+    " agentd.allowing agentd.enclosing agentd.program_door agentd.release_tree",
     "agentd.program_door": "agentd.datastores agentd.executors agentd.policy agentd.runner",
     # Where the host's law meets what a step is told, and where it becomes the kernel's.
     "agentd.allowing": "agentd.policy agentd.executors agentd.datastores haulier.v1",
     "agentd.law_check": "agentd.allowing agentd.datastores agentd.executors agentd.policy agentd.program_door"
-    " agentd.runner haulier.v1",
+    " agentd.release_tree agentd.runner haulier.v1",
+    "agentd.settings_check": "agentd.config agentd.policy agentd.release_tree agentd.unit_drop_in",
     "agentd.enclosing": "agentd.allowing agentd.policy agentd.runner",
 }
 

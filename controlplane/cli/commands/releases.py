@@ -40,13 +40,17 @@ def build(
     min_from: Annotated[
         str, typer.Option("--min-from", metavar="VERSION", help="Oldest version that can follow this one.")
     ] = "",
+    settings: Annotated[
+        Path | None,
+        typer.Option("--settings", metavar="DIR", help="agent.toml and policy.toml that the release brings to hosts."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
 ) -> None:
     """Pack a tree into an artefact: the same bytes from the same files, whoever builds it and when."""
     from controlplane.releases import building
 
     with mendable():
-        built = building.build(tree, version, architecture, min_from, to)
+        built = building.build(tree, version, architecture, min_from, to, settings)
     if as_json:
         show_json(
             {
@@ -56,6 +60,7 @@ def build(
                 "sha256": built.digest,
                 "bytes": built.length,
                 "unpacked_bytes": built.unpacked_bytes,
+                "settings": list(built.settings),
             }
         )
     else:
@@ -90,6 +95,8 @@ def sign(
             desk.begin(first.read_bytes())
         desk.add(built, offline_ring(keys, passphrase_file), back_from)
         write(f"signed {built.version} for {built.architecture}: {built.digest}\n")
+        if built.settings:
+            write(f"it brings {', '.join(built.settings)}\n")
         tell_missing(desk)
         _refresh_if_here(repository, online_keys or keys / "online", online_passphrase_file, timestamp_days)
 

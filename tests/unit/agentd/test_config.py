@@ -28,7 +28,7 @@ bytes_per_s_max = 4000000
 
 def load(tmp_path: Path, text: str) -> Config:
     (tmp_path / "agent.toml").write_text(text)
-    return config.load(tmp_path / "agent.toml")
+    return config.load(tmp_path / "agent.toml", None)
 
 
 def test_everything_is_read(tmp_path: Path) -> None:
@@ -86,4 +86,4 @@ def test_what_is_wrong_is_named(tmp_path: Path, text: str, said: str) -> None:
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigBroken, match="No such file"):
-        config.load(tmp_path / "agent.toml")
+        config.load(tmp_path / "agent.toml", None)

@@ -115,10 +115,10 @@ def test_a_broken_policy_and_a_missing_one_are_named(policy: Path, capsys: pytes
 
 def test_a_host_that_demands_a_wall_runs_nothing_without_one(policy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(enclosing, "version", lambda: 0)
-    enclosing.enclose(reading.load(policy), [], policy.parent)
+    enclosing.enclose(reading.load(policy, None), [], policy.parent)
     policy.write_text('wall = "required"\n' + policy.read_text())
     with pytest.raises(PolicyRefused, match="no Landlock"):
-        enclosing.enclose(reading.load(policy), [], policy.parent)
+        enclosing.enclose(reading.load(policy, None), [], policy.parent)
 
 
 def test_what_others_say_stays_on_one_line_of_the_log() -> None:

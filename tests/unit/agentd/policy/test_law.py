@@ -20,7 +20,7 @@ def written(tmp_path: Path, text: str) -> Path:
 
 
 def test_an_empty_policy_allows_nothing(tmp_path: Path) -> None:
-    law = policy.load(written(tmp_path, ""))
+    law = policy.load(written(tmp_path, ""), None)
     assert law.allowed_kinds(["load"]) == ()
     for refused in (
         lambda: law.check_kind("load"),
@@ -38,7 +38,8 @@ def test_lists_name_what_is_allowed(tmp_path: Path) -> None:
         written(
             tmp_path,
             'kinds = ["load", "extract"]\ndatastores = ["*"]\nsecrets = ["env:PG_*", "file:/run/secrets/*"]\n',
-        )
+        ),
+        None,
     )
     assert law.allowed_kinds(["transform", "load"]) == ("load",)
     law.check_kind("load")
@@ -88,27 +89,27 @@ def test_a_full_disk_stops_a_step_before_it_starts(tmp_path: Path) -> None:
 )
 def test_what_is_wrong_is_named(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(PolicyBroken, match=said):
-        policy.load(written(tmp_path, text))
+        policy.load(written(tmp_path, text), None)
 
 
 def test_a_policy_that_others_could_change_is_not_used(tmp_path: Path) -> None:
     path = written(tmp_path, "")
     path.chmod(0o620)
     with pytest.raises(PolicyBroken, match="chmod go-w"):
-        policy.load(path)
+        policy.load(path, None)
     path.chmod(0o644)
-    policy.load(path)
+    policy.load(path, None)
     tmp_path.chmod(0o770)
     with pytest.raises(PolicyBroken, match="chmod go-w"):
-        policy.load(path)
+        policy.load(path, None)
     tmp_path.chmod(0o1777)
-    policy.load(path)
+    policy.load(path, None)
     tmp_path.chmod(0o700)
 
 
 def test_a_missing_policy_is_named(tmp_path: Path) -> None:
     with pytest.raises(PolicyBroken, match="No such file"):
-        policy.load(tmp_path / "policy.toml")
+        policy.load(tmp_path / "policy.toml", None)
 
 
 def test_a_policy_of_another_user_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,7 +117,7 @@ def test_a_policy_of_another_user_is_not_used(tmp_path: Path, monkeypatch: pytes
     found = path.stat()
     monkeypatch.setattr(os, "geteuid", lambda: found.st_uid + 1)
     if found.st_uid == 0:
-        policy.load(path)
+        policy.load(path, None)
     else:
         with pytest.raises(PolicyBroken, match="another user"):
-            policy.load(path)
+            policy.load(path, None)

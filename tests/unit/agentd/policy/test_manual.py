@@ -18,5 +18,5 @@ def test_every_policy_on_the_pages_can_be_used(tmp_path: Path) -> None:
     for block in blocks:
         path = tmp_path / "policy.toml"
         path.write_text(block)
-        policy = reading.load(path)
+        policy = reading.load(path, None)
         assert policy.datastores or policy.programs

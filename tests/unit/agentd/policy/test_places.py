@@ -48,7 +48,7 @@ def law(tmp_path: Path) -> Policy:
     (tmp_path / "exports").mkdir()
     path = tmp_path / "policy.toml"
     path.write_text(TEXT.format(root=tmp_path))
-    return reading.load(path)
+    return reading.load(path, None)
 
 
 def test_a_database_is_allowed_where_the_host_says_it_is(law: Policy) -> None:
@@ -122,7 +122,7 @@ def test_what_is_wrong_in_a_table_is_named(tmp_path: Path, text: str, said: str)
     path = tmp_path / "policy.toml"
     path.write_text(text)
     with pytest.raises(PolicyBroken, match=said) as caught:
-        reading.load(path)
+        reading.load(path, None)
     assert str(path) in str(caught.value)
 
 

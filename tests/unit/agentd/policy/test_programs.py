@@ -31,7 +31,7 @@ def rule_of(tmp_path: Path, text: str = TEXT) -> ProgramRule:
     tmp_path.chmod(0o700)
     path = tmp_path / "policy.toml"
     path.write_text(text)
-    return reading.load(path).program("reindex")
+    return reading.load(path, None).program("reindex")
 
 
 def test_values_take_their_places_as_whole_words(tmp_path: Path) -> None:
