@@ -60,7 +60,7 @@ def try_bad(on: Scene, real: RealHosts | None, version: str, manner: str) -> dic
         real.fill_disks(manner == "disk_full")
         if manner == "half_written":
             on.tear(version)
-        on.desire(version, missing_after="60s", held_max="15s" if manner in HELD_BY else "90s", soak="20s")
+        on.desire(version, missing_after="2m", held_max="15s" if manner in HELD_BY else "90s", soak="20s")
     else:
         on.desire(version)
     ended = on.ended(version)
