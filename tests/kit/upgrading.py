@@ -25,7 +25,7 @@ from controlplane.releases.signing import SigningDesk, first_root
 
 ROOT = Path(__file__).parents[2]
 KIT = Path(__file__).parent
-BOUND_S = 120.0
+BOUND_S = 300.0
 _NUMBERS = itertools.count(1)
 
 
