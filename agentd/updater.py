@@ -1,7 +1,8 @@
 """`haulier-updater`: brings this host to another release of the agent, watches it, and goes back when it is bad.
 
 It works when the agent is dead and the control plane away. `apply` and `rescue` are run by the service manager; the
-other commands are for the host's owner, whose word counts more than any rollout's.
+other commands are for the host's owner, whose word counts more than any rollout's. Programs of a release never run as
+root: systemd runs them as the agent's user, in haulier-agentd-program@DIGEST.service.
 
 Exit codes: 0 all is well · 1 the command could not be done, for the reason given · 2 a release is on probation or
 waits for something (`status` only) · 3 unusable arguments, configuration or state.

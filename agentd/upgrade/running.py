@@ -4,15 +4,14 @@ A release that may be bad must not be able to hold up or fill what judges it: ne
 more of its output is read than anybody needs.
 """
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 AGENT = Path("bin") / "haulier-agentd"
 NOT_ENDED = -1
-_OUTPUT_BYTES_MAX = 256 * 1024
+OUTPUT_BYTES_MAX = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +29,3 @@ class Running(Protocol):
 
     def run(self, digest: str, arguments: Sequence[str], wait_s: float) -> Said:
         """Run it to its end, or end it after `wait_s` with all that it started."""
-
-
-def end_of(file: BinaryIO) -> str:
-    """The last of what a program wrote."""
-    size = file.seek(0, os.SEEK_END)
-    file.seek(max(0, size - _OUTPUT_BYTES_MAX))
-    return file.read(_OUTPUT_BYTES_MAX).decode("utf-8", "replace")

@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from agentd.upgrade.running import AGENT, NOT_ENDED, Said, end_of
+from agentd.upgrade.running import AGENT, NOT_ENDED, OUTPUT_BYTES_MAX, Said
 from agentd.upgrade.settings import Settings
 
 _ENVIRONMENT_KEPT = ("PATH", "LANG", "LC_ALL", "TZ")
@@ -27,7 +27,7 @@ class Directly:
         began_at = time.monotonic()
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
             code = _ended(command, self._as_agent(), wait_s, out, err)
-            return Said(code, end_of(out), end_of(err), time.monotonic() - began_at)
+            return Said(code, _end_of(out), _end_of(err), time.monotonic() - began_at)
 
     def _as_agent(self) -> dict[str, Any]:
         """The owner of the agent's state runs them, where we may choose."""
@@ -64,3 +64,9 @@ def _ended(command: Sequence[str], who: dict[str, Any], wait_s: float, out: Any,
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     return code
+
+
+def _end_of(file: Any) -> str:
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - OUTPUT_BYTES_MAX))
+    return bytes(file.read(OUTPUT_BYTES_MAX)).decode("utf-8", "replace")

@@ -1,23 +1,25 @@
 """Programs of a release as a unit of systemd: in the sandbox that the agent itself lives in, and the updater in a far
 narrower one, without network and without the right to become anybody.
 
-The unit is `haulier-agentd-program@DIGEST.service`. It takes its arguments from a file of root's, and systemd puts its
-output into two others beside it.
+The unit is `haulier-agentd-program@DIGEST.service`. It takes its arguments from a file of root's, and its output goes
+into two named pipes beside it, of which the end is kept: no output fills memory or disk.
 """
 
+import os
 import subprocess
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from agentd.upgrade.running import AGENT, NOT_ENDED, Said, end_of
+from agentd.upgrade.running import AGENT, NOT_ENDED, OUTPUT_BYTES_MAX, Said
 from agentd.upgrade.settings import Settings
 
 # As the unit says.
 PLACE = Path("/run/haulier-updater")
-ARGUMENTS, OUTPUT, ERRORS = PLACE / "arguments", PLACE / "output", PLACE / "errors"
 _UNITS = "haulier-agentd-program@{}.service"
 _CALL_WAIT_S = 30.0
+_PIECE_BYTES = 64 * 1024
 _EXITED = "1"
 
 
@@ -36,15 +38,14 @@ class InUnit:
         if wrong:
             return Said(NOT_ENDED, "", wrong, 0.0)
         if not self._is_clear:
-            # What an updater that was killed may have left running, and written.
+            # What an updater that was killed may have left running.
             self._clear()
-            for each in (OUTPUT, ERRORS):
-                each.unlink(missing_ok=True)
         PLACE.mkdir(mode=0o700, exist_ok=True)
-        ARGUMENTS.write_text(environment_of(arguments), encoding="utf-8")
+        (PLACE / "arguments").write_text(environment_of(arguments), encoding="utf-8")
+        out, err = Pipe(PLACE / "output"), Pipe(PLACE / "errors")
         code, why = self._ended(unit, wait_s)
         self._clear()
-        return Said(code, _taken(OUTPUT), _taken(ERRORS) or why, time.monotonic() - began_at)
+        return Said(code, out.end(), err.end() or why, time.monotonic() - began_at)
 
     def _ended(self, unit: str, wait_s: float) -> tuple[int, str]:
         """Start the unit and wait for its end; the exit code, and what systemd says of a failure."""
@@ -110,12 +111,29 @@ def _systemctl(verb: str, *words: str, wait_s: float) -> subprocess.CompletedPro
         return subprocess.CompletedProcess(command, NOT_ENDED, "", "")
 
 
-def _taken(path: Path) -> str:
-    """What a program wrote; the file goes, because it takes memory."""
-    try:
-        with path.open("rb") as file:
-            return end_of(file)
-    except FileNotFoundError:
-        return ""
-    finally:
+class Pipe:
+    """A named pipe of which the end of what was written is kept: no program can fill memory or disk by it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
         path.unlink(missing_ok=True)
+        os.mkfifo(path, 0o600)
+        self._reading = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        # Held open until the program has ended: before it begins there is no end.
+        self._writing = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        os.set_blocking(self._reading, True)
+        self._kept = b""
+        self._thread = threading.Thread(target=self._drain, daemon=True)
+        self._thread.start()
+
+    def end(self) -> str:
+        """The last of what was written, once nobody writes any more; the pipe goes."""
+        os.close(self._writing)
+        self._thread.join(_CALL_WAIT_S)
+        self._path.unlink(missing_ok=True)
+        return self._kept.decode("utf-8", "replace")
+
+    def _drain(self) -> None:
+        with os.fdopen(self._reading, "rb", buffering=0) as pipe:
+            while piece := pipe.read(_PIECE_BYTES):
+                self._kept = (self._kept + piece)[-OUTPUT_BYTES_MAX:]

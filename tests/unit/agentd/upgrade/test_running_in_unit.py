@@ -1,6 +1,13 @@
-"""What the unit of a release's program is told: systemd undoes the quotes of a file, then those of a command line."""
+"""What the unit of a release's program is told, and what is kept of what it says; the unit is in `make test-system`.
 
-from agentd.upgrade.running_in_unit import environment_of
+systemd undoes the quotes of the file, then those of the command line.
+"""
+
+import subprocess
+from pathlib import Path
+
+from agentd.upgrade.running import OUTPUT_BYTES_MAX
+from agentd.upgrade.running_in_unit import Pipe, environment_of
 
 
 def test_words_are_quoted_for_the_file_and_for_the_command_line() -> None:
@@ -12,3 +19,19 @@ def test_letters_that_mean_something_to_either_are_escaped_for_it() -> None:
     assert environment_of(['"']) == 'ARGUMENTS="\\"\\\\\\"\\""\n'
     assert environment_of(["\\"]) == 'ARGUMENTS="\\"\\\\\\\\\\""\n'
     assert environment_of(["$x`y"]) == 'ARGUMENTS="\\"\\$x\\`y\\""\n'
+
+
+def test_the_end_of_what_a_program_says_is_kept(tmp_path: Path) -> None:
+    pipe = Pipe(tmp_path / "output")
+    subprocess.run(
+        f"head -c {4 * OUTPUT_BYTES_MAX} /dev/zero >output; echo end >output", shell=True, cwd=tmp_path, check=True
+    )
+    said = pipe.end()
+    assert len(said) == OUTPUT_BYTES_MAX
+    assert said.endswith("\0end\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_program_that_never_began_has_said_nothing(tmp_path: Path) -> None:
+    (tmp_path / "output").write_text("of another time")
+    assert Pipe(tmp_path / "output").end() == ""
