@@ -13,6 +13,20 @@ PROBATION_S = 90
 BOUND_S = 420.0
 KEYS, REPOSITORY, TREES = "/srv/release/keys", "/srv/release/repository", "/srv/release"
 _PROGRAM = "haulier-agentd-program@*"
+_BAD = "f" * 64
+_BAD_PROGRAM = """#!/bin/sh
+echo "$(id -un) $*" >&2
+setsid sh -c 'trap "" TERM; while :; do sleep 60; done' haulier-bad-child >/dev/null 2>&1 &
+exec yes
+"""
+_RUN_IN_UNIT = """
+import json, sys
+sys.path.append("/opt/haulier/current/lib")
+from agentd.upgrade.running_in_unit import InUnit
+from agentd.upgrade.settings import Settings
+said = InUnit(Settings()).run(sys.argv[1], ["--flood", "a b"], 2.0)
+print(json.dumps({"code": said.code, "out": len(said.out), "err": said.err, "wall_s": said.wall_s}))
+"""
 _SIGNING = (
     "HAULIER_RELEASE_PASSPHRASE='correct horse offline' HAULIER_RELEASE_ONLINE_PASSPHRASE='correct horse online' "
 )
@@ -59,6 +73,22 @@ def go_back_alone(host: Host, figures: dict[str, Any]) -> None:
     assert host.state_of("haulier-agentd") == "active"
     _nothing_is_left(host)
     host.migrate("back-alone", 500)
+
+
+def end_a_bad_program(host: Host, figures: dict[str, Any]) -> None:
+    """A release's program that floods, hides a child and never ends: bounded, and gone with all that it started."""
+    tree = f"/opt/haulier/versions/{_BAD}"
+    # It would run programs at the same time, and remove a release that it knows nothing of.
+    host.box.do("systemctl stop haulier-updater.timer haulier-updater.path haulier-updater.service")
+    host.box.do(f"mkdir -p {tree}/bin")
+    host.box.write(f"{tree}/bin/haulier-agentd", _BAD_PROGRAM, 0o755)
+    told = json.loads(host.box.do(f"/usr/bin/python3.11 -BIS - {_BAD} <<'END'\n{_RUN_IN_UNIT}\nEND"))
+    figures["bad_program_ended_after_s"] = round(told["wall_s"], 1)
+    assert (told["code"], told["out"], told["err"]) == (-1, 256 * 1024, "haulier-agent --flood a b\n"), told
+    host.box.do("! pgrep -f '[h]aulier-bad-child'")
+    _nothing_is_left(host)
+    assert host.box.do("ls /run/haulier-updater") == "arguments"
+    host.box.do(f"rm -r {tree} && systemctl start haulier-updater.timer haulier-updater.path")
 
 
 def _publish(host: Host, version: str, change: str) -> None:

@@ -261,6 +261,7 @@ STAGES: tuple[Callable[[Host, dict[str, Any]], None], ...] = (
     survive_a_power_cut,
     self_upgrade.follow_a_rollout,
     self_upgrade.go_back_alone,
+    self_upgrade.end_a_bad_program,
     measure,
     purge,
     install_by_script,
