@@ -10,7 +10,7 @@ from tests.install.host import Host
 GOOD, CRASHING = "0.2.0", "0.2.1"
 # As short as a kept release can have it: two heartbeats of a session, and half of it up.
 PROBATION_S = 90
-BOUND_S = 420.0
+BOUND_S = 600.0
 KEYS, REPOSITORY, TREES = "/srv/release/keys", "/srv/release/repository", "/srv/release"
 _PROGRAM = "haulier-agentd-program@*"
 _BAD = "f" * 64
