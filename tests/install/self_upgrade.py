@@ -27,19 +27,17 @@ from agentd.upgrade.settings import Settings
 said = InUnit(Settings()).run(sys.argv[1], ["--flood", "a b"], 2.0)
 print(json.dumps({"code": said.code, "out": len(said.out), "err": said.err, "wall_s": said.wall_s}))
 """
-_SIGNING = (
-    "HAULIER_RELEASE_PASSPHRASE='correct horse offline' HAULIER_RELEASE_ONLINE_PASSPHRASE='correct horse online' "
-)
+SIGNING = "HAULIER_RELEASE_PASSPHRASE='correct horse offline' HAULIER_RELEASE_ONLINE_PASSPHRASE='correct horse online' "
 
 
 def follow_a_rollout(host: Host, figures: dict[str, Any]) -> None:
     """A signed release comes through the control plane, proves itself in the unit for it, and is kept."""
-    host.box.do(f"{_SIGNING} haulier release keys init --dir {KEYS}")
+    host.box.do(f"{SIGNING} haulier release keys init --dir {KEYS}")
     host.box.do(f"haulier-updater trust {KEYS}/1.root.json")
     old = _runs(host)
     _publish(host, GOOD, "true")
     began_at = time.monotonic()
-    told = host.box.run(_rolling_out(GOOD), bound_s=BOUND_S)
+    told = host.box.run(rolling_out(GOOD), bound_s=BOUND_S)
     assert told.returncode == 0, told.stdout + told.stderr
     figures["self_upgrade_to_kept_s"] = round(time.monotonic() - began_at, 1)
     assert _runs(host) != old
@@ -58,7 +56,7 @@ def go_back_alone(host: Host, figures: dict[str, Any]) -> None:
     good = _runs(host)
     _publish(host, CRASHING, "sed -i \"s/^import sys$/import sys\\nif sys.argv[1:2] == ['run']:\\n    sys.exit(1)/\"")
     began_at = time.monotonic()
-    told = host.box.run(_rolling_out(CRASHING), bound_s=BOUND_S)
+    told = host.box.run(rolling_out(CRASHING), bound_s=BOUND_S)
     assert told.returncode != 0 and "crashed" in told.stdout, told.stdout + told.stderr
     assert _runs(host) == good
     host.until_version_of_agent(GOOD)
@@ -96,12 +94,12 @@ def _publish(host: Host, version: str, change: str) -> None:
     tree, artefact = f"{TREES}/tree-{version}", f"{TREES}/{version}.tar.zst"
     host.box.do(f"cp -a /opt/haulier/package {tree} && {change} {tree}/bin/haulier-agentd")
     host.box.do(f"haulier release build --tree {tree} --version {version} --output {artefact}", bound_s=300)
-    host.box.do(f"{_SIGNING} haulier release sign {artefact} --keys {KEYS} --repository {REPOSITORY}")
+    host.box.do(f"{SIGNING} haulier release sign {artefact} --keys {KEYS} --repository {REPOSITORY}")
     host.box.do(f"haulier release publish {REPOSITORY}", bound_s=300)
     host.box.do(f"rm -r {tree} {artefact}")
 
 
-def _rolling_out(version: str) -> str:
+def rolling_out(version: str) -> str:
     """A command that brings the only host to a release, and follows it to its end."""
     return f"""cat >/srv/fleet.yaml <<'END'
 apiVersion: haulier/v1

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.install import cargo, rpms, self_upgrade
+from tests.install import cargo, released_settings, rpms, self_upgrade
 from tests.install.box import CACHE, ROOT, Box, Missing, base
 from tests.install.host import Host
 from tests.kit import reports
@@ -262,6 +262,7 @@ STAGES: tuple[Callable[[Host, dict[str, Any]], None], ...] = (
     self_upgrade.follow_a_rollout,
     self_upgrade.go_back_alone,
     self_upgrade.end_a_bad_program,
+    released_settings.take_settings_along,
     measure,
     purge,
     install_by_script,
