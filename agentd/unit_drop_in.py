@@ -30,7 +30,7 @@ class DropInFailed(Exception):
 
 def render(policy: Policy, systemd: int) -> str:
     """The drop-in's text for a systemd of this version. Raises DropInFailed for a path that no unit can open."""
-    lines = [f"# Derived from {policy.path} by `haulier-agentd drop-in`; changes here are lost.", "[Service]"]
+    lines = [f"# Derived from {policy.origin} by `haulier-agentd drop-in`; changes here are lost.", "[Service]"]
     if systemd >= SUBGROUPS_SINCE:
         # Each step gets a control group of its own, below ours.
         lines += ["Delegate=yes", "DelegateSubgroup=daemon", "ProtectControlGroups=no"]

@@ -21,9 +21,12 @@ def take_settings_along(host: Host, _: dict[str, Any]) -> None:
     _publish(host)
 
     # The owner's word, while the release that runs brings nothing.
+    before = host.pid_of("haulier-agentd")
     host.box.write("/etc/haulier/policy.toml", "from_release = true\n")
-    host.box.until(f"! grep -q {cargo.DATA} {DROP_IN}", 60, "the drop-in to close")
-    host.box.until("haulier-agentd check | grep -q 'the release brings none: nothing is allowed'", 60, "a word of it")
+    host.until_restarted("haulier-agentd", before)
+    host.until_ready()
+    assert cargo.DATA not in host.box.do(f"cat {DROP_IN}")
+    assert "the release brings none: nothing is allowed" in host.box.do("haulier-agentd check")
     assert not host.daemon_can_write(cargo.DATA)
 
     told = host.box.run(rolling_out(VERSION), bound_s=BOUND_S)

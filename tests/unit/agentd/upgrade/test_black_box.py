@@ -1,8 +1,15 @@
 """Secrets never get into a black box, whether the host's policy names them or they only look like one."""
 
+from pathlib import Path
+
 import pytest
 
-from agentd.upgrade.black_box import Mask
+from agentd.core.releases import Ending, Release, State, Verdict
+from agentd.upgrade.black_box import DIRECTORY, BlackBoxes, Mask
+from agentd.upgrade.evidence import Answer
+from agentd.upgrade.programs import Programs
+from agentd.upgrade.remembering import Memory
+from agentd.upgrade.settings import Settings
 
 
 @pytest.mark.parametrize(
@@ -35,3 +42,29 @@ def test_what_is_known_to_be_a_secret_is_masked_everywhere() -> None:
 def test_plain_lines_stay_as_they_are() -> None:
     line = "2026-11-22 started agent=ag_1 incarnation=4 attempts=1 kinds=extract,load"
     assert Mask([])(line) == line
+
+
+@pytest.mark.parametrize(("failed", "before"), [("secrets = 'no list'", ""), ("", "secrets = 'no list'"), ("", "")])
+def test_secrets_that_a_releases_policy_names_are_known(failed: str, before: str, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("swordfish\n")
+    for name, text in (("a" * 64, failed), ("b" * 64, before)):
+        place = tmp_path / "versions" / name / "settings"
+        place.mkdir(parents=True)
+        (place / "policy.toml").write_text(text or f'secrets = ["file:{secret}"]\n')
+    (tmp_path / "policy.toml").write_text("from_release = true\n")
+    (tmp_path / "agent.toml").write_text('policy = "policy.toml"\n')
+    program = tmp_path / "service"
+    program.write_text("#!/bin/sh\necho it said swordfish\n")
+    program.chmod(0o700)
+    (tmp_path / "upgrade").mkdir()
+    settings = Settings(
+        tmp_path, tmp_path, agent_state=tmp_path, agent_config=tmp_path / "agent.toml", program=str(program)
+    )
+    last = Verdict(Ending.ROLLED_BACK, "req_1", digest="a" * 64, code="crashed", message="swordfish")
+    state = State(current=Release("0.1.0", "b" * 64), last=last)
+    BlackBoxes(settings, Memory(settings), Programs(settings)).keep(state, Answer())
+    (box,) = (tmp_path / DIRECTORY).iterdir()
+    told = box.read_text()
+    assert "it said" in told
+    assert "swordfish" not in told
