@@ -8,6 +8,7 @@ from tests.install.self_upgrade import BOUND_S, KEYS, REPOSITORY, SIGNING, TREES
 
 VERSION = "0.2.9"
 ROOT = "/srv/released"
+STAGING = f"{cargo.DATA}/staging"
 FLEET = f"{TREES}/fleet"
 DROP_IN = "/run/systemd/system/haulier-agentd.service.d/50-policy.conf"
 
@@ -27,13 +28,13 @@ def take_settings_along(host: Host, _: dict[str, Any]) -> None:
     host.until_ready()
     assert cargo.DATA not in host.box.do(f"cat {DROP_IN}")
     assert "the release brings none: nothing is allowed" in host.box.do("haulier-agentd check")
-    assert not host.daemon_can_write(cargo.DATA)
+    assert not host.daemon_can_write(STAGING)
 
     told = host.box.run(rolling_out(VERSION), bound_s=BOUND_S)
     assert told.returncode == 0, told.stdout + told.stderr
     host.until_version_of_agent(VERSION)
     assert f"{ROOT}" in host.box.do(f"cat {DROP_IN}")
-    assert host.daemon_can_write(ROOT)
+    assert host.daemon_can_write(ROOT) and host.daemon_can_write(STAGING)
     said = host.box.do("haulier-agentd check")
     assert "settings/agent.toml: labels.tier" in said, said
     assert "because /etc/haulier/policy.toml says from_release" in said, said
@@ -50,7 +51,7 @@ def take_settings_along(host: Host, _: dict[str, Any]) -> None:
     host.box.write("/etc/haulier/policy.toml", own + "\n")
     host.until_restarted("haulier-agentd", before)
     host.until_ready()
-    assert host.daemon_can_write(cargo.DATA)
+    assert host.daemon_can_write(STAGING)
 
 
 def _publish(host: Host) -> None:
