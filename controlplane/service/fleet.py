@@ -21,8 +21,9 @@ from controlplane.service.conversing import ToAgent as ToAgent
 from controlplane.service.conversing import UpgradeTerms as UpgradeTerms
 from controlplane.service.errors import Precondition
 from controlplane.service.host_book import HostBook
-from controlplane.service.introducing import FormerBoot, introduce, superseded
+from controlplane.service.introducing import FormerBoot, OtherBoot, introduce, superseded
 from controlplane.service.lease_book import LeaseBook
+from controlplane.service.rivals import Rivals
 from controlplane.service.signals import Signal
 from controlplane.service.steps import GrantedLease, GrantTerms, Settlement, grant, settle
 from controlplane.store.port import Brief, Conflict, Store, StoreFailed, Tx
@@ -77,7 +78,7 @@ class Fleet:
         self._samples: dict[str, str] = {}
         self.hosts = HostBook()
         self._hellos: dict[str, int] = {}  # how many each agent has said since the start
-        self._rivals: dict[str, tuple[str, float]] = {}  # agents of which another boot said hello: which, and when
+        self._rivals = Rivals()
         self.on_clone: Callable[[str, str], Coroutine[Any, Any, None]] | None = None  # agent id, why
         self._flushed_at = 0.0
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -144,7 +145,7 @@ class Fleet:
             if hello.boot_id in await self._store.read(lambda tx: tx.former_boots(agent_id)):
                 return FormerBoot(f"agent {old.agent.name} has booted again since, and that boot is connected")
             if old.agent.incarnation > hello.incarnation and hello.boot_id and old.agent.boot_id:
-                self._rivals.setdefault(agent_id, (hello.boot_id, now))
+                return OtherBoot(superseded(old.agent, hello).because)
             old = self.sessions.get(agent_id)
         if old is not None:
             if hello.incarnation < old.agent.incarnation:
@@ -197,8 +198,10 @@ class Fleet:
         """Renew what the agent holds; what it may not hold any more it is told to stop."""
         now = self._clock()
         session.heard_at = now
-        if self._rivals:
-            self._look_at_rival(session, now)
+        silence_s = self.settings.heartbeat_s + self.settings.heartbeat_grace_s
+        two = self._rivals.proven(session.agent.id, session.agent.boot_id, now, silence_s)
+        if two and self.on_clone is not None:
+            self.spawn(self.on_clone(session.agent.id, two))
         if sample:
             self._samples[session.agent.id] = sample
         answer = ToAgent()
@@ -217,18 +220,11 @@ class Fleet:
         if answer.renewals or answer.cancels:
             session.send(answer)
 
-    def _look_at_rival(self, session: Session, now: float) -> None:
-        """Another boot of this agent said hello, and this one goes on: of one machine that cannot be.
-
-        What is heard at once may have been under way while the machine went down, so the silence of one interval must
-        have passed.
-        """
-        boot_id, since = self._rivals.get(session.agent.id, ("", now))
-        if now - since > self.settings.heartbeat_s + self.settings.heartbeat_grace_s:
-            del self._rivals[session.agent.id]
-            if self.on_clone is not None:
-                why = f"boot {session.agent.boot_id} went on after boot {boot_id} had said hello"
-                self.spawn(self.on_clone(session.agent.id, why))
+    def met(self, agent_id: str, boot_id: str) -> None:
+        """Take note that another boot of a connected agent lives: it answered a welcome."""
+        session = self.sessions.get(agent_id)
+        if session is not None and session.agent.boot_id != boot_id:
+            self._rivals.met(agent_id, boot_id, session.agent.boot_id, self._clock())
 
     def ask_to_renew(self, agent_id: str, reason: str) -> None:
         """Ask a connected agent to renew its identity now."""
@@ -242,7 +238,7 @@ class Fleet:
         session = self.sessions.get(agent_id)
         if session is not None:
             self._forget(session)
-        self._rivals.pop(agent_id, None)
+        self._rivals.forget(agent_id)
         self.offer(readied)
         self.changed.ring()
 

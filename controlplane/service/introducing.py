@@ -18,7 +18,16 @@ from controlplane.store.port import Certificate, Tx
 GENERATION_AHEAD_S_MAX = 86_400.0
 
 
-class FormerBoot(Refused):
+class OtherBoot(Refused):
+    """Another boot than the one that is connected, with an older journal.
+
+    A hello may arrive long after the host that said it went down; only the living answer a welcome.
+    """
+
+    __slots__ = ()
+
+
+class FormerBoot(OtherBoot):
     """The host has booted since. If whoever says this still lives, then two machines share an identity."""
 
     __slots__ = ()

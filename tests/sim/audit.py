@@ -49,6 +49,7 @@ class Audit:
         self._shapes: dict[str, Shape] = {}
         self._writer: dict[str, str] = {}  # target → live attempt
         self._agents: dict[str, tuple[AgentState, Liveness]] = {}
+        self.barred_at: dict[str, float] = {}  # agents whose identity was taken away, as far as the log was followed
         self._failures: dict[str, int] = {}
         self._datastores: dict[str, tuple[str, ...]] = {}  # of each attempt
         self._migration_of_target: dict[str, str] = {}
@@ -115,6 +116,10 @@ class Audit:
 
     def _follow(self, event: Event, attempts: dict[str, Attempt]) -> None:
         self._world.trace.append((self._world.loop.time(), "log", event.subject, event))
+        if event.type in ("AgentRevoked", "AgentCloned"):
+            self.barred_at.setdefault(event.subject, self._world.loop.time())
+        elif event.type == "AgentRejoined":
+            self.barred_at.pop(event.subject, None)
         if event.type == "StepUndoPlanned" or event.detail == "asked to retry":
             self._failures.pop(event.subject, None)
         if event.attempt_id is None or event.attempt_id not in attempts:
@@ -146,7 +151,8 @@ class Audit:
             self._broken(
                 "L7", attempt.id, f"{target} can check no fence and was granted {free_at - now:.1f} s too soon"
             )
-        self._watch.granted(attempt.agent_id, attempt.id)
+        if attempt.agent_id in self.barred_at:
+            self._broken("A1", attempt.id, f"granted to {attempt.agent_id}, whose identity was taken away")
         self._watch.lease_until[attempt.id] = now + self._world.settings.ttl_s
         self._watch.granted_at[attempt.id] = now
 

@@ -135,6 +135,7 @@ class Stream:
 
         # What the interceptor does before and beside every stream.
         identities, context = self.plane.identities, Context(self.agent_id, self.plane.clock())
+        opened_at = self.world.loop.time()
         forget = identities.streams.watch(self.agent_id, end)
         try:
             refused = identities.why_refused(context.identity)
@@ -143,7 +144,7 @@ class Stream:
             async for message in self.plane.door.Session(self.requests, context):
                 if not self.plane.alive or not self.server_open:
                     return
-                self.world.watch.leaves_plane(self.agent_id, message)
+                self.world.watch.leaves_plane(self.agent_id, message, opened_at)
                 self.send_down(message)
         except Aborted as error:
             code, reason = error.code, str(error)

@@ -44,11 +44,11 @@ class Watch:
 
     # What the control plane says.
 
-    def leaves_plane(self, agent_id: str, message: pb.SessionResponse) -> None:
-        """Whatever leaves must be durable already."""
+    def leaves_plane(self, agent_id: str, message: pb.SessionResponse, opened_at: float) -> None:
+        """Whatever leaves, on a stream that was opened then, must be durable already."""
         connection = self._world.connection
         if message.HasField("welcome"):
-            self._welcome_leaves(agent_id)
+            self._welcome_leaves(agent_id, opened_at)
         for attempt_id in message.acknowledged_attempt_ids:
             row = connection.execute("SELECT state FROM attempt WHERE id = ?", (attempt_id,)).fetchone()
             if row is not None:
@@ -64,11 +64,11 @@ class Watch:
                 self._broken("L2", renewal.attempt_id, f"a lease that had ended at {until} was renewed")
             self.lease_until[renewal.attempt_id] = max(until or 0.0, now + self._world.settings.ttl_s)
 
-    def _welcome_leaves(self, agent_id: str) -> None:
+    def _welcome_leaves(self, agent_id: str, opened_at: float) -> None:
         """A hello is a proof of life: what its agent holds has a whole term from here, unless it was over already."""
         now = self._welcomed_at[agent_id] = self._world.loop.time()
-        if self._is_barred(agent_id):
-            self._broken("A1", agent_id, "it was welcomed although its identity was taken away")
+        if self.audit.barred_at.get(agent_id, opened_at) < opened_at:
+            self._broken("A1", agent_id, "it was welcomed although its identity had been taken away before it called")
         live = "SELECT id FROM attempt WHERE agent_id = ? AND state = 'running'"
         for (attempt_id,) in self._world.connection.execute(live, (agent_id,)).fetchall():
             if now <= self.lease_until.get(attempt_id, 0.0):
@@ -100,11 +100,6 @@ class Watch:
         if left and self._is_barred(agent_id):
             self._broken("A1", agent_id, f"revoked, and {left[0][0]} lives on under it")
         self._world.mark("an agent's identity was taken away")
-
-    def granted(self, agent_id: str, attempt_id: str) -> None:
-        """A lease was granted durably."""
-        if self._is_barred(agent_id):
-            self._broken("A1", attempt_id, f"granted to {agent_id}, whose identity was taken away")
 
     def lease_expired(self, agent_id: str, attempt_id: str) -> None:
         """A lease ran out: it must not have been for want of sending it again to an agent that said hello since."""

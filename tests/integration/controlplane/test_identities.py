@@ -9,7 +9,7 @@ from haulier.v1 import agent_pb2 as pb
 
 from controlplane.identity.peers import identity_of
 from controlplane.service.identities import RENEWALS_AN_HOUR_MAX
-from tests.integration.controlplane.plane import CALL_S, Joined, Key, Running, refusal, serving
+from tests.integration.controlplane.plane import CALL_S, Joined, Key, Running, Talk, refusal, serving
 from tests.kit import reports
 from tests.kit.builders import a_plan
 from tests.kit.running import run, until
@@ -227,6 +227,7 @@ def test_a_copy_with_an_older_journal_is_noticed_while_the_original_lives(tmp_pa
             original = await running.talk(joined, boot_id="boot-a", incarnation=3)
             copy = running.call(joined)
             await copy.say(hello=pb.Hello(incarnation=2, slots=1, boot_id="boot-b"))
+            await copy.say(heartbeat=pb.Heartbeat())
             assert (await copy.status())[0] is FAILED_PRECONDITION
             began = running.plane.clock()
             await until(lambda: running.plane.clock() - began > 0.4, "an interval")
@@ -235,6 +236,40 @@ def test_a_copy_with_an_older_journal_is_noticed_while_the_original_lives(tmp_pa
             assert (await view(running, "host-1")).state.startswith("cloned")
 
     run(body())
+
+
+def test_the_late_hello_of_an_earlier_boot_is_no_clone(tmp_path: Path) -> None:
+    async def body() -> None:
+        async with serving(tmp_path, heartbeat_s=0.1, heartbeat_grace_s=0.2) as running:
+            running.plane.agent_door.hello_s_max = 0.5
+            joined = await running.join()
+            living = await running.talk(joined, boot_id="boot-b", incarnation=3)
+            # Said before the host went down, and read only now: nobody is there to answer the welcome.
+            late = running.call(joined)
+            await late.say(hello=pb.Hello(incarnation=2, slots=1, boot_id="boot-a"))
+            assert (await late.status())[0] is FAILED_PRECONDITION
+            began = running.plane.clock()
+            await until(lambda: running.plane.clock() - began > 0.4, "an interval")
+            await go_on(living)
+            # Whoever answers may live here alone, and the host may boot again: then nothing goes on either.
+            rival = running.call(joined)
+            await rival.say(hello=pb.Hello(incarnation=2, slots=1, boot_id="boot-a"))
+            await rival.say(heartbeat=pb.Heartbeat())
+            assert (await rival.status())[0] is FAILED_PRECONDITION
+            answered = running.plane.clock()
+            booted = await running.talk(joined, boot_id="boot-c", incarnation=4)
+            await until(lambda: running.plane.clock() - answered > 0.4, "an interval")
+            await go_on(booted)
+            assert (await view(running, "host-1")).state == "serving"
+
+    run(body())
+
+
+async def go_on(talk: Talk) -> None:
+    """Say two heartbeats, each answered: what the first one set off has been done by then."""
+    for number in (1, 2):
+        await talk.say(heartbeat=pb.Heartbeat(held=[pb.HeldAttempt(attempt_id="att_unknown", fence=1)]))
+        await talk.hear_until(lambda number=number: len(talk.cancels) == number)
 
 
 def test_a_reboot_is_no_clone(tmp_path: Path) -> None:
