@@ -1,12 +1,12 @@
 """How the running agent does: one look, from outside, believing as little as possible of what it says of itself."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from agentd import status_socket
-from agentd.core.releases import Before, State
+from agentd.core.releases import Before, SelfTest, State
 from agentd.core.releasing import Evidence, wants_contact, wants_test
 from agentd.runner.identity import boottime, identify
 from agentd.upgrade.programs import Programs
@@ -67,18 +67,18 @@ class Witness:
         """What the new release will be measured against: the old one, while it still runs."""
         assert state.current is not None
         answer = ask(self._settings.agent_state)
-        tested = state.tested or self._programs.self_test(state.current.digest)
+        tested = state.tested or self._self_test(state.current.digest)
         return Before(answer.connected, answer.rss_bytes, tested)
 
     def look(self, state: State, now: float) -> Evidence:
         """One look at a release on probation; runs what the decision still needs."""
         assert state.wanted is not None and state.probation is not None
         digest = state.wanted.release.digest
-        tested = self._programs.self_test(digest) if wants_test(state) else None
+        tested = self._self_test(digest) if wants_test(state) else None
         old_tested = None
         if tested is not None and not tested.passed and not tested.environment:
             # What fails for both at the same moment is the host's trouble and not the release's.
-            old_tested = self._programs.self_test(state.probation.back.digest)
+            old_tested = self._self_test(state.probation.back.digest)
         answer = ask(self._settings.agent_state)
         connected = answer.digest == digest and answer.connected
         contact = None
@@ -97,6 +97,13 @@ class Witness:
             tested=tested,
             old_tested=old_tested,
         )
+
+    def _self_test(self, digest: str) -> SelfTest:
+        """A release's self-test, and how long it took as seen from here: what is slow before it begins to count, or
+        does not count right, is slow all the same."""
+        began_at = boottime()
+        tested = self._programs.self_test(digest)
+        return replace(tested, wall_s=max(tested.wall_s, boottime() - began_at))
 
 
 def _up_s(pid: int) -> float:
