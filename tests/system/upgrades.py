@@ -50,7 +50,8 @@ COLUMNS: list[dict[str, Any]] = [
     ),
 ]
 _LOOK_S = 0.02
-SLOWED_S, SLOWED_TO = 0.2, 0.08
+# Of each so many seconds a step's process works this share.
+SLOWED_S, SLOWED_TO = 0.2, 0.25
 
 
 @dataclass
@@ -157,16 +158,16 @@ class Copying:
         return found[0]
 
     @contextmanager
-    def slowed(self, who: ProcessIdentity) -> Iterator[None]:
-        """Let a step's process work for a small part of the time: a copy is as long as it has to be."""
+    def slowed(self, who: ProcessIdentity, share: float = SLOWED_TO) -> Iterator[None]:
+        """Let a step's process work for a part of the time: a copy is as long as it has to be."""
         over = threading.Event()
 
         def slow() -> None:
             while not over.is_set() and is_alive(who):
                 send(who.pid, signal.SIGSTOP)
-                over.wait(SLOWED_S * (1.0 - SLOWED_TO))
+                over.wait(SLOWED_S * (1.0 - share))
                 send(who.pid, signal.SIGCONT)
-                over.wait(SLOWED_S * SLOWED_TO)
+                over.wait(SLOWED_S * share)
 
         thread = threading.Thread(target=slow, daemon=True)
         thread.start()
@@ -264,7 +265,7 @@ def main(arguments: list[str]) -> int:
     """Make many upgrades in a row while copies run; writes build/reports/upgrades.json."""
     parser = argparse.ArgumentParser(prog="python -m tests.system.upgrades")
     parser.add_argument("--cycles", type=int, default=100)
-    parser.add_argument("--rows", type=int, default=500_000)
+    parser.add_argument("--rows", type=int, default=3_000_000)
     given = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="haulier-upgrades-") as root:
         copying = Copying(Path(root), given.rows)
