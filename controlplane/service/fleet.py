@@ -428,6 +428,8 @@ class Fleet:
             return []
         if self.sessions.get(session.agent.id) is not session:
             return []  # the stream has gone; the next hello gets the work
+        if not tx.serves(session.agent.id, session.agent.incarnation):
+            return []  # drained, or without its identity: durably so, and memory does not know it yet
         return grant(tx, session.agent, terms, now)
 
     def _takes_work(self, session: Session, now: float) -> bool:

@@ -165,9 +165,6 @@ class Identities:
 
     def strip(self, tx: Tx, agent: Agent, why: str, now: float) -> Settlement:
         """Revoke all certificates of an agent and end its leases: fences keep whatever still runs out."""
-        session = self._fleet.sessions.get(agent.id)
-        if session is not None:
-            session.stopping = True  # no grant may follow in a later transaction of the same batch
         tx.revoke_certificates(agent.id, now)
         failure = Failure("agent_expelled", why)
         held = [(attempt.id, attempt.fence, failure) for attempt in tx.live_of_agent(agent.id)]

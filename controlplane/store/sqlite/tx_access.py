@@ -42,6 +42,10 @@ class AccessTx(RecordsTx):
         """Return names of agents with a good certificate of an authority that have not shown one of another."""
         return [row[0] for row in self.all("authority_holders", now, authority, authority)]
 
+    def serves(self, agent_id: str, incarnation: int) -> bool:
+        """Tell whether an agent may be given work, and this is still its life."""
+        return self.maybe("serves", agent_id, incarnation) is not None
+
     def former_boots(self, agent_id: str) -> list[str]:
         """Return boots of an agent's host that were followed by another."""
         return [row[0] for row in self.all("former_boots", agent_id)]

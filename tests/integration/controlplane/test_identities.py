@@ -1,14 +1,18 @@
 """Identities over the wire: renewed, taken away, copied with their machine, and had back."""
 
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import grpc
 from haulier.v1 import access_pb2, agent_pb2_grpc, operator_pb2
 from haulier.v1 import agent_pb2 as pb
 
+from controlplane.core.states import AgentState
 from controlplane.identity.peers import identity_of
 from controlplane.service.identities import RENEWALS_AN_HOUR_MAX
+from controlplane.store.port import Tx
 from tests.integration.controlplane.plane import CALL_S, Joined, Key, Running, Talk, refusal, serving
 from tests.kit import reports
 from tests.kit.builders import a_plan
@@ -270,6 +274,38 @@ async def go_on(talk: Talk) -> None:
     for number in (1, 2):
         await talk.say(heartbeat=pb.Heartbeat(held=[pb.HeldAttempt(attempt_id="att_unknown", fence=1)]))
         await talk.hear_until(lambda number=number: len(talk.cancels) == number)
+
+
+def test_nobody_is_granted_work_whose_identity_is_durably_gone_though_memory_does_not_know_it(tmp_path: Path) -> None:
+    async def body() -> None:
+        async with serving(tmp_path) as running:
+            joined = await running.join()
+            talk = await running.talk(joined)
+            store, now = running.plane.store, running.plane.clock()
+
+            def put(state: AgentState, incarnation: int) -> Callable[[Tx], None]:
+                def write(tx: Tx) -> None:
+                    agent = tx.agent(joined.id)
+                    assert agent is not None
+                    tx.put_agent(replace(agent, state=state, incarnation=incarnation), now)
+
+                return write
+
+            await running.start(EXTRACT)
+            (first,) = await talk.granted(1)
+            for number, (state, incarnation) in enumerate([(AgentState.REVOKED, 1), (AgentState.SERVING, 2)], start=2):
+                await store.write(put(state, incarnation))
+                await running.start(a_plan(name=f"p{number}", kind="extract", target=f"t{number}"), name=f"m{number}")
+                running.plane.fleet.offer_all()
+                # Writes are made in order, so whatever was to be granted has been.
+                await store.write(lambda tx: None)
+                held = await store.read(lambda tx: [attempt.id for attempt in tx.live_of_agent(joined.id)])
+                assert held == [first.attempt_id]
+            await store.write(put(AgentState.SERVING, 1))
+            running.plane.fleet.offer_all()
+            await talk.granted(3)
+
+    run(body())
 
 
 def test_a_reboot_is_no_clone(tmp_path: Path) -> None:

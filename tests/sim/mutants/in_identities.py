@@ -30,18 +30,13 @@ PLANTED = (
     Planted(
         "revoked-stream-stays",
         "A revoked agent's next call is refused; the stream that is open ends by itself.",
-        ("A1", "L2", "C1", "L6"),
+        ("A1", "L2", "C1", "L6", "why"),
         (
             Change(IDENTITIES, "        self.streams.end(agent_id, why)\n", ""),
             Change(
                 IDENTITIES,
                 "        self._fleet.expel(agent_id, ended.ended, ended.readied)\n",
                 "        self._fleet.book.remove(ended.ended)\n        self._fleet.offer(ended.readied)\n",
-            ),
-            Change(
-                IDENTITIES,
-                "            session.stopping = True  # no grant may follow in a later transaction of the same batch\n",
-                "            pass\n",
             ),
         ),
     ),

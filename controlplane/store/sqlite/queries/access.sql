@@ -30,6 +30,10 @@ SELECT name FROM agent WHERE id IN (
   GROUP BY agent_id HAVING sum(authority = ?) > 0 AND sum(authority <> ? AND seen_at IS NOT NULL) = 0
 ) ORDER BY name;
 
+-- name: serves
+-- Whether this life of an agent may be given work.
+SELECT 1 FROM agent WHERE id = ? AND incarnation = ? AND state = 'serving';
+
 -- name: former_boots
 -- Boots of a host that were followed by another.
 SELECT boot_id FROM former_boot WHERE agent_id = ?;
