@@ -88,6 +88,8 @@ class Daemon:
         """Run until the host stops the daemon. Raises JournalBusy, JournalBroken, JournalFailed,
         HostFailed."""
         contents = await self._journal.open(self._state / JOURNAL)
+        # Not before: where nothing can be used, the one thing to be said is what is wrong.
+        self._tell_settings()
         async with contextlib.AsyncExitStack() as closing:
             closing.push_async_callback(self._journal.close)
             closing.callback(self._cages.close)
@@ -302,9 +304,11 @@ class Daemon:
         config = config_file.load(self._config_path, own_tree())
         policy = reading.load(config.policy, own_tree())
         logging.getLogger().setLevel(config.log_level.upper())
-        log.log(logging.WARNING if policy.is_missing else logging.INFO, "policy: %s", policy.origin)
-        log.info("configuration: %s", config.origin(self._config_path))
         return config, policy
+
+    def _tell_settings(self) -> None:
+        log.log(logging.WARNING if self._policy.is_missing else logging.INFO, "policy: %s", self._policy.origin)
+        log.info("configuration: %s", self._config.origin(self._config_path))
 
     def _cage(self) -> None:
         self._cages.limits, self._cages.roots = self._policy.limits, self._policy.roots
@@ -327,6 +331,7 @@ class Daemon:
         if any(getattr(new, key) != getattr(self._config, key) for key in at_start):
             log.warning("probe addresses and runner_idle_s take effect at the next start")
         self._config, self._policy = new, policy
+        self._tell_settings()
         self._cage()
         log.info("reloaded")
         self._events.put_nowait(events.ConfigReloaded(self._capabilities()))

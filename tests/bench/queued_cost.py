@@ -1,8 +1,6 @@
 """Whether a step costs more when many wait: the same bursts with a short and with a long queue, in turn."""
 
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +19,7 @@ STEPS_EACH = 100  # of one migration
 BURSTS = 9
 AGENTS, SLOTS = 16, 4
 BURST_BOUND_S = 60.0
+LOADED_AT_ONCE = 50  # migrations
 IDLE_S = 3.0
 SETTLE_S = 0.2
 
@@ -46,11 +45,13 @@ class _Side:
         home.mkdir()
         self.plane = Plane(home)
         self.plane.init()
-        if queued:
-            command = [sys.executable, "-m", "tests.bench.loading", str(self.plane.store)]
-            migrations = [str(queued // STEPS_EACH), str(STEPS_EACH)]
-            subprocess.run([*command, *migrations], cwd=Path(__file__).parents[2], check=True)
         self.plane.serve()
+        # Through the door, as everybody does: what comes into the store behind the audit log's back is checked for
+        # minutes, and that is no cost of a step.
+        for first in range(0, queued // STEPS_EACH, LOADED_AT_ONCE):
+            loaded = [f"l-{number}" for number in range(first, first + LOADED_AT_ONCE)]
+            apply_noops(self.plane, loaded, STEPS_EACH)
+            start_noops(self.plane, loaded)
         names = [f"agent-{number}" for number in range(AGENTS)]
         self.plane.enrol(names)
         self.waves = [[f"m-{burst}-{i}" for i in range(BURST // STEPS_EACH)] for burst in range(BURSTS + 1)]

@@ -228,7 +228,8 @@ def test_check_tells_ready_from_live(tmp_path: Path) -> None:
             assert (await finished(it, "check", "--probe", "liveness"))[0] == 2
             agent = await it.start_agent()
             await it.door.until(lambda: it.door.beats > 0, "the first heartbeat")
-            assert await finished(it, "check") == (0, "")
+            code, output = await finished(it, "check")
+            assert (code, [line.split(":")[0] for line in output.splitlines()]) == (0, ["configuration", "policy"])
             assert "connected to 127.0.0.1" in await command(it, "status")
             await it.door.stop()
             async with asyncio.timeout(20):
