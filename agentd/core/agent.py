@@ -322,7 +322,7 @@ class Agent:
         if self.stopping:
             return refusing.of_stopping(grant)
         if grant.kind not in self.capabilities.kinds:
-            return refusing.of_kind(grant)
+            return refusing.of_kind(grant) if self.capabilities.kinds else refusing.of_starting(grant)
         unended = sum(not held.over for held in self.held.values())
         if slots.room(self.capabilities.slots, self._occupied(), unended) is slots.Room.FULL:
             return refusing.of_full(grant)

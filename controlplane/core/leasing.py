@@ -12,9 +12,9 @@ from controlplane.core.states import AgentState, AttemptState, Direction, StepSt
 
 # A slot is still taken by a child that is being stopped: soon there is room, so asking again at once would only spin.
 NO_FREE_SLOT = "no_free_slot"
-# A child that vanished without a result was killed by something else, and a daemon that is on its way out or has no
-# room never began: losses, no failures of the step.
-NOT_THE_STEPS_FAULT = frozenset({"child_lost", "agent_stopping", NO_FREE_SLOT})
+# A child that vanished without a result was killed by something else, and a daemon that has just started, is on its way
+# out or has no room never began: losses, no failures of the step.
+NOT_THE_STEPS_FAULT = frozenset({"child_lost", "agent_starting", "agent_stopping", NO_FREE_SLOT})
 
 
 class Refused(NamedTuple):

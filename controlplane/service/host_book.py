@@ -12,8 +12,8 @@ from controlplane.core.model import Outcome
 from controlplane.core.rollouts import Facts, Running, Tally
 from controlplane.core.states import AttemptState
 
-# Ends of an attempt that say nothing of its host: a stop, or a refusal of what was on its way then.
-NOBODYS = frozenset({"agent_stopping", NO_FREE_SLOT})
+# Ends of an attempt that say nothing of its host: a start or a stop, or a refusal of what was on its way then.
+NOBODYS = frozenset({"agent_starting", "agent_stopping", NO_FREE_SLOT})
 
 
 class HostBook:

@@ -171,6 +171,9 @@ class Audit:
                 holds = attempt.id in self._world.by_agent[attempt.agent_id].disk.intents
                 promise = "C1" if holds else "L6"
                 self._broken(promise, attempt.id, f"its lease was ended {until - now:.1f} s before its time")
+        if event.detail.startswith("kind_refused"):
+            # Work is offered by what an agent said it runs, and no host here takes anything back.
+            self._broken("L6", attempt.id, "a lease that was sent again was refused for good")
         if event.type in ("AttemptFailed", "AttemptFenced"):
             self._count_failure(event, attempt)
         if event.type in ("StepSucceeded", "StepUndone"):

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 DIAL_MAX_S = 10.0
 STOP_GRACE_S = 5.0
+KINDS_KNOWN_S = 1.5  # after the start of a daemon whose steps go on
 _REFUSED = (grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.INVALID_ARGUMENT)
 
 
@@ -137,9 +138,13 @@ class Daemon:
         self.alive = True
         contents = host.disk.journal.begin_incarnation()
         identity = Identity(contents.incarnation, "sim", host.boot_id())
-        self.agent = Agent(identity, host.capabilities, contents.attempts, contents.fences, contents.draining)
+        capabilities = host.capabilities
         if contents.attempts:
             self.world.mark("attempts recovered from the journal")
+            # What goes on is told of at once; which step kinds can run here is found out meanwhile.
+            capabilities = replace(capabilities, kinds=())
+            self.world.loop.call_later(KINDS_KNOWN_S, lambda: self.post(events.ConfigReloaded(host.capabilities)))
+        self.agent = Agent(identity, capabilities, contents.attempts, contents.fences, contents.draining)
         self._inbox: deque[events.Event] = deque()
         self._scheduled = False
         self._wake: asyncio.TimerHandle | None = None

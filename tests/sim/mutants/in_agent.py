@@ -8,6 +8,12 @@ TRANSLATE = "agentd.link.translate"
 
 PLANTED = (
     Planted(
+        "unknown-kind-refused-for-good",
+        "A kind that is not among those of this host cannot run here, however young the daemon is.",
+        ("L6",),
+        (Change(AGENT, " if self.capabilities.kinds else refusing.of_starting(grant)", ""),),
+    ),
+    Planted(
         "started-before-journalled",
         "A slot that comes free takes the next grant, whether or not its intent is on disk yet.",
         ("S2",),

@@ -124,6 +124,13 @@ def test_a_kind_that_the_host_does_not_allow_is_refused() -> None:
     assert (outcome.failure.code, outcome.failure.retryable) == ("kind_refused", False)
 
 
+def test_a_lease_sent_again_to_a_daemon_that_does_not_know_its_kinds_yet_is_not_refused_for_good() -> None:
+    told = Told(capabilities=replace(CAPABILITIES, kinds=())).opened()
+    outcome = only(told.granted(grant()), effects.RecordOutcome).outcome
+    assert outcome.failure is not None
+    assert (outcome.failure.code, outcome.failure.retryable) == ("agent_starting", True)
+
+
 def test_a_stopping_agent_takes_nothing() -> None:
     told = Told().opened().running()
     told.tell(events.StopAsked(10.0))

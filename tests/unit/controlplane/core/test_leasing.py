@@ -181,7 +181,7 @@ def test_a_stop_the_agent_made_by_itself_does_not_count_and_is_tried_again_at_on
     assert changes.step_moves[0].ready_at == NOW
 
 
-@pytest.mark.parametrize("code", ["child_lost", "agent_stopping", "no_free_slot"])
+@pytest.mark.parametrize("code", ["child_lost", "agent_starting", "agent_stopping", "no_free_slot"])
 def test_what_befell_the_agent_is_no_failure_of_the_step(code: str) -> None:
     outcome = an_outcome(state=AttemptState.FAILED, failure=Failure(code, "not the step's fault"))
     changes = settle(a_leased_step(failures=2), an_attempt(), outcome, NOW)
