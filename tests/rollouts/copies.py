@@ -11,6 +11,7 @@ import yaml
 from haulier.v1 import operator_pb2 as op
 
 from tests.bench.plane import CALL_BOUND_S, Plane
+from tests.kit.beside import beside
 from tests.kit.processes import until
 from tests.system.contents import NULL_TEXT, source_rows, write_source
 from tests.system.scene import COLUMNS, dataset, datastore
@@ -74,19 +75,13 @@ class Copies:
     @contextmanager
     def working(self) -> Iterator[None]:
         """Copies that keep coming."""
-        stop = threading.Event()
 
-        def keep() -> None:
-            while not stop.wait(PACE_S):
+        def keep(over: threading.Event) -> None:
+            while not over.wait(PACE_S):
                 self.start()
 
-        thread = threading.Thread(target=keep, daemon=True)
-        thread.start()
-        try:
+        with beside(keep):
             yield
-        finally:
-            stop.set()
-            thread.join()
 
     def start(self) -> list[str]:
         """Start some copies to both; return their names."""

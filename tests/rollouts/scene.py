@@ -16,6 +16,7 @@ from tests.bench.crowd import Part
 from tests.bench.crowd_process import CrowdProcess, shares
 from tests.bench.manifests import apply_noops, start_noops
 from tests.bench.plane import CALL_BOUND_S, Plane
+from tests.kit.beside import beside
 from tests.kit.processes import until
 from tests.kit.upgrading import Forge
 from tests.rollouts.real_hosts import tree_of
@@ -137,19 +138,13 @@ class Scene:
     @contextmanager
     def working(self) -> Iterator[None]:
         """Steps that keep coming."""
-        stop = threading.Event()
 
-        def keep() -> None:
-            while not stop.wait(1.0):
+        def keep(over: threading.Event) -> None:
+            while not over.wait(1.0):
                 self.work(5 * self.hosts)
 
-        thread = threading.Thread(target=keep, daemon=True)
-        thread.start()
-        try:
+        with beside(keep):
             yield
-        finally:
-            stop.set()
-            thread.join()
 
     def rollout(self, version: str) -> fl.RolloutView:
         """The rollout of a release, as it is."""

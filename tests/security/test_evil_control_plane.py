@@ -22,6 +22,7 @@ from haulier.v1 import agent_pb2 as pb
 from haulier.v1 import kinds_pb2 as k
 
 from tests.kit import reports
+from tests.kit.beside import beside
 from tests.security import evil_cases as cases
 from tests.security.evil_cases import Case, Tally
 from tests.security.evil_world import CANARY, NOBODY, PASSWORD, EvilWorld, evil_world, interpreter_for
@@ -124,25 +125,18 @@ def flipping(it: EvilWorld) -> Iterator[None]:
     for name in ("readings.csv", "secret.csv"):
         (real / name).write_text("id,note\n1,inside\n")
     link.symlink_to(it.outside)
-    stop = threading.Event()
-
     pauses = itertools.cycle((0.1, 0.001, 0.03, 0.0, 0.06, 0.0, 0.01))
 
-    def flip() -> None:
-        while not stop.is_set():
+    def flip(over: threading.Event) -> None:
+        while not over.is_set():
             for target in ("real", "leads-out"):
                 it.root.joinpath("fresh").symlink_to(target)
                 it.root.joinpath("fresh").replace(at)
                 # Long enough for a step to get somewhere in between.
-                stop.wait(next(pauses))
+                over.wait(next(pauses))
 
-    thread = threading.Thread(target=flip)
-    thread.start()
-    try:
+    with beside(flip):
         yield
-    finally:
-        stop.set()
-        thread.join()
 
 
 def races(it: EvilWorld, staged: k.Staged) -> list[Case]:

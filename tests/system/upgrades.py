@@ -25,6 +25,7 @@ from agentd.runner.attempt_files import AttemptDirectory
 from agentd.runner.identity import ProcessIdentity, is_alive
 from controlplane.releases.building import Built
 from tests.kit import reports
+from tests.kit.beside import beside
 from tests.kit.processes import NotInTime, alive, send, until
 from tests.kit.upgrading import Forge, UpgradingHost, real
 from tests.kit.world import Timing
@@ -160,31 +161,25 @@ class Copying:
     @contextmanager
     def slowed(self, who: ProcessIdentity, share: float = SLOWED_TO) -> Iterator[None]:
         """Let a step's process work for a part of the time: a copy is as long as it has to be."""
-        over = threading.Event()
 
-        def slow() -> None:
+        def slow(over: threading.Event) -> None:
             while not over.is_set() and is_alive(who):
                 send(who.pid, signal.SIGSTOP)
                 over.wait(SLOWED_S * (1.0 - share))
                 send(who.pid, signal.SIGCONT)
                 over.wait(SLOWED_S * share)
 
-        thread = threading.Thread(target=slow, daemon=True)
-        thread.start()
-        try:
+        with beside(slow):
             yield
-        finally:
-            over.set()
-            thread.join()
 
     @contextmanager
     def watched(self, attempt_id: str) -> Iterator[Watch]:
         """Look at an attempt's watermark fifty times a second, in its directory and at the control plane."""
-        watch, over = Watch(), threading.Event()
+        watch = Watch()
         files = AttemptDirectory(self.scene.world.root / "agents" / AGENT / "state" / "attempts" / attempt_id)
         migration_name = f"copy-{self.copies}"
 
-        def look() -> None:
+        def look(over: threading.Event) -> None:
             while not over.wait(_LOOK_S):
                 progress = files.read_progress()
                 if progress is not None and (not watch.worked or progress.watermark > watch.worked[-1][1]):
@@ -195,13 +190,8 @@ class Copying:
                         if attempt["attempt_id"] == attempt_id and (not watch.stored or mark > watch.stored[-1][1]):
                             watch.stored.append((time.monotonic(), mark))
 
-        thread = threading.Thread(target=look, daemon=True)
-        thread.start()
-        try:
+        with beside(look):
             yield watch
-        finally:
-            over.set()
-            thread.join()
 
     def digest(self, name: str) -> str:
         """The digest of a copy, which was found the same at the source and, read again, at the destination."""

@@ -12,8 +12,8 @@ ROOT = Path(__file__).parents[3]
 HEAVY = {"pydantic", "cryptography", "rich", "duckdb", "pyarrow", "psycopg", "numpy", "pandas", "controlplane"}
 
 
-@pytest.mark.parametrize("module", ["agentd.daemon", "agentd.__main__", "agentd.status_socket"])
-def test_the_daemon_loads_nothing_heavy(module: str) -> None:
+def loaded_by(module: str) -> set[str]:
+    """Packages that a process has loaded which imports a module and nothing else."""
     script = f"import sys, json, {module}; print(json.dumps(sorted(sys.modules)))"
     told = subprocess.run(
         [sys.executable, "-c", script],
@@ -22,7 +22,12 @@ def test_the_daemon_loads_nothing_heavy(module: str) -> None:
         check=True,
         timeout=60,
     )
-    loaded = {name.partition(".")[0] for name in json.loads(told.stdout)}
+    return {name.partition(".")[0] for name in json.loads(told.stdout)}
+
+
+@pytest.mark.parametrize("module", ["agentd.daemon", "agentd.__main__", "agentd.status_socket"])
+def test_the_daemon_loads_nothing_heavy(module: str) -> None:
+    loaded = loaded_by(module)
     assert "agentd" in loaded
     assert not loaded & HEAVY
     if module != "agentd.daemon":
@@ -30,13 +35,5 @@ def test_the_daemon_loads_nothing_heavy(module: str) -> None:
 
 
 def test_a_pass_of_the_updater_with_nothing_to_do_loads_no_verifier() -> None:
-    script = "import sys, json, agentd.updater; print(json.dumps(sorted(sys.modules)))"
-    told = subprocess.run(
-        [sys.executable, "-c", script],
-        env=os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'proto'}"},
-        capture_output=True,
-        check=True,
-        timeout=60,
-    )
-    loaded = {name.partition(".")[0] for name in json.loads(told.stdout)}
+    loaded = loaded_by("agentd.updater")
     assert not loaded & (HEAVY | {"tuf", "securesystemslib", "zstandard", "grpc", "google", "sqlite_utils", "psutil"})
