@@ -94,10 +94,13 @@ def descendants(pid: int) -> list[int]:
     while waiting:
         parent = waiting.pop()
         children = []
-        # Each thread has the children that it started.
-        for listed in Path(f"/proc/{parent}/task").glob("*/children"):
-            with contextlib.suppress(OSError):
-                children += [int(each) for each in listed.read_text(encoding="ascii").split()]
+        # Each thread has the children that it started. Any of them may be gone before it was asked.
+        tasks = Path(f"/proc/{parent}/task")
+        with contextlib.suppress(OSError):
+            for thread in tasks.iterdir():
+                with contextlib.suppress(OSError):
+                    listed = thread.joinpath("children").read_text(encoding="ascii")
+                    children += [int(each) for each in listed.split()]
         found += children
         waiting += children
     return found

@@ -1,6 +1,7 @@
 """The attempt's directory: who may be its child, and what survives a torn or missing file."""
 
 import os
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -112,3 +113,10 @@ def test_a_process_is_known_by_more_than_its_pid() -> None:
     assert identify(2**22 + 1) is None
     assert me.pid in all_pids()
     assert descendants(2**22 + 1) == []
+
+
+def test_children_are_counted_while_processes_end() -> None:
+    for _ in range(300):
+        parent = subprocess.Popen(["/bin/sh", "-c", "/bin/true & /bin/true & wait"])
+        while parent.poll() is None:
+            descendants(parent.pid)
