@@ -7,16 +7,15 @@ given artefacts that really are bad. Writes build/reports/rollout.json, by what 
 
 import argparse
 import resource
-import signal
-import threading
 import time
 from typing import Any
 
 from tests.bench.figures import load_average, say, table
 from tests.bench.plane import temporary_home
 from tests.kit import reports
-from tests.kit.processes import NotInTime, send, until
+from tests.kit.processes import NotInTime, until
 from tests.rollouts.copies import LITE
+from tests.rollouts.overload import flooded, stopped_again_and_again
 from tests.rollouts.real_hosts import RealHosts
 from tests.rollouts.scene import OLD, Scene, scene
 
@@ -48,7 +47,8 @@ REASONS = {
 HELD_BY = ("half_written", "disk_full")
 CANCELLED, GOOD = "0.1.8", "0.1.9"
 BACK_BOUND_S = 60.0
-# How often the control plane is stopped, for how long, how long it goes on before each; hosts may be silent for less.
+# How often an overloaded control plane does nothing at all, for how long, how long it goes on before each; hosts may
+# be silent for less.
 STOPS, STOPPED_S, GOING_S, SILENT_MAX = 6, 12.0, 4.0, "8s"
 # A real daemon takes its time to start again on a machine that is busy.
 REAL_STOPS, REAL_STOPPED_S, REAL_GOING_S, REAL_SILENT_MAX = 2, 45.0, 10.0, "30s"
@@ -96,37 +96,23 @@ def try_bad(on: Scene, real: RealHosts | None, version: str, manner: str) -> dic
 
 
 def try_good(on: Scene, real: RealHosts | None) -> dict[str, Any]:
-    """Roll out a good release while the control plane is stopped, again and again, longer than hosts may be silent."""
+    """Roll out a good release while the control plane is flooded and, again and again, stopped for longer than hosts
+    may be silent."""
     stops, stopped_s, going_s = (
         (STOPS, STOPPED_S, GOING_S) if real is None else (REAL_STOPS, REAL_STOPPED_S, REAL_GOING_S)
     )
     on.desire(GOOD, missing_after=SILENT_MAX if real is None else REAL_SILENT_MAX, held_max="10m")
-    over = threading.Event()
-
-    def stop_and_go() -> None:
-        for _ in range(stops):
-            # The rollout is on its way before each stop.
-            if over.wait(going_s):
-                return
-            send(on.plane.pid, signal.SIGSTOP)
-            time.sleep(stopped_s)
-            send(on.plane.pid, signal.SIGCONT)
-
-    stopping = threading.Thread(target=stop_and_go, daemon=True)
-    stopping.start()
-    try:
-        stopping.join()
+    with flooded(on.plane) as load, stopped_again_and_again(on.plane, stops, stopped_s, going_s) as last:
+        last.wait(stops * (stopped_s + going_s) + BACK_BOUND_S)
         ended = on.ended(GOOD)
-    finally:
-        over.set()
-        stopping.join()
     if real is not None and ended.state == "succeeded":
         real.await_all(on.digests[GOOD], BACK_BOUND_S)
     return {
         "hosts": on.hosts,
         "real": real is not None,
         "release": GOOD,
-        "manner": "good, control plane busy",
+        "manner": "good, control plane overloaded",
+        "control_plane_cores": load.cores,
         "state": ended.state,
         "cause": ended.halt_cause,
         "failed": [

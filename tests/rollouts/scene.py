@@ -19,6 +19,7 @@ from tests.bench.plane import CALL_BOUND_S, Plane
 from tests.kit.beside import beside
 from tests.kit.processes import until
 from tests.kit.upgrading import Forge
+from tests.rollouts.overload import FLOODER
 from tests.rollouts.real_hosts import tree_of
 
 OLD = "0.1.0"
@@ -213,5 +214,7 @@ def scene(home: Path, simulated: int, hosts: int) -> Iterator[Scene]:
         plane.serve()
         made = Scene(plane, forge, hosts)
         made.apply(PLACES, "places")
-        plane.enrol([f"agent-{number}" for number in range(simulated)])
+        plane.enrol([FLOODER, *(f"agent-{number}" for number in range(simulated))])
+        sent_away = fl.DecommissionAgentRequest(agent=FLOODER, reason="no host")
+        plane.fleets().DecommissionAgent(sent_away, timeout=CALL_BOUND_S)
         yield made

@@ -37,7 +37,7 @@ class AuditScene:
         for turn in range(3):
             self.world.haulier("agent", "drain", AGENT, "--reason", f"turn {turn}")
             self.world.haulier("agent", "resume", AGENT)
-        self.await_witness(10)
+        self.await_witness(len(self.world.haulier("events", "-o", "json").splitlines()))
         self.stop()
         shutil.rmtree(self._saved, ignore_errors=True)
         for name in ("controlplane", "agents"):
@@ -61,6 +61,15 @@ class AuditScene:
         """Start both."""
         self.world.start_controlplane()
         self.world.start_agent(AGENT)
+
+    def entries(self) -> int:
+        """How many entries the log of a stopped control plane has."""
+        db = library.connect(str(self.state / "store.db"), writing=True)
+        try:
+            (found,) = db.execute("SELECT max(position) FROM event").fetchone()
+        finally:
+            db.close()
+        return int(found)
 
     def status(self) -> dict[str, Any]:
         """What the agent's daemon says; empty while it does not."""

@@ -89,8 +89,9 @@ def test_an_attack_on_a_stopped_control_plane(scene: AuditScene, name: str) -> N
 @pytest.mark.parametrize("name", ATTACKS)
 def test_an_attack_on_a_running_control_plane(scene: AuditScene, name: str) -> None:
     scene.put_back()
+    before = scene.entries()
     scene.start()
-    scene.await_witness(11)
+    scene.await_witness(before + 1)
     began_at = time.time()
     attacked(scene, ATTACKS[name])
     require_noticed(scene, began_at)
@@ -98,13 +99,14 @@ def test_an_attack_on_a_running_control_plane(scene: AuditScene, name: str) -> N
 
 def test_an_older_copy_of_the_store(scene: AuditScene) -> None:
     scene.put_back()
+    copied = scene.entries()
     old = scene.world.root / "old-store.db"
     for suffix in ("", "-wal"):
         source = Path(f"{scene.state}/store.db{suffix}")
         if source.exists():
             shutil.copy(source, f"{old}{suffix}")
     scene.start()
-    before = scene.await_witness(11)
+    before = scene.await_witness(copied + 1)
     scene.stop()
     for suffix in ("", "-wal", "-shm"):
         Path(f"{scene.state}/store.db{suffix}").unlink(missing_ok=True)
