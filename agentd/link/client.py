@@ -6,7 +6,7 @@ import contextlib
 import logging
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import grpc
@@ -33,7 +33,7 @@ _REFUSED = {
     grpc.StatusCode.INVALID_ARGUMENT,
     grpc.StatusCode.UNIMPLEMENTED,
 }
-_OPTIONS = (
+OPTIONS = (
     # Each dial is a new connection with its own backoff, which is the core's.
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.enable_retries", 0),
@@ -43,6 +43,8 @@ _OPTIONS = (
     ("grpc.max_receive_message_length", 4 * MESSAGE_BYTES_MAX),
     ("grpc.max_send_message_length", 4 * MESSAGE_BYTES_MAX),
 )
+# gRPC pings after what it receives, to learn how wide the way is: only who receives much is served by that.
+SESSION_OPTIONS = (*OPTIONS, ("grpc.http2.bdp_probe", 0))
 
 _HUNG_UP = re.compile(r"socket closed|connection reset|handshake", re.IGNORECASE)
 _PERHAPS_REFUSED = (
@@ -112,7 +114,7 @@ class Link:
         self._tell(events.SessionClosed(effect.session, reason, random.random(), refused))
 
     async def _talk(self, effect: OpenSession, outbox: Outbox) -> None:
-        async with channel_of(self._enrolment, effect.candidate) as channel:
+        async with channel_of(self._enrolment, effect.candidate, SESSION_OPTIONS) as channel:
             stub = agent_pb2_grpc.AgentServiceStub(channel)
             call = stub.Session()
             async with asyncio.timeout(DIAL_MAX_S):
@@ -165,11 +167,13 @@ class Link:
                 log.warning("the control plane asks something that this agent does not know; ignored")
 
 
-def channel_of(enrolment: Enrolment, candidate: bool = False) -> grpc.aio.Channel:
+def channel_of(
+    enrolment: Enrolment, candidate: bool = False, options: Sequence[tuple[str, int]] = OPTIONS
+) -> grpc.aio.Channel:
     """A channel that shows the identity in use, or the candidate. Raises NotJoined."""
     ca, key, certificate = enrolment.pair(candidate)
     credentials = grpc.ssl_channel_credentials(ca, key, certificate)
-    return grpc.aio.secure_channel(enrolment.session_address, credentials, _OPTIONS)
+    return grpc.aio.secure_channel(enrolment.session_address, credentials, options)
 
 
 async def _written(call: Any, message: pb.SessionRequest) -> None:

@@ -26,7 +26,14 @@ class AgentWatcher:
             # Agents could not reach us while we were away: silence counts from our start.
             self._began_at = now
         watched = await self._store.read(lambda tx: tx.watched_agents())
-        changed = [each for each, liveness, at in watched if self._judge(each, liveness, at, now) is not None]
+        # Nearly all of perhaps ten thousand are alive and were heard lately: of these there is nothing to judge.
+        late_s = self._fleet.settings.late_s
+        well = {agent_id for agent_id, session in self._fleet.sessions.items() if now - session.heard_at < late_s}
+        changed = [
+            each
+            for each, liveness, at in watched
+            if not (liveness is Liveness.ALIVE and each in well) and self._judge(each, liveness, at, now) is not None
+        ]
         if not changed:
             return
 

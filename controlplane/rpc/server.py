@@ -60,6 +60,9 @@ _COMMON = (
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
 )
+# gRPC pings after what it receives, to learn how wide the way is. What agents send fits any window, and the pings of$
+# both sides were two thirds of the messages that a heartbeat makes.
+_NO_PROBES = (("grpc.http2.bdp_probe", 0),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +99,7 @@ class Listeners:
         """
         self.health = health.aio.HealthServicer()
         mutual, one_sided = listening.credentials(demands=True), listening.credentials(demands=False)
-        agents = _server(gates(True), AGENT_RECEIVE_BYTES_MAX, AGENT_STREAMS_MAX)
+        agents = _server(gates(True), AGENT_RECEIVE_BYTES_MAX, AGENT_STREAMS_MAX, _NO_PROBES)
         door = _server(gates(False), DOOR_RECEIVE_BYTES_MAX, DOOR_STREAMS_MAX)
         for server in (agents, door):
             agent_pb2_grpc.add_AgentServiceServicer_to_server(doors.agents, server)
@@ -135,12 +138,13 @@ class Listeners:
         await asyncio.gather(*(server.stop(grace_s) for server in self._servers))
 
 
-def _server(gate: Gate, receive_bytes_max: int, streams_max: int) -> Any:
+def _server(gate: Gate, receive_bytes_max: int, streams_max: int, options: tuple[tuple[str, int], ...] = ()) -> Any:
     """``streams_max`` is of one connection."""
     return grpc.aio.server(
         interceptors=[gate],
         options=(
             *_COMMON,
+            *options,
             ("grpc.max_receive_message_length", receive_bytes_max),
             ("grpc.max_concurrent_streams", streams_max),
         ),

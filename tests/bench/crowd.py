@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 import os
+import random
 import signal
 import struct
 import sys
@@ -21,19 +22,13 @@ from typing import Any
 import grpc
 import uvloop
 from haulier.v1 import agent_pb2 as pb
-from haulier.v1 import agent_pb2_grpc
+from haulier.v1 import agent_pb2_grpc, audit_pb2
 
 from agentd.core.reconnecting import wait_s
+from agentd.link.client import SESSION_OPTIONS
 from tests.bench.crowd_release import SimulatedRelease
 
 CONNECTING_AT_ONCE = 32
-# One agent, one connection: channels to one address would share theirs.
-CHANNEL_OPTIONS = (
-    ("grpc.use_local_subchannel_pool", 1),
-    ("grpc.enable_retries", 0),
-    ("grpc.keepalive_time_ms", 30_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +119,8 @@ class SimulatedAgent:
         self.ready = asyncio.Event()
         self.sequence = 0
         self.sessions = 0
+        # The newest head of the audit log that it was shown; None at first.
+        self.witnessed: audit_pb2.TreeHead | None = None
         # The control plane refuses an earlier life of an agent, so a later process must come after this one.
         self.incarnation = int(time.time() * 1000)
 
@@ -133,7 +130,7 @@ class SimulatedAgent:
         while True:
             before = self.sessions
             try:
-                async with grpc.aio.secure_channel(self.address, self.credentials, options=CHANNEL_OPTIONS) as channel:
+                async with grpc.aio.secure_channel(self.address, self.credentials, options=SESSION_OPTIONS) as channel:
                     await self._session(channel)
             except grpc.aio.AioRpcError as error:
                 if error.code() not in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):
@@ -159,6 +156,7 @@ class SimulatedAgent:
                         slots=self.crowd.part.slots,
                         boot_id="bench",
                         held=held,
+                        witnessed=self.witnessed,
                     ),
                 )
             )
@@ -195,6 +193,8 @@ class SimulatedAgent:
             self.unacknowledged.pop(attempt_id, None)
         for directive in message.directives:
             self.release.take(directive)
+        if message.HasField("shown_head"):
+            self.witnessed = message.shown_head.head
         if not message.grants:
             return
         if crowd.part.notes_grants:
@@ -239,6 +239,16 @@ class SimulatedAgent:
         self.unacknowledged[attempt_id] = result
         self.to_say.append(result)
 
+    def _sample(self) -> pb.HostSample:
+        leaks = self.release.manner == "leaks"
+        return pb.HostSample(
+            cpu_fraction=random.random(),
+            memory_used_bytes=1 << 32,
+            memory_total_bytes=1 << 33,
+            disk_free_bytes=1 << 38,
+            agent_rss_bytes=(1 << 31) if leaks else (1 << 27),
+        )
+
     async def _speak(self, call: Any) -> None:
         """Say what waits as soon as the last message is out; a heartbeat when it is time."""
         part = self.crowd.part
@@ -259,10 +269,9 @@ class SimulatedAgent:
                     if self.release.news:
                         self.release.news = False
                         message.heartbeat.release.CopyFrom(self.release.status)
-                    if part.release[1]:
-                        leaks = self.release.manner == "leaks"
-                        message.heartbeat.sample.memory_total_bytes = 1 << 33
-                        message.heartbeat.sample.agent_rss_bytes = (1 << 31) if leaks else (1 << 27)
+                    message.heartbeat.sample.CopyFrom(self._sample())
+                    if self.witnessed is not None:
+                        message.heartbeat.witnessed.CopyFrom(self.witnessed)
                 try:
                     await call.write(message)
                 except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
