@@ -112,7 +112,8 @@ def try_good(on: Scene, real: RealHosts | None) -> dict[str, Any]:
         "real": real is not None,
         "release": GOOD,
         "manner": "good, control plane overloaded",
-        "control_plane_cores": load.cores,
+        # Of the time in which it was not stopped.
+        "control_plane_cores": round(load.cpu_s / (load.elapsed_s - stops * stopped_s), 2),
         "state": ended.state,
         "cause": ended.halt_cause,
         "failed": [

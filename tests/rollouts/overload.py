@@ -23,9 +23,10 @@ END_BOUND_S = 10.0
 
 @dataclass(slots=True)
 class Load:
-    """``cores``: what the control plane took of the machine while it was not stopped."""
+    """What the control plane used, and how long it was flooded."""
 
-    cores: float = 0.0
+    cpu_s: float = 0.0
+    elapsed_s: float = 0.0
 
 
 @contextmanager
@@ -40,7 +41,7 @@ def flooded(plane: Plane) -> Iterator[Load]:
     try:
         yield load
     finally:
-        load.cores = round((plane.cpu_s() - began_s) / (time.monotonic() - began_at), 2)
+        load.cpu_s, load.elapsed_s = plane.cpu_s() - began_s, time.monotonic() - began_at
         for pid in pids:
             end(pid, END_BOUND_S)
 
