@@ -22,16 +22,17 @@ class Missing(Exception):
     """Something is not on this machine; says what to do about it."""
 
 
-def base() -> Path:
-    """The archive of a clean Debian 12 root, made once. Raises Missing."""
-    archive = CACHE / "debian-12.tar"
+def base(name: str = "debian-12", included: str = INCLUDED) -> Path:
+    """The archive of a clean Debian 12 root with some packages, made once. Raises Missing."""
+    archive = CACHE / f"{name}.tar"
     if archive.is_file():
         return archive
     if shutil.which("mmdebstrap") is None:
         raise Missing("apt-get install --no-install-recommends mmdebstrap")
     CACHE.mkdir(parents=True, exist_ok=True)
-    draft = archive.with_name("draft.tar")
-    command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={INCLUDED}", "bookworm", str(draft)]
+    # mmdebstrap goes by the ending: without .tar it would make a directory.
+    draft = archive.with_name(f"{name}-draft.tar")
+    command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={included}", "bookworm", str(draft)]
     made = subprocess.run(command, capture_output=True, text=True, check=False)
     if made.returncode:
         raise Missing(f"a Debian mirror that apt on this machine can reach: {made.stderr.strip()[-500:]}")

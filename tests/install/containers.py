@@ -22,7 +22,7 @@ from typing import Any
 import yaml
 
 from tests.install import cargo
-from tests.install.box import CACHE, ROOT, Missing
+from tests.install.box import ROOT, Missing, base
 from tests.kit import reports
 from tests.kit.processes import NotInTime, until
 from tests.system.scene import free_port
@@ -130,12 +130,7 @@ def build(podman: Podman, figures: dict[str, Any]) -> None:
     """Both images, out of release trees, on a minimal Debian 12."""
     sys.path.insert(0, str(ROOT / "packaging"))
     images = importlib.import_module("images")
-    archive = CACHE / "container-base.tar"
-    if not archive.is_file():
-        archive.parent.mkdir(parents=True, exist_ok=True)
-        made = ["mmdebstrap", "--quiet", "--variant=minbase", "--include=python3.11,tini,ca-certificates", "bookworm"]
-        subprocess.run([*made, f"{archive}.new"], check=True, capture_output=True)
-        Path(f"{archive}.new").rename(archive)
+    archive = base("container-base", "python3.11,tini,ca-certificates")
     podman.do("import", str(archive), "localhost/debian:12")
     for side in ("agentd", "controlplane"):
         tree = podman.place / "tree" / side
