@@ -144,11 +144,13 @@ class Copying:
         self.scene.start(name)
         return name
 
-    def running(self) -> tuple[str, ProcessIdentity]:
-        """The attempt that works now, and its process."""
+    def running(self, copies: list[str] | None = None) -> tuple[str, ProcessIdentity]:
+        """The attempt that works now, and its process; with ``copies``, of one more when the last has ended."""
         found: list[tuple[str, ProcessIdentity]] = []
 
         def there() -> bool:
+            if copies is not None and copies[-1] in self.scene.ends():
+                copies.append(self.start_copy())
             for attempt_id, files in self.scene.attempts(AGENT).items():
                 who, progress = files.read_child(), files.read_progress()
                 if who is not None and is_alive(who) and progress is not None and progress.watermark > 0:
@@ -276,9 +278,7 @@ def run(copying: Copying, cycles: int) -> dict[str, Any]:
     each: list[dict[str, Any]] = []
     copies = [copying.start_copy()]
     for number in range(1, cycles + 1):
-        if copies[-1] in copying.scene.ends():
-            copies.append(copying.start_copy())
-        attempt_id, who = copying.running()
+        attempt_id, who = copying.running(copies)
         # Slow to the very end, so that one copy outlasts many upgrades.
         with copying.slowed(who):
             built = copying.prepare()
