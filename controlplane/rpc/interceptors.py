@@ -29,6 +29,8 @@ _TIMER_S_MAX = 30 * 86_400.0
 # How long a message under way may take when its stream is to end at once.
 _LAST_WRITE_S_MAX = 0.3
 
+# What a call's status is until somebody says one.
+_NOT_SAID = (None, 0, grpc.StatusCode.OK)
 
 # What stands for a message that is none: gRPC itself would log a traceback for each, at the pace of whoever sends them.
 UNREADABLE = object()
@@ -139,7 +141,7 @@ class Gate(grpc.aio.ServerInterceptor):  # type: ignore[misc]
             except asyncio.CancelledError:
                 if not ending.why:
                     raise
-                await context.abort(grpc.StatusCode.UNAUTHENTICATED, ending.why)
+                await _end(context, grpc.StatusCode.UNAUTHENTICATED, ending.why)
             finally:
                 ending.over()
 
@@ -199,15 +201,28 @@ async def _answering(context: Any, details: Any) -> AsyncIterator[None]:
     try:
         yield
     except tuple(STATUS_OF) as error:
-        await context.abort(STATUS_OF[type(error)], str(error))
+        await _end(context, STATUS_OF[type(error)], str(error))
     except grpc.aio.AbortError:
         raise
     # Whatever is left is our own error: the caller gets one line, the log gets the rest.
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:
         if context.code() in (grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.UNIMPLEMENTED.value[0]):
-            await context.abort(grpc.StatusCode.UNIMPLEMENTED, f"{details.method} is not served")
+            await _end(context, grpc.StatusCode.UNIMPLEMENTED, f"{details.method} is not served")
+        if context.code() not in _NOT_SAID:
+            # It was to be refused, and had gone before: a log line for each would be written at its pace.
+            raise asyncio.CancelledError from error
         _log.exception("%s failed", details.method)
-        await context.abort(grpc.StatusCode.INTERNAL, f"internal error: {type(error).__name__}")
+        await _end(context, grpc.StatusCode.INTERNAL, f"internal error: {type(error).__name__}")
+
+
+async def _end(context: Any, code: grpc.StatusCode, details: str) -> None:
+    """End a call with a status. A caller that has gone cannot be told: gRPC's own error of that cancels the call."""
+    try:
+        await context.abort(code, details)
+    except grpc.aio.AbortError:
+        raise
+    except Exception as error:
+        raise asyncio.CancelledError from error
 
 
 def _shown(caller: Caller, context: Any) -> str:

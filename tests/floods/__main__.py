@@ -15,20 +15,25 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from haulier.v1 import fleet_pb2 as fl
+
 from tests.bench import throughput
 from tests.bench.figures import load_average, percentile, say, table
-from tests.bench.plane import Plane, temporary_home
+from tests.bench.plane import CALL_BOUND_S, Plane, temporary_home
 from tests.floods import fetchers
 from tests.floods.attacks import FLOODS, Setting
 from tests.kit import reports
 from tests.kit.processes import NotInTime, alive
 
 HONEST = 20
+# Whose certificate was revoked: all it asks for is refused.
+SENT_AWAY = "sent-away"
 # What each flood sends at full size; a smaller --scale takes its share.
 COUNTS = {
     "idle connections": 2_000,
     "slow senders": 500,
     "open and cancel": 100_000,
+    "open and cancel, sent-away": 100_000,
     "64 MiB messages": 24,
     "enrolments": 10_000,
     "malformed messages": 1_000_000,
@@ -103,6 +108,7 @@ def stand(plane: Plane, honest: Told, name: str, setting: Setting) -> dict[str, 
     told = attacker.heard("sent", READY_S_MAX)
     honest.ask()
     took = honest.heard("took", READY_S_MAX)["took"]
+    logged = plane.log.read_bytes()[log_before:]
     return {
         "flood": name,
         "sent": told["sent"],
@@ -115,7 +121,8 @@ def stand(plane: Plane, honest: Told, name: str, setting: Setting) -> dict[str, 
         "growth_mb": round((highest - before) / 2**20, 1),
         "rss_mb": round(highest / 2**20, 1),
         "cpu_s": 0.0 if crashed else round(plane.cpu_s() - used_s, 1),
-        "log_kb": round((plane.log.stat().st_size - log_before) / 1024, 1),
+        "log_kb": round(len(logged) / 1024, 1),
+        "tracebacks": logged.count(b"Traceback"),
         "crashed": crashed,
     }
 
@@ -129,6 +136,7 @@ def stood(result: Mapping[str, Any]) -> bool:
         and result["honest_streams_broken"] == 0
         and result["growth_mb"] <= GROWTH_BYTES_MAX / 2**20
         and result["log_kb"] <= LOG_BYTES_MAX / 1024
+        and result["tracebacks"] == 0
     )
 
 
@@ -138,12 +146,13 @@ def run(home: Path, names: Sequence[str], scale: float) -> list[dict[str, Any]]:
         plane.init()
         plane.serve()
         agents = [f"honest-{number}" for number in range(HONEST)]
-        plane.enrol([*agents, "attacker", *fetchers.NAMES])
+        plane.enrol([*agents, "attacker", SENT_AWAY, *fetchers.NAMES])
+        sent_away = fl.DecommissionAgentRequest(agent=SENT_AWAY, reason="no host")
+        plane.fleets().DecommissionAgent(sent_away, timeout=CALL_BOUND_S)
         plane.stop()
         fetchers.publish(home, plane.store.parent)
         throughput.load(plane, throughput.STEPS_EACH)
         plane.serve()
-        identity = plane.identities / "attacker.json"
         addresses = plane.addresses()
         honest = Told(["tests.floods.honest", str(plane.identities), json.dumps(agents)])
         results = []
@@ -152,7 +161,9 @@ def run(home: Path, names: Sequence[str], scale: float) -> list[dict[str, Any]]:
             for name in names:
                 count = max(1, int(COUNTS[name] * scale))
                 say(f"{name}: {count}")
-                setting = Setting(addresses["agents"], addresses["door"], str(identity), count)
+                who = SENT_AWAY if SENT_AWAY in name else "attacker"
+                identity = str(plane.identities / f"{who}.json")
+                setting = Setting(addresses["agents"], addresses["door"], identity, count)
                 results.append(stand(plane, honest, name, setting))
                 if results[-1]["crashed"]:
                     break

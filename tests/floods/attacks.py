@@ -288,6 +288,7 @@ FLOODS: dict[str, Callable[[Setting, Done], Awaitable[None]]] = {
     "idle connections": idle,
     "slow senders": slow,
     "open and cancel": open_and_cancel,
+    "open and cancel, sent-away": open_and_cancel,
     "64 MiB messages": huge,
     "enrolments": enrol,
     "malformed messages": malformed,
