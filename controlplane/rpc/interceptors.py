@@ -221,6 +221,7 @@ async def _end(context: Any, code: grpc.StatusCode, details: str) -> None:
         await context.abort(code, details)
     except grpc.aio.AbortError:
         raise
+    # gRPC's errors of a send that failed have no public class; nothing of ours is called here.
     except Exception as error:
         raise asyncio.CancelledError from error
 

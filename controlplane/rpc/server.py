@@ -60,7 +60,7 @@ _COMMON = (
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
 )
-# gRPC pings after what it receives, to learn how wide the way is. What agents send fits any window, and the pings of$
+# gRPC pings after what it receives, to learn how wide the way is. What agents send fits any window, and the pings of
 # both sides were two thirds of the messages that a heartbeat makes.
 _NO_PROBES = (("grpc.http2.bdp_probe", 0),)
 
