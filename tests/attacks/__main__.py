@@ -1,6 +1,5 @@
 """See the package."""
 
-import sys
 import tempfile
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from rich.table import Table
 from tests.attacks.running import every, play
 from tests.attacks.scene import Stage
 from tests.kit import reports
+from tests.kit.verbs import leave
 
 
 def main() -> int:
@@ -49,4 +49,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main)

@@ -22,6 +22,7 @@ from tests.bench.manifests import apply_noops, start_noops
 from tests.bench.plane import CALL_BOUND_S, Plane, temporary_home
 from tests.bench.step_kind import FILE_VARIABLE, KIND, RECORD
 from tests.kit.processes import alive, end, program, reap, start, until
+from tests.kit.verbs import leave
 
 NAME = "real"
 SLOTS = 8
@@ -251,4 +252,4 @@ def run() -> None:
 
 
 if __name__ == "__main__":
-    run()
+    leave(run)

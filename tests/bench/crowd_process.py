@@ -33,6 +33,8 @@ class CrowdProcess:
             cwd=root,
             env={**os.environ, "PYTHONPATH": os.pathsep.join([str(root), str(root / "proto")])},
             text=True,
+            # Ctrl-C is for who started it.
+            process_group=0,
         )
         self.pid = self._process.pid
         self._lines: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()

@@ -22,6 +22,7 @@ from tests.bench.evidence import check_promises, position, reading
 from tests.bench.figures import load_average, percentile, say, table, verdict, write_report
 from tests.bench.plane import Plane, temporary_home
 from tests.kit.processes import until
+from tests.kit.verbs import leave
 
 HEARTBEAT_S = 15.0
 HEARTBEATS = 5
@@ -216,4 +217,4 @@ def run() -> None:
 
 
 if __name__ == "__main__":
-    run()
+    leave(run)

@@ -15,6 +15,7 @@ from tests.bench.evidence import check_promises, sample
 from tests.bench.figures import load_average, median, percentile, say, table, verdict, write_report
 from tests.bench.plane import Plane, temporary_home
 from tests.bench.throughput import Throughput, measure
+from tests.kit.verbs import leave
 
 WIDE_AGENTS, WIDE_SLOTS, WIDE_STEPS, WIDE_RUNS = 200, 4, 30_000, 3
 FEW_AGENTS, FEW_SLOTS, FEW_STEPS, FEW_RESULTS_MAX = 2, 8, 10_000, 10
@@ -166,4 +167,4 @@ def run() -> None:
 
 
 if __name__ == "__main__":
-    run()
+    leave(run)

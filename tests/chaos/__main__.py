@@ -18,6 +18,7 @@ from tests.demo.dataset import NoData
 from tests.kit import reports
 from tests.kit.killer import Killer
 from tests.kit.processes import NotInTime
+from tests.kit.verbs import leave
 from tests.kit.world import CommandFailed, World
 
 ROOT = Path(".demo")
@@ -124,4 +125,4 @@ def _run_again(world: World, rounds: list[Round], killer: Killer) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main)

@@ -17,6 +17,7 @@ from tests.demo.table import render
 from tests.kit import reports
 from tests.kit.killer import Killer
 from tests.kit.processes import NotInTime, program
+from tests.kit.verbs import leave
 from tests.kit.world import CommandFailed, World
 
 ROOT = Path(".demo")
@@ -139,4 +140,4 @@ def _commands(world: World) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main)

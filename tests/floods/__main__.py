@@ -24,6 +24,7 @@ from tests.floods import fetchers
 from tests.floods.attacks import FLOODS, Setting
 from tests.kit import reports
 from tests.kit.processes import NotInTime, alive
+from tests.kit.verbs import leave
 
 HONEST = 20
 # Whose certificate was revoked: all it asks for is refused.
@@ -49,16 +50,27 @@ WATCHED_EVERY_S = 0.1
 
 
 class Told:
-    """A process of ours that speaks JSON lines."""
+    """A process of ours that speaks JSON lines; use it as a context manager, which ends it."""
 
     def __init__(self, arguments: Sequence[str]) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", *arguments], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True
+            [sys.executable, "-m", *arguments],
+            stdout=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            # Ctrl-C is for who started it.
+            process_group=0,
         )
         self._lines: queue.SimpleQueue[Mapping[str, Any]] = queue.SimpleQueue()
         self.broken: list[str] = []
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
+
+    def __enter__(self) -> "Told":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.end()
 
     def heard(self, what: str, bound_s: float) -> Mapping[str, Any]:
         """Return the next line that has the key ``what``. Raises ``NotInTime``."""
@@ -97,15 +109,15 @@ def stand(plane: Plane, honest: Told, name: str, setting: Setting) -> dict[str, 
     broken_before = len(honest.broken)
     highest = before
     used_s = plane.cpu_s()
-    attacker = Told(["tests.floods.attacks", name, json.dumps(asdict(setting))])
-    waiting = threading.Event()
-    while attacker.running():
-        waiting.wait(WATCHED_EVERY_S)
-        if not alive(plane.pid):
-            break
-        highest = max(highest, plane.rss_bytes())
-    crashed = not alive(plane.pid)
-    told = attacker.heard("sent", READY_S_MAX)
+    with Told(["tests.floods.attacks", name, json.dumps(asdict(setting))]) as attacker:
+        waiting = threading.Event()
+        while attacker.running():
+            waiting.wait(WATCHED_EVERY_S)
+            if not alive(plane.pid):
+                break
+            highest = max(highest, plane.rss_bytes())
+        crashed = not alive(plane.pid)
+        told = attacker.heard("sent", READY_S_MAX)
     honest.ask()
     took = honest.heard("took", READY_S_MAX)["took"]
     logged = plane.log.read_bytes()[log_before:]
@@ -154,9 +166,8 @@ def run(home: Path, names: Sequence[str], scale: float) -> list[dict[str, Any]]:
         throughput.load(plane, throughput.STEPS_EACH)
         plane.serve()
         addresses = plane.addresses()
-        honest = Told(["tests.floods.honest", str(plane.identities), json.dumps(agents)])
         results = []
-        try:
+        with Told(["tests.floods.honest", str(plane.identities), json.dumps(agents)]) as honest:
             honest.heard("ready", READY_S_MAX)
             for name in names:
                 count = max(1, int(COUNTS[name] * scale))
@@ -167,8 +178,6 @@ def run(home: Path, names: Sequence[str], scale: float) -> list[dict[str, Any]]:
                 results.append(stand(plane, honest, name, setting))
                 if results[-1]["crashed"]:
                     break
-        finally:
-            honest.end()
         return results
 
 
@@ -201,4 +210,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main)

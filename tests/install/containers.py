@@ -25,6 +25,7 @@ from tests.install import cargo
 from tests.install.box import ROOT, Missing, base
 from tests.kit import reports
 from tests.kit.processes import NotInTime, until
+from tests.kit.verbs import leave
 from tests.system.scene import free_port
 
 SCHEMAS = ("1.28", "1.31", "1.34", "1.37")
@@ -359,4 +360,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main)

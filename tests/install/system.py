@@ -21,6 +21,7 @@ from tests.install.box import CACHE, ROOT, Box, Missing, base
 from tests.install.host import Host
 from tests.kit import reports
 from tests.kit.processes import NotInTime
+from tests.kit.verbs import leave
 
 INSTALL_S_MAX = 60.0
 EXPOSURE_MAX = 2.0
@@ -301,4 +302,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main)

@@ -1,9 +1,16 @@
 """The verbs: bare `make` lists them all, and each one calls something that exists."""
 
+import os
 import re
+import signal
 import subprocess
+import sys
 from functools import cache
 from pathlib import Path
+
+import psutil
+
+from tests.kit.processes import alive
 
 ROOT = Path(__file__).parents[2]
 MAKEFILE = (ROOT / "Makefile").read_text()
@@ -30,16 +37,43 @@ def test_every_verb_is_a_target() -> None:
     assert targets == verbs()
 
 
+def programs() -> dict[str, Path | None]:
+    """The modules of ours that verbs run, and where each is; None where it is nowhere."""
+    found: dict[str, Path | None] = {}
+    for name in set(re.findall(r"-m (tests[.\w]*)", MAKEFILE)):
+        path = ROOT / name.replace(".", "/")
+        found[name] = next(filter(Path.is_file, (path.with_suffix(".py"), path / "__main__.py")), None)
+    return found
+
+
 def test_every_program_that_a_verb_runs_exists() -> None:
-    called = set(re.findall(r"-m (tests[.\w]*)", MAKEFILE))
-    assert called
-    missing = [
-        name
-        for name in sorted(called)
-        for path in [ROOT / name.replace(".", "/")]
-        if not (path.with_suffix(".py").is_file() or (path / "__main__.py").is_file())
-    ]
-    assert not missing
+    assert programs()
+    assert not [name for name, path in programs().items() if path is None]
+
+
+def test_every_program_that_a_verb_runs_bears_to_be_interrupted() -> None:
+    assert not [name for name, path in programs().items() if path and "    leave(" not in path.read_text()]
+
+
+def test_an_interrupted_verb_says_so_in_one_line_and_ends_what_it_started() -> None:
+    # Whoever runs the tests may have been started with the signal ignored, which children inherit.
+    command = ["env", "--default-signal=INT", sys.executable, "-m", "tests.bench.fleet", "--agents", "20"]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, process_group=0
+    ) as verb:
+        assert verb.stdout is not None
+        try:
+            assert "enrolling" in verb.stdout.readline()
+            started = psutil.Process(verb.pid).children(recursive=True)
+            # As a terminal does it: to all of them.
+            os.killpg(verb.pid, signal.SIGINT)
+            said = verb.communicate(timeout=60)[0]
+        finally:
+            verb.kill()
+    assert verb.returncode == 130
+    assert said.strip() == "stopped by hand"
+    assert started
+    assert not [each for each in started if alive(each.pid)]
 
 
 def test_the_readme_explains_every_verb_and_no_other() -> None:

@@ -14,6 +14,7 @@ from tests.bench.figures import load_average, say, table
 from tests.bench.plane import temporary_home
 from tests.kit import reports
 from tests.kit.processes import NotInTime, until
+from tests.kit.verbs import leave
 from tests.rollouts.copies import LITE
 from tests.rollouts.overload import flooded, stopped_again_and_again
 from tests.rollouts.real_hosts import RealHosts
@@ -273,7 +274,8 @@ def report(results: list[dict[str, Any]]) -> bool:
     return all(map(is_fine, results))
 
 
-if __name__ == "__main__":
+def main() -> int:
+    """Roll out and report. Exit codes: 0 every rollout ended as it must · 1 one did not."""
     parser = argparse.ArgumentParser(description="Seeded bad releases on simulated and on real agents.")
     parser.add_argument("--agents", type=int, default=200, help="simulated agents (200)")
     parser.add_argument("--real", type=int, default=5, help="real agents with the real updater (5)")
@@ -284,4 +286,8 @@ if __name__ == "__main__":
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 2 * options.agents + 1024)), hard))
     found = simulated(options.agents, options.only) if options.agents else []
     found += on_real_hosts(options.real, options.only) if options.real else []
-    raise SystemExit(0 if report(found) else 1)
+    return 0 if report(found) else 1
+
+
+if __name__ == "__main__":
+    leave(main)

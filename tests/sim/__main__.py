@@ -11,6 +11,7 @@ import subprocess
 import sys
 
 from tests.kit import reports
+from tests.kit.verbs import leave
 from tests.sim import hunting, planting
 
 # With fewer histories, a rare mark may rightly not have come up.
@@ -118,4 +119,4 @@ def _commit() -> str:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    leave(main)

@@ -3,6 +3,7 @@
 import gc
 import multiprocessing
 import os
+import signal
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -60,7 +61,9 @@ def search(first: int, histories: int, violations_max: int = 20) -> Iterator[Fou
     began_at = time.monotonic()
     chunks = [range(at, min(at + CHUNK, first + histories)) for at in range(first, first + histories, CHUNK)]
     total = Found()
-    with multiprocessing.get_context("fork").Pool(processes()) as pool:
+    # Ctrl-C reaches every process of a terminal; the one that asked ends the others.
+    alone = (signal.SIGINT, signal.SIG_IGN)
+    with multiprocessing.get_context("fork").Pool(processes(), signal.signal, alone) as pool:
         for chunk in pool.imap(play_some, chunks):
             total.add(chunk)
             total.wall_s = time.monotonic() - began_at

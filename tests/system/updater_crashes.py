@@ -23,11 +23,13 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from controlplane.releases.building import Built
 from tests.kit import reports
 from tests.kit.upgrading import Forge, UpgradingHost, stand_in
+from tests.kit.verbs import leave
 
 CALLS = (
     "rename,renameat,renameat2,link,linkat,symlink,symlinkat,unlink,unlinkat,mkdir,mkdirat,rmdir,chmod,fchmod,"
@@ -222,19 +224,28 @@ def crash_all(root: Path, manners: list[str], each: int, first: int = 0) -> dict
         version = "0.0.9" if manner == "downgrade" else f"0.{number}.0"
         new = forge.release(version, stand_in(manner if manner in MISBEHAVING else "good "))
         cases.append(Case(manner, UpgradingHost(root / f"host-{manner}", forge), old, new))
+    given_up = Event()
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        found = list(pool.map(lambda case: _crash_case(case, each, first), cases))
+        try:
+            found = list(pool.map(lambda case: _crash_case(case, each, first, given_up), cases))
+        except BaseException:
+            # One that failed, or Ctrl-C: the others need not go on for half an hour.
+            given_up.set()
+            raise
     outcomes = {case.manner: dict(ended) for case, (_, ended) in zip(cases, found, strict=True)}
     crashed = sum(sum(ended.values()) - ended["not reached"] for _, ended in found)
     return {"points": crashed, "points_found": sum(points for points, _ in found), "outcomes": outcomes}
 
 
-def _crash_case(case: Case, each: int, first: int) -> tuple[int, Counter[str]]:
+def _crash_case(case: Case, each: int, first: int, given_up: Event) -> tuple[int, Counter[str]]:
     """How many points a release has, and how the crashes ended."""
     try:
         points = list(case.points())
-        chosen = list(enumerate(points))[first::each]
-        ended = Counter(case.crash(point, rescuing=index % 2 == 1) for index, point in chosen)
+        ended: Counter[str] = Counter()
+        for index, point in list(enumerate(points))[first::each]:
+            if given_up.is_set():
+                break
+            ended[case.crash(point, rescuing=index % 2 == 1)] += 1
         print(f"{case.manner:13} {len(points):4} points: {dict(ended)}", flush=True)
         return len(points), ended
     finally:
@@ -270,4 +281,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    leave(lambda: main(sys.argv[1:]))

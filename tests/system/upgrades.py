@@ -28,6 +28,7 @@ from tests.kit import reports
 from tests.kit.beside import beside
 from tests.kit.processes import NotInTime, alive, send, until
 from tests.kit.upgrading import Forge, UpgradingHost, real
+from tests.kit.verbs import leave
 from tests.kit.world import Timing
 from tests.system.contents import Place
 from tests.system.scene import Scene, dataset, datastore, migration, workflow
@@ -314,4 +315,4 @@ def run(copying: Copying, cycles: int) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    leave(lambda: main(sys.argv[1:]))

@@ -24,6 +24,7 @@ from rich.table import Table
 from agentd.runner.identity import ProcessIdentity, is_alive
 from tests.kit import reports
 from tests.kit.processes import NotInTime, program, until
+from tests.kit.verbs import leave
 from tests.kit.world import CommandFailed
 from tests.system.contents import ENGINES, Place, count_by_query, fingerprint, put_before, rows_at
 from tests.system.scene import (
@@ -381,4 +382,4 @@ def _conclude(outcomes: list[Outcome], sound: bool, wall_s: float) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main)
