@@ -7,6 +7,7 @@ schedule. Nothing here waits, writes or asks the time.
 
 from collections.abc import Iterable, Mapping
 from functools import singledispatchmethod
+from typing import Any
 
 from agentd.core import effects, events, lease_keeping, refusing, slots, witness_effects
 from agentd.core.effects import Effect
@@ -182,28 +183,27 @@ class Agent:
         self.session = SessionId(self.identity.incarnation, self._sessions)
         self._readings.clear()
         shown = self._renewing.dialled()
-        told = (self._summaries(), self.draining, shown, self.upgrading.greeting(), self.witness.head)
+        told = (self._summaries(), self.draining, shown, self.upgrading.greeting(), self.witness.greet())
         return effects.OpenSession(self.session, self.identity, self.capabilities, *told)
 
     def _summaries(self) -> tuple[HeldSummary, ...]:
         return tuple(held.summary() for held in self.held.values() if not held.over)
 
     def _heartbeat(self, now: float) -> Effect:
-        assert self.session is not None
         self._heartbeat_at = now + self._heartbeat_s
         again = [
             held
             for held in self.held.values()
             if held.recorded and now >= held.sent_at + RESEND_HEARTBEATS * self._heartbeat_s
         ]
-        return effects.SendReport(
-            self.session,
-            heartbeat=True,
-            held=self._summaries(),
-            results=tuple(self._sending(held, now) for held in again),
-            release=self.upgrading.news(),
-            witnessed=self.witness.head,
-        )
+        results = tuple(self._sending(held, now) for held in again)
+        return self._beat(self._summaries(), results=results, release=self.upgrading.news())
+
+    def _beat(self, renewing: tuple[HeldSummary, ...], **more: Any) -> Effect:
+        """A proof of life that renews these leases: whatever it leaves out of them stands as it was said before."""
+        assert self.session is not None
+        witnessed = self.witness.tell()
+        return effects.SendReport(self.session, heartbeat=True, held=renewing, witnessed=witnessed, **more)
 
     def _sending(self, held: Held, now: float) -> Outcome:
         assert held.outcome is not None
@@ -223,17 +223,9 @@ class Agent:
         self._heartbeat_at = now + event.heartbeat_s
         running = [held for held in self.held.values() if held.state is AttemptState.RUNNING]
         results = tuple(self._sending(held, now) for held in self.held.values() if held.recorded)
-        return [
-            *self._renewing.opened(now, event.renew_in_s),
-            effects.SendReport(
-                event.session,
-                heartbeat=True,
-                held=self._summaries(),
-                progress=tuple(held.report(started=True) for held in running),
-                results=results,
-                witnessed=self.witness.head,
-            ),
-        ]
+        progress = tuple(held.report(started=True) for held in running)
+        renewed = self._renewing.opened(now, event.renew_in_s)
+        return [*renewed, self._beat(self._summaries(), progress=progress, results=results)]
 
     @_on.register
     def _session_closed(self, event: events.SessionClosed, now: float) -> list[Effect]:
@@ -403,8 +395,7 @@ class Agent:
         work."""
         if not self.connected or self.session is None:
             return []
-        report = (held.report(started=True),)
-        return [effects.SendReport(self.session, heartbeat=True, held=(held.summary(),), progress=report)]
+        return [self._beat((held.summary(),), progress=(held.report(started=True),))]
 
     @_on.register
     def _child_progressed(self, event: events.ChildProgressed, now: float) -> list[Effect]:

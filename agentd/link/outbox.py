@@ -76,8 +76,8 @@ class Outbox:
         if self._heartbeat:
             message.heartbeat.SetInParent()
             if self._witnessed is not None:
+                # It stays for the rest of a heartbeat that does not fit into one message.
                 message.heartbeat.witnessed.MergeFrom(translate_audit.tree_head(self._witnessed))
-                self._witnessed = None
             if self._sample is not None:
                 message.heartbeat.sample.CopyFrom(translate.sample(self._sample))
                 self._sample = None

@@ -8,12 +8,11 @@ from typing import Any
 
 import grpc
 from haulier.v1 import agent_pb2 as pb
-from haulier.v1 import agent_pb2_grpc, audit_pb2
+from haulier.v1 import agent_pb2_grpc
 
-from controlplane.core.audit import TreeHead
 from controlplane.core.leasing import Refused
 from controlplane.identity.peers import Identity, IdentityError
-from controlplane.rpc import translate, translate_audit
+from controlplane.rpc import translate
 from controlplane.rpc.callers import address_of, agent_of
 from controlplane.rpc.outgoing import Outgoing
 from controlplane.rpc.translate_rollouts import running_of
@@ -23,7 +22,7 @@ from controlplane.service.identities import Identities
 from controlplane.service.introducing import FormerBoot, OtherBoot
 from controlplane.service.joining import Denied, Joining
 from controlplane.service.outputs import Outputs
-from controlplane.service.witnessing import Witnesses
+from controlplane.service.witnessing import Shown, Statement, Witnesses
 
 _log = logging.getLogger("haulier.rpc.agents")
 
@@ -48,7 +47,6 @@ class AgentDoor(agent_pb2_grpc.AgentServiceServicer):
     ) -> None:
         """``witnesses`` shows heads of the audit log to agents."""
         self._witnesses = witnesses
-        self._comparing: set[str] = set()
         self._fleet = agents
         self.hello_s_max = HELLO_S_MAX
         self._joining = joining
@@ -195,10 +193,11 @@ class AgentDoor(agent_pb2_grpc.AgentServiceServicer):
         in_flight = asyncio.Semaphore(RESULTS_IN_FLIGHT_MAX)
         ended = partial(self._settled, session, outgoing, in_flight)
         try:
-            self._take(first, session)
+            told = Statement(session.agent.id, translate.witnessed_of(first.hello))
+            self._take(first, session, told)
             await self._begin_settling(first, session, in_flight, ended)
             async for message in requests:
-                self._take(message, session)
+                self._take(message, session, told)
                 await self._begin_settling(message, session, in_flight, ended)
             # The agent has said its last: what it reported is acknowledged before the stream ends.
             for _ in range(RESULTS_IN_FLIGHT_MAX):
@@ -234,7 +233,7 @@ class AgentDoor(agent_pb2_grpc.AgentServiceServicer):
             _log.error("results of %s were not kept", session.agent.name, exc_info=error)
             outgoing.close(grpc.StatusCode.INTERNAL, f"internal error: {type(error).__name__}")
 
-    def _take(self, message: pb.SessionRequest, session: fleet.Session) -> None:
+    def _take(self, message: pb.SessionRequest, session: fleet.Session, told: Statement) -> None:
         """Take in what costs no transaction."""
         now = self._fleet.now()
         for progress in message.progress:
@@ -255,29 +254,24 @@ class AgentDoor(agent_pb2_grpc.AgentServiceServicer):
                 self._fleet.changed.ring()
             if beat.sample.agent_rss_bytes:
                 self._fleet.hosts.rss_bytes[session.agent.id] = beat.sample.agent_rss_bytes
-            self._compare(session, beat.witnessed)
+            if (seen := translate.witnessed_of(beat)) is not None:
+                told.tell(seen)
         else:
             session.heard_at = now
-            if message.HasField("hello"):
-                self._compare(session, message.hello.witnessed)
+        news = message.HasField("heartbeat") or message.HasField("hello")
+        if news and self._witnesses is not None and self._witnesses.is_due(told):
+            self._fleet.spawn(self._compare(self._witnesses, session, told))
 
-    def _compare(self, session: fleet.Session, witnessed: audit_pb2.TreeHead) -> None:
-        """Compare what an agent has seen of the audit log, and show it what is new; one comparison at a time."""
-        agent_id, seen = session.agent.id, translate_audit.head_of(witnessed)
-        if self._witnesses is None or agent_id in self._comparing or self._witnesses.is_current(agent_id, seen):
-            return
-        self._comparing.add(agent_id)
-        self._fleet.spawn(self._show(self._witnesses, session, seen))
+    async def _compare(self, witnesses: Witnesses, session: fleet.Session, told: Statement) -> None:
+        """Compare what an agent has seen of the audit log, and show it what is new."""
 
-    async def _show(self, witnesses: Witnesses, session: fleet.Session, seen: TreeHead | None) -> None:
+        def show(shown: Shown) -> None:
+            session.send(fleet.ToAgent(shown=shown))
+
         try:
-            shown = await witnesses.hear(session.agent.id, seen)
-            if shown is not None:
-                session.send(fleet.ToAgent(shown=shown))
+            await witnesses.hear(told, show)
         except StoreFailed as error:
             _log.error("the head of %s was not compared: %s", session.agent.name, error)
-        finally:
-            self._comparing.discard(session.agent.id)
 
     async def Logs(  # noqa: N802
         self, requests: AsyncIterator[pb.LogsRequest], context: Any

@@ -5,6 +5,7 @@ import math
 
 from haulier.v1 import agent_pb2 as pb
 
+from controlplane.core.audit import SIZE_MAX, TreeHead
 from controlplane.core.model import Failure, Held, Introduction, Outcome, Use
 from controlplane.core.states import AttemptState, Direction
 from controlplane.rpc import translate_audit, translate_rollouts
@@ -28,6 +29,7 @@ NAMES_MAX = 10_000
 
 # The store's integers; a larger number in a message would stop whatever transaction carries it, of other agents too.
 INTEGER_MAX = 2**63 - 1
+_HEAD_PART_MAX = 64  # bytes of a signature, and of a key id; roots are shorter
 
 
 class BadMessage(ValueError):
@@ -92,6 +94,18 @@ def outcome_of(result: pb.AttemptResult) -> Outcome:
 def _finite(seconds: float) -> float:
     """Return a duration of the wire, 0 where it is no number: it is stored and shown as JSON."""
     return seconds if math.isfinite(seconds) else 0.0
+
+
+def witnessed_of(message: pb.Hello | pb.Heartbeat) -> TreeHead | None:
+    """Read the head that an agent says it has seen, None when it says nothing of it. Raises ``BadMessage``."""
+    if not message.HasField("witnessed"):
+        return None
+    seen = message.witnessed
+    if not 0 < seen.size <= SIZE_MAX or not 0 < seen.era < 2**32:
+        raise BadMessage(f"witnessed: no log has {seen.size} entries in era {seen.era}")
+    if max(len(seen.root_hash), len(seen.signature), len(seen.key_id)) > _HEAD_PART_MAX:
+        raise BadMessage(f"witnessed: its root, signature or key id is longer than {_HEAD_PART_MAX} bytes")
+    return TreeHead(seen.era, seen.size, seen.root_hash, seen.signature, seen.key_id)
 
 
 def sample_text(heartbeat: pb.Heartbeat) -> str:

@@ -2,21 +2,9 @@
 
 from haulier.v1 import audit_pb2 as pb
 
-from controlplane.core.audit import SIZE_MAX, LogEra, TreeHead
+from controlplane.core.audit import LogEra, TreeHead
 from controlplane.core.events import Event
 from controlplane.service.witnessing import Shown
-
-KEY_ID_MAX = 64
-HASH_MAX = 64
-
-
-def head_of(message: pb.TreeHead) -> TreeHead | None:
-    """Read a head that somebody saw; None when it is none, or too strange to be kept."""
-    if not 0 < message.size <= SIZE_MAX or not 0 < message.era < 2**32:
-        return None
-    if max(len(message.root_hash), len(message.signature), len(message.key_id)) > max(HASH_MAX, KEY_ID_MAX):
-        return None
-    return TreeHead(message.era, message.size, message.root_hash, message.signature, message.key_id)
 
 
 def head(known: TreeHead) -> pb.TreeHead:

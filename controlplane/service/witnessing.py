@@ -1,5 +1,10 @@
-"""Agents as witnesses: each keeps the newest head that it saw, and shows it with every heartbeat."""
+"""Agents as witnesses: each keeps the newest head that it saw, and tells it in hello and heartbeats.
 
+A hello tells the whole: without a head its agent has seen none. A heartbeat tells news: without a head, what was told
+before stands. Each head that is told is answered once, so that a proof never begins at a head that its agent has left.
+"""
+
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from controlplane.core.audit import Contradicted, LogEra, TreeHead, judge_witness
@@ -21,6 +26,24 @@ class Shown:
     begun: LogEra | None
 
 
+class Statement:
+    """What the agent of one session told last of what it has seen, None when it has seen nothing."""
+
+    __slots__ = ("agent_id", "answered", "busy", "refused", "seen")
+
+    def __init__(self, agent_id: str, seen: TreeHead | None) -> None:
+        self.agent_id = agent_id
+        self.seen = seen
+        self.answered = False  # a newer head was shown for it
+        self.busy = False  # it is being compared
+        self.refused = False  # it told of a head that was never signed here
+
+    def tell(self, seen: TreeHead) -> None:
+        """Take in a head that a heartbeat carries."""
+        if seen != self.seen:
+            self.seen, self.answered = seen, False
+
+
 class Witnesses:
     """What agents have seen, and what they are shown."""
 
@@ -29,42 +52,61 @@ class Witnesses:
         self._proofs: dict[tuple[int, int], tuple[bytes, ...]] = {}
         self.seen: dict[str, TreeHead] = {}
         self.contradictions: dict[str, str] = {}
+        self._contradicting: dict[str, TreeHead] = {}
         self._losses: dict[str, TreeHead] = {}
 
-    def is_current(self, agent_id: str, seen: TreeHead | None) -> bool:
-        """Tell, without waiting for anything, whether an agent has seen the newest head and nothing else."""
-        if not self._log.loaded:
-            return True
-        return seen == self._log.head and agent_id not in self.contradictions
+    def is_due(self, told: Statement) -> bool:
+        """Tell, without waiting for anything, whether there is something to compare or to show."""
+        if not self._log.loaded or told.busy:
+            return False
+        is_new = told.seen != self._log.head and not told.answered
+        return is_new or told.agent_id in self.contradictions
 
-    async def hear(self, agent_id: str, seen: TreeHead | None) -> Shown | None:
-        """Take in what an agent has seen; return what to show it, None when nothing is new or it contradicts."""
+    async def hear(self, told: Statement, show: Callable[[Shown], None]) -> None:
+        """Compare what an agent has seen with the log; show it what is new, unless it contradicts."""
+        told.busy = True
+        try:
+            while True:
+                seen = told.seen
+                shown = await self._heard(told, seen)
+                if told.seen == seen:
+                    break
+            if shown is not None:
+                told.answered = True
+                show(shown)
+        finally:
+            told.busy = False
+
+    async def _heard(self, told: Statement, seen: TreeHead | None) -> Shown | None:
         head = self._log.head
         if seen is None:
-            return Shown(head, 0, (), None) if head is not None else None
-        self.seen[agent_id] = seen
+            return Shown(head, 0, (), None) if head is not None and not told.answered else None
+        self.seen[told.agent_id] = seen
         try:
-            return await self._compared(agent_id, seen)
+            return await self._compared(told, seen)
         except (BrokenTile, MissingTile) as broken:
             await self._log.trouble(f"the tree of the log is damaged: {broken}")
             return None
 
-    async def _compared(self, agent_id: str, seen: TreeHead) -> Shown | None:
+    async def _compared(self, told: Statement, seen: TreeHead) -> Shown | None:
         log, head = self._log, self._log.head
         roots: dict[int, bytes] = {}
         if head is not None and seen.size <= head.size:
             roots[seen.size] = await self._root(seen.size)
         verdict = judge_witness(head, log.eras, seen, roots.__getitem__)
         if isinstance(verdict, Contradicted):
-            await self._contradicted(agent_id, seen, verdict.because)
+            await self._contradicted(told, seen, verdict.because)
             return None
         assert head is not None, "without a head every witness contradicts"
-        self.contradictions.pop(agent_id, None)
-        await self._note_loss(agent_id, seen, verdict.lost)
+        if verdict.lost and not self._is_signed(seen):
+            await self._refuse(told, f"a witness has seen {seen}")
+            return None
+        self.contradictions.pop(told.agent_id, None)
+        await self._note_loss(told.agent_id, seen, verdict.lost)
         if verdict.begun is None:
             log.remember(seen.size, seen.root)
-            if seen.size == head.size:
-                return None
+        if told.answered or (verdict.begun is None and seen.size == head.size):
+            return None
         return Shown(head, verdict.since, await self._proof(verdict.since, head), verdict.begun)
 
     async def _root(self, size: int) -> bytes:
@@ -82,17 +124,32 @@ class Witnesses:
             self._proofs[since, head.size] = known
         return known
 
-    async def _contradicted(self, agent_id: str, seen: TreeHead, because: str) -> None:
-        if self.contradictions.get(agent_id) == because:
+    def _is_signed(self, seen: TreeHead) -> bool:
+        return self._log.is_signed(seen, self._log.signer.public_key)
+
+    async def _contradicted(self, told: Statement, seen: TreeHead, because: str) -> None:
+        if not self._is_signed(seen):
+            await self._refuse(told, because)
             return
+        agent_id = told.agent_id
         self.contradictions[agent_id] = because
-        evidence = f"{because} (its head: root {seen.root.hex()}, signature {seen.signature.hex()})"
-        if not self._log.is_signed(seen, self._log.signer.public_key):
-            # Whoever shows what we never signed proves nothing but its own bad memory, or bad faith.
-            await self._log.tell("WitnessRefused", agent_id, f"not signed by this control plane: {evidence}")
-            return
-        await self._log.tell("WitnessContradicted", agent_id, evidence)
+        if self._contradicting.get(agent_id) == seen:
+            return  # the same head was told of already, whatever size the log has meanwhile
+        self._contradicting[agent_id] = seen
+        await self._log.tell("WitnessContradicted", agent_id, _evidence(because, seen))
         await self._log.trouble(f"{because} [witness {agent_id}]")
+
+    async def _refuse(self, told: Statement, because: str) -> None:
+        """Note, once a session, that an agent tells of what was never signed here.
+
+        It proves nothing but the agent's own bad memory, or bad faith; nobody may fill the log by it.
+        """
+        assert told.seen is not None, "only a head can be unsigned"
+        self.contradictions[told.agent_id] = because
+        if not told.refused:
+            told.refused = True
+            evidence = f"not signed by this control plane: {_evidence(because, told.seen)}"
+            await self._log.tell("WitnessRefused", told.agent_id, evidence)
 
     async def _note_loss(self, agent_id: str, seen: TreeHead, lost: int) -> None:
         """Write down, once for each head, how much of what an agent saw a restore has lost."""
@@ -100,3 +157,7 @@ class Witnesses:
             self._losses[agent_id] = seen
             detail = f"{lost} entries that it saw in era {seen.era} are not in this log since the restore"
             await self._log.tell("WitnessOutlived", agent_id, detail)
+
+
+def _evidence(because: str, seen: TreeHead) -> str:
+    return f"{because} (its head: root {seen.root.hex()}, signature {seen.signature.hex()})"

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentd.core import effects, events, witness_effects
+from agentd.core.grants import Recovered
 from agentd.core.witnessing import (
-    UNUSABLE_MAX,
     Alarmed,
     Kept,
     LogEra,
@@ -22,7 +22,7 @@ from agentd.core.witnessing import (
 )
 from controlplane.core import merkle
 from controlplane.core.merkle_tiles import Tiles
-from tests.unit.agentd.core.stories import Told
+from tests.unit.agentd.core.stories import CAPABILITIES, PROGRESS, Told, grant
 
 PUBLIC = bytes(32)
 KEY = sha256(PUBLIC).hexdigest()
@@ -90,14 +90,52 @@ def test_a_log_that_is_not_what_was_seen(offered: ShownHead, words: str) -> None
     assert witness.head == head(7), "what was seen is not forgotten"
 
 
-def test_a_proof_that_was_under_way_is_passed_over_but_not_for_ever() -> None:
+def test_late_answers_are_passed_over_however_many_they_are() -> None:
+    witness = Witness()
+    assert witness.greet() is None
+    assert witness.see(shown(3, 0)) == Kept(head(3))
+    for size in range(4, 20):
+        assert witness.see(shown(size, 0)) is None, "hello and heartbeats said: nothing"
+    assert witness.tell() == head(3)
+    assert witness.see(shown(20, 3)) == Kept(head(20))
+    for size in range(21, 40):
+        assert witness.see(shown(size, 3)) is None, "heartbeats said: 3"
+    assert not witness.trouble
+
+
+def test_a_late_answer_may_be_of_the_era_before() -> None:
     witness = Witness(head(7))
-    for _ in range(UNUSABLE_MAX):
-        assert witness.see(shown(9, 3)) is None
+    witness.greet()
+    offered = replace(shown(9, 5, era=2), begun=begun(5))
+    assert witness.see(offered) == Unsure(offered)
+    witness.judged(offered, is_signed=True)
+    assert witness.see(replace(shown(12, 5, era=2), begun=begun(5))) is None
+    answer = witness.see(shown(12, 5, era=2))
+    assert isinstance(answer, Alarmed), "nobody told of 5 entries in this era"
+
+
+def test_a_proof_from_what_was_never_told_in_this_session_is_an_alarm_once() -> None:
+    witness = Witness(head(7))
+    witness.greet()
     answer = witness.see(shown(9, 3))
     assert isinstance(answer, Alarmed) and "without a proof" in answer.because
-    assert witness.see(shown(9, 7)) == Kept(head(9))
+    for size in range(10, 40):
+        assert witness.see(shown(size, 0)) is None, "the log grows, the alarm is the same"
+    assert witness.see(shown(40, 7)) == Kept(head(40))
     assert not witness.trouble
+    assert isinstance(witness.see(shown(50, 0)), Alarmed), "it is told again after a good head"
+    assert witness.greet() == head(40)
+    assert isinstance(witness.see(ShownHead(head(50, key="another"), 7)), Alarmed), "another kind"
+
+
+def test_answers_come_in_order_and_an_answer_ends_the_wait_for_earlier_ones() -> None:
+    witness = Witness()
+    witness.greet()
+    for size in (3, 7, 11):
+        assert witness.see(shown(size, 0 if witness.head is None else witness.head.size)) == Kept(head(size))
+        witness.tell()
+    assert witness.see(shown(12, 7)) is None
+    assert isinstance(witness.see(shown(13, 3)), Alarmed)
 
 
 def test_a_restore_needs_the_administrators_signature() -> None:
@@ -146,3 +184,33 @@ def test_the_agent_keeps_and_shows_what_it_saw() -> None:
     assert effects.KeepHead(head(9, era=2)) in done
     stale = replace(told.session, number=99)
     assert told.tell(events.HeadShown(stale, shown(3, 0))) == []
+
+
+def test_every_proof_of_life_tells_what_was_seen() -> None:
+    """Starts, adoptions, resent results and new sessions: to an older control plane a heartbeat without a head means
+    that nothing was seen, and what it shows then looks like a log without proof."""
+    found = Recovered(grant("att_old"), None)
+    told = Told([found], capabilities=replace(CAPABILITIES, slots=8))
+    said: list[effects.SendReport] = []
+
+    def hear() -> None:
+        said.extend(each for each in told.done if isinstance(each, effects.SendReport) and each.heartbeat)
+
+    told.opened()
+    hear()
+    told.tell(events.HeadShown(told.session, shown(3, 0)))
+    told.tell(events.ChildAdopted("att_old", told.now, PROGRESS))
+    hear()
+    for n in range(7):
+        told.running(grant(f"att_{n}"))
+        hear()
+    told.ended(attempt_id="att_1")
+    told.tell(events.OutcomeRecorded("att_1"))
+    told.tell(events.Ticked(), 100.0)
+    hear()
+    told.closed()
+    told.tell(events.Ticked(), 100.0)
+    told.opened()
+    hear()
+    assert len(said) == 11
+    assert [each.witnessed for each in said] == [None, *[head(3)] * 10]

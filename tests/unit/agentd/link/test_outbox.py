@@ -20,6 +20,7 @@ from agentd.core.grants import (
     ProgressReport,
     SessionId,
 )
+from agentd.core.witnessing import TreeHead
 from agentd.link import translate
 from agentd.link.outbox import MESSAGE_BYTES_MAX, Outbox
 
@@ -53,6 +54,18 @@ def test_reports_of_one_attempt_merge_into_the_newest() -> None:
     outbox.add(SendReport(SESSION, progress=(progress("att_1", 3),)))
     later = outbox.take()
     assert (later.sequence, later.progress[0].started, later.HasField("heartbeat")) == (3, False, False)
+
+
+def test_each_part_of_a_heartbeat_tells_what_was_seen() -> None:
+    outbox = Outbox()
+    head = TreeHead(1, 9, b"root", b"signed", "key")
+    many = tuple(HeldSummary(f"att_{n:04}", 7, 1) for n in range(4000))
+    outbox.add(SendReport(SESSION, heartbeat=True, held=many, witnessed=head))
+    parts = []
+    while outbox.is_waiting:
+        parts.append(outbox.take())
+    assert len(parts) > 1
+    assert {part.heartbeat.witnessed.size for part in parts} == {9}
 
 
 def test_a_heartbeat_without_leases_is_still_one() -> None:
