@@ -79,7 +79,7 @@ class Daemon:
         self._vital_signs = VitalSigns(lambda: self._events.put_nowait(events.Ticked()), self._journal.writing_for_s)
         self._running: set[asyncio.Task[None]] = set()
         self._failure: Exception | None = None
-        self._installed_kinds: tuple[str, ...] = ()
+        self._installed_kinds: tuple[str, ...] | None = None
         self._agent: Agent
 
     # Start and end.
@@ -274,9 +274,9 @@ class Daemon:
             case effects.StartChild(grant):
                 await self._runner.start(grant)
                 self._logs.follow(grant.attempt_id, self._runner.files_of(grant.attempt_id).stdout_path)
-            case effects.AdoptChild(grant):
+            case effects.AdoptChild(grant, may_begin):
                 self._logs.follow(grant.attempt_id, self._runner.files_of(grant.attempt_id).stdout_path)
-                await self._runner.adopt(grant)
+                await self._runner.adopt(grant, may_begin)
             case effects.StopChild(attempt_id, reason, at_once):
                 await self._runner.stop(attempt_id, reason, at_once, self._config.stop_grace_s)
             case effects.WriteDeadline(attempt_id, deadline_at, disconnected_at):
@@ -385,9 +385,11 @@ class Daemon:
         }
 
 
-def capabilities(config: Config, policy: Policy, installed_kinds: Sequence[str]) -> Capabilities:
-    """What the host offers: installed step kinds under its policy, and its configuration."""
-    return Capabilities(policy.allowed_kinds(installed_kinds), policy.datastore_names, config.labels, config.slots)
+def capabilities(config: Config, policy: Policy, installed_kinds: Sequence[str] | None) -> Capabilities:
+    """What the host offers: installed step kinds (None: not known yet) under its policy, and its configuration."""
+    kinds = policy.allowed_kinds(installed_kinds or ())
+    known = installed_kinds is not None
+    return Capabilities(kinds, policy.datastore_names, config.labels, config.slots, known)
 
 
 class _Probe(health_pb2_grpc.HealthServicer):  # type: ignore[misc]

@@ -139,7 +139,7 @@ class Agent:
             self.held[found.grant.attempt_id] = held
             if found.outcome is None:
                 held.go(AttemptState.STARTING)
-                done.append(effects.AdoptChild(found.grant))
+                done.append(effects.AdoptChild(found.grant, found.may_begin(self.identity.boot_id)))
             else:
                 held.go(AttemptState.ENDED)
                 held.outcome, held.recorded = found.outcome, True
@@ -296,7 +296,7 @@ class Agent:
             return self._end(held, refusal)
         if grant.target:
             self._fences.put(grant.target, grant.fence, FENCES_MAX)
-        return [effects.JournalIntent(grant), *self._evict(grant)]
+        return [effects.JournalIntent(grant, self.identity.boot_id), *self._evict(grant)]
 
     def _granted_again(self, held: Held, grant: Grant, now: float) -> list[Effect]:
         if grant.fence != held.grant.fence:
@@ -313,8 +313,8 @@ class Agent:
             return refusing.of_stale_fence(grant, seen)
         if self.stopping:
             return refusing.of_stopping(grant)
-        if grant.kind not in self.capabilities.kinds:
-            return refusing.of_kind(grant) if self.capabilities.kinds else refusing.of_starting(grant)
+        if self.capabilities.kinds_known and grant.kind not in self.capabilities.kinds:
+            return refusing.of_kind(grant)
         unended = sum(not held.over for held in self.held.values())
         if slots.room(self.capabilities.slots, self._occupied(), unended) is slots.Room.FULL:
             return refusing.of_full(grant)
@@ -362,7 +362,7 @@ class Agent:
 
     def _start_waiting(self) -> list[Effect]:
         done: list[Effect] = []
-        free = self.capabilities.slots - self._occupied()
+        free = self.capabilities.slots - self._occupied() if self.capabilities.kinds_known else 0
         for held in self.held.values():
             if free > 0 and held.state is AttemptState.GRANTED and held.journalled:
                 held.go(AttemptState.STARTING)

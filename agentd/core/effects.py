@@ -58,9 +58,12 @@ class SendReport:
 
 @dataclass(frozen=True, slots=True)
 class JournalIntent:
-    """Make the grant durable before anything is done about it. Answer: AttemptJournalled."""
+    """Make the grant durable before anything is done about it, with the boot in which it came.
+
+    Answer: AttemptJournalled."""
 
     grant: Grant
+    boot_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +97,12 @@ class StartChild:
 
 @dataclass(frozen=True, slots=True)
 class AdoptChild:
-    """Find the process of an attempt that an earlier incarnation started. Answer: ChildAdopted or
+    """Find the process of an attempt that an earlier incarnation started. Where that incarnation ended before there was
+    one, begin the attempt if it `may_begin`, and give it up otherwise. Answer: ChildAdopted, ChildStarted or
     ChildEnded."""
 
     grant: Grant
+    may_begin: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,12 +90,15 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What this agent offers under its host's policy and configuration."""
+    """What this agent offers under its host's policy and configuration.
+
+    `kinds_known` is false until the runner host has told which step kinds are installed; until then a grant waits."""
 
     kinds: tuple[str, ...]
     datastores: tuple[str, ...]
     labels: tuple[tuple[str, str], ...]
     slots: int
+    kinds_known: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +113,19 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """An attempt found in the journal at start; `outcome` is None where it had not ended."""
+    """An attempt found in the journal at start; `outcome` is None where it had not ended.
+
+    `boot_id` is the boot in which the grant was journalled, "" where that is not known or the journal is a copy."""
 
     grant: Grant
     outcome: Outcome | None = None
+    boot_id: str = ""
+
+    def may_begin(self, boot_id: str) -> bool:
+        """Whether a daemon of this boot may begin the attempt, should no process of it be found.
+
+        After a boot, or where the journal was copied, another machine or another daemon may have begun it already."""
+        return self.boot_id == boot_id != ""
 
 
 @dataclass(frozen=True, slots=True)

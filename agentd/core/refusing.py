@@ -15,12 +15,6 @@ def of_stopping(grant: Grant) -> Outcome:
     return failed(grant, Failure("agent_stopping", "the agent is stopping", retryable=True))
 
 
-def of_starting(grant: Grant) -> Outcome:
-    """The daemon has just started, with steps that go on, and has not been told yet what else can run here."""
-    message = "the agent has just started and does not know yet which step kinds run here"
-    return failed(grant, Failure("agent_starting", message, retryable=True))
-
-
 def of_kind(grant: Grant) -> Outcome:
     """The host's policy, or what is installed, does not have the kind."""
     message = f"this agent does not run step kind {grant.kind!r}"

@@ -47,6 +47,17 @@ def grant_to_text(grant: Grant) -> str:
     )
 
 
+def intent_to_text(grant: Grant, boot_id: str, file: str) -> str:
+    """A grant as `grant_to_text` writes it, with the boot and the journal's file in which it was journalled first."""
+    return json.dumps({**json.loads(grant_to_text(grant)), "boot_id": boot_id, "file": file})
+
+
+def boot_of_intent(text: str, file: str) -> str:
+    """The boot in which a grant was journalled first; "" where that is not known or was another file."""
+    told = json.loads(text)
+    return str(told.get("boot_id", "")) if told.get("file") == file else ""
+
+
 def grant_from_text(text: str) -> Grant:
     """Inverse of `grant_to_text`; raises Undecodable."""
     try:

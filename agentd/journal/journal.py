@@ -19,10 +19,12 @@ from agentd.core.grants import Recovered
 from agentd.core.witnessing import TreeHead
 from agentd.journal.encoding import (
     Undecodable,
+    boot_of_intent,
     grant_from_text,
     grant_to_text,
     head_from_text,
     head_to_text,
+    intent_to_text,
     outcome_from_text,
     outcome_to_text,
 )
@@ -67,9 +69,10 @@ class Contents:
 class Journal:
     """Open with `Journal.open`; use from one thread only."""
 
-    def __init__(self, db: sqlite_utils.Database, ownership: int) -> None:
+    def __init__(self, db: sqlite_utils.Database, ownership: int, file: str) -> None:
         self._db = db
         self._ownership = ownership
+        self._file = file
 
     @classmethod
     def open(cls, path: Path) -> "Journal":
@@ -77,7 +80,7 @@ class Journal:
         JournalBroken when it is no journal of ours or newer than this program."""
         ownership = _own(path.with_name(path.name + ".owner"))
         try:
-            return cls(_open_database(path), ownership)
+            return cls(_open_database(path), ownership, _file_of(path))
         except BaseException:
             # Nobody has the journal yet who could give its ownership up.
             os.close(ownership)
@@ -108,7 +111,11 @@ class Journal:
         fences = dict(self._db.execute("select target, fence from fences order by used").fetchall())
         try:
             attempts = tuple(
-                Recovered(grant_from_text(grant), None if outcome is None else outcome_from_text(outcome))
+                Recovered(
+                    grant_from_text(grant),
+                    None if outcome is None else outcome_from_text(outcome),
+                    boot_of_intent(grant, self._file),
+                )
                 for _, grant, outcome in rows
             )
             kept = self._db.execute("select value from facts where name = 'witnessed'").fetchone()
@@ -146,7 +153,8 @@ class Journal:
 
     def _write_grant(self, entry: JournalIntent) -> None:
         grant = entry.grant
-        self._db.execute("insert or replace into attempts values (?, ?)", [grant.attempt_id, grant_to_text(grant)])
+        text = intent_to_text(grant, entry.boot_id, self._file)
+        self._db.execute("insert or replace into attempts values (?, ?)", [grant.attempt_id, text])
         if not grant.target:
             return
         self._db.execute("update marks set value = value + 1 where name = 'fence_use'")
@@ -159,6 +167,12 @@ class Journal:
             "delete from fences where used <= (select value from marks where name = 'fence_use') - ?",
             [FENCES_KEPT],
         )
+
+
+def _file_of(path: Path) -> str:
+    """Which file this is: another one for a copy, whatever its name and content."""
+    found = path.stat()
+    return f"{found.st_dev}:{found.st_ino}"
 
 
 def _own(path: Path) -> int:

@@ -20,8 +20,8 @@ log = logging.getLogger(__name__)
 _GREETING_WAIT_S = 60.0
 _FORK_WAIT_S = 30.0
 _END_WAIT_S = 5.0
-# A host may go idle and end at the very moment it is asked; a second one does it then.
-_TRIES = 2
+# A host may go idle and end at the very moment it is asked, or be killed while it loads; the next one does it then.
+_TRIES = 3
 # Read by the loader, the allocator and the interpreter before any code of ours runs.
 _LOADER = ("LD_", "MALLOC_", "PYTHON")
 
@@ -78,24 +78,28 @@ class HostClient:
 
     async def kinds(self) -> Greeting:
         """Step kinds that can run here; starts a host to find out. Raises HostFailed."""
-        return (await self._running()).greeting
+        for _ in range(_TRIES):
+            with contextlib.suppress(_HostGone):
+                return (await self._running()).greeting
+        raise HostFailed("the runner host was killed each time before it came up")
 
     async def fork(self, attempt_id: str) -> int:
         """Fork a child for the attempt whose directory is ready; returns its pid. Raises HostFailed."""
         for _ in range(_TRIES):
-            host = await self._running()
-            answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-            host.waiting[attempt_id] = answer
-            try:
-                host.writer.write(json.dumps({"fork": attempt_id}).encode("ascii") + b"\n")
-                return await asyncio.wait_for(answer, _FORK_WAIT_S)
-            except _HostGone:
-                continue
-            except TimeoutError as error:
-                raise HostFailed("the runner host did not answer in time") from error
-            finally:
-                host.waiting.pop(attempt_id, None)
+            with contextlib.suppress(_HostGone):
+                return await self._forked_by(await self._running(), attempt_id)
         raise HostFailed("the runner host ended each time it was asked to fork")
+
+    async def _forked_by(self, host: _Host, attempt_id: str) -> int:
+        answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        host.waiting[attempt_id] = answer
+        try:
+            host.writer.write(json.dumps({"fork": attempt_id}).encode("ascii") + b"\n")
+            return await asyncio.wait_for(answer, _FORK_WAIT_S)
+        except TimeoutError as error:
+            raise HostFailed("the runner host did not answer in time") from error
+        finally:
+            host.waiting.pop(attempt_id, None)
 
     async def close(self) -> None:
         """Hang up: the host ends, its children do not."""
@@ -127,10 +131,15 @@ class HostClient:
         try:
             line = await asyncio.wait_for(reader.readline(), _GREETING_WAIT_S)
             told = json.loads(line)
-        except (TimeoutError, ValueError) as error:
+        except TimeoutError as error:
             writer.close()
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
+            raise HostFailed(f"the runner host did not come up within {_GREETING_WAIT_S:g} s") from error
+        except (ValueError, ConnectionError) as error:
+            writer.close()
+            if await asyncio.to_thread(process.wait) < 0:
+                raise _HostGone from error
             raise HostFailed("the runner host did not come up; its reason is in the daemon's output") from error
         host = _Host(process, writer, Greeting(tuple(told["kinds"]), tuple(told["problems"])), {})
         host.reading = asyncio.get_running_loop().create_task(self._read(host, reader))

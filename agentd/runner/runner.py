@@ -9,6 +9,7 @@ import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from agentd.core.events import ChildAdopted, ChildEnded, ChildEvent, ChildProgressed, ChildStarted
@@ -25,6 +26,8 @@ from agentd.runner.stopping import EvictionFailed, end_session, evict, signal_gr
 log = logging.getLogger(__name__)
 
 _LOOK_EVERY_S = 0.5
+_ENDED_ALONE = "it ended while no daemon ran"
+_NEVER_BEGAN = "it had not begun when its daemon ended, and since then the host booted or its state was copied"
 
 
 @dataclass(slots=True)
@@ -83,27 +86,30 @@ class Runner:
     async def start(self, grant: Grant) -> None:
         """Evict whom the grant names, then start its child. Tells ChildStarted or ChildEnded."""
         with self._being_started(grant.attempt_id):
-            try:
-                evicted = await evict(grant.evict_attempt_ids)
-                if evicted:
-                    log.warning("evicted processes %s of earlier attempts for %s", evicted, grant.attempt_id)
-                files = self.files_of(grant.attempt_id)
-                caged = await asyncio.to_thread(self._cages.make, grant.attempt_id)
-                await asyncio.to_thread(files.create, Spec(grant, replace(self._settings(), cages=caged)))
-                pid = await self._host.fork(grant.attempt_id)
-                who = identify(pid) or ProcessIdentity(pid, 0, boot_id())
-            except (OSError, EvictionFailed) as error:
+            await self._begin(grant)
+
+    async def _begin(self, grant: Grant) -> None:
+        try:
+            evicted = await evict(grant.evict_attempt_ids)
+            if evicted:
+                log.warning("evicted processes %s of earlier attempts for %s", evicted, grant.attempt_id)
+            files = self.files_of(grant.attempt_id)
+            caged = await asyncio.to_thread(self._cages.make, grant.attempt_id)
+            await asyncio.to_thread(files.create, Spec(grant, replace(self._settings(), cages=caged)))
+            pid = await self._host.fork(grant.attempt_id)
+            who = identify(pid) or ProcessIdentity(pid, 0, boot_id())
+        except (OSError, EvictionFailed) as error:
+            self._tell_not_started(grant, error)
+            return
+        except HostFailed as error:
+            # A host that did not answer may have forked all the same: the directory knows.
+            found = await asyncio.to_thread(_child_or_burial, files)
+            if found is None:
                 self._tell_not_started(grant, error)
                 return
-            except HostFailed as error:
-                # A host that did not answer may have forked all the same: the directory knows.
-                found = await asyncio.to_thread(_child_or_burial, files)
-                if found is None:
-                    self._tell_not_started(grant, error)
-                    return
-                who = found
-            self._tell(ChildStarted(grant.attempt_id))
-            self._watch(grant, files, who)
+            who = found
+        self._tell(ChildStarted(grant.attempt_id))
+        self._watch(grant, files, who)
 
     def _tell_not_started(self, grant: Grant, error: Exception) -> None:
         message = f"the attempt's process cannot be started: {error}"
@@ -111,16 +117,23 @@ class Runner:
         outcome = Outcome(grant.attempt_id, grant.fence, OutcomeKind.FAILED, failure=failure)
         self._tell(ChildEnded(grant.attempt_id, outcome, ResourceUse()))
 
-    async def adopt(self, grant: Grant) -> None:
-        """Find the child that an earlier daemon started. Tells ChildAdopted or ChildEnded."""
+    async def adopt(self, grant: Grant, may_begin: bool) -> None:
+        """Find the child that an earlier daemon started. Where that daemon ended before there was one, the attempt
+        begins now if it `may_begin`. Tells ChildAdopted, ChildStarted or ChildEnded."""
         with self._being_started(grant.attempt_id):
             files = self.files_of(grant.attempt_id)
-            who = await asyncio.to_thread(_child_or_burial, files)
+            who = await asyncio.to_thread(files.read_child if may_begin else partial(_child_or_burial, files))
+            if who is None and may_begin:
+                # The earlier daemon's runner host may fork one all the same: whichever claims the directory is the
+                # attempt's child, and the other one ends at once.
+                log.info("attempt %s had not begun when its daemon ended; it begins now", grant.attempt_id)
+                await self._begin(grant)
+                return
             if who is None or not is_alive(who):
                 if who is not None:
                     await end_session(who)
-                ended = await self._ended_event(grant, files, ResourceUse(), "it ended while no daemon ran")
-                self._tell(ended)
+                detail = _ENDED_ALONE if who is not None else _NEVER_BEGAN
+                self._tell(await self._ended_event(grant, files, ResourceUse(), detail))
                 return
             progress = await asyncio.to_thread(files.read_progress) or Progress()
             self._tell(ChildAdopted(grant.attempt_id, who.started_at, progress))

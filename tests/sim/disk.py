@@ -25,7 +25,7 @@ class Disk:
     def __init__(self, world: "World") -> None:
         self._world = world
         self._db = _free.pop() if _free else _new()
-        self.journal = real.Journal(self._db, -1)
+        self.journal = real.Journal(self._db, -1, "journal")
         self.intents: set[str] = set()
         self.outcomes: set[str] = set()
 

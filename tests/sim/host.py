@@ -58,6 +58,7 @@ class Host:
     daemon: "Daemon | None" = None
     dirs: dict[str, AttemptDir] = field(default_factory=dict)
     started_ever: set[str] = field(default_factory=set)
+    began_ever: set[str] = field(default_factory=set)
     paused: bool = False
 
     def __post_init__(self) -> None:
@@ -142,7 +143,7 @@ class Daemon:
         if contents.attempts:
             self.world.mark("attempts recovered from the journal")
             # What goes on is told of at once; which step kinds can run here is found out meanwhile.
-            capabilities = replace(capabilities, kinds=())
+            capabilities = replace(capabilities, kinds=(), kinds_known=False)
             self.world.loop.call_later(KINDS_KNOWN_S, lambda: self.post(events.ConfigReloaded(host.capabilities)))
         self.agent = Agent(identity, capabilities, contents.attempts, contents.fences, contents.draining)
         self._inbox: deque[events.Event] = deque()
@@ -243,8 +244,8 @@ class Daemon:
             case effects.StartChild(grant):
                 self.world.watch.child_starts(self.host, grant)
                 self._start_child(grant)
-            case effects.AdoptChild(grant):
-                self.world.loop.call_later(self.host.rng.uniform(0.01, 0.1), self._adopt, grant)
+            case effects.AdoptChild(grant, may_begin):
+                self.world.loop.call_later(self.host.rng.uniform(0.01, 0.1), self._adopt, grant, may_begin)
             case effects.StopChild(attempt_id, _, at_once):
                 self._stop_child(attempt_id, at_once)
             case effects.WriteDeadline(attempt_id, deadline_at, disconnected_at):
@@ -296,12 +297,24 @@ class Daemon:
     # Children.
 
     def _start_child(self, grant: Grant) -> None:
-        self.host.dirs[grant.attempt_id] = AttemptDir(grant)
-        self.world.loop.call_later(self.host.rng.uniform(0.005, 0.1), self._forked, grant)
+        self.host.dirs.setdefault(grant.attempt_id, AttemptDir(grant))
+        self.world.loop.call_later(self._fork_s(), self._forked, grant)
+
+    def _fork_s(self) -> float:
+        """A runner host that is not warm loads everything first."""
+        rng = self.host.rng
+        return rng.uniform(0.005, 0.1) if rng.random() < 0.8 else rng.uniform(0.5, 10.0)
 
     def _forked(self, grant: Grant) -> None:
         files = self.host.dirs.get(grant.attempt_id)
-        if files is None or files.buried or files.child is not None:
+        if files is None or files.buried:
+            return
+        if files.child is not None:
+            # The runner host of an earlier daemon forked one late, and that one has the directory.
+            self.world.mark("two daemons began one attempt, and one process had it")
+            self.post(events.ChildStarted(grant.attempt_id))
+            if not files.child.alive:
+                self.post(events.ChildEnded(grant.attempt_id, files.outcome, ResourceUse()))
             return
         if not self.alive and self.host.rng.random() < 0.5:
             return  # the daemon died before the fork
@@ -315,16 +328,21 @@ class Daemon:
             outcome = Outcome(grant.attempt_id, grant.fence, OutcomeKind.FAILED, failure=failure)
             self.post(events.ChildEnded(grant.attempt_id, outcome, ResourceUse()))
             return
+        self.world.watch.child_begins(self.host, grant)
         files.child = Child(self.host, files)
         self.post(events.ChildStarted(grant.attempt_id))
         files.child.start()
 
-    def _adopt(self, grant: Grant) -> None:
+    def _adopt(self, grant: Grant, may_begin: bool) -> None:
         if not self.alive:
             return
         files = self.host.dirs.setdefault(grant.attempt_id, AttemptDir(grant))
-        files.buried = True
         child = files.child
+        if child is None and may_begin:
+            self.world.mark("an attempt that had not begun was begun by the next daemon")
+            self._start_child(grant)
+            return
+        files.buried = True
         if child is not None and child.alive:
             self.world.mark("a living child was adopted")
             self.post(events.ChildAdopted(grant.attempt_id, child.started_at, child.progress))

@@ -141,6 +141,12 @@ class Watch:
             self._broken("L2", grant.attempt_id, "a second process was started for one attempt")
         host.started_ever.add(grant.attempt_id)
 
+    def child_begins(self, host: "Host", grant: Grant) -> None:
+        """A process of an attempt exists from now on."""
+        if grant.attempt_id in host.began_ever:
+            self._broken("L2", grant.attempt_id, "it was begun twice on one host")
+        host.began_ever.add(grant.attempt_id)
+
     def writer_blocked(self, grant: Grant, holder: str) -> None:
         """A writer found another's transaction open: a predecessor that may be stopped must be named for eviction."""
         state = self.audit.state_of(holder)

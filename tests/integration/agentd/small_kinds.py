@@ -15,6 +15,7 @@ from agentd import runnerhost
 from agentd.datastores.failures import Fenced, StepFailure
 from agentd.executors.context import Context
 from agentd.runner.fork_server import ForkServer
+from tests.integration.agentd import dying
 
 
 class _Small:
@@ -156,4 +157,5 @@ if __name__ == "__main__":
     if "SMALL_DIES_UNTIL" in os.environ:
         DyingServer.mark = Path(os.environ["SMALL_DIES_UNTIL"])
         runnerhost.ForkServer = DyingServer  # type: ignore[attr-defined]
+    dying.in_runner_host()
     runnerhost.main(sys.argv[1:], load=lambda: KINDS, preloaded=())

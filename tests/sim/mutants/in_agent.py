@@ -11,7 +11,7 @@ PLANTED = (
         "unknown-kind-refused-for-good",
         "A kind that is not among those of this host cannot run here, however young the daemon is.",
         ("L6",),
-        (Change(AGENT, " if self.capabilities.kinds else refusing.of_starting(grant)", ""),),
+        (Change(AGENT, "if self.capabilities.kinds_known and grant.kind", "if grant.kind"),),
     ),
     Planted(
         "started-before-journalled",
@@ -63,11 +63,18 @@ PLANTED = (
             Change(
                 AGENT,
                 "                held.go(AttemptState.STARTING)\n"
-                "                done.append(effects.AdoptChild(found.grant))\n",
+                "                done.append(effects.AdoptChild(found.grant, "
+                "found.may_begin(self.identity.boot_id)))\n",
                 "                if found.grant.number == 1:\n"
                 "                    held.go(AttemptState.STARTING)\n"
                 "                    done.append(effects.AdoptChild(found.grant))\n",
             ),
         ),
+    ),
+    Planted(
+        "begun-again-after-a-boot",
+        "An attempt of which no process is found begins, also where the host has booted since its grant.",
+        ("L2",),
+        (Change(AGENT, "found.may_begin(self.identity.boot_id)", "True"),),
     ),
 )

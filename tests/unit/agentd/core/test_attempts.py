@@ -14,7 +14,7 @@ from tests.unit.agentd.core.stories import CAPABILITIES, GRANT, PROGRESS, SUCCEE
 
 def test_a_grant_is_journalled_before_anything_is_done_about_it() -> None:
     told = Told().opened()
-    assert told.granted() == [effects.JournalIntent(GRANT)]
+    assert told.granted() == [effects.JournalIntent(GRANT, "boot")]
     assert told.tell(events.AttemptJournalled("att_1")) == [effects.StartChild(GRANT)]
     told.tell(events.ChildStarted("att_1"))
     report = only(told.done, effects.SendReport)
@@ -124,11 +124,11 @@ def test_a_kind_that_the_host_does_not_allow_is_refused() -> None:
     assert (outcome.failure.code, outcome.failure.retryable) == ("kind_refused", False)
 
 
-def test_a_lease_sent_again_to_a_daemon_that_does_not_know_its_kinds_yet_is_not_refused_for_good() -> None:
-    told = Told(capabilities=replace(CAPABILITIES, kinds=())).opened()
-    outcome = only(told.granted(grant()), effects.RecordOutcome).outcome
-    assert outcome.failure is not None
-    assert (outcome.failure.code, outcome.failure.retryable) == ("agent_starting", True)
+def test_a_lease_sent_again_to_a_daemon_that_does_not_know_its_kinds_yet_waits_until_it_does() -> None:
+    told = Told(capabilities=replace(CAPABILITIES, kinds=(), kinds_known=False)).opened()
+    told.granted()
+    assert none_of(told.tell(events.AttemptJournalled("att_1")), effects.StartChild)
+    assert only(told.tell(events.ConfigReloaded(CAPABILITIES)), effects.StartChild).grant == GRANT
 
 
 def test_a_stopping_agent_takes_nothing() -> None:
@@ -281,7 +281,7 @@ def test_an_attempt_that_is_over_is_not_evicted() -> None:
 def test_after_a_restart_children_are_adopted_and_outcomes_told() -> None:
     told = Told(recovered=[Recovered(GRANT), Recovered(grant("att_2"), replace(SUCCEEDED, attempt_id="att_2"))])
     told.started()
-    assert only(told.done, effects.AdoptChild).grant == GRANT
+    assert only(told.done, effects.AdoptChild) == effects.AdoptChild(GRANT, may_begin=False)
     assert [held.attempt_id for held in only(told.done, effects.OpenSession).held] == ["att_1"]
     told.opened()
     assert [each.attempt_id for each in only(told.done, effects.SendReport).results] == ["att_2"]
@@ -289,6 +289,19 @@ def test_after_a_restart_children_are_adopted_and_outcomes_told() -> None:
     report = only(told.done, effects.SendReport)
     assert report.progress[0].progress == PROGRESS
     assert none_of(told.done, effects.WriteDeadline), "what the child was promised stays"
+
+
+@pytest.mark.parametrize(("boot_id", "may_begin"), [("boot", True), ("another boot", False), ("", False)])
+def test_an_attempt_that_had_not_begun_may_begin_on_the_boot_of_its_grant_alone(boot_id: str, may_begin: bool) -> None:
+    told = Told(recovered=[Recovered(GRANT, boot_id=boot_id)]).started()
+    assert only(told.done, effects.AdoptChild).may_begin is may_begin
+
+
+def test_an_attempt_that_begins_after_a_restart_is_told_as_started() -> None:
+    told = Told(recovered=[Recovered(GRANT, boot_id="boot")]).opened()
+    told.tell(events.ChildStarted("att_1"))
+    assert only(told.done, effects.SendReport).progress[0].started
+    assert only(told.done, effects.WriteDeadline).deadline_at == float("-inf")
 
 
 def test_a_child_adopted_before_the_session_opens_is_told_with_the_welcome() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -92,6 +93,27 @@ def test_each_start_is_a_new_incarnation_that_remembers(tmp_path: Path) -> None:
     second.close()
 
 
+def test_the_boot_of_a_grant_is_remembered_in_the_file_that_got_it_and_not_in_a_copy(tmp_path: Path) -> None:
+    path, copied = tmp_path / "journal.db", tmp_path / "copied.db"
+    journal = Journal.open(path)
+    journal.write([JournalIntent(GRANT, "boot")])
+    assert journal.begin_incarnation().attempts == (Recovered(GRANT, boot_id="boot"),)
+    journal.close()
+    shutil.copy(path, copied)
+    moved = path.replace(tmp_path / "moved.db")
+    for file, boot_id in ((copied, ""), (moved, "boot")):
+        found = Journal.open(file)
+        assert found.begin_incarnation().attempts == (Recovered(GRANT, boot_id=boot_id),)
+        found.close()
+
+
+def test_a_grant_that_an_older_agent_journalled_has_no_boot(tmp_path: Path) -> None:
+    journal = Journal.open(tmp_path / "journal.db")
+    journal.write([RecordOutcome(GRANT, OUTCOME)])
+    assert journal.begin_incarnation().attempts == (Recovered(GRANT, OUTCOME),)
+    journal.close()
+
+
 def test_a_refused_grant_is_remembered_with_its_outcome(tmp_path: Path) -> None:
     journal = Journal.open(tmp_path / "journal.db")
     journal.write([RecordOutcome(GRANT, OUTCOME)])
@@ -166,7 +188,7 @@ def test_a_newer_journal_is_left_alone(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_a_damaged_attempt_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     journal = Journal.open(tmp_path / "journal.db")
-    monkeypatch.setattr(journal_module, "grant_to_text", lambda _: "{}")
+    monkeypatch.setattr(journal_module, "intent_to_text", lambda *_: "{}")
     journal.write([JournalIntent(GRANT)])
     with pytest.raises(JournalBroken, match="cannot be read"):
         journal.begin_incarnation()
