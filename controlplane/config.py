@@ -32,6 +32,7 @@ class Config:
     lock_delay_s: float = 60.0
     disconnected_max_s: float = 900.0
     stop_grace_s: float = 5.0
+    migrations_max: int | None = None  # migrations under way at once, in all; unset is no limit
     release_bytes_per_s_max: float = 64e6  # artefacts of releases, to all hosts together
     release_bytes_per_s_agent_max: float = 16e6  # and to each
     # Agents renew when a third of it is left, so a control plane may be away for that long and no host falls out.

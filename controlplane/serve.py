@@ -130,7 +130,7 @@ class ControlPlane:
         self.clock = steady_clock(self.store.newest_at())
         self.changed = Signal()
         self.fleet = Fleet(self.store, self.clock, _fleet_settings(config), self.changed)
-        self.inventory = Inventory(self.store, self.clock, self.fleet)
+        self.inventory = Inventory(self.store, self.clock, self.fleet, config.migrations_max)
         self.identities = Identities(
             self.store, self.clock, time.time, authorities, os.urandom, self.fleet, config.agent_certificate_ttl_s
         )
@@ -257,7 +257,7 @@ class ControlPlane:
 
     async def start(self) -> None:
         """Take over the state, start the loops, open the doors. Raises ``StoreFailed``."""
-        await self.fleet.start(await self.inventory.budgets())
+        await self.fleet.start(await self.inventory.limits())
         await self.identities.start()
         self.driver.start()
         await self.listeners.start()

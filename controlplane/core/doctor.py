@@ -12,6 +12,7 @@ from controlplane.core.states import (
     ATTEMPT_TRANSITIONS,
     MIGRATION_ASKS_A_PERSON,
     MIGRATION_ENDED,
+    MIGRATION_MOVING,
     MIGRATION_TRANSITIONS,
     STEP_TRANSITIONS,
     AttemptState,
@@ -39,6 +40,7 @@ class Dossier:
     needs: Mapping[str, Sequence[str]]
     attempts: Sequence[Attempt]
     events: Sequence[Event]
+    is_under_way: bool = False  # as the store counts it against the limits of migrations
 
 
 def examine(dossier: Dossier) -> list[Finding]:
@@ -49,6 +51,7 @@ def examine(dossier: Dossier) -> list[Finding]:
         *_deadlines(dossier),
         *_order(dossier),
         *_pivots(dossier),
+        *_under_way(dossier),
         *_fold(dossier),
     ]
 
@@ -144,6 +147,16 @@ def _order(dossier: Dossier) -> Iterable[Finding]:
             )
             if undoing and step.state not in (StepState.UNDONE, StepState.CANCELLED):
                 yield Finding("S5", other.id, f"its undo began before {step.name}, which needs it, was undone")
+
+
+def _under_way(dossier: Dossier) -> Iterable[Finding]:
+    """Promise S8: what limits of migrations are counted over is what moves and has begun."""
+    migration = dossier.migration
+    if dossier.is_under_way and migration.state not in MIGRATION_MOVING:
+        yield Finding("S8", migration.id, f"it is {migration.state} and still counts as under way")
+    works = any(a.state is AttemptState.RUNNING and a.direction is Direction.FORWARD for a in dossier.attempts)
+    if works and not dossier.is_under_way:
+        yield Finding("S8", migration.id, "a step of it is leased and it does not count as under way")
 
 
 def _pivots(dossier: Dossier) -> Iterable[Finding]:

@@ -17,6 +17,14 @@ NO_FREE_SLOT = "no_free_slot"
 NOT_THE_STEPS_FAULT = frozenset({"child_lost", "agent_starting", "agent_stopping", NO_FREE_SLOT})
 
 
+def turn_of(step: Step) -> tuple[int, int, str, int]:
+    """Sort ready steps: by priority, then by the start of their migration, so that one ends before the next begins.
+
+    Ids rise with each start; where they have grown a digit, the longer one is the later.
+    """
+    return (-step.priority, len(step.migration_id), step.migration_id, step.ordinal)
+
+
 class Refused(NamedTuple):
     """A request that may not be granted, and why."""
 
@@ -56,6 +64,7 @@ def grant_leases(
     slots_free: int,
     budget_free: Mapping[str, int],
     datastores_of: Callable[[str], tuple[str, ...]],
+    may_begin: Callable[[Step], bool] = lambda step: True,
     generation: int,
     ttl_s: float,
     now: float,
@@ -63,7 +72,8 @@ def grant_leases(
     """Choose the steps that ``agent`` gets, in the candidates' order, and raise each target's fence.
 
     ``budget_free`` maps a budgeted datastore to the steps that may still start on it; ``datastores_of`` maps a
-    placement class to its datastores. Two candidates with one target never both win (promise L2).
+    placement class to its datastores; ``may_begin`` is asked last, and tells whether a limit of migrations under way
+    leaves room for the step's. Two candidates with one target never both win (promise L2).
     """
     changes = Changes()
     if agent.state is not AgentState.SERVING:
@@ -76,7 +86,7 @@ def grant_leases(
         if step.ready_at > now or step.target in targets:
             continue
         stores = set(datastores_of(step.placement_class)) if budget else set()
-        if any(budget.get(store, 1) <= 0 for store in stores):
+        if any(budget.get(store, 1) <= 0 for store in stores) or not may_begin(step):
             continue
         for store in stores:
             if store in budget:

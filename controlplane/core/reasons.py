@@ -3,9 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from controlplane.core.admitting import Reached
 from controlplane.core.model import Agent, Attempt, Requirements, Step
 from controlplane.core.placement import lacks
 from controlplane.core.states import AGENT_BARRED, AgentState, Direction, Liveness, StepState
+
+# Migrations that a message names; the rest are counted.
+_HOLDERS_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,7 @@ class Surroundings:
     in_use: Mapping[str, int]  # datastore → live leases
     target_holder: Attempt | None  # live attempt of another step on the same target
     live_attempt: Attempt | None
+    reached: Sequence[Reached] = ()  # limits of migrations that keep its migration from beginning
     lock_delay_ends_at: float = 0.0  # until then a target without a fence waits for a writer whose end nobody saw
 
 
@@ -54,6 +59,7 @@ def holds(step: Step, around: Surroundings, now: float) -> list[Hold]:
             )
         )
     found += _lock_delay(step, around, now)
+    found += [_reached(limit) for limit in around.reached]
     found += _no_agent(around)
     found += _budget(around)
     if around.target_holder is not None:
@@ -81,6 +87,23 @@ def _lock_delay(step: Step, around: Surroundings, now: float) -> list[Hold]:
             wait_s,
         )
     ]
+
+
+def _reached(limit: Reached) -> Hold:
+    """Say which limit of migrations is used up, and by whom."""
+    named = ", ".join(limit.holders[:_HOLDERS_NAMED])
+    more = len(limit.holders) - _HOLDERS_NAMED
+    who = f"{named} and {more} more" if more > 0 else named
+    if limit.datastore:
+        where = f"from or to datastore {limit.datastore}"
+        larger = f"a larger migrationsMax of datastore {limit.datastore}"
+    else:
+        where, larger = "in all", "a larger migrations_max in the control plane's configuration"
+    return Hold(
+        "migrations_limit",
+        f"waiting: {len(limit.holders)} migrations {where} are under way ({who}), and the limit is {limit.most}",
+        f"the end of one of them, or {larger}",
+    )
 
 
 def _running(step: Step, around: Surroundings) -> Hold:

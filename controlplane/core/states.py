@@ -164,6 +164,8 @@ LIVENESS_TRANSITIONS: dict[tuple[Liveness | None, str], Liveness] = {
 
 # Agents whose identity opens nothing.
 AGENT_BARRED = frozenset({G.REVOKED, G.CLONED, G.GONE})
+# What has work before it, forward or back; anything else stands still until somebody asks.
+MIGRATION_MOVING = frozenset({M.RUNNING, M.CANCELLING, M.ROLLING_BACK})
 MIGRATION_ENDED = frozenset({M.SUCCEEDED, M.CANCELLED, M.ROLLED_BACK})
 MIGRATION_ASKS_A_PERSON = frozenset({M.FAILED, M.STUCK})
 STEP_UNFINISHED = frozenset({S.BLOCKED, S.READY, S.LEASED})

@@ -7,6 +7,7 @@ from controlplane.core.model import Failure
 from controlplane.core.workflow_planning import fail_waiting
 from controlplane.service.advancing import advance
 from controlplane.service.fleet import Fleet
+from controlplane.service.limiting import admission, is_held
 from controlplane.service.steps import Settlement, expire
 from controlplane.store.port import Store, Tx
 
@@ -44,7 +45,12 @@ class LeaseReaper:
 
         def reap(tx: Tx) -> Settlement:
             done = expire(tx, [row[:3] for row in due], now, lock_delay_s=lock_delay_s)
+            door = admission(tx, self._fleet.limits)
             for step in tx.overdue_steps(now, BATCH_MAX):
+                if is_held(tx, door, step):
+                    # No agent was asked: its wait for one begins when the limit lets its migration begin.
+                    tx.wait_on(step.id, now + step.queue_s)
+                    continue
                 failure = Failure(
                     "queue_timeout",
                     f"no agent took the step within {step.queue_s:g} s",

@@ -55,6 +55,10 @@ class EngineSpec(Model):
         default=None,
         description="Most steps that may touch this datastore at once. Unset means no limit of its own.",
     )
+    migrations_max: Annotated[int, Field(strict=True, ge=1, le=100_000)] | None = Field(
+        default=None,
+        description="Most migrations from or to this datastore that may be under way at once. Unset means no limit.",
+    )
     placement: Placement = Field(default=Placement(), description="Which agents reach this datastore.")
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
+from controlplane.core.admitting import Limits
 from controlplane.core.events import Event, asked_by
 from controlplane.core.leasing import Refused, Renewed
 from controlplane.core.model import Agent, Held, Introduction, Outcome, Requirements
@@ -73,7 +74,7 @@ class Fleet:
         self.book = LeaseBook()
         self.sessions: dict[str, Session] = {}
         self._classes: dict[str, Requirements] = {}
-        self._budgets: dict[str, int] = {}
+        self._limits = Limits()
         self._by_class: dict[str, dict[str, Session]] = {}
         self._samples: dict[str, str] = {}
         self.hosts = HostBook()
@@ -87,7 +88,7 @@ class Fleet:
         """Return the instant by the control plane's clock."""
         return self._clock()
 
-    async def start(self, budgets: Mapping[str, int]) -> None:
+    async def start(self, limits: Limits) -> None:
         """Take over what the store holds; no live lease ends before a full TTL from now (grace)."""
         now = self._clock()
         grace_until = now + self.settings.ttl_s
@@ -98,16 +99,16 @@ class Fleet:
 
         rows, self._classes = await self._store.write(load)
         self.book.load(rows, grace_until=grace_until, now=now)
-        self._budgets = dict(budgets)
+        self._limits = limits
 
     @property
-    def budgets(self) -> Mapping[str, int]:
-        """Datastore name → most steps at once, where a limit is set."""
-        return self._budgets
+    def limits(self) -> Limits:
+        """How many steps and migrations may be under way at once."""
+        return self._limits
 
-    def set_budgets(self, budgets: Mapping[str, int]) -> None:
-        """Take new limits of datastores; what runs already is not stopped."""
-        self._budgets = dict(budgets)
+    def set_limits(self, limits: Limits) -> None:
+        """Take new limits; what runs already is not stopped."""
+        self._limits = limits
         self.offer_all()
 
     def add_classes(self, classes: Mapping[str, Requirements]) -> None:
@@ -421,7 +422,7 @@ class Fleet:
 
     def _terms(self, session: Session) -> GrantTerms:
         settings = self.settings
-        return GrantTerms(session.classes, self._classes, self._budgets, settings.ttl_s, settings.lock_delay_s)
+        return GrantTerms(session.classes, self._classes, self._limits, settings.ttl_s, settings.lock_delay_s)
 
     def _grant_in(self, tx: Tx, session: Session, terms: GrantTerms, now: float) -> list[GrantedLease]:
         if not self._takes_work(session, now):

@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from controlplane.core.admitting import Limits
 from controlplane.core.events import Event, asked_by
 from controlplane.manifests.diffing import Change, canonical_json, change, digest
 from controlplane.manifests.documents import Document, Spec, load_spec
@@ -14,7 +15,7 @@ from controlplane.manifests.parsing import Parsed, parse
 from controlplane.manifests.validating import validate
 from controlplane.service.fleet import Fleet, NewWork
 from controlplane.service.migrations import start_in
-from controlplane.service.planning import budgets_of
+from controlplane.service.planning import limits_of
 from controlplane.service.repeating import answered
 from controlplane.store.port import Resource, Store, Tx
 
@@ -48,10 +49,14 @@ class AppliedSpecs(Mapping[Key, Spec]):
 class Inventory:
     """Every applied manifest."""
 
-    def __init__(self, store: Store, clock: Callable[[], float], fleet: Fleet) -> None:
+    def __init__(
+        self, store: Store, clock: Callable[[], float], fleet: Fleet, migrations_max: int | None = None
+    ) -> None:
+        """``migrations_max``: most migrations under way in all; None sets no limit."""
         self._store = store
         self._clock = clock
         self._fleet = fleet
+        self._migrations_max = migrations_max
 
     async def validate(self, files: Sequence[SourceFile]) -> Applied:
         """Check files together with what is applied, and say what an apply would do."""
@@ -96,14 +101,14 @@ class Inventory:
         """Write, and let the fleet know of new limits and new work."""
         applied, work = await self._store.write(keep)
         if any(kind == "Datastore" for kind, _, _ in applied.outcomes):
-            self._fleet.set_budgets(await self.budgets())
+            self._fleet.set_limits(await self.limits())
         self._fleet.take_work(work)
         return applied
 
-    async def budgets(self) -> dict[str, int]:
-        """Return datastore name → most steps at once, where a limit is set."""
+    async def limits(self) -> Limits:
+        """Return how many steps and migrations may be under way at once, as the applied Datastores say."""
         rows = await self._store.read(lambda tx: tx.resources("Datastore", "", 1_000_000))
-        return budgets_of({row.name: load_spec("Datastore", row.spec) for row in rows})
+        return limits_of({row.name: load_spec("Datastore", row.spec) for row in rows}, self._migrations_max)
 
     async def get(self, kind: str, name: str) -> Resource | None:
         """Return one applied manifest."""

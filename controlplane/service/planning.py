@@ -1,7 +1,9 @@
 """From an applied Migration manifest to the steps that the store keeps."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from controlplane.core.admitting import Limits
 from controlplane.core.model import Requirements, StepPlan
 from controlplane.manifests import compiling, params
 from controlplane.manifests.dataset import DatasetSpec
@@ -56,9 +58,13 @@ def plan_migration(tx: Tx, resource: Resource) -> Planned:
     )
 
 
-def budgets_of(specs: dict[str, Spec]) -> dict[str, int]:
-    """Return datastore name → most steps at once, where a limit is set."""
-    limits = {name: getattr(spec, "concurrency_max", None) for name, spec in specs.items()}
+def limits_of(specs: Mapping[str, Spec], migrations_max: int | None) -> Limits:
+    """Return the limits that Datastores set, and that of migrations under way in all."""
+    return Limits(_set(specs, "concurrency_max"), _set(specs, "migrations_max"), migrations_max)
+
+
+def _set(specs: Mapping[str, Spec], field: str) -> dict[str, int]:
+    limits = {name: getattr(spec, field, None) for name, spec in specs.items()}
     return {name: limit for name, limit in limits.items() if limit is not None}
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from controlplane.core import reasons
+from controlplane.core.admitting import Limits
 from controlplane.core.events import Event
 from controlplane.core.model import Agent, Migration, Step
 from controlplane.core.placement import datastores_in_use
@@ -13,6 +14,7 @@ from controlplane.core.states import STEP_UNFINISHED, Direction, StepState
 from controlplane.manifests.params import ParamsUnresolved, decode_result
 from controlplane.service.errors import NotFound
 from controlplane.service.fleet import Fleet
+from controlplane.service.limiting import what_holds
 from controlplane.service.migrations import find
 from controlplane.store.port import Store, Tx
 
@@ -89,8 +91,8 @@ class Queries:
 
     async def why(self, subject: str) -> list[StepHolds]:
         """Name what holds a step ("step_…" or MIGRATION/STEP) or each open step of a migration. Raises ``NotFound``."""
-        budgets, lock_delay_s = self._fleet.budgets, self._fleet.settings.lock_delay_s
-        return await self._store.read(lambda tx: why(tx, subject, budgets, self._clock(), lock_delay_s))
+        limits, lock_delay_s = self._fleet.limits, self._fleet.settings.lock_delay_s
+        return await self._store.read(lambda tx: why(tx, subject, limits, self._clock(), lock_delay_s))
 
     async def events(self, after: int, subject: str, limit: int) -> list[tuple[int, Event]]:
         """Return events after a position, of one subject or of all when it is empty."""
@@ -113,7 +115,7 @@ def result_json(kind: str, result: bytes) -> str:
         return json.dumps({"unreadable": str(error)})
 
 
-def why(tx: Tx, subject: str, budgets: Mapping[str, int], now: float, lock_delay_s: float) -> list[StepHolds]:
+def why(tx: Tx, subject: str, limits: Limits, now: float, lock_delay_s: float) -> list[StepHolds]:
     """See ``Queries.why``; a plain function so that the simulator asks the same question."""
     migration, wanted = _subject(tx, subject)
     steps = tx.steps_of(migration.id)
@@ -135,11 +137,12 @@ def why(tx: Tx, subject: str, budgets: Mapping[str, int], now: float, lock_delay
             requirements=classes[step.placement_class],
             agents=agents,
             leases_of_agent=leases,
-            budgets=budgets,
+            budgets=limits.steps,
             in_use=in_use,
             target_holder=holder,
             live_attempt=live.get(step.id),
             lock_delay_ends_at=_lock_delay_end(tx, step, lock_delay_s),
+            reached=what_holds(tx, limits, step) if step.state is StepState.READY else (),
         )
         answers.append(StepHolds(step, migration.name, reasons.holds(step, around, now)))
     return answers

@@ -6,12 +6,14 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from controlplane.core import leasing
+from controlplane.core.admitting import Admission, Limits
 from controlplane.core.changes import Changes
 from controlplane.core.events import Event
-from controlplane.core.model import Agent, Attempt, Failure, Outcome, Requirements, Step
+from controlplane.core.model import Agent, Attempt, Candidate, Failure, Outcome, Requirements, Step
 from controlplane.core.placement import datastores_in_use
 from controlplane.core.states import AttemptState, Direction, StepState
 from controlplane.service.advancing import advance
+from controlplane.service.limiting import admission, may_begin
 from controlplane.store.port import Tx
 
 EVICT_MAX = 16
@@ -42,7 +44,7 @@ class GrantTerms:
 
     classes: Sequence[str]
     known: Mapping[str, Requirements]
-    budgets: Mapping[str, int]
+    limits: Limits
     ttl_s: float
     lock_delay_s: float
 
@@ -52,18 +54,22 @@ def grant(tx: Tx, agent: Agent, terms: GrantTerms, now: float) -> list[GrantedLe
     slots_free = agent.slots - tx.live_count(agent.id)
     if slots_free <= 0 or not terms.classes:
         return []
-    candidates = [c for name in terms.classes for c in tx.candidates(name, now, now - terms.lock_delay_s, slots_free)]
+    door = admission(tx, terms.limits)
+    candidates = _candidates(tx, terms, door, now, slots_free)
     if not candidates:
         return []
     if len(terms.classes) > 1:
-        candidates.sort(key=lambda c: (-c.step.priority, c.step.ready_at, c.step.id))
-    in_use = datastores_in_use(tx.live_classes(), terms.known) if terms.budgets else {}
+        # Over all that this agent can run: what is left of an old migration comes before the beginning of a new one.
+        candidates.sort(key=lambda candidate: leasing.turn_of(candidate.step))
+    budgets = terms.limits.steps
+    in_use = datastores_in_use(tx.live_classes(), terms.known) if budgets else {}
     changes = leasing.grant_leases(
         candidates,
         agent=agent,
         slots_free=slots_free,
-        budget_free={name: limit - in_use.get(name, 0) for name, limit in terms.budgets.items()},
+        budget_free={name: limit - in_use.get(name, 0) for name, limit in budgets.items()},
         datastores_of=lambda name: terms.known[name].datastores,
+        may_begin=lambda step: may_begin(tx, door, step),
         generation=tx.generation(),
         ttl_s=terms.ttl_s,
         now=now,
@@ -71,6 +77,14 @@ def grant(tx: Tx, agent: Agent, terms: GrantTerms, now: float) -> list[GrantedLe
     tx.apply(changes)
     steps = {c.step.id: c.step for c in candidates}
     return equip(tx, [(g.attempt, steps[g.attempt.step_id]) for g in changes.grants])
+
+
+def _candidates(tx: Tx, terms: GrantTerms, door: Admission | None, now: float, slots_free: int) -> list[Candidate]:
+    unseen_until = now - terms.lock_delay_s
+    if door is None:
+        return [each for name in terms.classes for each in tx.candidates(name, now, unseen_until, slots_free)]
+    held = door.full
+    return [each for name in terms.classes for each in tx.candidates_within(name, now, unseen_until, held, slots_free)]
 
 
 def equip(tx: Tx, leases: Sequence[tuple[Attempt, Step]]) -> list[GrantedLease]:

@@ -10,6 +10,7 @@ from controlplane.core.leasing import NOT_THE_STEPS_FAULT
 from controlplane.core.model import Attempt
 from controlplane.core.states import AGENT_TRANSITIONS, LIVENESS_TRANSITIONS, AgentState, Liveness
 from controlplane.service.examining import findings
+from tests.sim.turns import Turns
 
 if TYPE_CHECKING:
     from tests.sim.watch import Watch
@@ -45,6 +46,7 @@ class Audit:
         self._world = world
         self._watch = watch
         self._position = 0
+        self._turns = Turns(world)
         self._events: dict[str, list[Event]] = {}
         self._shapes: dict[str, Shape] = {}
         self._writer: dict[str, str] = {}  # target → live attempt
@@ -64,6 +66,7 @@ class Audit:
             return
         self._position = found[-1][0]
         fresh = [Event(*row[1:]) for row in found]
+        self._turns.before_look()
         touched: dict[str, None] = {}
         agents: dict[str, None] = {}
         for event in fresh:
@@ -82,7 +85,9 @@ class Audit:
         for migration_id in touched:
             attempts |= self._examine(migration_id)
         for event in fresh:
+            self._turns.follow(event)
             self._follow(event, attempts)
+        self._turns.after_look()
 
     def _fold_agent(self, event: Event) -> None:
         """Agents are what their events fold to, like everything else."""
@@ -109,7 +114,9 @@ class Audit:
         self.migration_states[migration_id] = migration.state
         attempts = tx.attempts_of_migration(migration_id)
         steps = tx.steps_of(migration_id)
-        dossier = Dossier(migration, steps, self.steps_of(migration_id).needs, attempts, self._events[migration_id])
+        under_way = any(each.id == migration_id for each in tx.under_way())
+        needs, events = self.steps_of(migration_id).needs, self._events[migration_id]
+        dossier = Dossier(migration, steps, needs, attempts, events, under_way)
         for finding in examine(dossier):
             self._world.broken(finding.promise, finding.subject, finding.message)
         return {attempt.id: attempt for attempt in attempts}
@@ -143,6 +150,7 @@ class Audit:
         self._writer[target] = attempt.id
         self._datastores[attempt.id] = self.steps_of(attempt.migration_id).datastores[attempt.step_id]
         self._check_budgets(attempt)
+        self._turns.granted(event, attempt, self._writer)
         earlier = self._migration_of_target.setdefault(target, attempt.migration_id)
         if earlier != attempt.migration_id:
             self._world.mark("two migrations wrote one target")
@@ -193,16 +201,17 @@ class Audit:
     def _check_budgets(self, attempt: Attempt) -> None:
         """Live leases on a datastore stay within its budget."""
         plane = self._world.plane
-        if not self._world.budgets or plane is None or plane.fleet.budgets != self._world.budgets:
+        budgets = self._world.limits.steps
+        if not budgets or plane is None or plane.fleet.limits != self._world.limits:
             return
-        if self._world.loop.time() - self._world.budgets_at < 5.0:
+        if self._world.loop.time() - self._world.limits_at < 5.0:
             return  # what was granted under the old limits is not stopped
         in_use: dict[str, int] = {}
         for name in self._writer.values():
             for datastore in self._datastores.get(name, ()):
                 in_use[datastore] = in_use.get(datastore, 0) + 1
         for datastore in self._datastores[attempt.id]:
-            limit = self._world.budgets.get(datastore)
+            limit = budgets.get(datastore)
             if limit is not None and in_use[datastore] > limit:
                 self._broken("budget", attempt.id, f"{in_use[datastore]} leases on {datastore}, allowed are {limit}")
 

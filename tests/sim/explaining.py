@@ -53,6 +53,7 @@ class Explaining:
             "silent_agent": self._wake_agent,
             "slots": self._add_slot,
             "datastore_budget": self._raise_budget,
+            "migrations_limit": self._raise_limit,
         }
 
     def begin(self) -> None:
@@ -117,7 +118,7 @@ class Explaining:
         plane = self._world.plane
         assert plane is not None, "the caller has looked"
         lock_delay_s = plane.fleet.settings.lock_delay_s
-        answers = why(self._world.tx, self._step_id, plane.fleet.budgets, plane.clock(), lock_delay_s)
+        answers = why(self._world.tx, self._step_id, plane.fleet.limits, plane.clock(), lock_delay_s)
         return list(answers[0].holds)
 
     def _lift(self, hold: Hold) -> None:
@@ -176,5 +177,16 @@ class Explaining:
     def _raise_budget(self, hold: Hold) -> None:
         match = re.search(r"concurrencyMax of datastore (\S+)$", hold.lifted_by)
         assert match is not None, f"the answer names its datastore: {hold.lifted_by}"
-        budgets = {**self._world.budgets, match[1]: self._world.budgets[match[1]] + 1}
-        self._world.operators.set_budgets(budgets)
+        limits = self._world.limits
+        steps = {**limits.steps, match[1]: limits.steps[match[1]] + 1}
+        self._world.operators.set_limits(replace(limits, steps=steps))
+
+    def _raise_limit(self, hold: Hold) -> None:
+        limits = self._world.limits
+        match = re.search(r"migrationsMax of datastore (\S+)$", hold.lifted_by)
+        if match is None:
+            assert limits.migrations_in_all is not None, "the answer names a limit that is set"
+            self._world.operators.set_limits(replace(limits, migrations_in_all=limits.migrations_in_all + 1))
+        else:
+            migrations = {**limits.migrations, match[1]: limits.migrations[match[1]] + 1}
+            self._world.operators.set_limits(replace(limits, migrations=migrations))

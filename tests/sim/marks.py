@@ -9,6 +9,7 @@ MARKS = (
     "a destination refused a stale writer",
     "a half-open stream was given up by keepalive",
     "a hello was refused",
+    "a limit of migrations was used up",
     "a living child was adopted",
     "a lost reply was asked for again",
     "a late result was refused",

@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING
 
+from controlplane.core.admitting import Limits
 from controlplane.core.states import AGENT_BARRED, AgentState
 from controlplane.service.errors import NotFound, Precondition, StoreFailed
 from controlplane.service.steps import Settlement
@@ -124,7 +126,9 @@ class Operators:
             later_s = self._rng.uniform(1.0, 60.0)
             self._world.loop.call_later(later_s, self.ask, rejoin, lambda plane: self._rejoin(plane, host.name))
         elif whim == "budgets":
-            self.set_budgets({name: self._rng.randint(1, 3) for name in self._world.budgets})
+            limits = self._world.limits
+            steps = {name: self._rng.randint(1, 3) for name in limits.steps}
+            self.set_limits(replace(limits, steps=steps))
         else:
             self.set_state(host.name, AgentState.DRAINING if whim == "drain" else AgentState.SERVING)
         self._next()
@@ -163,14 +167,14 @@ class Operators:
         what = "drain" if state is AgentState.DRAINING else "resume"
         self.ask(f"{what} {name}", lambda plane: self._set_state(plane, name, state))
 
-    def set_budgets(self, budgets: dict[str, int]) -> None:
+    def set_limits(self, limits: Limits) -> None:
         """Apply other limits."""
-        lower = any(limit < self._world.budgets[name] for name, limit in budgets.items())
-        self._world.budgets_at = self._world.loop.time() + (600.0 if lower else 0.0)
-        self._world.budgets = budgets
+        lower = any(limit < self._world.limits.steps[name] for name, limit in limits.steps.items())
+        self._world.limits_at = self._world.loop.time() + (600.0 if lower else 0.0)
+        self._world.limits = limits
         plane = self._world.plane
         if plane is not None and plane.serving:
-            plane.fleet.set_budgets(budgets)
+            plane.fleet.set_limits(limits)
 
 
 def _give_up(answer: "asyncio.Future[str]", serving: "asyncio.Task[None]") -> None:

@@ -99,7 +99,7 @@ class Plane:
 
     async def _start(self) -> None:
         try:
-            await self.fleet.start(self.world.budgets)
+            await self.fleet.start(self.world.limits)
             await self.identities.start()
         except StoreFailed:
             # The process ends with a message, and its supervisor starts it again.

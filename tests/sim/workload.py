@@ -6,6 +6,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from agentd.core.grants import Capabilities
+from controlplane.core.admitting import Limits
 from controlplane.core.model import Agent, Requirements, StepPlan
 from controlplane.core.states import AgentState, Liveness
 from controlplane.service.fleet import FleetSettings
@@ -57,6 +58,15 @@ def workload_of(rng: Random) -> Workload:
         load.planned[name] = _migration(rng, load, name, count, trouble)
         load.steps_total += count
     return load
+
+
+def limits_of(rng: Random, load: Workload) -> Limits:
+    """Draw how many migrations may be under way; the steps' limits are the workload's."""
+    if rng.random() < 0.5:
+        return Limits(load.budgets)
+    in_all = rng.choice((None, 1, 2, 3))
+    at = {name: rng.randint(1, 2) for name in DATASTORES if rng.random() < 0.4}
+    return Limits(load.budgets, at, in_all)
 
 
 def _migration(rng: Random, load: Workload, name: str, count: int, trouble: float) -> Planned:

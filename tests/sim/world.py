@@ -34,8 +34,8 @@ class World:
         self.wall_offset = rng.choice((0.0, 1.7e9))
         self.settings = workloads.settings_of(rng)
         self.load = workloads.workload_of(rng)
-        self.budgets = dict(self.load.budgets)
-        self.budgets_at = -1e9
+        self.limits = workloads.limits_of(Random(f"limits {seed}"), self.load)
+        self.limits_at = -1e9
         self.watch = Watch(self)
         self.destinations = Destinations(self.watch.effect)
         for name, (fenced, initial) in self.load.targets.items():

@@ -8,9 +8,11 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from controlplane.core.admitting import Full, UnderWay
 from controlplane.core.changes import Changes
 from controlplane.core.events import Event
 from controlplane.core.model import Attempt, Candidate, Migration, Step, StepPlan
+from controlplane.core.states import MIGRATION_MOVING, Direction
 from controlplane.store.port import Body, Conflict, Flush, LiveRow
 from controlplane.store.rows import (
     ATTEMPT_WIDTH,
@@ -65,6 +67,8 @@ class SqliteTx(AccessTx, AuditTx, RolloutsTx, RetentionTx):
             self.guarded("keep_result", [(r.result, r.step_id) for r in changes.results])
         if changes.migration_moves:
             self.guarded("move_migration", [migration_move_row(move) for move in changes.migration_moves])
+            arrived = [(m.migration_id,) for m in changes.migration_moves if m.to_state not in MIGRATION_MOVING]
+            self.connection.executemany(self.sql["arrive"], arrived)
         if changes.grants:
             grants = changes.grants
             self.guarded("raise_fence", [(g.attempt.target, g.attempt.fence) for g in grants])
@@ -73,6 +77,8 @@ class SqliteTx(AccessTx, AuditTx, RolloutsTx, RetentionTx):
                 self.guarded("insert_attempt", grant_rows(grants))
             except library.IntegrityError as error:
                 raise Conflict(f"a lease on this step or target is alive: {error}") from None
+            setting_out = {g.attempt.migration_id for g in grants if g.attempt.direction is Direction.FORWARD}
+            self.connection.executemany(self.sql["set_out"], [(migration_id,) for migration_id in setting_out])
         self.record(changes.events)
 
     def record(self, events: Iterable[Event]) -> None:
@@ -186,6 +192,22 @@ class SqliteTx(AccessTx, AuditTx, RolloutsTx, RetentionTx):
         """
         rows = self.all("candidates", placement_class, now, unseen_until, limit)
         return [Candidate(step_of(row), row[-1]) for row in rows]
+
+    def candidates_within(
+        self, placement_class: str, now: float, unseen_until: float, full: Full, limit: int
+    ) -> list[Candidate]:
+        """Return what ``candidates`` does, without those that may not begin a migration now."""
+        names = json.dumps(sorted(full.datastores))
+        rows = self.all("candidates_within", placement_class, now, unseen_until, full.in_all, names, limit)
+        return [Candidate(step_of(row), row[-1]) for row in rows]
+
+    def under_way(self) -> list[UnderWay]:
+        """Return the migrations under way, in order of their start."""
+        return [UnderWay(*row) for row in self.all("under_way")]
+
+    def wait_on(self, step_id: str, deadline_at: float) -> None:
+        """Give a ready step a new deadline by which an agent must have taken it."""
+        self.guarded("wait_on", [(deadline_at, step_id)])
 
     def ready_count(self, placement_class: str, now: float, limit: int) -> int:
         """Count the ready steps of a class that may start now, no further than ``limit``."""

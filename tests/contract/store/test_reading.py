@@ -4,11 +4,12 @@ from typing import Any
 
 import pytest
 
+from controlplane.core.admitting import Full
 from controlplane.core.changes import Changes, KeepResult
 from controlplane.core.events import Event
 from controlplane.core.model import Candidate, Failure, Requirements, Step, Use
 from controlplane.core.states import AttemptState, Direction, MigrationState, StepState
-from controlplane.store.port import Body, Flush, Tx
+from controlplane.store.port import Body, Conflict, Flush, Tx
 from tests.contract.store.conftest import StoreUnderTest
 from tests.contract.store.moves import end, grant, insert, leave, move, names_of, plan, turn
 from tests.kit.builders import FENCE, NOW, a_plan, an_agent, class_for
@@ -69,6 +70,47 @@ def test_candidates_are_ready_best_first(store: StoreUnderTest) -> None:
     assert store.read(lambda tx: tx.ready_count(LOAD, NOW, 100)) == 3
     assert store.read(lambda tx: tx.ready_count(LOAD, NOW, 2)) == 2
     assert store.read(lambda tx: tx.ready_count(LOAD, NOW - 0.001, 2)) == 0
+
+
+def test_candidates_go_by_the_start_of_their_migration_not_by_when_they_became_ready(store: StoreUnderTest) -> None:
+    _, then = insert_ready(store, plan("first"), plan("then"), name="one")
+    insert_ready(store, plan("later"), name="two")
+    attempt = store.write(lambda tx: grant(tx, then))
+    store.write(lambda tx: leave(tx, attempt, then, StepState.READY, AttemptState.FAILED, at=NOW + 5.0))
+    assert found(store, at=NOW + 9.0) == ["first", "then", "later"]
+
+
+def test_under_limits_what_is_under_way_goes_on_and_nothing_else_begins(store: StoreUnderTest) -> None:
+    def within(full: Full) -> list[str]:
+        candidates = store.read(lambda tx: tx.candidates_within(LOAD, NOW, NEVER, full, 9))
+        return [candidate.step.name for candidate in candidates]
+
+    begun, _ = insert_ready(store, plan("begun"), plan("going-on"), name="one")
+    insert_ready(store, plan("waits"), name="two")
+    insert_ready(store, plan("elsewhere"), name="three", source="shop", destination="vault")
+    assert store.read(lambda tx: tx.under_way()) == []
+    attempt = store.write(lambda tx: grant(tx, begun))
+    (row,) = store.read(lambda tx: tx.under_way())
+    assert (row.id, row.name, row.source, row.destination) == (begun.migration_id, "one", "lake", "warehouse")
+    assert within(Full(False, frozenset())) == ["going-on", "waits", "elsewhere"]
+    assert within(Full(False, frozenset({"warehouse"}))) == ["going-on", "elsewhere"]
+    assert within(Full(False, frozenset({"lake", "vault"}))) == ["going-on"]
+    assert within(Full(True, frozenset())) == ["going-on"]
+    store.write(lambda tx: leave(tx, attempt, begun, StepState.FAILED, AttemptState.FAILED))
+    migration = store.read(lambda tx: tx.migration(begun.migration_id))
+    assert migration is not None
+    store.write(lambda tx: turn(tx, migration, MigrationState.RUNNING, MigrationState.FAILED))
+    assert store.read(lambda tx: tx.under_way()) == []
+    assert within(Full(True, frozenset())) == []
+
+
+def test_a_step_may_be_given_longer_to_wait(store: StoreUnderTest) -> None:
+    (step,) = insert_ready(store, plan("load", queue_s=5.0))
+    assert store.read(lambda tx: [each.id for each in tx.overdue_steps(NOW + 6.0, 9)]) == [step.id]
+    store.write(lambda tx: tx.wait_on(step.id, NOW + 11.0))
+    assert store.read(lambda tx: tx.overdue_steps(NOW + 6.0, 9)) == []
+    with pytest.raises(Conflict):
+        store.write(lambda tx: tx.wait_on("step_none", NOW))
 
 
 def test_a_candidate_knows_the_highest_fence_of_its_target(store: StoreUnderTest) -> None:

@@ -2,6 +2,8 @@
 
 from tests.sim.planting import Change, Planted
 
+LEASING = "controlplane.core.leasing"
+TX = "controlplane.store.sqlite.tx"
 FLEET = "controlplane.service.fleet"
 STEPS = "controlplane.service.steps"
 MIGRATIONS = "controlplane.service.migrations"
@@ -98,8 +100,35 @@ PLANTED = (
         (
             Change(
                 STEPS,
-                "if terms.budgets else {}",
-                "if terms.budgets and tx.live_count(agent.id) else {}",
+                "if budgets else {}",
+                "if budgets and tx.live_count(agent.id) else {}",
+            ),
+        ),
+    ),
+    Planted(
+        "retries-go-to-the-back",
+        "A step that has failed before makes way for steps that have not.",
+        ("S8",),
+        (
+            Change(LEASING, "return (-step.priority, len", "return (1000 * (step.attempts > 1) - step.priority, len"),
+            Change("sql:candidates", "s.priority DESC,", "s.priority - 1000 * (s.attempts > 1) DESC,"),
+        ),
+    ),
+    Planted(
+        "second-tries-do-not-set-out",
+        "A migration is under way from the first try of a step, so a later try need not say it again.",
+        ("S8",),
+        (Change(TX, "g.attempt.direction is Direction.FORWARD}", "g.attempt.number == 1}"),),
+    ),
+    Planted(
+        "cancelled-migrations-stay-under-way",
+        "What was cancelled has not arrived anywhere.",
+        ("S8", "why", "S6"),
+        (
+            Change(
+                "sql:arrive",
+                "WHERE id = ?",
+                "WHERE id = ? AND id NOT IN (SELECT id FROM migration WHERE state = 'cancelled')",
             ),
         ),
     ),

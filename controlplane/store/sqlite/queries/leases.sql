@@ -6,7 +6,31 @@ WHERE s.state = 'ready' AND s.placement_class = ? AND s.ready_at <= ?
 AND NOT EXISTS (SELECT 1 FROM attempt a WHERE a.target = s.target AND a.state = 'running')
 AND (s.fenced OR NOT EXISTS (
   SELECT 1 FROM attempt u WHERE u.target = s.target AND u.state IN ('lost', 'cancelled') AND u.ended_at > ?))
-ORDER BY s.priority DESC, s.ready_at, s.id LIMIT +?;
+ORDER BY s.priority DESC, length(s.migration_id), s.migration_id, s.ordinal LIMIT +?;
+
+-- name: candidates_within
+-- The same under limits of migrations under way: without those that would begin one where a limit is reached, be it in all or at a datastore of theirs (a JSON array). What is under way, and every undo, goes on.
+SELECT {s.step}, coalesce(t.fence, 0) FROM step s LEFT JOIN target t ON t.name = s.target
+WHERE s.state = 'ready' AND s.placement_class = ? AND s.ready_at <= ?
+AND NOT EXISTS (SELECT 1 FROM attempt a WHERE a.target = s.target AND a.state = 'running')
+AND (s.fenced OR NOT EXISTS (
+  SELECT 1 FROM attempt u WHERE u.target = s.target AND u.state IN ('lost', 'cancelled') AND u.ended_at > ?))
+AND (s.direction = 'undo' OR EXISTS (SELECT 1 FROM migration_under_way w WHERE w.id = s.migration_id) OR NOT (? OR EXISTS (
+  SELECT 1 FROM migration m, json_each(?) j WHERE m.id = s.migration_id AND j.value IN (m.source, m.destination))))
+ORDER BY s.priority DESC, length(s.migration_id), s.migration_id, s.ordinal LIMIT +?;
+
+-- name: under_way
+-- Migrations under way, in order of their start.
+SELECT w.id, m.name, w.source, w.destination FROM migration_under_way w JOIN migration m ON m.id = w.id
+ORDER BY length(w.id), w.id;
+
+-- name: set_out
+-- A migration is under way from its first lease.
+INSERT OR IGNORE INTO migration_under_way SELECT id, source, destination FROM migration WHERE id = ?;
+
+-- name: arrive
+-- A migration that has stopped moving is under way no more.
+DELETE FROM migration_under_way WHERE id = ?;
 
 -- name: insert_attempt
 -- A granted lease; the partial unique indexes refuse a second one on the step or the target.

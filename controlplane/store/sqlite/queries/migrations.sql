@@ -77,6 +77,10 @@ OR NOT EXISTS (SELECT 1 FROM step o WHERE o.migration_id = s.migration_id AND o.
 -- Ready steps that no agent took in time.
 SELECT {step} FROM step WHERE state = 'ready' AND queue_deadline_at < ? ORDER BY queue_deadline_at LIMIT +?;
 
+-- name: wait_on
+-- A new deadline for a step that waits for an agent.
+UPDATE step SET queue_deadline_at = ? WHERE id = ? AND state = 'ready';
+
 -- name: ready_count
 -- Ready steps of a class that may start now, counted no further than a limit.
 SELECT count(*) FROM (SELECT 1 FROM step WHERE state = 'ready' AND placement_class = ? AND ready_at <= ? LIMIT +?);

@@ -8,7 +8,7 @@ from controlplane.core.doctor import Dossier, Finding, examine, examine_targets
 from controlplane.core.events import Event
 from controlplane.core.leasing import Refused, grant_leases
 from controlplane.core.model import Attempt, Candidate, Failure, Migration, Outcome, Step
-from controlplane.core.states import AttemptState, StepState
+from controlplane.core.states import MIGRATION_MOVING, AttemptState, Direction, StepState
 from controlplane.core.workflow_planning import advance
 from tests.kit.builders import NOW, a_migration, a_step, an_agent
 
@@ -24,6 +24,7 @@ class Ledger:
     events: list[Event] = field(default_factory=list)
     fences: dict[str, int] = field(default_factory=dict)
     now: float = NOW
+    is_under_way: bool = False
 
     def apply(self, changes: Changes | Refused) -> None:
         """Write ``changes``; every guard must find what the decision saw."""
@@ -48,12 +49,14 @@ class Ledger:
         for turn in changes.migration_moves:
             assert self.migration.state is turn.from_state
             self.migration = self.migration._replace(state=turn.to_state, reason=turn.reason, ended_at=turn.ended_at)
+            self.is_under_way = self.is_under_way and turn.to_state in MIGRATION_MOVING
         for attempt, state in changes.grants:
             step = self.steps[attempt.step_id]
             assert (step.state, step.attempts) == (state, attempt.number - 1)
             assert attempt.fence > self.fences.get(attempt.target, 0)
             self.fences[attempt.target] = attempt.fence
             self.attempts[attempt.id] = attempt
+            self.is_under_way = self.is_under_way or attempt.direction is Direction.FORWARD
             self.steps[step.id] = step._replace(
                 state=StepState.LEASED, attempts=attempt.number, touched=True, queue_deadline_at=None
             )
@@ -102,7 +105,12 @@ class Ledger:
     def findings(self) -> list[Finding]:
         """What the doctor says of all of it."""
         dossier = Dossier(
-            self.migration, list(self.steps.values()), self.needs, list(self.attempts.values()), self.events
+            self.migration,
+            list(self.steps.values()),
+            self.needs,
+            list(self.attempts.values()),
+            self.events,
+            self.is_under_way,
         )
         granted = [event.attempt_id for event in self.events if event.type == "LeaseGranted"]
         grants = [self.attempts[each] for each in granted if each in self.attempts]

@@ -90,6 +90,14 @@ def test_a_lease_that_goes_the_other_way() -> None:
     assert Finding("L4", "step_1", "the live lease goes the other way than the step") in ledger.findings()
 
 
+def test_what_limits_are_counted_over_is_what_moves() -> None:
+    forgotten, left_over = running(), succeeded()
+    forgotten.is_under_way = False
+    left_over.is_under_way = True
+    assert Finding("S8", "mig_1", "a step of it is leased and it does not count as under way") in forgotten.findings()
+    assert Finding("S8", "mig_1", "it is succeeded and still counts as under way") in left_over.findings()
+
+
 def test_attempts_that_were_not_counted() -> None:
     ledger = running()
     change(ledger, "extract", attempts=2)

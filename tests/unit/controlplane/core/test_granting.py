@@ -1,10 +1,12 @@
 """Who gets which step: slots, order, budgets, targets, fences."""
 
+from collections.abc import Callable
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from controlplane.core.changes import Changes
-from controlplane.core.leasing import grant_leases
+from controlplane.core.leasing import grant_leases, turn_of
 from controlplane.core.model import Candidate, Step, first_fence
 from controlplane.core.states import AgentState, AttemptState, Direction, StepState
 from tests.kit.builders import NOW, a_candidate, a_ready_step, an_agent
@@ -22,6 +24,7 @@ def granted(
     slots_free: int = 4,
     budget_free: dict[str, int] | None = None,
     generation: int = 1,
+    may_begin: Callable[[Step], bool] = lambda step: True,
     **agent: object,
 ) -> Changes:
     return grant_leases(
@@ -30,6 +33,7 @@ def granted(
         slots_free=slots_free,
         budget_free=budget_free or {},
         datastores_of=STORES.__getitem__,
+        may_begin=may_begin,
         generation=generation,
         ttl_s=TTL_S,
         now=NOW,
@@ -90,6 +94,31 @@ def test_a_full_datastore_holds_only_the_steps_that_touch_it() -> None:
 def test_a_step_within_one_datastore_takes_one_place_of_its_budget() -> None:
     candidates = [a_candidate(ready(n, placement_class="pc_twice")) for n in (1, 2, 3)]
     assert steps_in(granted(candidates, budget_free={"lake": 2})) == ["step_1", "step_2"]
+
+
+def test_a_step_that_may_not_begin_its_migration_takes_nothing() -> None:
+    asked: list[str] = []
+
+    def may_begin(step: Step) -> bool:
+        asked.append(step.id)
+        return step.id != "step_1"
+
+    candidates = [a_candidate(ready(1)), a_candidate(ready(2, ready_at=NOW + 1.0)), a_candidate(ready(3))]
+    changes = granted(candidates, slots_free=1, budget_free={"warehouse": 1}, may_begin=may_begin)
+    assert steps_in(changes) == ["step_3"]
+    assert asked == ["step_1", "step_3"]  # what may not start anyway is not asked about
+
+
+def test_turns_go_by_priority_then_by_the_start_of_the_migration_then_by_its_order() -> None:
+    told = [
+        ready(1, migration_id="mig_100000002", ordinal=0, ready_at=NOW - 9.0),
+        ready(2, migration_id="mig_fffffffff", ordinal=3),
+        ready(3, migration_id="mig_1000000000", ordinal=0, ready_at=NOW - 9.0),
+        ready(4, migration_id="mig_100000001", ordinal=2),
+        ready(5, migration_id="mig_100000001", ordinal=1),
+        ready(6, migration_id="mig_2000000000", ordinal=0, priority=1),
+    ]
+    assert [step.id for step in sorted(told, key=turn_of)] == [f"step_{n}" for n in (6, 5, 4, 1, 2, 3)]
 
 
 def test_the_budgets_of_the_caller_are_not_changed() -> None:

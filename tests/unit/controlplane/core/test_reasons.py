@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from controlplane.core.admitting import Reached
 from controlplane.core.model import Agent, Requirements, Step
 from controlplane.core.reasons import Hold, Surroundings, holds
 from controlplane.core.states import AgentState, Direction, Liveness, StepState
@@ -185,6 +186,23 @@ def test_a_full_datastore_is_named_with_its_limit() -> None:
     assert hold.message == "2 steps already touch datastore lake, whose limit is 2"
     assert hold.lifted_by == "the end of one of them, or a larger concurrencyMax of datastore lake"
     assert holds(a_ready_step(), replace(surroundings, in_use={"lake": 1, "warehouse": 2}), NOW) == []
+
+
+def test_a_limit_of_migrations_is_named_with_those_that_use_it_up() -> None:
+    names = tuple(f"move-{number}" for number in range(1, 8))
+    here, in_all = holds(a_ready_step(), around(reached=(Reached("lake", 2, names[:2]), Reached("", 7, names))), NOW)
+    assert {here.code, in_all.code} == {"migrations_limit"}
+    assert here.message == (
+        "waiting: 2 migrations from or to datastore lake are under way (move-1, move-2), and the limit is 2"
+    )
+    assert here.lifted_by == "the end of one of them, or a larger migrationsMax of datastore lake"
+    assert in_all.message == (
+        "waiting: 7 migrations in all are under way (move-1, move-2, move-3, move-4, move-5 and 2 more), "
+        "and the limit is 7"
+    )
+    assert in_all.lifted_by == (
+        "the end of one of them, or a larger migrations_max in the control plane's configuration"
+    )
 
 
 def test_a_target_with_another_writer_is_busy() -> None:

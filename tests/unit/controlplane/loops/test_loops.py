@@ -2,6 +2,7 @@
 
 import pytest
 
+from controlplane.core.admitting import Limits
 from controlplane.core.model import Outcome
 from controlplane.core.states import AttemptState, Liveness
 from controlplane.loops.agent_watcher import AgentWatcher
@@ -200,14 +201,14 @@ def test_the_dispatcher_finds_steps_whose_wait_is_over_and_budgets_that_came_fre
     async def body(room: Room) -> None:
         dispatcher = Dispatcher(room.store, room.clock, room.fleet)
         await dispatcher.run()
-        room.fleet.set_budgets({"warehouse": 1})
+        room.fleet.set_limits(Limits({"warehouse": 1}))
         host = await room.connect()
         await room.start(a_plan(name="a", target="t1"), a_plan(name="b", target="t2"))
         assert len(host.grants) == 1
         await dispatcher.run()
         await room.settled()
         assert len(host.grants) == 1
-        room.fleet._budgets = {}
+        room.fleet._limits = Limits()
         await dispatcher.run()
         await room.settled()
         assert len(host.grants) == 2

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from controlplane.core.admitting import Limits
 from controlplane.core.leasing import Refused
 from controlplane.core.model import Failure, Held, Outcome, Requirements, StepPlan
 from controlplane.core.states import AgentState, AttemptState
@@ -66,11 +67,11 @@ def test_a_class_that_a_migration_brings_is_offered_to_agents_that_were_there_be
 
 def test_a_budget_holds_work_back_until_it_grows_or_a_step_ends() -> None:
     async def body(room: Room) -> None:
-        room.fleet.set_budgets({"warehouse": 1})
+        room.fleet.set_limits(Limits({"warehouse": 1}))
         host = await room.connect()
         await room.start(*plans(3))
         assert len(host.grants) == 1
-        room.fleet.set_budgets({"warehouse": 2})
+        room.fleet.set_limits(Limits({"warehouse": 2}))
         await room.settled()
         assert len(host.grants) == 2
         await report(room, host, done(host.grants[0]))
@@ -224,13 +225,13 @@ def test_a_restart_gives_every_live_lease_a_whole_term() -> None:
         await room.start(*plans(2))
         await report(room, host, done(host.grants[1]))
         room.now += 1000.0
-        await room.fleet.start({"warehouse": 3})
+        await room.fleet.start(Limits({"warehouse": 3}))
         (lease,) = room.fleet.book.leases.values()
         assert lease.expires_at == room.now + 60.0
         assert room.fleet.book.held_by(host.id) == 1
         (row,) = room.store.see(lambda tx: tx.live_rows())
         assert row.attempt.expires_at == room.now + 60.0
-        assert room.fleet.budgets == {"warehouse": 3}
+        assert room.fleet.limits.steps == {"warehouse": 3}
 
     in_room(body)
 

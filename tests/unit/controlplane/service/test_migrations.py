@@ -2,6 +2,7 @@
 
 import pytest
 
+from controlplane.core.admitting import Limits
 from controlplane.core.model import Failure, Outcome, Requirements
 from controlplane.core.states import AgentState, AttemptState
 from controlplane.service.errors import NotFound, Precondition
@@ -117,12 +118,12 @@ def test_why_names_what_holds_a_step_and_lifting_exactly_that_makes_it_run() -> 
         await room.connect("far", labels={"zone": "b"})
         (holds,) = await room.queries.why("m1")
         assert holds.holds[0].message.endswith("the nearest, far, lacks label zone=a (it has zone=b)")
-        room.fleet.set_budgets({"lake": 0})
+        room.fleet.set_limits(Limits({"lake": 0}))
         host = await room.connect("near", labels={"zone": "a"})
         assert await codes(room, "m1") == {"load": ["datastore_budget"]}
         await room.fleet.set_state("near", AgentState.DRAINING, "")
         assert await codes(room, "m1") == {"load": ["drained_agent", "datastore_budget"]}
-        room.fleet.set_budgets({})
+        room.fleet.set_limits(Limits())
         assert (await codes(room, "m1"), host.grants) == ({"load": ["drained_agent"]}, [])
         await room.fleet.set_state("near", AgentState.SERVING, "")
         await room.settled()
