@@ -16,6 +16,7 @@ import pyarrow.csv as pacsv
 
 from agentd.datastores.arrow_form import require_names, required_is_null
 from agentd.datastores.copy_text import quoted_lines
+from agentd.datastores.definitions import Definition
 from agentd.datastores.directory import DirectoryDatastore
 from agentd.datastores.failures import StepFailure
 from agentd.datastores.port import CsvPlace, Description, Location
@@ -84,27 +85,31 @@ class CsvDatastore(DirectoryDatastore):
             except csv.Error:
                 return True
 
-    def describe_files(self, files: list[Path], location: Location) -> Description:
-        """The declared columns, seen to be those of every header."""
-        place = f"{self.name}:{location.object}"
+    def names_of(self, path: Path) -> list[str]:
+        """Names in the header line."""
+        return self.header(path)
+
+    def describe_file(self, path: Path, location: Location) -> Description:
+        """The declared columns, which a file cannot say."""
         if not location.columns:
             raise StepFailure(
                 "columns_not_declared",
-                f"{place}: a CSV file has no types, and the Dataset declares no columns",
+                f"{self.name}:{location.object}: a CSV file has no types, and the Dataset declares no columns",
                 "Declare the columns; `haulier inspect` proposes them.",
             )
-        rows = 0
-        for path in files:
-            require_names(self.header(path), location.columns, f"{place} ({path.name})")
-            rows += _rows_estimate(path)
-        return Description(location.columns, location.key, rows)
+        return Description(location.columns, location.key, _rows_estimate(path))
 
-    def read_files(self, files: list[Path], columns: Columns) -> Iterator[pa.RecordBatch]:
+    def define_file(self, path: Path) -> list[Definition]:
+        """Nothing: a CSV file has its rows only."""
+        del path
+        return []
+
+    def holds_rows(self, path: Path) -> bool:
+        """Whether its name says nothing: such a file may well be a part."""
+        return not path.suffix
+
+    def read_file(self, path: Path, columns: Columns) -> Iterator[pa.RecordBatch]:
         """All rows in exact Arrow form."""
-        for path in files:
-            yield from self._read_file(path, columns)
-
-    def _read_file(self, path: Path, columns: Columns) -> Iterator[pa.RecordBatch]:
         place = f"{self.name}:{path.name}"
         names = self.header(path)
         require_names(names, columns, place)
@@ -130,7 +135,8 @@ class CsvDatastore(DirectoryDatastore):
 
     def raw(self, found: str, null_text: str) -> Iterator[dict[str, Any]]:
         """Columns of bytes, batch by batch, with only NULL told apart: what a proposal of types is made from."""
-        for path in self.files(found):
+        for part in self.parts(found).parts:
+            path = part.path
             names = self.header(path)
             require_names(names, tuple(Column(n, ColumnType.TEXT) for n in names), f"{self.name}:{path.name}")
             if not self._has_records(path):
@@ -140,7 +146,7 @@ class CsvDatastore(DirectoryDatastore):
                     file.seek(0)
                 try:
                     for batch in self._reader(_Counted(file), names, null_text):
-                        yield dict(zip(names, batch.columns, strict=True))
+                        yield dict(zip(names, batch.columns, strict=True)) | part.texts(batch.num_rows)
                 except pa.ArrowInvalid as err:
                     raise self._broken(path, err) from err
 

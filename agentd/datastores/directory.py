@@ -15,6 +15,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from agentd.datastores import file_log
+from agentd.datastores.definitions import Definition, in_order
+from agentd.datastores.directory_parts import Part, Parts, parts_of
 from agentd.datastores.eviction import OWN_DIRECTORY, holding
 from agentd.datastores.failures import StepFailure, naming_os_errors
 from agentd.datastores.file_log import Entry, FileLog, State
@@ -29,7 +31,7 @@ from agentd.datastores.port import (
     Writer,
     not_found,
 )
-from agentd.proof.types import Columns
+from agentd.proof.types import Column, Columns, ColumnType
 
 _LISTED_MAX = 1000
 
@@ -45,12 +47,24 @@ class DirectoryDatastore(ABC):
         self.root = root
 
     @abstractmethod
-    def describe_files(self, files: list[Path], location: Location) -> Description:
-        """Columns and estimated rows of the files taken together."""
+    def names_of(self, path: Path) -> list[str]:
+        """Names of a file's columns, in order."""
 
     @abstractmethod
-    def read_files(self, files: list[Path], columns: Columns) -> Iterator[pa.RecordBatch]:
-        """All rows of the files in exact Arrow form."""
+    def describe_file(self, path: Path, location: Location) -> Description:
+        """A file's own columns, where it says or the location declares them, and its estimated rows."""
+
+    @abstractmethod
+    def define_file(self, path: Path) -> list[Definition]:
+        """What a file has beside its rows."""
+
+    @abstractmethod
+    def read_file(self, path: Path, columns: Columns) -> Iterator[pa.RecordBatch]:
+        """All rows of a file in exact Arrow form; its columns are exactly these."""
+
+    @abstractmethod
+    def holds_rows(self, path: Path) -> bool:
+        """Whether a file in a directory of parts holds rows although it is not named like one."""
 
     @abstractmethod
     def write_file(self, path: Path, columns: Columns, batches: Iterator[pa.RecordBatch]) -> int:
@@ -100,25 +114,18 @@ class DirectoryDatastore(ABC):
         """The log of an object's path."""
         return FileLog(path.parent / OWN_DIRECTORY / path.name)
 
-    def files(self, found: str) -> list[Path]:
-        """The files to read for an object: by the log's newest publish, unless someone else put other content
-        there."""
+    def parts(self, found: str) -> Parts:
+        """What to read for an object: by the log's newest publish, unless someone else put other content there."""
         path = self.path(found)
         with naming_os_errors(f"datastore {self.name!r}"):
             chosen = self._content(path, file_log.folded(self.log(path).entries()))
             if chosen is None or not chosen.exists():
                 raise not_found(self.name, found, self.objects())
-            if not chosen.is_dir() and not chosen.is_file():
-                raise _no_file(self.name, found)
             if chosen.is_dir():
-                return sorted(
-                    p
-                    for p in chosen.rglob("*")
-                    if p.suffix in self.suffixes
-                    and p.is_file()
-                    and not any(part.startswith(("_", ".")) for part in p.relative_to(chosen).parts)
-                )
-            return [chosen]
+                return parts_of(chosen, self.root, self.suffixes, self.holds_rows)
+            if not chosen.is_file():
+                raise _no_file(self.name, found)
+            return Parts((Part(chosen),))
 
     def _content(self, path: Path, state: State) -> Path | None:
         """What readers should see: the bare name, unless it is a left-over of a superseded publish or is gone."""
@@ -130,14 +137,41 @@ class DirectoryDatastore(ABC):
         return path
 
     def describe(self, location: Location) -> Description:
-        """Columns and estimated rows."""
+        """Columns by the first part, with those that its directories name; rows by all parts."""
         with naming_os_errors(f"describing {self.name}:{location.object}"):
-            return self.describe_files(self.files(location.object), location)
+            columns, rows = location.columns, 0
+            declared = {c.name: c for c in location.columns}
+            for index, part in enumerate(self.parts(location.object).parts):
+                described = self.describe_file(part.path, location)
+                rows += described.rows_estimate
+                if index == 0 and not columns:
+                    named = tuple(declared.get(n, Column(n, ColumnType.TEXT)) for n, _ in part.partitions)
+                    columns = described.columns + named
+                place = self._place(location, part)
+                part.own(columns, self.names_of(part.path), place)
+                part.typed(columns, place)
+            return Description(columns, location.key, rows)
+
+    def definitions(self, location: Location) -> list[Definition]:
+        """What the files have beside their rows, and which files of a directory are not read."""
+        with naming_os_errors(f"describing {self.name}:{location.object}"):
+            found = self.parts(location.object)
+            skipped = [Definition("skipped_file", name) for name in found.skipped]
+            return in_order([*skipped, *(each for part in found.parts for each in self.define_file(part.path))])
 
     def read(self, location: Location, columns: Columns) -> Iterator[pa.RecordBatch]:
-        """All rows, file by file."""
+        """All rows, part by part."""
         with naming_os_errors(f"reading {self.name}:{location.object}"):
-            yield from self.read_files(self.files(location.object), columns)
+            for part in self.parts(location.object).parts:
+                place = self._place(location, part)
+                own = part.own(columns, self.names_of(part.path), place)
+                for batch in self.read_file(part.path, own):
+                    yield part.complete(batch, columns, place)
+
+    def _place(self, location: Location, part: Part) -> str:
+        return f"{self.name}:{location.object}" + (
+            f" ({part.path.name})" if self.path(location.object).is_dir() else ""
+        )
 
     def publish(
         self, location: Location, writer: Writer, source: Input, batches: Iterator[pa.RecordBatch]

@@ -19,6 +19,8 @@ import pyarrow.compute as pc
 
 from agentd.datastores import ledger
 from agentd.datastores.arrow_form import conformed
+from agentd.datastores.definitions import Definition, in_order
+from agentd.datastores.duckdb_definitions import definitions
 from agentd.datastores.duckdb_types import logical, spelled
 from agentd.datastores.eviction import OWN_DIRECTORY, holding
 from agentd.datastores.failures import FILE_TOO_LARGE, StepFailure, naming_os_errors, require_file
@@ -238,6 +240,21 @@ class DuckdbDatastore:
             (location.object,),
         )
         return Description(columns, tuple(row[0] for row in key), int(estimate[0][0]) if estimate else 0)
+
+    def definitions(self, location: Location) -> list[Definition]:
+        """What hangs on the table or view, with the types that a logical one says less than."""
+        with self._connected(True) as session:
+            described = {c.name: spelled(c) for c in self._describe(session, location).columns}
+            types = [
+                Definition("type", f"{name}: {kind}")
+                for name, kind in session.rows(
+                    "SELECT column_name, data_type FROM duckdb_columns() WHERE schema_name = 'main' "
+                    "AND lower(table_name) = lower(?)",
+                    (location.object,),
+                )
+                if kind != described[name]
+            ]
+            return in_order([*definitions(session, location.object), *types])
 
     def read(self, location: Location, columns: Columns) -> Iterator[pa.RecordBatch]:
         """All rows of one SELECT, streamed as Arrow."""

@@ -144,7 +144,8 @@ def _csv(path: Path) -> Proposal:
             guesses.setdefault(name, Guess(name)).see(array)
         rows += len(next(iter(batch.values()), []))
     if not guesses:
-        guesses = {name: Guess(name) for name in store.header(store.files(path.name)[0])}
+        first = store.parts(path.name).parts[0]
+        guesses = {name: Guess(name) for name in (*store.header(first.path), *(n for n, _ in first.partitions))}
     notes = [f"{rows} rows read"]
     if delimiter != ",":
         notes.append(f"needs `delimiter: {json.dumps(delimiter)}` in the Datastore")

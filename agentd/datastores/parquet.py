@@ -2,18 +2,23 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from agentd.datastores.arrow_form import conformed, logical_columns
+from agentd.datastores.definitions import Definition
 from agentd.datastores.directory import DirectoryDatastore
 from agentd.datastores.failures import StepFailure
 from agentd.datastores.port import BATCH_ROWS, Description, Location, ParquetPlace
-from agentd.proof.types import Columns, arrow_schema
+from agentd.proof.types import Columns, UnsupportedType, arrow_schema, arrow_type, column_of
 
 ROW_GROUP_ROWS = 131_072
+_MAGIC = b"PAR1"
+# What Arrow itself writes about its types.
+_OF_ARROW = frozenset({b"ARROW:schema", b"PARQUET:field_id"})
 
 
 def opened(path: Path) -> pq.ParquetFile:
@@ -75,6 +80,22 @@ class FileWriter:
         self._sink.close()
 
 
+def _definitions(file: pq.ParquetFile) -> Iterator[Definition]:
+    schema = file.schema_arrow
+    for key in {**(file.metadata.metadata or {}), **(schema.metadata or {})}.keys() - _OF_ARROW:
+        yield Definition("metadata", key.decode("utf-8", "replace"))
+    for field in schema:
+        if not field.nullable:
+            yield Definition("not_null", field.name)
+        for key in (field.metadata or {}).keys() - _OF_ARROW:
+            yield Definition("metadata", f"{field.name}: {key.decode('utf-8', 'replace')}")
+        with suppress(UnsupportedType):
+            if arrow_type(column_of(field)) != field.type:
+                yield Definition("type", f"{field.name}: {field.type}")
+    if file.metadata.num_row_groups and (order := file.metadata.row_group(0).sorting_columns):
+        yield Definition("storage", "sorted by " + ", ".join(schema.names[each.column_index] for each in order))
+
+
 class ParquetDatastore(DirectoryDatastore):
     """Parquet files below one root."""
 
@@ -84,22 +105,39 @@ class ParquetDatastore(DirectoryDatastore):
     def __init__(self, place: ParquetPlace) -> None:
         super().__init__(place.name, place.root)
 
-    def describe_files(self, files: list[Path], location: Location) -> Description:
-        """Columns by the first file's schema, rows by all footers."""
-        rows = 0
-        columns: Columns = location.columns
-        for index, path in enumerate(files):
-            file = opened(path)
-            rows += file.metadata.num_rows
-            if index == 0:
-                columns = logical_columns(file.schema_arrow, "Parquet", f"{self.name}:{location.object}")
+    def names_of(self, path: Path) -> list[str]:
+        """Names in the file's schema."""
+        file = opened(path)
+        try:
+            return list(file.schema_arrow.names)
+        finally:
             file.close()
-        return Description(columns, location.key, rows)
 
-    def read_files(self, files: list[Path], columns: Columns) -> Iterator[pa.RecordBatch]:
+    def describe_file(self, path: Path, location: Location) -> Description:
+        """Columns by the file's schema, rows by its footer."""
+        file = opened(path)
+        try:
+            columns = logical_columns(file.schema_arrow, "Parquet", f"{self.name}:{location.object}")
+            return Description(columns, location.key, file.metadata.num_rows)
+        finally:
+            file.close()
+
+    def define_file(self, path: Path) -> list[Definition]:
+        """NOT NULL columns, types that a logical one says less than, metadata, and the order of its rows."""
+        file = opened(path)
+        try:
+            return list(_definitions(file))
+        finally:
+            file.close()
+
+    def holds_rows(self, path: Path) -> bool:
+        """Whether it begins like a Parquet file."""
+        with path.open("rb") as file:
+            return file.read(len(_MAGIC)) == _MAGIC
+
+    def read_file(self, path: Path, columns: Columns) -> Iterator[pa.RecordBatch]:
         """All rows in exact Arrow form."""
-        for path in files:
-            yield from conformed(batches_of(path), columns, f"{self.name}:{path.name}")
+        yield from conformed(batches_of(path), columns, f"{self.name}:{path.name}")
 
     def write_file(self, path: Path, columns: Columns, batches: Iterator[pa.RecordBatch]) -> int:
         """One file with row groups of up to ROW_GROUP_ROWS rows."""

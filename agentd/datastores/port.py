@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
+from agentd.datastores.definitions import Definition
 from agentd.datastores.failures import StepFailure
 from agentd.proof.types import Columns
 
@@ -116,6 +117,9 @@ class Datastore(Protocol):
 
     def describe(self, location: Location) -> Description:
         """Columns, key and estimated rows of an object; refuses by name a column type that is not moved exactly."""
+
+    def definitions(self, location: Location) -> list[Definition]:
+        """What hangs on the object beside its rows, in order; names only."""
 
     def read(self, location: Location, columns: Columns) -> Iterator[pa.RecordBatch]:
         """One consistent pass over all rows in the columns' exact Arrow form; a value that does not fit is a

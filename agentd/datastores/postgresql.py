@@ -14,6 +14,7 @@ from psycopg import sql as pgsql
 
 from agentd.datastores import ledger
 from agentd.datastores.copy_text import copied_batches, copy_lines
+from agentd.datastores.definitions import Definition, in_order
 from agentd.datastores.failures import StepFailure, refused_type
 from agentd.datastores.port import (
     Cells,
@@ -26,6 +27,7 @@ from agentd.datastores.port import (
     Writer,
     not_found,
 )
+from agentd.datastores.postgresql_definitions import definitions
 from agentd.datastores.postgresql_roles import require_ordinary_role
 from agentd.datastores.postgresql_session import IDENTIFIER_BYTES_MAX, PostgresqlSession, connected
 from agentd.proof.types import SUPPORTED, Column, Columns, ColumnType
@@ -140,6 +142,21 @@ class PostgresqlDatastore:
         if kind not in _TYPES:
             raise refused_type("PostgreSQL", place, name, kind, SUPPORTED)
         return Column(name, _TYPES[kind], required=required)
+
+    def definitions(self, location: Location) -> list[Definition]:
+        """What hangs on the table or view by the catalogue, with the types that a logical one says less than."""
+        with connected(self._place, self._attempt_id) as session:
+            oid = session.oid(location.object)
+            if oid is None:
+                raise not_found(self._place.name, location.object, self._objects(session))
+            canonical = {c.name: spelled(c) for c in self._describe(session, location).columns}
+            types = session.rows(
+                "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute "
+                "WHERE attrelid = ? AND attnum > 0 AND NOT attisdropped",
+                (oid,),
+            )
+            own = [Definition("type", f"{name}: {kind}") for name, kind in types if kind != canonical[name]]
+            return in_order([*definitions(session, oid), *own])
 
     def read(self, location: Location, columns: Columns) -> Iterator[pa.RecordBatch]:
         """Every row through one COPY, which is one snapshot."""

@@ -34,6 +34,8 @@ _SETTINGS = {
     "lock_timeout": str(int(LOCK_S * 1000)),
     "idle_in_transaction_session_timeout": str(int(IDLE_IN_TRANSACTION_S * 1000)),
     "synchronous_commit": "on",
+    # Rows that a policy hides make a statement fail, instead of being missing from its answer.
+    "row_security": "off",
 }
 
 _BY_SQLSTATE = {
@@ -57,6 +59,19 @@ _BY_SQLSTATE = {
 }
 
 
+# The server's own name for where it refuses: its code is that of any missing privilege, and its words are translated.
+_ROW_SECURITY_CHECK = "check_enable_rls"
+
+
+def _rows_hidden(place: PostgresqlPlace, said: str) -> StepFailure:
+    return StepFailure(
+        "rows_hidden",
+        f"datastore {place.name!r} (PostgreSQL): row security may hide rows from role {place.user!r}: {said}",
+        f'Let the role see every row: ALTER ROLE "{place.user}" BYPASSRLS (for a view: the role that owns it), or make '
+        "it the owner of a table whose row security is not forced. Then retry.",
+    )
+
+
 @contextmanager
 def naming_errors(place: PostgresqlPlace) -> Iterator[None]:
     """Turn psycopg's errors into StepFailures without the password, whatever the server echoes."""
@@ -67,6 +82,8 @@ def naming_errors(place: PostgresqlPlace) -> Iterator[None]:
         if place.password:
             said = said.replace(place.password, "***")
         state = err.sqlstate or ""
+        if err.diag.source_function == _ROW_SECURITY_CHECK:
+            raise _rows_hidden(place, said) from None
         lost = isinstance(err, psycopg.OperationalError) and not state
         default = ("connection_lost", "", True) if lost else ("engine_error", "", False)
         code, hint, retryable = _BY_SQLSTATE.get(state, default)

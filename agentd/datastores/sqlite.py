@@ -20,6 +20,7 @@ from sqlite_utils import utils as sqlite_utils
 
 from agentd.datastores import ledger
 from agentd.datastores.arrow_form import require_names, required_is_null
+from agentd.datastores.definitions import Definition
 from agentd.datastores.eviction import holding
 from agentd.datastores.failures import FILE_TOO_LARGE, StepFailure, naming_os_errors, require_file
 from agentd.datastores.port import (
@@ -34,6 +35,7 @@ from agentd.datastores.port import (
     Writer,
     not_found,
 )
+from agentd.datastores.sqlite_definitions import definitions
 from agentd.datastores.sqlite_values import SPELLED, from_values, to_values
 from agentd.datastores.text_cells import Unfit
 from agentd.proof.types import Columns, arrow_schema
@@ -274,6 +276,12 @@ class SqliteDatastore:
     def _has_rowid(self, session: SqliteSession, table: str) -> bool:
         found = session.rows("SELECT type, wr FROM pragma_table_list(?) WHERE schema = 'main'", (table,))
         return bool(found) and found[0][0] == "table" and not found[0][1]
+
+    def definitions(self, location: Location) -> list[Definition]:
+        """What hangs on the table or view, with the types that say more than the declared ones."""
+        with self.session("ro") as session:
+            self._names(session, location.object)
+            return definitions(session, location.object, location.columns)
 
     def read(self, location: Location, columns: Columns) -> Iterator[pa.RecordBatch]:
         """All rows of one SELECT, which is one snapshot."""

@@ -1,11 +1,21 @@
 """`extract`: read a source once into staged parts, with the digest of what was read."""
 
+from dataclasses import replace
+
 from haulier.v1 import kinds_pb2 as k
 
 from agentd.datastores.failures import StepFailure
 from agentd.executors import staging
 from agentd.executors.context import Context
-from agentd.executors.translate import decoded, location, opened
+from agentd.executors.translate import columns, decoded, definition_messages, location, opened
+
+
+def _result(ctx: Context, params: k.ExtractParams, staged: k.Staged) -> bytes:
+    """What was staged, and what the source has beside its rows."""
+    where = location(params.source)
+    where = replace(where, columns=where.columns or columns(staged.columns))
+    beside = opened(ctx, params.source.datastore).definitions(where)
+    return k.ExtractResult(output=staged, definitions=definition_messages(beside)).SerializeToString()
 
 
 class Extract:
@@ -22,7 +32,7 @@ class Extract:
         """Result of this very attempt, if it finished staging and could not say so."""
         params = decoded(k.ExtractParams(), ctx.params)
         staged = staging.finished(ctx, params.staging)
-        return None if staged is None else k.ExtractResult(output=staged).SerializeToString()
+        return None if staged is None else _result(ctx, params, staged)
 
     def run(self, ctx: Context) -> bytes:
         """Read and stage; memory is bounded by one batch and one open part."""
@@ -46,7 +56,7 @@ class Extract:
             params.part_rows_max,
             description.rows_estimate,
         )
-        return k.ExtractResult(output=staged).SerializeToString()
+        return _result(ctx, params, staged)
 
     def undo(self, ctx: Context) -> None:
         """Remove the step's staged directory."""

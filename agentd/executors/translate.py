@@ -1,13 +1,14 @@
 """Contract messages ↔ the values that datastores and proof speak. Total: what is not understood is refused by name."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 from google.protobuf.message import DecodeError, Message
 from haulier.v1 import kinds_pb2 as k
 
+from agentd.datastores.definitions import Definition
 from agentd.datastores.failures import StepFailure
 from agentd.datastores.port import (
     CsvPlace,
@@ -24,6 +25,8 @@ from agentd.executors.context import Context
 from agentd.proof.types import Column, Columns, ColumnType, UnsupportedType, arrow_type
 
 POSTGRESQL_PORT = 5432
+# A result is one message of the contract; whoever has hundreds of indexes is told how many there are.
+NAMES_MAX, NAME_CHARACTERS_MAX = 12, 100
 
 M = TypeVar("M", bound=Message)
 
@@ -74,6 +77,21 @@ def column_message(found: Column) -> k.Column:
         scale=found.scale,
         required=found.required,
     )
+
+
+def definition_messages(found: Sequence[Definition]) -> list[k.Definitions]:
+    """The contract's form of definitions in order: one message a kind, with its first names."""
+    by_kind: dict[str, list[str]] = {}
+    for each in found:
+        by_kind.setdefault(each.kind, []).append(each.name)
+    return [
+        k.Definitions(
+            kind=f"DEFINITION_KIND_{kind.upper()}",
+            names=[name[:NAME_CHARACTERS_MAX] for name in names[:NAMES_MAX]],
+            count=len(names),
+        )
+        for kind, names in by_kind.items()
+    ]
 
 
 def location(message: k.DatasetLocation) -> Location:

@@ -3,19 +3,20 @@
 import json
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 import pyarrow as pa
 from haulier.v1 import kinds_pb2 as k
 
+from agentd.datastores.definitions import left_behind
 from agentd.datastores.failures import StepFailure, naming_os_errors
 from agentd.datastores.port import Cells, Datastore, Location
 from agentd.executors import staging
 from agentd.executors.context import Context
 from agentd.executors.transform import selected
-from agentd.executors.translate import columns, decoded, location, opened
+from agentd.executors.translate import columns, decoded, definition_messages, location, opened
 from agentd.proof.diff import Reader, differences
 from agentd.proof.digests import DatasetDigest
 from agentd.proof.types import Columns
@@ -23,7 +24,14 @@ from agentd.proof.types import Columns
 DIFFERENCES_MAX = 20
 
 # Failures that say something about the data itself: they fail the check instead of ending the step.
-_ABOUT_DATA = {"value_does_not_fit", "columns_differ", "corrupt_file", "not_found", "unsupported_type"}
+_ABOUT_DATA = {
+    "value_does_not_fit",
+    "columns_differ",
+    "corrupt_file",
+    "not_found",
+    "unsupported_type",
+    "partitions_differ",
+}
 
 
 class _FileBuckets:
@@ -111,6 +119,7 @@ class Validate:
             _name_differences(proof, params.loaded, params.destination)
         elif not source_same:
             _name_differences(proof, params.extracted, params.source)
+        _name_left_behind(proof)
         failed = [c for c in proof.result.checks if not c.passed]
         result = proof.result.SerializeToString()
         if failed:
@@ -231,6 +240,23 @@ def _same_cell(expected: str | None, found: str | None) -> bool:
         return Decimal(expected) == Decimal(found)
     except InvalidOperation:
         return False
+
+
+def _name_left_behind(proof: _Proof) -> None:
+    """Note what the source has beside its rows and the destination has not. Why a side cannot be read is in a check."""
+    found = []
+    for place, staged in (
+        (proof.params.source, proof.params.extracted),
+        (proof.params.destination, proof.params.loaded),
+    ):
+        where = replace(location(place), columns=columns(staged.columns))
+        try:
+            found.append(opened(proof.ctx, place.datastore).definitions(where))
+        except StepFailure as err:
+            if err.code not in _ABOUT_DATA:
+                raise
+            return
+    proof.result.left_behind.extend(definition_messages(left_behind(*found)))
 
 
 def _name_differences(proof: _Proof, staged: k.Staged, place: k.DatasetLocation) -> None:

@@ -78,8 +78,23 @@ def verdict(migrations: Sequence[op.MigrationSummary]) -> Text:
     return text
 
 
+def left_behind(migrations: Sequence[op.MigrationSummary]) -> RenderableType | None:
+    """What the verified migrations left behind beside their rows; None where everything came along."""
+    told = [migration for migration in migrations if migration.left_behind and migration.verified_digest]
+    if not told:
+        return None
+    table = pieces.table([pieces.column("migration", flex=True), pieces.column("did not come along", fold=True)])
+    for migration in told[:_LEFT_BEHIND_MAX]:
+        table.add_row(pieces.name(migration.name), pieces.prose(" · ".join(migration.left_behind)))
+    if len(told) <= _LEFT_BEHIND_MAX:
+        return table
+    rest = f"and {len(told) - _LEFT_BEHIND_MAX} more; `haulier migration get NAME` shows each"
+    return Group(table, pieces.quiet(rest))
+
+
 # More than these are a list to look at, not to scroll through.
 _PROBLEMS_MAX = 8
+_LEFT_BEHIND_MAX = 8
 
 
 def problems_of(bad: Sequence[op.MigrationSummary]) -> list[Problem]:
@@ -111,6 +126,9 @@ def migration_page(answer: op.GetMigrationResponse, look: Look) -> RenderableTyp
             parts += [Text(), failure]
     undone = answer.migration.state in _UNDOING
     parts += [part for step in answer.steps for part in proof(step, look, undone=undone)]
+    beside = left_behind([answer.migration])
+    if beside is not None:
+        parts += [Text(), beside]
     return Group(*parts)
 
 

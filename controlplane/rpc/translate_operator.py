@@ -86,10 +86,22 @@ def migration(row: Mapping[str, Any], now: float) -> pb.MigrationSummary:
         proof = kinds_pb2.ValidateResult.FromString(row["results"].get("validate", b""))
         message.verified_rows = proof.rows
         message.verified_digest = proof.destination_digest.hex()
+        message.left_behind.extend(left_behind(proof))
     with contextlib.suppress(DecodeError):
         staged = kinds_pb2.ExtractResult.FromString(row["results"].get("extract", b"")).output
         message.staged_bytes = min(sum(part.size_bytes for part in staged.parts), 2**64 - 1)
     return message
+
+
+def left_behind(proof: kinds_pb2.ValidateResult) -> list[str]:
+    """Write what did not come along, a line a kind: "index: by_depot, by_day and 3 more"."""
+    lines = []
+    for each in proof.left_behind:
+        known = kinds_pb2.DefinitionKind.DESCRIPTOR.values_by_number.get(each.kind)
+        word = known.name.removeprefix("DEFINITION_KIND_").lower().replace("_", " ") if known else f"kind {each.kind}"
+        more = f" and {each.count - len(each.names)} more" if each.count > len(each.names) else ""
+        lines.append(f"{word}: {', '.join(each.names)}{more}")
+    return lines
 
 
 def detail(found: MigrationDetail, now: float) -> pb.GetMigrationResponse:

@@ -113,7 +113,7 @@ def _follow(
     from haulier.v1 import operator_pb2 as op
 
     from controlplane.cli import watching
-    from controlplane.cli.render_migrations import migration_table, problems_of, verdict
+    from controlplane.cli.render_migrations import left_behind, migration_table, problems_of, verdict
 
     look = stdout_look(output)
     with watching.screen_for(look, live=live, silent=output is OutputFormat.json) as screen:
@@ -127,6 +127,10 @@ def _follow(
             show(migration_table(ended, stdout_look(output)), output)
         write("\n")
         show(verdict(ended), output)
+        beside = left_behind(ended)
+        if beside is not None:
+            write("\n")
+            show(beside, output)
     bad = [migration for migration in ended if migration.state not in wished]
     if bad:
         complain(problems_of(bad))

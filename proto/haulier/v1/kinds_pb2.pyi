@@ -20,6 +20,44 @@ class ColumnType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     COLUMN_TYPE_TIMESTAMP: _ClassVar[ColumnType]
     COLUMN_TYPE_TIMESTAMPTZ: _ClassVar[ColumnType]
 
+class DefinitionKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    DEFINITION_KIND_UNSPECIFIED: _ClassVar[DefinitionKind]
+    DEFINITION_KIND_ROW_SECURITY: _ClassVar[DefinitionKind]
+    DEFINITION_KIND_POLICY: _ClassVar[DefinitionKind]
+    DEFINITION_KIND_PUBLICATION: _ClassVar[DefinitionKind]
+    DEFINITION_KIND_SUBSCRIPTION: _ClassVar[DefinitionKind]
+    DEFINITION_KIND_GRANT: _ClassVar[DefinitionKind]
+    DEFINITION_KIND_COLUMN_GRANT: _ClassVar[DefinitionKind]
+    DEFINITION_KIND_OWNER: _ClassVar[DefinitionKind]
+    DEFINITION_KIND_PRIMARY_KEY: _ClassVar[DefinitionKind]
+    DEFINITION_KIND_INDEX: _ClassVar[DefinitionKind]
+    DEFINITION_KIND_UNIQUE: _ClassVar[DefinitionKind]
+    DEFINITION_KIND_CHECK: _ClassVar[DefinitionKind]
+    DEFINITION_KIND_EXCLUSION: _ClassVar[DefinitionKind]
+    DEFINITION_KIND_NOT_NULL: _ClassVar[DefinitionKind]
+    DEFINITION_KIND_DEFAULT: _ClassVar[DefinitionKind]
+    DEFINITION_KIND_IDENTITY: _ClassVar[DefinitionKind]
+    DEFINITION_KIND_GENERATED: _ClassVar[DefinitionKind]
+    DEFINITION_KIND_SEQUENCE: _ClassVar[DefinitionKind]
+    DEFINITION_KIND_FOREIGN_KEY: _ClassVar[DefinitionKind]
+    DEFINITION_KIND_REFERENCING_KEY: _ClassVar[DefinitionKind]
+    DEFINITION_KIND_TRIGGER: _ClassVar[DefinitionKind]
+    DEFINITION_KIND_RULE: _ClassVar[DefinitionKind]
+    DEFINITION_KIND_VIEW: _ClassVar[DefinitionKind]
+    DEFINITION_KIND_DEPENDENT: _ClassVar[DefinitionKind]
+    DEFINITION_KIND_COMMENT: _ClassVar[DefinitionKind]
+    DEFINITION_KIND_SECURITY_LABEL: _ClassVar[DefinitionKind]
+    DEFINITION_KIND_REPLICA_IDENTITY: _ClassVar[DefinitionKind]
+    DEFINITION_KIND_PARTITION: _ClassVar[DefinitionKind]
+    DEFINITION_KIND_INHERITANCE: _ClassVar[DefinitionKind]
+    DEFINITION_KIND_STORAGE: _ClassVar[DefinitionKind]
+    DEFINITION_KIND_STATISTICS: _ClassVar[DefinitionKind]
+    DEFINITION_KIND_TYPE: _ClassVar[DefinitionKind]
+    DEFINITION_KIND_COLLATION: _ClassVar[DefinitionKind]
+    DEFINITION_KIND_METADATA: _ClassVar[DefinitionKind]
+    DEFINITION_KIND_SKIPPED_FILE: _ClassVar[DefinitionKind]
+
 class IfExists(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     IF_EXISTS_UNSPECIFIED: _ClassVar[IfExists]
@@ -35,6 +73,41 @@ COLUMN_TYPE_BYTES: ColumnType
 COLUMN_TYPE_DATE: ColumnType
 COLUMN_TYPE_TIMESTAMP: ColumnType
 COLUMN_TYPE_TIMESTAMPTZ: ColumnType
+DEFINITION_KIND_UNSPECIFIED: DefinitionKind
+DEFINITION_KIND_ROW_SECURITY: DefinitionKind
+DEFINITION_KIND_POLICY: DefinitionKind
+DEFINITION_KIND_PUBLICATION: DefinitionKind
+DEFINITION_KIND_SUBSCRIPTION: DefinitionKind
+DEFINITION_KIND_GRANT: DefinitionKind
+DEFINITION_KIND_COLUMN_GRANT: DefinitionKind
+DEFINITION_KIND_OWNER: DefinitionKind
+DEFINITION_KIND_PRIMARY_KEY: DefinitionKind
+DEFINITION_KIND_INDEX: DefinitionKind
+DEFINITION_KIND_UNIQUE: DefinitionKind
+DEFINITION_KIND_CHECK: DefinitionKind
+DEFINITION_KIND_EXCLUSION: DefinitionKind
+DEFINITION_KIND_NOT_NULL: DefinitionKind
+DEFINITION_KIND_DEFAULT: DefinitionKind
+DEFINITION_KIND_IDENTITY: DefinitionKind
+DEFINITION_KIND_GENERATED: DefinitionKind
+DEFINITION_KIND_SEQUENCE: DefinitionKind
+DEFINITION_KIND_FOREIGN_KEY: DefinitionKind
+DEFINITION_KIND_REFERENCING_KEY: DefinitionKind
+DEFINITION_KIND_TRIGGER: DefinitionKind
+DEFINITION_KIND_RULE: DefinitionKind
+DEFINITION_KIND_VIEW: DefinitionKind
+DEFINITION_KIND_DEPENDENT: DefinitionKind
+DEFINITION_KIND_COMMENT: DefinitionKind
+DEFINITION_KIND_SECURITY_LABEL: DefinitionKind
+DEFINITION_KIND_REPLICA_IDENTITY: DefinitionKind
+DEFINITION_KIND_PARTITION: DefinitionKind
+DEFINITION_KIND_INHERITANCE: DefinitionKind
+DEFINITION_KIND_STORAGE: DefinitionKind
+DEFINITION_KIND_STATISTICS: DefinitionKind
+DEFINITION_KIND_TYPE: DefinitionKind
+DEFINITION_KIND_COLLATION: DefinitionKind
+DEFINITION_KIND_METADATA: DefinitionKind
+DEFINITION_KIND_SKIPPED_FILE: DefinitionKind
 IF_EXISTS_UNSPECIFIED: IfExists
 IF_EXISTS_REFUSE: IfExists
 IF_EXISTS_REPLACE: IfExists
@@ -129,6 +202,16 @@ class DatasetLocation(_message.Message):
     key: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, dataset: _Optional[str] = ..., datastore: _Optional[_Union[Datastore, _Mapping]] = ..., object: _Optional[str] = ..., columns: _Optional[_Iterable[_Union[Column, _Mapping]]] = ..., key: _Optional[_Iterable[str]] = ...) -> None: ...
 
+class Definitions(_message.Message):
+    __slots__ = ("kind", "names", "count")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    NAMES_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    kind: DefinitionKind
+    names: _containers.RepeatedScalarFieldContainer[str]
+    count: int
+    def __init__(self, kind: _Optional[_Union[DefinitionKind, str]] = ..., names: _Optional[_Iterable[str]] = ..., count: _Optional[int] = ...) -> None: ...
+
 class StagedPart(_message.Message):
     __slots__ = ("file", "rows", "size_bytes", "digest", "file_sha256")
     FILE_FIELD_NUMBER: _ClassVar[int]
@@ -170,10 +253,12 @@ class ExtractParams(_message.Message):
     def __init__(self, source: _Optional[_Union[DatasetLocation, _Mapping]] = ..., staging: _Optional[_Union[Datastore, _Mapping]] = ..., part_rows_max: _Optional[int] = ...) -> None: ...
 
 class ExtractResult(_message.Message):
-    __slots__ = ("output",)
+    __slots__ = ("output", "definitions")
     OUTPUT_FIELD_NUMBER: _ClassVar[int]
+    DEFINITIONS_FIELD_NUMBER: _ClassVar[int]
     output: Staged
-    def __init__(self, output: _Optional[_Union[Staged, _Mapping]] = ...) -> None: ...
+    definitions: _containers.RepeatedCompositeFieldContainer[Definitions]
+    def __init__(self, output: _Optional[_Union[Staged, _Mapping]] = ..., definitions: _Optional[_Iterable[_Union[Definitions, _Mapping]]] = ...) -> None: ...
 
 class TransformParams(_message.Message):
     __slots__ = ("input", "sql", "columns", "staging")
@@ -266,20 +351,22 @@ class RowDifference(_message.Message):
     def __init__(self, kind: _Optional[str] = ..., key_json: _Optional[str] = ..., columns_json: _Optional[str] = ...) -> None: ...
 
 class ValidateResult(_message.Message):
-    __slots__ = ("checks", "rows", "source_digest", "destination_digest", "differences", "differences_count")
+    __slots__ = ("checks", "rows", "source_digest", "destination_digest", "differences", "differences_count", "left_behind")
     CHECKS_FIELD_NUMBER: _ClassVar[int]
     ROWS_FIELD_NUMBER: _ClassVar[int]
     SOURCE_DIGEST_FIELD_NUMBER: _ClassVar[int]
     DESTINATION_DIGEST_FIELD_NUMBER: _ClassVar[int]
     DIFFERENCES_FIELD_NUMBER: _ClassVar[int]
     DIFFERENCES_COUNT_FIELD_NUMBER: _ClassVar[int]
+    LEFT_BEHIND_FIELD_NUMBER: _ClassVar[int]
     checks: _containers.RepeatedCompositeFieldContainer[Check]
     rows: int
     source_digest: bytes
     destination_digest: bytes
     differences: _containers.RepeatedCompositeFieldContainer[RowDifference]
     differences_count: int
-    def __init__(self, checks: _Optional[_Iterable[_Union[Check, _Mapping]]] = ..., rows: _Optional[int] = ..., source_digest: _Optional[bytes] = ..., destination_digest: _Optional[bytes] = ..., differences: _Optional[_Iterable[_Union[RowDifference, _Mapping]]] = ..., differences_count: _Optional[int] = ...) -> None: ...
+    left_behind: _containers.RepeatedCompositeFieldContainer[Definitions]
+    def __init__(self, checks: _Optional[_Iterable[_Union[Check, _Mapping]]] = ..., rows: _Optional[int] = ..., source_digest: _Optional[bytes] = ..., destination_digest: _Optional[bytes] = ..., differences: _Optional[_Iterable[_Union[RowDifference, _Mapping]]] = ..., differences_count: _Optional[int] = ..., left_behind: _Optional[_Iterable[_Union[Definitions, _Mapping]]] = ...) -> None: ...
 
 class RunProgramParams(_message.Message):
     __slots__ = ("program", "values")

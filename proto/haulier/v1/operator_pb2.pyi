@@ -148,7 +148,7 @@ class StartMigrationsResponse(_message.Message):
     def __init__(self, started: _Optional[_Iterable[_Union[MigrationSummary, _Mapping]]] = ..., already_started: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class MigrationSummary(_message.Message):
-    __slots__ = ("migration_id", "name", "dataset", "workflow", "state", "reason", "source", "destination", "steps_done", "steps_total", "current_step", "stage", "watermark", "total", "done_bytes", "elapsed_s", "verified_rows", "verified_digest", "staged_bytes")
+    __slots__ = ("migration_id", "name", "dataset", "workflow", "state", "reason", "source", "destination", "steps_done", "steps_total", "current_step", "stage", "watermark", "total", "done_bytes", "elapsed_s", "verified_rows", "verified_digest", "staged_bytes", "left_behind")
     MIGRATION_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     DATASET_FIELD_NUMBER: _ClassVar[int]
@@ -168,6 +168,7 @@ class MigrationSummary(_message.Message):
     VERIFIED_ROWS_FIELD_NUMBER: _ClassVar[int]
     VERIFIED_DIGEST_FIELD_NUMBER: _ClassVar[int]
     STAGED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    LEFT_BEHIND_FIELD_NUMBER: _ClassVar[int]
     migration_id: str
     name: str
     dataset: str
@@ -187,7 +188,8 @@ class MigrationSummary(_message.Message):
     verified_rows: int
     verified_digest: str
     staged_bytes: int
-    def __init__(self, migration_id: _Optional[str] = ..., name: _Optional[str] = ..., dataset: _Optional[str] = ..., workflow: _Optional[str] = ..., state: _Optional[str] = ..., reason: _Optional[str] = ..., source: _Optional[str] = ..., destination: _Optional[str] = ..., steps_done: _Optional[int] = ..., steps_total: _Optional[int] = ..., current_step: _Optional[str] = ..., stage: _Optional[str] = ..., watermark: _Optional[int] = ..., total: _Optional[int] = ..., done_bytes: _Optional[int] = ..., elapsed_s: _Optional[float] = ..., verified_rows: _Optional[int] = ..., verified_digest: _Optional[str] = ..., staged_bytes: _Optional[int] = ...) -> None: ...
+    left_behind: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, migration_id: _Optional[str] = ..., name: _Optional[str] = ..., dataset: _Optional[str] = ..., workflow: _Optional[str] = ..., state: _Optional[str] = ..., reason: _Optional[str] = ..., source: _Optional[str] = ..., destination: _Optional[str] = ..., steps_done: _Optional[int] = ..., steps_total: _Optional[int] = ..., current_step: _Optional[str] = ..., stage: _Optional[str] = ..., watermark: _Optional[int] = ..., total: _Optional[int] = ..., done_bytes: _Optional[int] = ..., elapsed_s: _Optional[float] = ..., verified_rows: _Optional[int] = ..., verified_digest: _Optional[str] = ..., staged_bytes: _Optional[int] = ..., left_behind: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ListMigrationsRequest(_message.Message):
     __slots__ = ("states", "page_size", "page_token")

@@ -69,6 +69,18 @@ def test_the_verdict() -> None:
     assert text == "✓ succeeded 2, ✗ failed 1 · 673,552 rows proven · 20.9 MB staged\n"
 
 
+def test_what_was_left_behind_is_told_of_what_was_verified() -> None:
+    assert render_migrations.left_behind([DONE, FAILED]) is None
+    rich_one = migration(name="rich", verified_digest="ab" * 16, left_behind=["index: by_day", "comment: flights"])
+    unproven = migration(name="unproven", left_behind=["index: by_day"])
+    table = render_migrations.left_behind([DONE, rich_one, unproven])
+    assert table is not None
+    assert draw(table, PIPE).splitlines()[1:] == ["rich       index: by_day · comment: flights"]
+    many = render_migrations.left_behind([rich_one] * 10)
+    assert many is not None
+    assert draw(many, PIPE).splitlines()[-1] == "and 2 more; `haulier migration get NAME` shows each"
+
+
 def attempt(number: int, state: str, **fields: Any) -> op.AttemptView:
     return op.AttemptView(
         attempt_id=f"att_{number}", number=number, state=state, agent="host-a", fence=(7 << 32) + number, **fields

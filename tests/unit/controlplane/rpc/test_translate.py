@@ -209,8 +209,23 @@ def test_proof_and_staged_bytes_are_shown_and_rubbish_is_not() -> None:
     results = {"validate": proof.SerializeToString(), "extract": parts.SerializeToString()}
     shown = translate_operator.migration(summary_row(results=results), NOW)
     assert (shown.verified_rows, shown.verified_digest, shown.staged_bytes) == (7, "ab", 2**64 - 1)
+    assert not shown.left_behind
     rubbish = {"validate": b"\xff", "extract": b"\xff"}
     assert translate_operator.migration(summary_row(results=rubbish), NOW).verified_rows == 0
+
+
+def test_what_was_left_behind_is_told_by_kind() -> None:
+    proof = kinds_pb2.ValidateResult(
+        rows=1,
+        left_behind=[
+            kinds_pb2.Definitions(kind=kinds_pb2.DEFINITION_KIND_COLUMN_GRANT, names=["pay"], count=1),
+            kinds_pb2.Definitions(kind=kinds_pb2.DEFINITION_KIND_INDEX, names=["by_day", "by_plane"], count=14),
+        ],
+    )
+    # A kind of a newer agent is shown by its number.
+    proof.left_behind.append(kinds_pb2.Definitions.FromString(b"\x08\xe7\x07\x12\x01x\x18\x01"))
+    shown = translate_operator.migration(summary_row(results={"validate": proof.SerializeToString()}), NOW)
+    assert list(shown.left_behind) == ["column grant: pay", "index: by_day, by_plane and 12 more", "kind 999: x"]
 
 
 def test_an_agent_shows_what_is_believed_of_it_and_why() -> None:
