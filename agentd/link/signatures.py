@@ -8,6 +8,7 @@ import asyncio
 import json
 import struct
 import sys
+from typing import Any
 
 from agentd.core.witnessing import ShownHead
 
@@ -48,21 +49,25 @@ async def are_good(shown: ShownHead) -> bool:
 
 def main() -> int:
     """See the module."""
+    try:
+        return GOOD if are_signed(json.load(sys.stdin)) else BAD
+    except (ValueError, KeyError, TypeError):
+        return UNKNOWN
+
+
+def are_signed(asked: dict[str, Any]) -> bool:
+    """Answer a question in this process. Raises ``ValueError``, ``KeyError`` or ``TypeError`` where it is none."""
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-    try:
-        asked = json.load(sys.stdin)
-        key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(asked["public_key"]))
-        pairs = [(bytes.fromhex(signed), bytes.fromhex(signature)) for signed, signature in asked["signed"]]
-    except (ValueError, KeyError, TypeError):
-        return UNKNOWN
+    key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(asked["public_key"]))
+    pairs = [(bytes.fromhex(signed), bytes.fromhex(signature)) for signed, signature in asked["signed"]]
     try:
         for signed, signature in pairs:
             key.verify(signature, signed)
     except InvalidSignature:
-        return BAD
-    return GOOD
+        return False
+    return True
 
 
 if __name__ == "__main__":

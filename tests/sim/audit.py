@@ -10,6 +10,7 @@ from controlplane.core.leasing import NOT_THE_STEPS_FAULT
 from controlplane.core.model import Attempt
 from controlplane.core.states import AGENT_TRANSITIONS, LIVENESS_TRANSITIONS, AgentState, Liveness
 from controlplane.service.examining import findings
+from tests.sim.heads import ALARMS
 from tests.sim.turns import Turns
 
 if TYPE_CHECKING:
@@ -70,7 +71,9 @@ class Audit:
         touched: dict[str, None] = {}
         agents: dict[str, None] = {}
         for event in fresh:
-            if event.subject.startswith("ag_"):
+            if event.type in ALARMS:
+                self._broken("C6", event.subject, f"a false alarm: {event.type}: {event.detail}")
+            elif event.subject.startswith("ag_"):
                 agents[event.subject] = None
                 self._fold_agent(event)
             name = _MARKS.get(event.type)

@@ -45,7 +45,7 @@ class Disk:
 
     def give_back(self) -> None:
         """The history is over: empty the database for the next."""
-        for table in ("attempts", "outcomes", "fences"):
+        for table in ("attempts", "outcomes", "fences", "facts"):
             self._db.execute(f"delete from {table}")
         self._db.execute("update marks set value = 0")
         self._db.conn.commit()

@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from controlplane.core.states import MIGRATION_ASKS_A_PERSON, MIGRATION_ENDED
 from tests.sim.network import KEEPALIVE_S
 from tests.sim.plane import seams
+from tests.sim.tampering import Burglar
 from tests.sim.virtual_time import VirtualLoop, running
 from tests.sim.world import World
 
 # A world in which nothing goes wrong any more must come to rest within this many seconds of its own time.
 LIVENESS_BOUND_S = 4 * 3600.0
+# In so many histories somebody gets at the store when all is over.
+TAMPERED_WITH = 0.25
 RESTED = tuple(sorted(state.value for state in MIGRATION_ENDED | MIGRATION_ASKS_A_PERSON))
 
 
@@ -53,6 +56,8 @@ def _play(world: World, loop: VirtualLoop) -> None:
             world.broken("S6", "world", "not everything came to rest: " + _unrested(world))
         return
     _late_processes(world, loop)
+    if not loop.stopped and world.rng.random() < TAMPERED_WITH:
+        Burglar(world, loop, world.rng).act()
 
 
 def _late_processes(world: World, loop: VirtualLoop) -> None:
@@ -65,11 +70,15 @@ def _late_processes(world: World, loop: VirtualLoop) -> None:
             child.carry_on()
     loop.run_until(lambda: _all_quiet(world), loop.time() + 2000.0)
     # Words that are still on their way arrive, and dead streams are noticed.
-    loop.run_until(lambda: not world.watch.sessions_differ(), loop.time() + 2 * KEEPALIVE_S)
+    loop.run_until(lambda: not _differ(world), loop.time() + 2 * KEEPALIVE_S)
     if not loop.stopped:
         world.watch.at_rest()
         assert world.plane is not None, "faults have ended"
         world.plane.settle()
+
+
+def _differ(world: World) -> bool:
+    return bool(world.watch.sessions_differ() or world.watch.heads.differ())
 
 
 def _at_rest(world: World) -> bool:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 from collections import deque
 from dataclasses import dataclass, field, replace
 from random import Random
@@ -13,7 +14,7 @@ from haulier.v1 import agent_pb2 as pb
 from agentd.core import effects, events
 from agentd.core.agent import Agent
 from agentd.core.grants import Capabilities, Failure, Grant, Identity, Outcome, OutcomeKind, ResourceUse
-from agentd.link import translate
+from agentd.link import signatures, translate
 from agentd.link.outbox import Outbox
 from tests.sim.child import Child
 from tests.sim.disk import Disk, DiskFailed
@@ -52,6 +53,7 @@ class Host:
     rng: Random
     clock_origin: float
     clock_rate: float
+    leaves_head_out: bool = False  # as agents of the release before did, when they told of a started child
     wire: Wire = field(init=False)
     disk: Disk = field(init=False)
     boot: int = 1
@@ -145,7 +147,9 @@ class Daemon:
             # What goes on is told of at once; which step kinds can run here is found out meanwhile.
             capabilities = replace(capabilities, kinds=(), kinds_known=False)
             self.world.loop.call_later(KINDS_KNOWN_S, lambda: self.post(events.ConfigReloaded(host.capabilities)))
-        self.agent = Agent(identity, capabilities, contents.attempts, contents.fences, contents.draining)
+        self.agent = Agent(
+            identity, capabilities, contents.attempts, contents.fences, contents.draining, None, contents.witnessed
+        )
         self._inbox: deque[events.Event] = deque()
         self._scheduled = False
         self._wake: asyncio.TimerHandle | None = None
@@ -253,6 +257,13 @@ class Daemon:
                 if found is not None:
                     self.world.watch.deadline_written(self.host, attempt_id, deadline_at)
                     found.destroy_at, found.end_at = deadline_at, disconnected_at
+            case effects.CheckSignatures(shown):
+                good = signatures.are_signed(json.loads(signatures.question(shown)))
+                told = events.SignaturesChecked(shown, good)
+                self.world.loop.call_later(self.host.rng.uniform(0.1, 2.0), self.post, told)
+            case effects.Alarm(message):
+                self.world.event("ALARM", self.host.name, message)
+                self.world.watch.heads.alarmed(self.host, message)
             case effects.Note():
                 pass
             case effects.Finish():
@@ -388,6 +399,8 @@ class Daemon:
                 self.post(events.ReportSent(session, 1, sent_at))
                 self.world.loop.spawn(self.process, self._send_reports(effect, stream), "reports")
             self.world.watch.arrives_at_agent(self.host, message)
+            if message.HasField("shown_head"):
+                self.world.watch.heads.arrives(self.host, message.shown_head)
             for event in translate.said(session, message):
                 assert not isinstance(event, translate.BadMessage), event
                 self.post(event)
@@ -413,6 +426,9 @@ class Daemon:
                 await over
                 continue
             message = outbox.take()
+            if self.host.leaves_head_out and message.progress:
+                message.heartbeat.ClearField("witnessed")
+                self.world.mark("a heartbeat left out what its agent has witnessed")
             self.post(events.ReportSent(effect.session, message.sequence, self.host.clock()))
             stream.send_up(message)
             outbox.sent()

@@ -7,6 +7,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any, cast
 from unittest.mock import patch
 
+from controlplane.identity.audit_key import head_is_signed
 from controlplane.loops.agent_watcher import AgentWatcher
 from controlplane.loops.dispatcher import Dispatcher
 from controlplane.loops.driver import Driver, Loop
@@ -15,6 +16,8 @@ from controlplane.loops.workflow_advancer import WorkflowAdvancer
 from controlplane.rpc import agent_door
 from controlplane.rpc.agent_door import AgentDoor
 from controlplane.service import migrations as migrations_service
+from controlplane.service.audit_checking import AuditChecker
+from controlplane.service.audit_log import AuditLog
 from controlplane.service.errors import StoreFailed
 from controlplane.service.fleet import Fleet, FleetSettings
 from controlplane.service.identities import Identities
@@ -22,6 +25,7 @@ from controlplane.service.joining import Joining
 from controlplane.service.migrations import Migrations
 from controlplane.service.queries import Queries
 from controlplane.service.signals import Signal
+from controlplane.service.witnessing import Witnesses
 from tests.sim.stored import SimStore
 from tests.sim.virtual_time import Process
 
@@ -73,7 +77,10 @@ class Plane:
         self.identities = Identities(self.store, self.clock, self.clock, nothing, rng.randbytes, self.fleet, 86_400.0)
         vars(self.identities)["found_clone"] = self.fleet.on_clone = self._no_clone
         self.joining = Joining(self.store, self.clock, self.identities, rng.randbytes)
-        self.door = AgentDoor(self.fleet, nothing, self.identities, nothing, "", "sim")
+        self.audit = AuditLog(self.store, self.clock, world.audit_key, head_is_signed, self.changed)
+        self.checker = AuditChecker(self.store, self.audit, self.clock)
+        witnesses = Witnesses(self.audit)
+        self.door = AgentDoor(self.fleet, nothing, self.identities, nothing, "", "sim", witnesses)
         self._driver = Driver(self._loops(rng), self.clock)
 
     async def _no_clone(self, agent_id: str, why: str) -> None:
@@ -91,6 +98,9 @@ class Plane:
             Loop("agent_watcher", AgentWatcher(store, clock, fleet).run, rng.uniform(5.0, 10.0)),
             Loop("dispatcher", Dispatcher(store, clock, fleet).run, rng.uniform(4.0, 9.0)),
             Loop("workflow_advancer", WorkflowAdvancer(store, clock, fleet).run, rng.uniform(20.0, 60.0)),
+            # Once a second in the product; here also more rarely, so that more happens between two heads.
+            Loop("audit_sealer", self.audit.seal, rng.choice((2.0, 10.0, 20.0))),
+            Loop("audit_checker", self.checker.run, rng.uniform(20.0, 60.0)),
         ]
 
     def start(self) -> None:

@@ -12,6 +12,7 @@ from agentd.core import effects
 from agentd.core.grants import Grant, OutcomeKind
 from tests.sim.audit import Audit
 from tests.sim.destinations import Target, Writer
+from tests.sim.heads import Heads
 
 if TYPE_CHECKING:
     from tests.sim.host import Host
@@ -28,6 +29,8 @@ class Watch:
     def __init__(self, world: "World") -> None:
         self._world = world
         self.audit = Audit(world, self)
+        self.heads = Heads(world)
+        self.over = False  # the store is not the history's any more: only the log itself is looked at
         self.lease_until: dict[str, float] = {}  # attempt → world's instant until which its lease was promised
         self.granted_at: dict[str, float] = {}
         self.acknowledged: dict[str, str] = {}  # attempt → state in the store when its acknowledgement left
@@ -57,6 +60,8 @@ class Watch:
                 self.acknowledged[attempt_id] = row[0]
         for grant in message.grants:
             self._grant_leaves(agent_id, grant)
+        if message.HasField("shown_head"):
+            self.heads.shown(agent_id, message.shown_head)
         now = self._world.loop.time()
         for renewal in message.renewals:
             until = self.lease_until.get(renewal.attempt_id)
@@ -218,10 +223,14 @@ class Watch:
 
     def committed(self) -> None:
         """The store has committed."""
-        self.audit.look()
+        if not self.over:
+            self.audit.look()
+        self.heads.committed()
 
     def plane_started(self, plane: "Plane") -> None:
         """A control plane has taken over the store: nothing acknowledged is gone, no live lease is cut short."""
+        if self.over:
+            return
         self.audit.whole()
         for attempt_id, state in self.acknowledged.items():
             found = self.audit.state_of(attempt_id)
@@ -259,6 +268,8 @@ class Watch:
             self._check_target(target)
         for agent_id, message in self.sessions_differ():
             self._broken("L6", agent_id, message)
+        for agent_id, message in self.heads.differ():
+            self._broken("C6", agent_id, message)
         for migration in self.audit.migrations():
             self._check_migration(*migration)
 

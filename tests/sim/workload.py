@@ -165,6 +165,7 @@ def hosts_of(world: "World", rng: Random) -> list[Host]:
                 Random(rng.getrandbits(64)),
                 clock_origin=rng.choice((0.0, 5e6 * rng.random(), 9e8)),
                 clock_rate=rng.choice((1.0, 1.0, 1.0 + 0.08 * (rng.random() - 0.5))),
+                leaves_head_out=rng.random() < 0.3,
             )
         )
     return hosts
