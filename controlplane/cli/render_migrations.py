@@ -122,8 +122,8 @@ def migration_page(answer: op.GetMigrationResponse, look: Look) -> RenderableTyp
     parts: list[RenderableType] = [_head(answer.migration), Text(), _step_table(answer.steps, look)]
     for step in answer.steps:
         failure = _failure(step)
-        if failure is not None:
-            parts += [Text(), failure]
+        told = [*_earlier(step), *([] if failure is None else [failure])]
+        parts += [Text(), *told] if told else []
     undone = answer.migration.state in _UNDOING
     parts += [part for step in answer.steps for part in proof(step, look, undone=undone)]
     beside = left_behind([answer.migration])
@@ -217,6 +217,17 @@ def _progress(attempt: op.AttemptView) -> str:
     if attempt.total > attempt.watermark:
         return f"{wording.percent(attempt.watermark / attempt.total)} of {wording.short_count(attempt.total)}"
     return wording.count(attempt.watermark)
+
+
+def _earlier(step: op.StepView) -> list[Text]:
+    """Why each try before the newest ended without success."""
+    return [
+        Text(f"{wording.clean(step.name)}, try {attempt.number} on {wording.clean(attempt.agent)}: ", overflow="fold")
+        .append(f"[{wording.clean(attempt.failure.code)}] ", style="yellow")
+        .append(wording.clean_lines(attempt.failure.message))
+        for attempt in step.attempts[:-1]
+        if attempt.HasField("failure")
+    ]
 
 
 def _failure(step: op.StepView) -> Text | None:

@@ -89,7 +89,14 @@ PAGE = op.GetMigrationResponse(
             kind="extract",
             state="succeeded",
             attempts=[
-                op.AttemptView(attempt_id="att_1_1", number=1, state="lost", agent="alpha", fence=(9 << 32) + 4),
+                op.AttemptView(
+                    attempt_id="att_1_1",
+                    number=1,
+                    state="lost",
+                    agent="alpha",
+                    fence=(9 << 32) + 4,
+                    failure=agent.AttemptFailure(code="agent_lost", message="agent alpha was silent for 60 s"),
+                ),
                 op.AttemptView(
                     attempt_id="att_1_2",
                     number=2,

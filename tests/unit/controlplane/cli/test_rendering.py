@@ -129,14 +129,22 @@ def test_the_page_of_a_migration_shows_attempts_agents_fences_and_the_failure() 
     ]
 
 
-def test_a_step_that_succeeded_in_the_end_does_not_tell_of_its_failures() -> None:
+def test_every_try_that_ended_without_success_says_why() -> None:
     step = op.StepView(
         name="load",
         state="succeeded",
-        attempts=[attempt(1, "failed", failure=agent.AttemptFailure(message="no route"))],
+        attempts=[
+            attempt(1, "lost", failure=agent.AttemptFailure(code="child_lost", message="the process is gone")),
+            attempt(2, "failed", failure=agent.AttemptFailure(code="disk_full", message="no space left")),
+            attempt(3, "succeeded"),
+        ],
     )
     page = op.GetMigrationResponse(migration=DONE, steps=[step])
-    assert "no route" not in draw(render_migrations.migration_page(page, PIPE), PIPE)
+    lines = draw(render_migrations.migration_page(page, PIPE), PIPE).splitlines()
+    assert lines[-2:] == [
+        "load, try 1 on host-a: [child_lost] the process is gone",
+        "load, try 2 on host-a: [disk_full] no space left",
+    ]
 
 
 RESULT = {
