@@ -118,6 +118,12 @@ def _parser() -> argparse.ArgumentParser:
     journal.add_argument("--incarnation", type=int, default=0, help="the highest that was seen")
     journal.set_defaults(command=_journal)
 
+    forget = verbs.add_parser(
+        "forget-place", parents=[state], help="take a datastore's root as it is now, though its mount or marker changed"
+    )
+    forget.add_argument("root", type=Path, metavar="ROOT", help="the root as its Datastore names it")
+    forget.set_defaults(command=_forget_place)
+
     inspect = verbs.add_parser("inspect", help="propose columns for a dataset on this host")
     inspect.add_argument("place", metavar="PATH_OR_DSN")
     inspect.set_defaults(command=_inspect)
@@ -260,6 +266,16 @@ def _journal(given: argparse.Namespace) -> int:
     elif mending.mend(path, given.copy, attempt_files.written_down(given.state.absolute()), given.incarnation):
         sys.stdout.write("the journal was restored from before the switch and brought up to date\n")
     return OK
+
+
+def _forget_place(given: argparse.Namespace) -> int:
+    _become_owner(given.state)
+    mounts = importlib.import_module("agentd.executors.mounts")
+    if mounts.forget(given.state.absolute(), given.root):
+        sys.stdout.write(f"{given.root} is taken as it is at its next use\n")
+        return OK
+    sys.stderr.write(f"haulier-agentd: no step has used {given.root} here; name the root as its Datastore does\n")
+    return NOT_READY
 
 
 def _inspect(given: argparse.Namespace) -> int:

@@ -18,10 +18,11 @@ from typing import Any, NoReturn
 from haulier.v1 import kinds_pb2
 
 from agentd.allowing import params_of, place_asked, touched
-from agentd.datastores.failures import Cancelled, Fenced, StepFailure
+from agentd.datastores.failures import Cancelled, Fenced, StepFailure, is_full, no_room
 from agentd.enclosing import enclose
 from agentd.executors import registry
 from agentd.executors.context import Context, Executor, ProgramEnded
+from agentd.executors.mounts import PLACES
 from agentd.policy import reading
 from agentd.policy.law import Policy
 from agentd.policy.refusals import PolicyBroken, PolicyRefused
@@ -64,6 +65,8 @@ class Doors:
             directory=self._side.files.path,
             forward_result=grant.forward_result,
             evict_attempt_ids=grant.evict_attempt_ids,
+            # Beside the attempts' directories, in the agent's state directory.
+            places=self._side.files.path.parent.parent / PLACES,
             progress=self.progress,
             check_cancelled=self.check_cancelled,
             resolve_secret=self.resolve_secret,
@@ -152,6 +155,11 @@ def executing(kinds: Kinds) -> Execute:
             return side.fenced(error.message, error.hint)
         except StepFailure as error:
             return side.failed(error.code, error.message, error.hint, retryable=error.retryable, result=error.result)
+        except OSError as error:
+            if not is_full(error):
+                raise
+            full = no_room("writing what the attempt needs for itself", side.files.path)
+            return side.failed(full.code, full.message, full.hint, retryable=full.retryable)
 
     return execute
 

@@ -20,6 +20,7 @@ from agentd.datastores.definitions import Definition
 from agentd.datastores.directory import DirectoryDatastore
 from agentd.datastores.failures import StepFailure
 from agentd.datastores.port import CsvPlace, Description, Location
+from agentd.datastores.sharing import Sharing
 from agentd.datastores.text_cells import Unfit, from_text
 from agentd.proof.types import Column, Columns, ColumnType, arrow_schema
 
@@ -60,7 +61,7 @@ class CsvDatastore(DirectoryDatastore):
     suffixes = (".csv", ".tsv", ".txt")
 
     def __init__(self, place: CsvPlace) -> None:
-        super().__init__(place.name, place.root)
+        super().__init__(place.name, place.root, Sharing(place.name, place.file_mode, place.group))
         self.delimiter = place.delimiter or ","
         self.null_text = place.null_text
 

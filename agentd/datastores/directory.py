@@ -6,7 +6,6 @@ format only.
 """
 
 import os
-import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import replace
@@ -31,6 +30,7 @@ from agentd.datastores.port import (
     Writer,
     not_found,
 )
+from agentd.datastores.sharing import Sharing
 from agentd.proof.types import Column, Columns, ColumnType
 
 _LISTED_MAX = 1000
@@ -42,9 +42,10 @@ class DirectoryDatastore(ABC):
     engine = ""
     suffixes: tuple[str, ...] = ()
 
-    def __init__(self, name: str, root: Path) -> None:
+    def __init__(self, name: str, root: Path, sharing: Sharing | None = None) -> None:
         self.name = name
         self.root = root
+        self.sharing = sharing or Sharing(name)
 
     @abstractmethod
     def names_of(self, path: Path) -> list[str]:
@@ -94,6 +95,13 @@ class DirectoryDatastore(ABC):
                 f"datastore {self.name!r}: its root {self.root} is not there",
                 "Create it, or mount what belongs there.",
             )
+
+    def _make_way(self, path: Path, log: FileLog) -> None:
+        """Make the directories of an object and of its log that are missing."""
+        own = path.parent / OWN_DIRECTORY
+        self.sharing.make(own, self.root)
+        for directory in (own, log.home):
+            self.sharing.widen(directory)
 
     def path(self, found: str) -> Path:
         """Absolute path of an object; refuses one that leaves the root, by its text or by a symbolic link."""
@@ -179,10 +187,10 @@ class DirectoryDatastore(ABC):
         """Write the data under the attempt's own name, append the publish at claim + 1, derive the bare name."""
         path = self.path(location.object)
         log = self.log(path)
-        with naming_os_errors(f"publishing {self.name}:{location.object}"):
+        with naming_os_errors(f"publishing {self.name}:{location.object}", path), self.sharing.applied():
             log.require_not_stale(writer)
             self._require_root()
-            path.parent.mkdir(parents=True, exist_ok=True)
+            self._make_way(path, log)
             with holding(path, writer):
                 number = log.claim(writer)
                 with log.claimed(writer, number):
@@ -208,9 +216,7 @@ class DirectoryDatastore(ABC):
             data.unlink(missing_ok=True)
             rows = self.write_file(data, source.columns, _watched(batches, writer))
             file_log.sync_directory(log.home)
-            if path.exists():
-                # Whoever could read what was there can read what comes.
-                shutil.copymode(path, data)
+            self.sharing.settle(data, path, is_ours=path.is_file() and _is_ours(path, state))
             writer.reach("before_publish")
             kept = self._keep(path, log, state, writer, number)
             writer.reach("publish_open")
@@ -285,10 +291,10 @@ class DirectoryDatastore(ABC):
         """Publish this migration's own data again under our fence, if it is there, whole, and from the same input."""
         path = self.path(location.object)
         log = self.log(path)
-        with naming_os_errors(f"looking at {self.name}:{location.object}"):
+        with naming_os_errors(f"looking at {self.name}:{location.object}", path), self.sharing.applied():
             log.require_not_stale(writer)
             self._require_root()
-            path.parent.mkdir(parents=True, exist_ok=True)
+            self._make_way(path, log)
             with holding(path, writer):
                 number = log.claim(writer)
                 state = file_log.folded(log.entries())
@@ -321,10 +327,10 @@ class DirectoryDatastore(ABC):
         """Raise the fence; give the kept content its bare name back, or remove ours."""
         path = self.path(location.object)
         log = self.log(path)
-        with naming_os_errors(f"undoing {self.name}:{location.object}"):
+        with naming_os_errors(f"undoing {self.name}:{location.object}", path), self.sharing.applied():
             log.require_not_stale(writer)
             self._require_root()
-            path.parent.mkdir(parents=True, exist_ok=True)
+            self._make_way(path, log)
             with holding(path, writer):
                 number = log.claim(writer)
                 own = file_log.require_newest(file_log.folded(log.entries()), writer)
@@ -344,6 +350,11 @@ class DirectoryDatastore(ABC):
         from agentd.datastores.locked_sql import query_batches
 
         return query_batches(self.read(location, columns), columns, sql, scratch)
+
+
+def _is_ours(path: Path, state: State) -> bool:
+    """Whether the file under the bare name is one that Haulier published."""
+    return file_log.mark_of(path) in {*state.superseded, *(each.mark for each in state.publishes)}
 
 
 def _moved(name: str, path: Path) -> StepFailure:

@@ -23,7 +23,7 @@ from agentd.datastores.definitions import Definition, in_order
 from agentd.datastores.duckdb_definitions import definitions
 from agentd.datastores.duckdb_types import logical, spelled
 from agentd.datastores.eviction import OWN_DIRECTORY, holding
-from agentd.datastores.failures import FILE_TOO_LARGE, StepFailure, naming_os_errors, require_file
+from agentd.datastores.failures import FILE_TOO_LARGE, StepFailure, naming_os_errors, no_room, require_file
 from agentd.datastores.file_log import sync_directory
 from agentd.datastores.locked_sql import bad_sql, harden, quoted, single_select, text_rows
 from agentd.datastores.port import (
@@ -38,6 +38,7 @@ from agentd.datastores.port import (
     Writer,
     not_found,
 )
+from agentd.datastores.sharing import Sharing
 from agentd.proof.types import Columns, ColumnType
 
 WAIT_S = 120.0
@@ -178,9 +179,10 @@ class DuckdbDatastore:
         said = next(iter(str(err).splitlines()), type(err).__name__)[:300]
         lowered = said.lower()
         place = f"datastore {self._place.name!r} (DuckDB)"
+        if "no space left" in lowered:
+            return no_room(place, self._place.path)
         for mark, code, hint, retryable in (
             ("file too large", *FILE_TOO_LARGE),
-            ("no space left", "disk_full", "Free space on this file system, then retry.", True),
             ("not a valid duckdb", "corrupt_file", "Check the Datastore's path.", False),
             ("permission denied", "permission_denied", "Give the agent's user access to the file.", False),
             ("not null constraint", "value_does_not_fit", "A required column holds NULL.", False),
@@ -272,7 +274,8 @@ class DuckdbDatastore:
 
     @contextmanager
     def _writing(self, writer: Writer) -> Iterator[DuckdbSession]:
-        with naming_os_errors(f"opening datastore {self._place.name!r}"):
+        sharing = Sharing(self._place.name, self._place.file_mode, self._place.group)
+        with naming_os_errors(f"opening datastore {self._place.name!r}", self._place.path), sharing.applied():
             path = self._place.path
             if not path.parent.is_dir():
                 self.check()
@@ -281,6 +284,7 @@ class DuckdbDatastore:
             with holding(path, writer):
                 if not path.exists():
                     self._create(path.parent / OWN_DIRECTORY / f"{path.name}.{os.getpid()}.new")
+                    sharing.settle(path)
                 with self._connected(False, writer.check_cancelled) as session:
                     yield session
 

@@ -55,7 +55,7 @@ def holding(file: Path, writer: Writer) -> Iterator[None]:
     evict(file, writer)
     directory = _records(file)
     path = directory / f"{file.name}.{_plain(writer.attempt_id)}.json"
-    with naming_os_errors("recording the holder"):
+    with naming_os_errors("recording the holder", directory):
         directory.mkdir(parents=True, exist_ok=True)
         record = {
             "attempt_id": writer.attempt_id,

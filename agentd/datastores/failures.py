@@ -5,9 +5,13 @@ travels on. Codes are stable: people's alerts and the retry policy read them.
 """
 
 import errno
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import gettempdir
+
+from agentd.datastores.room import free_words
 
 
 class StepFailure(Exception):
@@ -60,8 +64,6 @@ FILE_TOO_LARGE = ("file_too_large", "Raise file_bytes_max in the host's policy, 
 
 _OS_CODES = {
     errno.EFBIG: FILE_TOO_LARGE,
-    errno.ENOSPC: ("disk_full", "Free space on this file system, then retry.", True),
-    errno.EDQUOT: ("disk_full", "Raise the quota or free space, then retry.", True),
     errno.EIO: ("disk_error", "The device reports errors; check it before retrying.", False),
     errno.ENOENT: ("not_found", "Check the path in the Datastore and Dataset manifests.", False),
     errno.ENAMETOOLONG: ("bad_name", "Shorten the path in the Datastore and Dataset manifests.", False),
@@ -72,12 +74,37 @@ _OS_CODES = {
 }
 
 
+_NO_ROOM_HINT = "Free space there, or let the Datastore lie on a larger file system; then retry."
+_QUOTA_HINT = "Raise the quota of the agent's user, or free space there; then retry."
+
+
+def is_full(error: OSError) -> bool:
+    """Whether a file system had no room left, or the user's quota none."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def no_room(doing: str, path: Path, needed: str = "", *, quota: bool = False) -> StepFailure:
+    """Failure for a write at `path` that found no room; `needed` says in words what it would have taken."""
+    what = "the quota of the agent's user is used up" if quota else free_words(path)
+    said = f"{doing}: no space left at {path}: {what}{'; ' if needed else ''}{needed}"
+    return StepFailure("disk_full", said, _QUOTA_HINT if quota else _NO_ROOM_HINT, retryable=True)
+
+
+def _nothing_known() -> str:
+    return ""
+
+
 @contextmanager
-def naming_os_errors(doing: str) -> Iterator[None]:
-    """Turn an OSError into a StepFailure that says what was being done to which path."""
+def naming_os_errors(doing: str, at: Path | None = None, needed: Callable[[], str] = _nothing_known) -> Iterator[None]:
+    """Turn an OSError into a StepFailure that says what was being done to which path.
+
+    `at` is where it is written: some errors name no path. Where there is no room, `needed` says what it would take."""
     try:
         yield
     except OSError as err:
+        if is_full(err):
+            named = Path(os.fsdecode(err.filename)) if isinstance(err.filename, str | bytes) else None
+            raise no_room(doing, at or named or Path(gettempdir()), needed(), quota=err.errno == errno.EDQUOT) from err
         code, hint, retryable = _OS_CODES.get(err.errno or 0, ("io_error", "", True))
         path = f" {err.filename}" if err.filename else ""
         said = err.strerror or str(err) or type(err).__name__

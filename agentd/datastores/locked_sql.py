@@ -8,12 +8,13 @@ rows.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import gettempdir
 
 import duckdb
 import pyarrow as pa
 
 from agentd.datastores.duckdb_types import logical
-from agentd.datastores.failures import StepFailure
+from agentd.datastores.failures import StepFailure, no_room
 from agentd.datastores.parquet import FileWriter
 from agentd.datastores.port import BATCH_ROWS, Cells
 from agentd.proof.types import Columns
@@ -47,6 +48,9 @@ def single_select(sql: str) -> str:
 def bad_sql(err: Exception) -> StepFailure:
     """Failure for SQL that the engine refused, with the first line of what it said."""
     said = next(iter(str(err).splitlines()), type(err).__name__)[:300]
+    if "no space left" in said.lower():
+        # What does not fit into memory is sorted and joined on disk, in the attempt's own directory.
+        return no_room("running the SQL, which puts on disk what does not fit into memory", Path(gettempdir()))
     return StepFailure(
         "bad_sql", f"the SQL was refused: {said}", "It may read only the data it was given, by one SELECT."
     )

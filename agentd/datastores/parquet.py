@@ -13,6 +13,7 @@ from agentd.datastores.definitions import Definition
 from agentd.datastores.directory import DirectoryDatastore
 from agentd.datastores.failures import StepFailure
 from agentd.datastores.port import BATCH_ROWS, Description, Location, ParquetPlace
+from agentd.datastores.sharing import Sharing
 from agentd.proof.types import Columns, UnsupportedType, arrow_schema, arrow_type, column_of
 
 ROW_GROUP_ROWS = 131_072
@@ -103,7 +104,7 @@ class ParquetDatastore(DirectoryDatastore):
     suffixes = (".parquet", ".pq")
 
     def __init__(self, place: ParquetPlace) -> None:
-        super().__init__(place.name, place.root)
+        super().__init__(place.name, place.root, Sharing(place.name, place.file_mode, place.group))
 
     def names_of(self, path: Path) -> list[str]:
         """Names in the file's schema."""

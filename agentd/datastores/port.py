@@ -150,12 +150,17 @@ class Datastore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CsvPlace:
-    """CSV files below `root`. `null_text` stands for NULL in an unquoted field."""
+    """CSV files below `root`. `null_text` stands for NULL in an unquoted field.
+
+    Of this and of each place of files: `file_mode` and `group` are those of files that are made, 0 and "" where the
+    Datastore says nothing."""
 
     name: str
     root: Path
     delimiter: str = ","
     null_text: str = ""
+    file_mode: int = 0
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +169,8 @@ class ParquetPlace:
 
     name: str
     root: Path
+    file_mode: int = 0
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +179,8 @@ class SqlitePlace:
 
     name: str
     path: Path
+    file_mode: int = 0
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +189,8 @@ class DuckdbPlace:
 
     name: str
     path: Path
+    file_mode: int = 0
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from agentd.datastores import ledger
 from agentd.datastores.arrow_form import require_names, required_is_null
 from agentd.datastores.definitions import Definition
 from agentd.datastores.eviction import holding
-from agentd.datastores.failures import FILE_TOO_LARGE, StepFailure, naming_os_errors, require_file
+from agentd.datastores.failures import FILE_TOO_LARGE, StepFailure, naming_os_errors, no_room, require_file
 from agentd.datastores.port import (
     BATCH_ROWS,
     Cells,
@@ -35,6 +35,7 @@ from agentd.datastores.port import (
     Writer,
     not_found,
 )
+from agentd.datastores.sharing import Sharing
 from agentd.datastores.sqlite_definitions import definitions
 from agentd.datastores.sqlite_values import SPELLED, from_values, to_values
 from agentd.datastores.text_cells import Unfit
@@ -209,11 +210,12 @@ class SqliteDatastore:
             broken = ("disk_error", "The device reports errors; check it before retrying.", False)
             code, hint, retryable = FILE_TOO_LARGE if at_limit else broken
             return StepFailure(code, f"datastore {name!r} (SQLite): {said}", hint, retryable=retryable)
+        if "disk is full" in said:
+            return no_room(f"datastore {name!r} (SQLite)", self._place.path)
         for mark, code, hint, retryable in (
             ("locked", "busy", "Another process holds the file.", True),
             ("not a database", "corrupt_file", "Check the Datastore's path.", False),
             ("malformed", "corrupt_file", "Run `PRAGMA integrity_check` on the file.", False),
-            ("disk is full", "disk_full", "Free space on this file system, then retry.", True),
             ("unable to open", "permission_denied", "Give the agent's user access to file and directory.", False),
             ("readonly", "permission_denied", "Give the agent's user write access to file and directory.", False),
             ("UNIQUE constraint", "key_not_unique", "The declared key names more than one row.", False),
@@ -322,13 +324,17 @@ class SqliteDatastore:
 
     @contextmanager
     def _writing(self, writer: Writer) -> Iterator[SqliteSession]:
-        with naming_os_errors(f"opening datastore {self._place.name!r}"):
+        sharing = Sharing(self._place.name, self._place.file_mode, self._place.group)
+        with naming_os_errors(f"opening datastore {self._place.name!r}", self._place.path), sharing.applied():
             path = self._place.path
             if not path.parent.is_dir():
                 self.check()
             if path.exists():
                 self._require_not_stale(writer)
+            is_new = not path.exists()
             with holding(path, writer), self.session("rwc") as session:
+                if is_new:
+                    sharing.settle(path)
                 yield session
 
     def _require_not_stale(self, writer: Writer) -> None:

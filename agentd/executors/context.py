@@ -54,7 +54,8 @@ class Context:
     the host lets it go there, `allow_datastore` raises StepFailure (policy_refused) where the host's policy does not
     allow a place, `check_cancelled` raises Cancelled, `before_destructive` raises where the local deadline has passed,
     `reach` marks exact points (before_publish, publish_open, after_publish), `outside` runs what must see more of the
-    host than a step may, `run_program` runs a program that the host names, or its undo.
+    host than a step may, `run_program` runs a program that the host names, or its undo. `places` is where the agent
+    remembers the roots that its steps have used, None where nobody does.
     """
 
     attempt_id: str
@@ -67,6 +68,7 @@ class Context:
     directory: Path
     forward_result: bytes = b""
     evict_attempt_ids: tuple[str, ...] = ()
+    places: Path | None = None
     progress: Progress = field(default=_no_progress)
     check_cancelled: Callable[[], None] = field(default=_nothing)
     resolve_secret: Callable[[str], str] = field(default=lambda ref: "")

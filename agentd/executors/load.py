@@ -59,14 +59,14 @@ class Load:
     def probe(self, ctx: Context) -> bytes | None:
         """Take over an earlier attempt's publish of the same input under our fence, if that is what is there."""
         params = decoded(k.LoadParams(), ctx.params)
-        store = opened(ctx, params.destination.datastore)
+        store = opened(ctx, params.destination.datastore, writes=True)
         published = store.adopt(_agreed(params), ctx.writer(), _input(params))
         return None if published is None else _result(params, published)
 
     def run(self, ctx: Context) -> bytes:
         """Stage at the destination, then publish."""
         params = decoded(k.LoadParams(), ctx.params)
-        store = opened(ctx, params.destination.datastore)
+        store = opened(ctx, params.destination.datastore, writes=True)
         rows = int(params.input.rows)
         ctx.progress(0, rows, stage="reading")
         batches = staging.rows_of(ctx, params.input)
@@ -77,5 +77,5 @@ class Load:
     def undo(self, ctx: Context) -> None:
         """Withdraw at the destination."""
         params = decoded(k.LoadParams(), ctx.params)
-        store = opened(ctx, params.destination.datastore)
+        store = opened(ctx, params.destination.datastore, writes=True)
         store.withdraw(location(params.destination), ctx.writer())

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pyarrow as pa
@@ -19,7 +20,10 @@ from agentd.datastores.failures import StepFailure, naming_os_errors
 from agentd.datastores.file_log import sync_directory
 from agentd.datastores.parquet import FileWriter, batches_of
 from agentd.datastores.port import ParquetPlace
+from agentd.datastores.room import size
+from agentd.datastores.sharing import Sharing
 from agentd.executors.context import Context
+from agentd.executors.mounts import require_mounted
 from agentd.executors.translate import bad_params, column_message, columns, place
 from agentd.proof.digests import DatasetDigest, combined
 from agentd.proof.types import Columns
@@ -28,16 +32,21 @@ MANIFEST = "manifest.json"
 PART_ROWS = 131_072
 PART_ROWS_MAX = 4_194_304
 ATTEMPT_PREFIX = "att_"
+# Staged parts are for the agents' own user, unless their Datastore says otherwise.
+PRIVATE_MODE = 0o600
 _OWN = re.compile(r"part-\d{5,}\.parquet|\.?manifest\.json(\.tmp)?")
+# att_STEP_NUMBER, and the store's generation where the step is older than that.
+_ATTEMPT = re.compile(r"att_[0-9a-f]+_(\d+)(?:_([0-9a-f]+))?")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 
 
-def root_of(ctx: Context, datastore: k.Datastore) -> Path:
-    """Root directory of a staging datastore, which must be a Parquet directory."""
+def place_of(ctx: Context, datastore: k.Datastore, writes: bool = False) -> ParquetPlace:
+    """Where a staging datastore is: a Parquet directory that is there and, where it was mounted, still is."""
     found = place(ctx, datastore)
     if not isinstance(found, ParquetPlace):
         raise bad_params(f"staging datastore {datastore.name!r} is not a Parquet directory")
-    return found.root
+    require_mounted(ctx, datastore.name, found.root, marks=writes)
+    return found
 
 
 def directory_name(ctx: Context) -> str:
@@ -50,7 +59,7 @@ def directory_name(ctx: Context) -> str:
 
 def finished(ctx: Context, datastore: k.Datastore) -> k.Staged | None:
     """What this very attempt staged, if it finished."""
-    path = root_of(ctx, datastore) / directory_name(ctx) / MANIFEST
+    path = place_of(ctx, datastore).root / directory_name(ctx) / MANIFEST
     try:
         return json_format.Parse(path.read_text(), k.Staged())
     except (OSError, json_format.ParseError):
@@ -103,18 +112,16 @@ def stage(
     """
     part_rows = min(part_rows_max or PART_ROWS, PART_ROWS_MAX)
     name = directory_name(ctx)
-    with naming_os_errors("staging parts"):
-        root = root_of(ctx, datastore)
-        if not root.is_dir():
-            raise StepFailure(
-                "not_found",
-                f"staging datastore {datastore.name!r}: its root {root} is not there",
-                "Create it, or mount what belongs there.",
-            )
-        directory = root / name
+    where = place_of(ctx, datastore, writes=True)
+    directory = where.root / name
+    amount = _Amount(directory, total)
+    sharing = Sharing(where.name, where.file_mode or PRIVATE_MODE, where.group)
+    naming = naming_os_errors("staging parts", directory, amount.needed)
+    with _removed_unless_finished(directory), naming, sharing.applied():
         _remove_attempt(directory)
-        directory.mkdir(parents=True)
-        parts = list(_parts(ctx, directory, found, batches, part_rows, total))
+        _remove_dead(directory)
+        sharing.make(directory, where.root)
+        parts = list(_parts(ctx, directory, found, batches, part_rows, amount))
         staged = k.Staged(
             datastore=datastore,
             directory=name,
@@ -129,16 +136,65 @@ def stage(
     return staged
 
 
+class _Amount:
+    """How much an attempt has staged so far, of how much. `total` rows are an estimate, 0 where there is none."""
+
+    def __init__(self, directory: Path, total: int) -> None:
+        self._directory = directory
+        self.total = total
+        self.rows = 0
+
+    def needed(self) -> str:
+        """What is written, and what all of it would take as far as that is known."""
+        written = sum(each.stat().st_size for each in self._directory.glob("*"))
+        if not self.rows:
+            return f"not one of about {self.total:,} rows could be written" if self.total else "no row could be written"
+        done = f"{size(written)} were written for {self.rows:,} rows"
+        if self.total <= self.rows:
+            return f"{done}, which is not all"
+        return f"{done} of about {self.total:,}, so all of them need about {size(written * self.total / self.rows)}"
+
+
+@contextmanager
+def _removed_unless_finished(directory: Path) -> Iterator[None]:
+    """Remove what an attempt staged if it does not come to its end: the next one needs the room."""
+    try:
+        yield
+    except BaseException:
+        # An interrupt too leaves nothing that nobody will ever read; it goes on its way afterwards.
+        shutil.rmtree(directory, ignore_errors=True)
+        raise
+
+
+def _remove_dead(own: Path) -> None:
+    """Remove what earlier attempts of this step left: whoever staged it is not its step's attempt any more."""
+    mine = _order(own.name)
+    if mine is None or not own.parent.is_dir():
+        return
+    for other in own.parent.iterdir():
+        order = _order(other.name)
+        if order is not None and order < mine:
+            # What is nothing that a step has staged stays: it is not in the way either.
+            with suppress(StepFailure, FileNotFoundError):
+                _remove_attempt(other)
+
+
+def _order(attempt_id: str) -> tuple[int, int] | None:
+    """Where an attempt stands among those of its step: by the store's generation where it has one, then its number."""
+    found = _ATTEMPT.fullmatch(attempt_id)
+    return None if found is None else (int(found[2] or "0", 16), int(found[1]))
+
+
 def _parts(
     ctx: Context,
     directory: Path,
     found: Columns,
     batches: Iterable[pa.RecordBatch],
     part_rows: int,
-    total: int,
+    amount: _Amount,
 ) -> Iterator[k.StagedPart]:
     part: _Part | None = None
-    number = rows = done_bytes = 0
+    number = done_bytes = 0
     try:
         for batch in batches:
             ctx.check_cancelled()
@@ -149,12 +205,12 @@ def _parts(
                     part = _Part(directory / f"part-{number:05d}.parquet", found)
                 head = batch.slice(0, part_rows - part.digest.rows)
                 part.write(head)
-                rows += head.num_rows
+                amount.rows += head.num_rows
                 batch = batch.slice(head.num_rows)  # noqa: PLW2901 - what is left of it
                 if part.digest.rows >= part_rows:
                     yield part.close()
                     part = None
-            ctx.progress(rows, total, done_bytes, stage="staging")
+            ctx.progress(amount.rows, amount.total, done_bytes, stage="staging")
         if part is not None:
             yield part.close()
             part = None
@@ -176,7 +232,7 @@ def _finish(directory: Path, staged: k.Staged) -> None:
 
 def files_of(ctx: Context, staged: k.Staged) -> list[Path]:
     """Paths of the parts, each seen to be the very file that was staged; StepFailure (corrupt_staging) otherwise."""
-    root = root_of(ctx, staged.datastore)
+    root = place_of(ctx, staged.datastore).root
     directory = root / staged.directory
     if not directory.resolve().is_relative_to(root.resolve()) or not staged.directory:
         raise bad_params(f"staged directory {staged.directory!r} is not below its root")
@@ -206,9 +262,14 @@ def rows_of(ctx: Context, staged: k.Staged) -> Iterator[pa.RecordBatch]:
 
 def remove_step(ctx: Context, datastore: k.Datastore) -> None:
     """Remove everything that any attempt of this step staged. Harmless where there is nothing."""
-    directory = root_of(ctx, datastore) / Path(directory_name(ctx)).parent
+    try:
+        directory = place_of(ctx, datastore).root / Path(directory_name(ctx)).parent
+    except StepFailure as failure:
+        if failure.code == "not_found":
+            return
+        raise
     ctx.before_destructive()
-    with naming_os_errors("removing staged parts"):
+    with naming_os_errors("removing staged parts", directory):
         if not directory.is_dir():
             return
         for attempt in sorted(directory.iterdir()):

@@ -22,9 +22,11 @@ from agentd.datastores.port import (
     open_datastore,
 )
 from agentd.executors.context import Context
+from agentd.executors.mounts import require_mounted
 from agentd.proof.types import Column, Columns, ColumnType, UnsupportedType, arrow_type
 
 POSTGRESQL_PORT = 5432
+_FILE_MODE = re.compile(r"0?6[0246][04]")
 # A result is one message of the contract; whoever has hundreds of indexes is told how many there are.
 NAMES_MAX, NAME_CHARACTERS_MAX = 12, 100
 
@@ -108,6 +110,13 @@ def _absolute(text: str, what: str) -> Path:
     return path
 
 
+def _shared(files: k.CsvStore | k.ParquetStore | k.SqliteStore | k.DuckdbStore) -> tuple[int, str]:
+    """Mode and group of files that are made at a place."""
+    if files.file_mode and not _FILE_MODE.fullmatch(files.file_mode):
+        raise bad_params(f"file mode {files.file_mode!r} are no permission bits")
+    return int(files.file_mode or "0", 8), files.group
+
+
 def place(ctx: Context, message: k.Datastore) -> Place:
     """Where a datastore is, once the host's policy allows it and its secret is resolved."""
     ctx.allow_datastore(message)
@@ -120,13 +129,13 @@ def place(ctx: Context, message: k.Datastore) -> Place:
             raise bad_params(f"datastore {name!r}: delimiter {delimiter!r} is not one plain character")
         if re.search(r'["\n\r]', message.csv.null_text) or delimiter in message.csv.null_text:
             raise bad_params(f"datastore {name!r}: the NULL text holds a quote, delimiter or line end")
-        return CsvPlace(name, root, delimiter, message.csv.null_text)
+        return CsvPlace(name, root, delimiter, message.csv.null_text, *_shared(message.csv))
     if which == "parquet":
-        return ParquetPlace(name, _absolute(message.parquet.root, "Parquet root"))
+        return ParquetPlace(name, _absolute(message.parquet.root, "Parquet root"), *_shared(message.parquet))
     if which == "sqlite":
-        return SqlitePlace(name, _absolute(message.sqlite.path, "SQLite path"))
+        return SqlitePlace(name, _absolute(message.sqlite.path, "SQLite path"), *_shared(message.sqlite))
     if which == "duckdb":
-        return DuckdbPlace(name, _absolute(message.duckdb.path, "DuckDB path"))
+        return DuckdbPlace(name, _absolute(message.duckdb.path, "DuckDB path"), *_shared(message.duckdb))
     if which == "postgresql":
         found = message.postgresql
         return PostgresqlPlace(
@@ -142,6 +151,11 @@ def place(ctx: Context, message: k.Datastore) -> Place:
     raise bad_params(f"datastore {name!r} has no engine this agent knows")
 
 
-def opened(ctx: Context, message: k.Datastore) -> Datastore:
-    """The datastore of a message, allowed by policy."""
-    return open_datastore(place(ctx, message), ctx.attempt_id)
+def opened(ctx: Context, message: k.Datastore, writes: bool = False) -> Datastore:
+    """The datastore of a message, allowed by policy; one on a file system is the one that it was."""
+    found = place(ctx, message)
+    if isinstance(found, CsvPlace | ParquetPlace):
+        require_mounted(ctx, found.name, found.root, marks=writes)
+    elif isinstance(found, SqlitePlace | DuckdbPlace):
+        require_mounted(ctx, found.name, found.path.parent, marks=False)
+    return open_datastore(found, ctx.attempt_id)

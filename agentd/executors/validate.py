@@ -40,11 +40,11 @@ class _FileBuckets:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         shutil.rmtree(directory, ignore_errors=True)
-        with naming_os_errors("comparing rows"):
+        with naming_os_errors("comparing rows", self._directory):
             directory.mkdir(parents=True)
 
     def add(self, name: str, data: bytes) -> None:
-        with naming_os_errors("comparing rows"), (self._directory / name).open("ab") as file:
+        with naming_os_errors("comparing rows", self._directory), (self._directory / name).open("ab") as file:
             file.write(data)
 
     def take(self, name: str) -> bytes:

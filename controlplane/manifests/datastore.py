@@ -6,7 +6,7 @@ import re
 from pathlib import PurePosixPath
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from controlplane.manifests.model import Line, Model, Placement, Text, refusal
 
@@ -45,6 +45,28 @@ def _delimiter(value: str) -> str:
     return value
 
 
+_FILE_MODE_FORM = re.compile(r"0?[0-7]{3}")
+_GROUP_FORM = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}\$?")
+
+
+def _file_mode(value: object) -> str:
+    text = str(value)
+    if not _FILE_MODE_FORM.fullmatch(text):
+        raise refusal(f"{text!r} are no permission bits", 'write three octal digits in quotes, such as "0640"')
+    bits = int(text, 8)
+    if bits & 0o600 != 0o600:
+        raise refusal(f"{text!r} takes reading or writing from the agent's own user", 'begin with 6, such as "0640"')
+    if bits & 0o111 or bits & 0o002:
+        raise refusal(f"{text!r} lets data be executed, or be written by everybody", 'use "0640", "0660" or "0644"')
+    return text
+
+
+def _group(value: str) -> str:
+    if not _GROUP_FORM.fullmatch(value):
+        raise refusal(f"{value!r} is no name of a group", "write the group's name as `getent group` shows it")
+    return value
+
+
 AbsolutePath = Annotated[Line, AfterValidator(_absolute)]
 
 
@@ -62,7 +84,19 @@ class EngineSpec(Model):
     placement: Placement = Field(default=Placement(), description="Which agents reach this datastore.")
 
 
-class CsvSpec(EngineSpec):
+class FilesSpec(EngineSpec):
+    """What every Datastore of files has: who may read what Haulier makes there."""
+
+    file_mode: Annotated[str, BeforeValidator(_file_mode)] | None = Field(
+        default=None,
+        description='Permission bits of files that Haulier makes, in quotes: "0640". Unset: 0640, staged parts 0600.',
+    )
+    group: Annotated[Line, AfterValidator(_group)] | None = Field(
+        default=None, description="Group of files that Haulier makes, by its name on the host."
+    )
+
+
+class CsvSpec(FilesSpec):
     """CSV files below one directory."""
 
     engine: Literal["csv"]
@@ -71,21 +105,21 @@ class CsvSpec(EngineSpec):
     null_text: Text = Field(default="", description="Text that stands for NULL in an unquoted field.")
 
 
-class ParquetSpec(EngineSpec):
+class ParquetSpec(FilesSpec):
     """Parquet files below one directory."""
 
     engine: Literal["parquet"]
     root: AbsolutePath = Field(description="Absolute directory on the host.")
 
 
-class SqliteSpec(EngineSpec):
+class SqliteSpec(FilesSpec):
     """One SQLite file."""
 
     engine: Literal["sqlite"]
     path: AbsolutePath = Field(description="Absolute path of the file on the host.")
 
 
-class DuckdbSpec(EngineSpec):
+class DuckdbSpec(FilesSpec):
     """One DuckDB file."""
 
     engine: Literal["duckdb"]

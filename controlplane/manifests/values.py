@@ -8,7 +8,15 @@ from haulier.v1 import kinds_pb2
 
 from controlplane.manifests.column_types import parse_type
 from controlplane.manifests.dataset import ColumnSpec, DatasetSpec
-from controlplane.manifests.datastore import CsvSpec, DatastoreSpec, DuckdbSpec, ParquetSpec, PostgresqlSpec, SqliteSpec
+from controlplane.manifests.datastore import (
+    CsvSpec,
+    DatastoreSpec,
+    DuckdbSpec,
+    FilesSpec,
+    ParquetSpec,
+    PostgresqlSpec,
+    SqliteSpec,
+)
 from controlplane.manifests.migration import MigrationSpec, TestQuerySpec
 from controlplane.manifests.sql_guard import single_statement
 
@@ -19,13 +27,15 @@ def datastore_message(name: str, spec: DatastoreSpec) -> kinds_pb2.Datastore:
     """Write a Datastore as an agent needs it to connect."""
     message = kinds_pb2.Datastore(name=name)
     if isinstance(spec, CsvSpec):
-        message.csv.CopyFrom(kinds_pb2.CsvStore(root=spec.root, delimiter=spec.delimiter, null_text=spec.null_text))
+        message.csv.CopyFrom(
+            kinds_pb2.CsvStore(root=spec.root, delimiter=spec.delimiter, null_text=spec.null_text, **_sharing(spec))
+        )
     elif isinstance(spec, ParquetSpec):
-        message.parquet.root = spec.root
+        message.parquet.CopyFrom(kinds_pb2.ParquetStore(root=spec.root, **_sharing(spec)))
     elif isinstance(spec, SqliteSpec):
-        message.sqlite.path = spec.path
+        message.sqlite.CopyFrom(kinds_pb2.SqliteStore(path=spec.path, **_sharing(spec)))
     elif isinstance(spec, DuckdbSpec):
-        message.duckdb.path = spec.path
+        message.duckdb.CopyFrom(kinds_pb2.DuckdbStore(path=spec.path, **_sharing(spec)))
     elif isinstance(spec, PostgresqlSpec):
         message.postgresql.CopyFrom(
             kinds_pb2.PostgresqlStore(
@@ -39,6 +49,10 @@ def datastore_message(name: str, spec: DatastoreSpec) -> kinds_pb2.Datastore:
             )
         )
     return message
+
+
+def _sharing(spec: FilesSpec) -> dict[str, str]:
+    return {"file_mode": spec.file_mode or "", "group": spec.group or ""}
 
 
 def column_message(column: ColumnSpec) -> kinds_pb2.Column:

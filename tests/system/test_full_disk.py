@@ -80,7 +80,8 @@ def test_no_room_then_room(scene: Scene, disk: Path) -> None:
     scene.start(*names, "full-elsewhere")
     scene.require_end(names, "MigrationFailed", 90.0)
     for name in names:
-        assert_clear(scene, name, "extract" if name == "full-staging" else "load")
+        assert_clear(scene, name, "extract" if name == "full-staging" else "load", inside)
+    assert not list(disk.rglob("part-*")), "what the attempts staged does not keep the disk full"
     scene.require_end(["full-elsewhere"], "MigrationSucceeded", 60.0)
     filler.unlink()
     for name in names:
@@ -105,11 +106,14 @@ def place_on(disk: Path, engine: str) -> Place:
     return Place(engine, f"full-{engine}", str(home / f"db.{engine}"), "readings")
 
 
-def assert_clear(scene: Scene, name: str, step: str) -> None:
-    """The error names the full disk and what to do, and nobody sees a traceback."""
+def assert_clear(scene: Scene, name: str, step: str, disk: Path) -> None:
+    """The error names the place, what is free and what to do, and nobody sees a traceback."""
     found = scene.step(name, step)
     attempts = found["attempts"]
     assert [a["failure"]["code"] for a in attempts] == ["disk_full", "disk_full"], attempts
+    for told in (a["failure"]["message"] for a in attempts):
+        assert str(disk) in told and "are free" in told, told
+        assert step == "load" or "written" in told, told
     shown = scene.haulier("migration", "get", name)
     assert shown.code == 0 and "space" in shown.out.lower() and "Traceback" not in shown.out, shown
     assert "retry" in found["hint"].lower(), found

@@ -127,32 +127,48 @@ class Column(_message.Message):
     def __init__(self, name: _Optional[str] = ..., type: _Optional[_Union[ColumnType, str]] = ..., precision: _Optional[int] = ..., scale: _Optional[int] = ..., required: _Optional[bool] = ...) -> None: ...
 
 class CsvStore(_message.Message):
-    __slots__ = ("root", "delimiter", "null_text")
+    __slots__ = ("root", "delimiter", "null_text", "file_mode", "group")
     ROOT_FIELD_NUMBER: _ClassVar[int]
     DELIMITER_FIELD_NUMBER: _ClassVar[int]
     NULL_TEXT_FIELD_NUMBER: _ClassVar[int]
+    FILE_MODE_FIELD_NUMBER: _ClassVar[int]
+    GROUP_FIELD_NUMBER: _ClassVar[int]
     root: str
     delimiter: str
     null_text: str
-    def __init__(self, root: _Optional[str] = ..., delimiter: _Optional[str] = ..., null_text: _Optional[str] = ...) -> None: ...
+    file_mode: str
+    group: str
+    def __init__(self, root: _Optional[str] = ..., delimiter: _Optional[str] = ..., null_text: _Optional[str] = ..., file_mode: _Optional[str] = ..., group: _Optional[str] = ...) -> None: ...
 
 class ParquetStore(_message.Message):
-    __slots__ = ("root",)
+    __slots__ = ("root", "file_mode", "group")
     ROOT_FIELD_NUMBER: _ClassVar[int]
+    FILE_MODE_FIELD_NUMBER: _ClassVar[int]
+    GROUP_FIELD_NUMBER: _ClassVar[int]
     root: str
-    def __init__(self, root: _Optional[str] = ...) -> None: ...
+    file_mode: str
+    group: str
+    def __init__(self, root: _Optional[str] = ..., file_mode: _Optional[str] = ..., group: _Optional[str] = ...) -> None: ...
 
 class SqliteStore(_message.Message):
-    __slots__ = ("path",)
+    __slots__ = ("path", "file_mode", "group")
     PATH_FIELD_NUMBER: _ClassVar[int]
+    FILE_MODE_FIELD_NUMBER: _ClassVar[int]
+    GROUP_FIELD_NUMBER: _ClassVar[int]
     path: str
-    def __init__(self, path: _Optional[str] = ...) -> None: ...
+    file_mode: str
+    group: str
+    def __init__(self, path: _Optional[str] = ..., file_mode: _Optional[str] = ..., group: _Optional[str] = ...) -> None: ...
 
 class DuckdbStore(_message.Message):
-    __slots__ = ("path",)
+    __slots__ = ("path", "file_mode", "group")
     PATH_FIELD_NUMBER: _ClassVar[int]
+    FILE_MODE_FIELD_NUMBER: _ClassVar[int]
+    GROUP_FIELD_NUMBER: _ClassVar[int]
     path: str
-    def __init__(self, path: _Optional[str] = ...) -> None: ...
+    file_mode: str
+    group: str
+    def __init__(self, path: _Optional[str] = ..., file_mode: _Optional[str] = ..., group: _Optional[str] = ...) -> None: ...
 
 class PostgresqlStore(_message.Message):
     __slots__ = ("host", "port", "database", "user", "password_ref", "schema", "sslmode")

@@ -83,6 +83,8 @@ def test_extract_is_ready_to_run_at_once() -> None:
     assert params.source.dataset == "airlines"
     assert params.source.object == "airlines.csv"
     assert params.source.datastore.csv.null_text == "NA"
+    assert (params.source.datastore.csv.file_mode, params.source.datastore.csv.group) == ("0644", "lake")
+    assert params.staging.parquet.file_mode == "", "left to the agent"
     assert [(column.name, column.type, column.required) for column in params.source.columns] == [
         ("carrier", kinds_pb2.COLUMN_TYPE_TEXT, True),
         ("name", kinds_pb2.COLUMN_TYPE_TEXT, False),
@@ -216,7 +218,8 @@ def test_results_are_readable() -> None:
         "required": True,
     }
     assert output["parts"][0]["fileSha256"] == "02" * 32
-    assert output["datastore"] == {"name": "staging", "parquet": {"root": "/srv/staging"}}
+    assert output["datastore"]["name"] == "staging"
+    assert output["datastore"]["parquet"]["root"] == "/srv/staging"
     assert decode_result("load", _LOADED)["publishedFence"] == 2**62 + 1
     json.dumps(decoded)
 

@@ -111,6 +111,17 @@ _STORE = "apiVersion: haulier/v1\nkind: Datastore\nmetadata: {name: lake}\nspec:
         (_STORE + "  engine: csv\n  root: srv\n", 6, "spec.root", "absolute path", "/srv/lake"),
         (_STORE + "  engine: csv\n  root: /srv/../etc\n", 6, "spec.root", "absolute path", ""),
         (_STORE + "  engine: csv\n  root: /srv\n  delimiter: ab\n", 7, "spec.delimiter", "one character", ""),
+        (
+            _STORE + "  engine: csv\n  root: /srv\n  fileMode: rw-r\n",
+            7,
+            "spec.fileMode",
+            "no permission bits",
+            '"0640"',
+        ),
+        (_STORE + '  engine: csv\n  root: /srv\n  fileMode: "0440"\n', 7, "spec.fileMode", "own user", '"0640"'),
+        (_STORE + '  engine: csv\n  root: /srv\n  fileMode: "0666"\n', 7, "spec.fileMode", "everybody", '"0644"'),
+        (_STORE + '  engine: csv\n  root: /srv\n  fileMode: "0750"\n', 7, "spec.fileMode", "executed", '"0644"'),
+        (_STORE + "  engine: csv\n  root: /srv\n  group: a:b\n", 7, "spec.group", "no name of a group", "getent"),
         (_STORE + "  engine: csv\n  root: /srv\n  path: /x\n", 7, "spec.path", "no field", "known: "),
         (
             _STORE + "  engine: parquet\n  root: /srv\n  concurrencyMax: 0\n",
