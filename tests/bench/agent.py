@@ -22,6 +22,7 @@ from tests.bench.manifests import apply_noops, start_noops
 from tests.bench.plane import CALL_BOUND_S, Plane, temporary_home
 from tests.bench.step_kind import FILE_VARIABLE, KIND, RECORD
 from tests.kit.processes import alive, end, program, reap, start, until
+from tests.kit.quiet import require_quiet
 from tests.kit.verbs import leave
 
 NAME = "real"
@@ -53,6 +54,7 @@ class RealAgent:
         self._home = home
         self._plane = plane
         self.file = home / "touched"
+        self.log = home / "agent.log"
         self.pid = 0
 
     def join(self) -> None:
@@ -78,7 +80,7 @@ class RealAgent:
 
     def run(self) -> None:
         """Start the daemon; return when it has a session."""
-        state, log = self._home / "state", self._home / "agent.log"
+        state, log = self._home / "state", self.log
         command = [*program("agentd"), "run", "--state", str(state), "--config", str(self._home / "agent.toml")]
         after = position(self._plane.store)
         self.pid = start(command, log, self._environment())
@@ -136,6 +138,7 @@ def running_agent(home: Path) -> Iterator[tuple[Plane, RealAgent]]:
             yield plane, agent
         finally:
             agent.stop()
+        require_quiet([agent.log])
 
 
 def steps_per_s(plane: Plane, agent: RealAgent) -> float:

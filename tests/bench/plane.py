@@ -21,6 +21,7 @@ from cryptography.x509.oid import NameOID
 from haulier.v1 import agent_pb2, agent_pb2_grpc, fleet_pb2_grpc, operator_pb2, operator_pb2_grpc
 
 from tests.kit.processes import alive, end, program, reap, send, start, until
+from tests.kit.quiet import require_quiet
 
 START_BOUND_S = 60.0
 STOP_BOUND_S = 30.0
@@ -42,21 +43,24 @@ def temporary_home(name: str) -> Iterator[Path]:
 class Plane:
     """One control plane below ``home``; use it as a context manager, which stops it."""
 
-    def __init__(self, home: Path, settings: Mapping[str, str] | None = None) -> None:
-        """``settings``: keys of the control plane's configuration."""
+    def __init__(self, home: Path, settings: Mapping[str, str] | None = None, causes: Sequence[str] = ()) -> None:
+        """``settings``: keys of the control plane's configuration; ``causes``: what it may be loud about."""
         self.state = home / "controlplane"
         self.log = home / "controlplane.log"
         self.identities = home / "identities"
         self.pid = 0
         self._ports = {"agents": 0, "door": 0, "probes": 0}
         self._settings = dict(settings or {})
+        self._causes = causes
         self._channel: Any = None
 
     def __enter__(self) -> "Plane":
         return self
 
-    def __exit__(self, *exc: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *exc: object) -> None:
         self.stop()
+        if kind is None:
+            require_quiet([self.log], self._causes)
 
     @property
     def store(self) -> Path:

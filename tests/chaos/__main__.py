@@ -84,6 +84,7 @@ def _conclude(
             doubled += max(0, rows - wanted_rows)
             differing += found["verified_digest"] != wanted["verified_digest"]
     run_again = _run_again(world, rounds, killer)
+    world.require_quiet()
     report = {
         "cycles": killer.kills.total(),
         "kills": dict(killer.kills),

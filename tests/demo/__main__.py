@@ -31,6 +31,7 @@ def main() -> int:
     parser.add_argument("--chaos", action="store_true", help="from an empty state, killing processes mid-step")
     given = parser.parse_args()
     world = setting.world(ROOT / ("chaos" if given.chaos else "world"))
+    world.forget_logs()
     try:
         if given.verb == "down":
             world.stop()
@@ -69,6 +70,7 @@ def _demo(world: World, *, chaos: bool) -> int:
     finally:
         if not was_up:
             world.stop()
+    world.require_quiet()
     moved = [m["name"] for m in migrations if m["state"] == "succeeded" and m["name"] not in before]
     kills = dict(killer.kills) if killer is not None else {}
     return _conclude(world, migrations, moved, kills, time.monotonic() - began)

@@ -179,8 +179,8 @@ class UpgradingHost:
     # The updater.
 
     def updater(self, *verb: str, within: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
-        """Run the updater; returns how it ended, also when it was killed."""
-        return subprocess.run(
+        """Run the updater; returns how it ended, also when it was killed. What it logs is kept in ``updater.log``."""
+        done = subprocess.run(
             [*within, *self.command, "--prefix", str(self.prefix), *verb],
             capture_output=True,
             text=True,
@@ -189,6 +189,13 @@ class UpgradingHost:
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'proto'}"},
         )
+        with (self.prefix / "updater.log").open("a", encoding="utf-8") as log:
+            log.write(done.stderr)
+        return done
+
+    def logs(self) -> list[Path]:
+        """The logs of agent and updater."""
+        return [self.prefix / "agent.log", self.prefix / "updater.log"]
 
     def apply(self) -> None:
         """One pass that must go well."""

@@ -21,6 +21,7 @@ from agentd.runner import cages
 from agentd.runner.attempt_files import AttemptDirectory
 from agentd.runner.identity import is_alive
 from tests.kit.processes import alive, end, program, reap, send, start, until
+from tests.kit.quiet import require_quiet
 
 ROLE = "haulier"
 # A demo's own secret for a database on loopback that lives as long as the demo does.
@@ -49,6 +50,7 @@ class World:
         self.root = root.absolute()
         self.names = tuple(agents)
         self.timing = timing or Timing()
+        self.causes: list[str] = []  # what daemons are loud about on purpose; see ``kit.quiet``
         self.data = self.root / "data"
         self.profile = self.root / "controlplane" / "operator.json"
         # PostgreSQL refuses to run as root and then needs a directory that its own user can reach.
@@ -244,6 +246,28 @@ secrets = {json.dumps(secrets)}
             cages.find(cages.name_for(home / "state"), make=False).close()
         shutil.rmtree(self.root, ignore_errors=True)
         shutil.rmtree(self.postgres_home, ignore_errors=True)
+
+    def logs(self) -> list[Path]:
+        """The logs of every daemon that was started here."""
+        return sorted((self.root / "log").glob("*.log"))
+
+    def forget_logs(self) -> None:
+        """Remove the logs of daemons that do not run: they are of earlier runs."""
+        for log in self.logs():
+            if self.pid(log.stem) is None:
+                log.unlink()
+
+    def require_quiet(self) -> None:
+        """See that no daemon was loud about anything but ``causes``. Raises ``NotQuiet``."""
+        require_quiet(self.logs(), self.causes)
+
+    def close(self) -> None:
+        """Stop everything, see that the daemons were quiet, and remove all state. Raises ``NotQuiet``."""
+        self.stop()
+        try:
+            self.require_quiet()
+        finally:
+            self.wipe()
 
     def haulier(self, *arguments: str, codes: Sequence[int] = (0,)) -> str:
         """Run the command line; return what it prints."""

@@ -14,6 +14,7 @@ from tests.bench.figures import load_average, say, table
 from tests.bench.plane import temporary_home
 from tests.kit import reports
 from tests.kit.processes import NotInTime, until
+from tests.kit.quiet import require_quiet
 from tests.kit.verbs import leave
 from tests.rollouts.copies import LITE
 from tests.rollouts.overload import flooded, stopped_again_and_again
@@ -46,6 +47,8 @@ REASONS = {
 }
 # What holds a canary, for as long as nobody mends it.
 HELD_BY = ("half_written", "disk_full")
+# What real daemons and updaters are loud about here: a bad release goes back.
+CAUSED = (r"ERROR haulier\.updater going back: ",)
 CANCELLED, GOOD = "0.1.8", "0.1.9"
 BACK_BOUND_S = 60.0
 # How often an overloaded control plane does nothing at all, for how long, how long it goes on before each; hosts may
@@ -204,6 +207,7 @@ def on_real_hosts(count: int, only: list[str]) -> list[dict[str, Any]]:
                 results.append(told(result))
             if not only or "good" in only:
                 results.append(told(try_good(on, real)))
+        require_quiet([log for host in real.hosts for log in host.logs()], CAUSED)
     return results
 
 

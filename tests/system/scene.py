@@ -103,7 +103,7 @@ class Scene:
         )
 
     def close(self) -> None:
-        """End every process and remove every file."""
+        """End every process and remove every file. Raises ``NotQuiet``; see ``World.causes``."""
         if self._events is not None:
             self._events.close()
         if self._operator is not None:
@@ -116,7 +116,7 @@ class Scene:
             # What stands between us and a daemon on another host takes no signal that asks; the daemon itself does.
             for child in _children(pid) if is_unshare(pid) else []:
                 end(child.pid, 10.0)
-        self.world.wipe()
+        self.world.close()
 
     def add_agent(
         self,

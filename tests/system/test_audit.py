@@ -22,7 +22,7 @@ def scene() -> Iterator[AuditScene]:
             found.rise()
             yield found
         finally:
-            found.world.wipe()
+            found.world.close()
 
 
 def rebuilt(burglar: Burglar) -> None:
@@ -41,6 +41,9 @@ def forged_with_the_key(burglar: Burglar) -> None:
     burglar.sign()
 
 
+# What the control plane has to say of an attack, as loudly as it can.
+TAMPERED = r"CRITICAL haulier\.audit: THE AUDIT LOG IS NOT INTACT"
+
 ATTACKS = {
     "edit": Burglar.edit,
     "delete": Burglar.delete,
@@ -57,6 +60,7 @@ FORGERIES = {
 
 
 def attacked(scene: AuditScene, attack: Attack) -> None:
+    scene.world.causes[:] = [TAMPERED]
     burglar = Burglar(scene.state)
     try:
         attack(burglar)
@@ -121,6 +125,7 @@ def test_an_older_copy_of_the_store(scene: AuditScene) -> None:
 
 def test_nothing_is_said_of_an_honest_log(scene: AuditScene) -> None:
     scene.put_back()
+    scene.world.causes.clear()
     for _ in range(2):
         scene.start()
         scene.world.wait_for_agents()

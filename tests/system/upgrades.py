@@ -27,6 +27,7 @@ from controlplane.releases.building import Built
 from tests.kit import reports
 from tests.kit.beside import beside
 from tests.kit.processes import NotInTime, alive, send, until
+from tests.kit.quiet import require_quiet
 from tests.kit.upgrading import Forge, UpgradingHost, real
 from tests.kit.verbs import leave
 from tests.kit.world import Timing
@@ -129,11 +130,14 @@ class Copying:
         return f"0.{self.releases}.0"
 
     def close(self) -> None:
-        """End everything."""
+        """End everything, and see that nothing was loud. Raises ``NotQuiet``."""
         self.host.end()
         for attempt in self.scene.world.attempt_pids().values():
             send(attempt[1], signal.SIGKILL)
-        self.scene.close()
+        try:
+            require_quiet(self.host.logs())
+        finally:
+            self.scene.close()
 
     # A copy.
 
