@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from agentd.datastores import file_log
+from agentd.datastores import file_log, stuck
 from agentd.datastores.definitions import Definition, in_order
 from agentd.datastores.directory_parts import Part, Parts, parts_of
 from agentd.datastores.eviction import OWN_DIRECTORY, holding
@@ -27,10 +27,13 @@ from agentd.datastores.port import (
     Input,
     Location,
     Published,
+    Undo,
     Writer,
     not_found,
 )
+from agentd.datastores.published_files import Look, Reread, changes, kept_changes, look, named_by_content
 from agentd.datastores.sharing import Sharing
+from agentd.proof.digests import digest_of
 from agentd.proof.types import Column, Columns, ColumnType
 
 _LISTED_MAX = 1000
@@ -194,9 +197,9 @@ class DirectoryDatastore(ABC):
             with holding(path, writer):
                 number = log.claim(writer)
                 with log.claimed(writer, number):
-                    rows = self._publish_at(path, log, writer, source, batches, number, location.object)
+                    rows, seen = self._publish_at(path, log, writer, source, batches, number, location.object)
                 writer.reach("after_publish")
-                self._derive(path, log, writer, changed=True)
+                self._derive(path, log, writer, seen)
         return Published(rows, writer.fence)
 
     def _publish_at(
@@ -208,16 +211,22 @@ class DirectoryDatastore(ABC):
         batches: Iterator[pa.RecordBatch],
         number: int,
         found: str,
-    ) -> int:
+    ) -> tuple[int, Look]:
+        """Rows published, and what lay at the bare name when it was kept."""
         state = file_log.folded(log.entries())
-        self._require_room(path, state, writer, source, found)
+        seen = look(path)
+        self._require_room(path, log, state, writer, source, found)
         data = log.home / f"data-{number:06d}{path.suffix}"
         try:
             data.unlink(missing_ok=True)
             rows = self.write_file(data, source.columns, _watched(batches, writer))
-            file_log.sync_directory(log.home)
+            data = named_by_content(data, writer.reading(rows))
             self.sharing.settle(data, path, is_ours=path.is_file() and _is_ours(path, state))
             writer.reach("before_publish")
+            if look(path) != seen:
+                log.require_newest_claim(writer, number)
+                seen = look(path)
+                self._require_room(path, log, state, writer, source, found)
             kept = self._keep(path, log, state, writer, number)
             writer.reach("publish_open")
         except BaseException:
@@ -227,22 +236,36 @@ class DirectoryDatastore(ABC):
         entry = self._entry(number + 1, "publish", writer)
         digest, mark = source.digest.hex(), file_log.mark_of(data)
         log.publish(replace(entry, data=data.name, kept=kept, input_digest=digest, rows=rows, mark=mark))
-        return rows
+        return rows, seen
 
     @staticmethod
     def _entry(number: int, kind: str, writer: Writer) -> Entry:
         return Entry(number, kind, writer.target, writer.fence, writer.attempt_id, writer.migration_id)
 
-    def _require_room(self, path: Path, state: State, writer: Writer, source: Input, found: str) -> None:
+    def _require_room(self, path: Path, log: FileLog, state: State, writer: Writer, source: Input, found: str) -> None:
         if path.is_dir():
             raise StepFailure(
                 "object_exists",
                 f"{found!r} is a directory at the destination; Haulier publishes one file",
                 "Choose an object name that is free, such as one with a file suffix.",
             )
-        ours = bool(state.publishes) and state.publishes[-1].target == writer.target
-        if path.exists() and not ours and not source.replace:
-            raise already_there(found)
+        if not os.path.lexists(path):
+            return
+        top = state.publishes[-1] if state.publishes else None
+        if top is None or top.target != writer.target:
+            if not source.replace:
+                raise already_there(found)
+            return
+        is_own = top.migration_id == writer.migration_id
+        # What an earlier migration of this target published, and somebody changed, is kept like what was there before.
+        if source.replace and not is_own:
+            return
+        differ = changes(path, log.home, state, top, self._reread(source.columns), writer.reading())
+        if differ:
+            raise stuck.changed_between(found, differ) if is_own else stuck.changed_since(found, differ)
+
+    def _reread(self, columns: Columns) -> Reread:
+        return lambda path: digest_of(self.read_file(path, columns), columns)
 
     def _keep(self, path: Path, log: FileLog, state: State, writer: Writer, number: int) -> str:
         """Name below the log of the content that undo restores; "" where there was none."""
@@ -259,13 +282,13 @@ class DirectoryDatastore(ABC):
         kept = log.home / f"kept-{number:06d}{path.suffix}"
         kept.unlink(missing_ok=True)
         file_log.link_or_copy(current, kept)
-        return kept.name
+        return named_by_content(kept, writer.reading()).name
 
-    def _derive(self, path: Path, log: FileLog, writer: Writer, changed: bool) -> None:
+    def _derive(self, path: Path, log: FileLog, writer: Writer, seen: Look | None) -> None:
         """Give the newest content its bare name; again, until the log has not moved meanwhile.
 
-        Without `changed` the bare name is touched only where it is absent or a left-over of a superseded publish:
-        what somebody else put there since is theirs.
+        `seen` is what may be replaced there. Without it, the bare name is touched only where it is absent or a
+        left-over of a superseded publish: what somebody else put there since is theirs.
         """
         while True:
             entries = log.entries()
@@ -273,19 +296,30 @@ class DirectoryDatastore(ABC):
                 raise _moved(self.name, path)
             state = file_log.folded(entries)
             stale = path.is_file() and file_log.mark_of(path) in state.superseded
-            if state.content is not None and (changed or stale or not path.exists()):
+            due = (seen is not None or stale) and not self._is_derived(path, log, state)
+            if state.content is not None and (due or not path.exists()):
                 writer.before_destructive()
                 temporary = path.parent / f".{path.name}.{writer.fence}.{os.getpid()}.tmp"
                 temporary.unlink(missing_ok=True)
                 file_log.link_or_copy(log.home / state.content, temporary)
+                _require_still(path, seen, stale=stale, instead=temporary)
                 temporary.replace(path)
-            elif state.content is None and state.restored and path.exists() and (changed or stale):
+            elif state.content is None and state.restored and path.exists() and due:
                 writer.before_destructive()
+                _require_still(path, seen, stale=stale)
                 path.unlink()
             file_log.sync_directory(path.parent)
             if log.entries()[-1:] == entries[-1:]:
                 return
-            changed = True
+            seen = look(path)
+
+    @staticmethod
+    def _is_derived(path: Path, log: FileLog, state: State) -> bool:
+        """Whether the newest content has its bare name already."""
+        content = None if state.content is None else log.home / state.content
+        if content is None or not content.exists() or not path.is_file():
+            return False
+        return file_log.mark_of(path) == file_log.mark_of(content)
 
     def adopt(self, location: Location, writer: Writer, source: Input) -> Published | None:
         """Publish this migration's own data again under our fence, if it is there, whole, and from the same input."""
@@ -320,10 +354,10 @@ class DirectoryDatastore(ABC):
                         mark=top.mark,
                     )
                 )
-                self._derive(path, log, writer, changed=False)
+                self._derive(path, log, writer, None)
                 return Published(top.rows, writer.fence, already=True)
 
-    def withdraw(self, location: Location, writer: Writer) -> None:
+    def withdraw(self, location: Location, writer: Writer, undo: Undo) -> None:
         """Raise the fence; give the kept content its bare name back, or remove ours."""
         path = self.path(location.object)
         log = self.log(path)
@@ -332,13 +366,37 @@ class DirectoryDatastore(ABC):
             self._require_root()
             self._make_way(path, log)
             with holding(path, writer):
-                number = log.claim(writer)
-                own = file_log.require_newest(file_log.folded(log.entries()), writer)
+                # What the log has no entry for may be what this undo is about.
+                number = log.claim(writer, sweeps=False)
+                entries = log.entries()
+                own = file_log.require_newest(file_log.folded(entries), writer)
+                seen = None if own is None else look(path)
+                if own is None:
+                    file_log.require_nothing_forgotten(entries, writer, undo, location.object)
+                else:
+                    self._require_as_left(path, log, own, writer, undo, location.object)
                 writer.reach("publish_open")
                 entry = self._entry(number + 1, "withdraw", writer)
                 log.publish(replace(entry, data=own.kept if own else "", changed=own is not None))
                 writer.reach("after_publish")
-                self._derive(path, log, writer, changed=own is not None)
+                self._derive(path, log, writer, seen)
+
+    def _require_as_left(self, path: Path, log: FileLog, own: Entry, writer: Writer, undo: Undo, found: str) -> None:
+        """Refuse what is not what this migration left there, unless a person gave it up."""
+        if path.is_dir() and not path.is_symlink():
+            raise stuck.not_a_table(found, "directory", undo)
+        state, watched = file_log.folded(log.entries()), writer.reading()
+        differ = changes(path, log.home, state, own, self._reread(undo.columns), watched)
+        if differ and not undo.discard_changes:
+            raise stuck.not_as_published(found, differ, undo)
+        if not own.kept:
+            return
+        shown = str((log.home / own.kept).relative_to(self.root))
+        if not (log.home / own.kept).exists():
+            raise stuck.kept_missing(found, shown, undo)
+        differ = kept_changes(log.home, state, own, watched)
+        if differ and not undo.discard_changes:
+            raise stuck.kept_altered(found, shown, differ, undo)
 
     def read_fence(self, location: Location, target: str) -> FenceRecord | None:
         """The log's record for the target."""
@@ -355,6 +413,20 @@ class DirectoryDatastore(ABC):
 def _is_ours(path: Path, state: State) -> bool:
     """Whether the file under the bare name is one that Haulier published."""
     return file_log.mark_of(path) in {*state.superseded, *(each.mark for each in state.publishes)}
+
+
+def _require_still(path: Path, seen: Look | None, *, stale: bool, instead: Path | None = None) -> None:
+    """The last look before a bare name is given away: StepFailure where it is no longer what was read there."""
+    now = look(path)
+    if stale or now == (seen or Look()):
+        return
+    if instead is not None:
+        instead.unlink()
+    raise StepFailure(
+        "not_as_published",
+        f"{path.name!r}: somebody changed it while Haulier was about to replace it",
+        "What is there was left alone. Move it away, then retry.",
+    )
 
 
 def _moved(name: str, path: Path) -> StepFailure:

@@ -17,8 +17,9 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from agentd.datastores import ledger
+from agentd.datastores import duckdb_tables, ledger
 from agentd.datastores.arrow_form import conformed
+from agentd.datastores.as_published import Content, Traits
 from agentd.datastores.definitions import Definition, in_order
 from agentd.datastores.duckdb_definitions import definitions
 from agentd.datastores.duckdb_types import logical, spelled
@@ -35,6 +36,7 @@ from agentd.datastores.port import (
     Input,
     Location,
     Published,
+    Undo,
     Writer,
     not_found,
 )
@@ -48,7 +50,7 @@ _INFINITE_DAY, _INFINITE_US = 2**31 - 1, 2**63 - 1
 
 
 class DuckdbSession:
-    """An `agentd.datastores.ledger.SqlSession` over one connection."""
+    """An `agentd.datastores.sql_session.SqlSession` over one connection."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self.connection = connection
@@ -115,6 +117,30 @@ class DuckdbSession:
                 f"{table!r} cannot be replaced: index {found[0][0]!r} depends on it",
                 "Drop the index, then retry.",
             )
+
+    def column_names(self, table: str) -> list[str]:
+        """Names of the table's columns; none where it is not there."""
+        found = self.rows(
+            "SELECT column_name FROM duckdb_columns() WHERE schema_name = 'main' AND lower(table_name) = lower(?)",
+            (table,),
+        )
+        return [row[0] for row in found]
+
+    def hold_still(self, table: str) -> None:
+        """DuckDB needs nothing: its process is the only writer."""
+
+    def traits(self, table: str) -> Traits | None:
+        """The table or view of this name; None where there is none."""
+        return duckdb_tables.traits(self.connection, table, self._kind(table))
+
+    def named_now(self, mark: str) -> str:
+        """DuckDB has no marks."""
+        del mark
+        return ""
+
+    def row_sums(self, table: str) -> Iterator[Sequence[int]]:
+        """A number for each row, by the text of its values."""
+        return duckdb_tables.row_sums(self.connection, self.named(table))
 
     def settle(self, old: str, new: str) -> None:
         """DuckDB has no grants."""
@@ -260,17 +286,18 @@ class DuckdbDatastore:
 
     def read(self, location: Location, columns: Columns) -> Iterator[pa.RecordBatch]:
         """All rows of one SELECT, streamed as Arrow."""
-        place = f"{self._place.name}:{location.object}"
         with self._connected(True) as session:
             self._describe(session, location)
-            reader = session.connection.execute(f"SELECT * FROM {session.named(location.object)}").to_arrow_reader(
-                BATCH_ROWS
-            )
-            done = 0
-            for batch in conformed(reader, columns, place):
-                _require_finite(batch, columns, place, done)
-                yield batch
-                done += batch.num_rows
+            yield from self._rows(session, location.object, columns)
+
+    def _rows(self, session: DuckdbSession, table: str, columns: Columns) -> Iterator[pa.RecordBatch]:
+        place = f"{self._place.name}:{table}"
+        reader = session.connection.execute(f"SELECT * FROM {session.named(table)}").to_arrow_reader(BATCH_ROWS)
+        done = 0
+        for batch in conformed(reader, columns, place):
+            _require_finite(batch, columns, place, done)
+            yield batch
+            done += batch.num_rows
 
     @contextmanager
     def _writing(self, writer: Writer) -> Iterator[DuckdbSession]:
@@ -320,7 +347,10 @@ class DuckdbDatastore:
             def stage(staging: str) -> int:
                 return self._stage(session, writer, source, staging, batches)
 
-            return ledger.stage_and_publish(session, location, writer, source, stage)
+            return ledger.stage_and_publish(session, location, writer, source, stage, self._content(session))
+
+    def _content(self, session: DuckdbSession) -> Content:
+        return lambda table, columns: self._rows(session, table, columns)
 
     def _stage(
         self,
@@ -354,12 +384,11 @@ class DuckdbDatastore:
             ledger.claim(session, writer)
             return ledger.adopt(session, location, writer, source)
 
-    def withdraw(self, location: Location, writer: Writer) -> None:
+    def withdraw(self, location: Location, writer: Writer, undo: Undo) -> None:
         """Raise the fence; put the kept table back, or drop ours."""
-        del location
         with self._writing(writer) as session:
             ledger.claim(session, writer)
-            ledger.withdraw(session, writer)
+            ledger.withdraw(session, location, writer, undo, self._content(session))
 
     def read_fence(self, location: Location, target: str) -> FenceRecord | None:
         """The ledger's record for the target."""

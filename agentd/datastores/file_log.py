@@ -18,9 +18,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from agentd.datastores import stuck
 from agentd.datastores.failures import Fenced
 from agentd.datastores.ledger import published_over
-from agentd.datastores.port import FenceRecord, Writer
+from agentd.datastores.port import FenceRecord, Undo, Writer
 
 _NUMBERED = re.compile(r"^(\d{6,})\.json$")
 
@@ -140,9 +141,9 @@ class FileLog:
                 raise Fenced(writer.target, writer.fence, f"the same fence was accepted from {entry.attempt_id}")
         return entries
 
-    def claim(self, writer: Writer) -> int:
-        """Append a claim and return its number; raises Fenced for a stale writer. Sweeps what earlier claimants
-        staged."""
+    def claim(self, writer: Writer, *, sweeps: bool = True) -> int:
+        """Append a claim and return its number; raises Fenced for a stale writer. With `sweeps`, what earlier claimants
+        staged is removed."""
         if not self.home.is_dir():
             self.home.mkdir(parents=True, exist_ok=True)
             for directory in list(self.home.parents)[:2]:
@@ -151,7 +152,8 @@ class FileLog:
             entries = self.require_not_stale(writer)
             number = entries[-1].number + 1 if entries else 1
             if self.append(self._entry(number, "claim", writer)):
-                self._sweep(entries)
+                if sweeps:
+                    self._sweep(entries)
                 return number
 
     def publish(self, entry: Entry) -> None:
@@ -165,9 +167,13 @@ class FileLog:
         try:
             yield
         except FileNotFoundError:
-            if any(e.number > number for e in self.entries()):
-                raise self._overtaken(number + 1, writer.target, writer.fence) from None
+            self.require_newest_claim(writer, number)
             raise
+
+    def require_newest_claim(self, writer: Writer, number: int) -> None:
+        """Raise Fenced where somebody has claimed after our claim `number`."""
+        if any(e.number > number for e in self.entries()):
+            raise self._overtaken(number + 1, writer.target, writer.fence)
 
     def _overtaken(self, number: int, target: str, fence: int) -> Fenced:
         taken = next((e for e in self.entries() if e.number == number), None)
@@ -179,13 +185,20 @@ class FileLog:
         return Entry(number, kind, writer.target, writer.fence, writer.attempt_id, writer.migration_id)
 
     def _sweep(self, entries: list[Entry]) -> None:
-        """Remove data files that no live publish needs: their writers can no longer publish them."""
+        """Remove data files that no live publish needs: their writers can no longer publish them.
+
+        A kept file goes only while its content still lies at the bare name. Where the log lost entries, it may be all
+        that is left of somebody's data.
+        """
         state = folded(entries)
         needed = {e.data for e in state.publishes} | {e.kept for e in state.publishes} | {state.content or ""}
-        for name in [p.name for p in self.home.iterdir()]:
-            if name.startswith(("data-", "kept-")) and name not in needed:
+        bare = self.home.parent.parent / self.home.name
+        there = mark_of(bare) if bare.is_file() else None
+        for path in list(self.home.iterdir()):
+            spare = path.name.startswith("data-") or (path.name.startswith("kept-") and mark_of(path) == there)
+            if spare and path.name not in needed:
                 with suppress(FileNotFoundError):
-                    (self.home / name).unlink()
+                    path.unlink()
 
 
 def folded(entries: list[Entry]) -> State:
@@ -230,3 +243,12 @@ def require_newest(state: State, writer: Writer) -> Entry | None:
     if own and state.publishes[-1] != own[-1]:
         raise published_over(writer.target, state.publishes[-1].migration_id)
     return own[-1] if own else None
+
+
+def require_nothing_forgotten(entries: list[Entry], writer: Writer, undo: Undo, found: str) -> None:
+    """Nothing of this migration is published here, as far as the log knows. Refuse where it should know of it."""
+    own = [e for e in entries if (e.target, e.migration_id) == (writer.target, writer.migration_id)]
+    # A withdrawal carries a higher fence than any publish that it undid.
+    ended = any(e.kind == "withdraw" and e.changed and e.fence >= undo.published_fence for e in own)
+    if undo.published_fence and not ended:
+        raise stuck.records_missing(found, undo)

@@ -2,7 +2,8 @@
 
 Two small tables live beside the data. `haulier_fence` has one row per write target: the highest fence ever accepted
 and whose it is. `haulier_publication` has one row per (target, migration): which object it published, from which
-input, and the name under which the content that was there before is kept for undo.
+input, and the name under which the content that was there before is kept for undo; and what tells both of them again
+(`as_published`): nothing is dropped or put back that is not what was left there.
 
 A writer first *claims*: a short transaction that raises its fence, so a stale writer is refused before it moves a
 row. Bulk data then goes to a staging table of the attempt's own. *Publish* is one short transaction: our claim still
@@ -10,18 +11,34 @@ stands (guarded update of one row) → what is there is renamed away → staging
 recorded → commit. Whoever claimed in between makes the guarded update match no row, and the transaction is rolled
 back.
 
-Written once for SQLite, DuckDB and PostgreSQL, over the few operations of `SqlSession`.
+Written once for SQLite, DuckDB and PostgreSQL, over the few operations of a `SqlSession`.
 """
 
 import hashlib
 import re
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Protocol
 
+from agentd.datastores import stuck
+from agentd.datastores.as_published import (
+    Content,
+    RecordedKept,
+    Traits,
+    Watched,
+    differences,
+    identity_text,
+    kept_differences,
+    kept_text,
+    recorded,
+    recorded_kept,
+    shape_differences,
+    summed,
+)
 from agentd.datastores.failures import Fenced, StepFailure
-from agentd.datastores.port import FenceRecord, Input, Location, Published, Writer
+from agentd.datastores.port import FenceRecord, Input, Location, Published, Undo, Writer
+from agentd.datastores.sql_session import SqlSession
+from agentd.proof.types import Columns
 
 PREFIX = "haulier_"
 FENCE = "haulier_fence"
@@ -33,40 +50,8 @@ PUBLICATION_COLUMNS = (
     "kept TEXT NOT NULL, input_digest TEXT NOT NULL, row_count BIGINT NOT NULL, fence BIGINT NOT NULL, "
     "attempt_id TEXT NOT NULL, state TEXT NOT NULL, PRIMARY KEY (target, migration_id)"
 )
-
-
-class SqlSession(Protocol):
-    """What the ledger needs of an engine's connection. SQL uses `?` for parameters; names are already quoted."""
-
-    def run(self, sql: str, params: Sequence[object] = ()) -> int:
-        """Execute and return the number of rows changed."""
-
-    def rows(self, sql: str, params: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        """All rows of a query."""
-
-    def transaction(self) -> AbstractContextManager[None]:
-        """Commit at the end, roll back on any exception."""
-
-    def make_tables_alone(self) -> None:
-        """Within a transaction: wait until no other writer makes tables of ours, and keep them out until its end."""
-
-    def named(self, table: str) -> str:
-        """The table's quoted, qualified name."""
-
-    def exists(self, table: str) -> bool:
-        """Whether a table or view of this name is there."""
-
-    def rename(self, table: str, name: str) -> None:
-        """Rename a table within its schema."""
-
-    def drop(self, table: str) -> None:
-        """Drop a table if it is there."""
-
-    def guard_replace(self, table: str) -> None:
-        """Refuse by StepFailure to rename away a table on which others depend."""
-
-    def settle(self, old: str, new: str) -> None:
-        """Give the new table what consumers had on the old one, such as grants."""
+# Added to the ledgers of earlier releases, whose publications are empty there: they are told by their rows alone.
+IDENTITY_COLUMNS = ("identity", "kept_identity")
 
 
 def short_name(kind: str, *parts: str) -> str:
@@ -83,13 +68,17 @@ def staging_of(writer: Writer) -> str:
 
 
 def ensure_tables(session: SqlSession) -> None:
-    """Create the ledger's tables where they are not there yet."""
-    if session.exists(FENCE) and session.exists(PUBLICATION):
+    """Create the ledger's tables where they are not there yet, and what those of an earlier release lack."""
+    if session.exists(FENCE) and set(IDENTITY_COLUMNS) <= set(session.column_names(PUBLICATION)):
         return
     with session.transaction():
         session.make_tables_alone()
         session.run(f"CREATE TABLE IF NOT EXISTS {session.named(FENCE)} ({FENCE_COLUMNS})")
         session.run(f"CREATE TABLE IF NOT EXISTS {session.named(PUBLICATION)} ({PUBLICATION_COLUMNS})")
+        there = session.column_names(PUBLICATION)
+        for name in IDENTITY_COLUMNS:
+            if name not in there:
+                session.run(f"ALTER TABLE {session.named(PUBLICATION)} ADD COLUMN {name} TEXT DEFAULT ''")
 
 
 def read_record(session: SqlSession, target: str, found: str = "") -> FenceRecord | None:
@@ -231,8 +220,40 @@ def published_over(target: str, migration_id: str) -> StepFailure:
     )
 
 
-def require_room(session: SqlSession, location: Location, writer: Writer, source: Input) -> None:
-    """Refuse early, before any bulk work, an object that is there and is not ours to replace."""
+def _remembered(session: SqlSession, own: _Publication) -> tuple[str, str]:
+    """What tells the published and the kept table again; "" where an earlier release recorded the publish."""
+    rows = session.rows(
+        f"SELECT coalesce(identity, ''), coalesce(kept_identity, '') FROM {session.named(PUBLICATION)} "
+        "WHERE target = ? AND migration_id = ?",
+        (own.target, own.migration_id),
+    )
+    return rows[0][0], rows[0][1]
+
+
+def _changes(
+    session: SqlSession, own: _Publication, columns: Columns, content: Content | None, watched: Watched
+) -> list[str]:
+    """How what is there differs from what was published. With `content`, its rows are read too, and nobody else writes
+    it from then on."""
+    digest = bytes.fromhex(own.input_digest)
+    published = recorded(_remembered(session, own)[0], columns, own.rows, digest)
+    differ = shape_differences(session, session.traits(own.object), published.traits)
+    if differ or content is None:
+        return differ
+    session.hold_still(own.object)
+    return differences(session, own.object, published, content, watched)
+
+
+def require_room(
+    session: SqlSession,
+    location: Location,
+    writer: Writer,
+    source: Input,
+    content: Content | None = None,
+    done: int = 0,
+) -> None:
+    """Refuse an object that is there and is not ours to replace: early, before any bulk work, by its shape alone; and
+    with `content` by its rows too. `done` rows have moved the watermark already."""
     if not session.exists(location.object):
         return
     top = _on_top(session, location.object)
@@ -240,6 +261,13 @@ def require_room(session: SqlSession, location: Location, writer: Writer, source
         if not source.replace:
             raise already_there(location.object)
         session.guard_replace(location.object)
+        return
+    # What an earlier migration of this target published, and somebody changed, is kept like what was there before.
+    if source.replace:
+        return
+    differ = _changes(session, top, source.columns, content, writer.reading(done))
+    if differ:
+        raise stuck.changed_since(location.object, differ)
 
 
 def already_there(found: str) -> StepFailure:
@@ -252,15 +280,23 @@ def already_there(found: str) -> StepFailure:
 
 
 def stage_and_publish(
-    session: SqlSession, location: Location, writer: Writer, source: Input, stage: Callable[[str], int]
+    session: SqlSession,
+    location: Location,
+    writer: Writer,
+    source: Input,
+    stage: Callable[[str], int],
+    content: Content,
 ) -> Published:
-    """After a claim: let `stage` fill a staging table, then publish it. Whatever fails, no staging table is left."""
+    """After a claim: let `stage` fill a staging table, then publish it. Whatever fails, no staging table is left.
+
+    `content` reads a table of ours again, to see that it is as it was published."""
     staging = staging_of(writer)
     require_room(session, location, writer, source)
     try:
         rows = stage(staging)
         writer.reach("before_publish")
-        publish(session, location, writer, source, staging, rows)
+        if publish(session, location, writer, source, staging, rows, content):
+            remember_kept(session, writer, rows)
     except BaseException:
         # What failed is what counts; the next claim drops the table where this connection no longer can.
         with suppress(Exception):
@@ -269,30 +305,85 @@ def stage_and_publish(
     return Published(rows, writer.fence)
 
 
-def publish(session: SqlSession, location: Location, writer: Writer, source: Input, staging: str, rows: int) -> None:
-    """The short transaction that makes `staging` the object's content. Raises Fenced where our claim was
-    overtaken."""
+def publish(
+    session: SqlSession,
+    location: Location,
+    writer: Writer,
+    source: Input,
+    staging: str,
+    rows: int,
+    content: Content,
+) -> bool:
+    """The short transaction that makes `staging` the object's content; tells whether former content is kept for undo.
+
+    Raises Fenced where our claim was overtaken.
+    """
     with session.transaction():
         _hold(session, writer)
         own = _own(session, writer)
-        kept = ""
+        kept = kept_identity = ""
         if own is not None:
             # Our own earlier output gives way; what was there before this migration stays kept for undo.
-            kept = own.kept
-            session.drop(own.object)
+            kept, kept_identity = own.kept, _remembered(session, own)[1]
+            _drop_own(session, own, source, content, writer.reading(rows))
         elif session.exists(location.object):
-            require_room(session, location, writer, source)
+            require_room(session, location, writer, source, content, rows)
             kept = short_name("kept", writer.target, writer.migration_id, writer.attempt_id)
             session.rename(location.object, kept)
+            kept_identity = kept_text(RecordedKept(_traits_of(session, kept)))
         session.rename(staging, location.object)
         if kept:
             session.settle(kept, location.object)
-        _record(session, location, writer, source, kept, rows)
+        identity = identity_text(_traits_of(session, location.object), source.columns)
+        _record(session, location, writer, source, kept, rows, (identity, kept_identity))
         writer.reach("publish_open")
     writer.reach("after_publish")
+    return bool(kept)
 
 
-def _record(session: SqlSession, location: Location, writer: Writer, source: Input, kept: str, rows: int) -> None:
+def _drop_own(session: SqlSession, own: _Publication, source: Input, content: Content, watched: Watched) -> None:
+    """Drop what this migration published before, if it is still there as it was published."""
+    if not session.exists(own.object):
+        return
+    differ = _changes(session, own, source.columns, content, watched)
+    if differ:
+        raise stuck.changed_between(own.object, differ)
+    session.drop(own.object)
+
+
+def _traits_of(session: SqlSession, table: str) -> Traits:
+    found = session.traits(table)
+    assert found is not None, "it was renamed within this transaction"
+    return found
+
+
+def remember_kept(session: SqlSession, writer: Writer, done: int = 0) -> None:
+    """After a publish: read the kept table once, so that undo can tell whether it is still what was found there.
+
+    The swap does not wait for it: nobody writes a table of ours. `done` rows have moved the watermark already.
+    """
+    own = _own(session, writer)
+    kept = recorded_kept(_remembered(session, own)[1]) if own is not None else None
+    if own is None or kept is None or kept.rows >= 0 or not session.exists(own.kept):
+        return
+    rows, total = summed(session, own.kept, writer.reading(done))
+    with session.transaction():
+        _hold(session, writer)
+        session.run(
+            f"UPDATE {session.named(PUBLICATION)} SET kept_identity = ? WHERE target = ? AND migration_id = ?",
+            (kept_text(RecordedKept(kept.traits, rows, total)), writer.target, writer.migration_id),
+        )
+
+
+def _record(
+    session: SqlSession,
+    location: Location,
+    writer: Writer,
+    source: Input,
+    kept: str,
+    rows: int,
+    identities: tuple[str, str],
+) -> None:
     table = session.named(PUBLICATION)
     place = session.rows(f"SELECT coalesce(max(place), 0) + 1 FROM {table}")[0][0]
     session.run(
@@ -301,7 +392,7 @@ def _record(session: SqlSession, location: Location, writer: Writer, source: Inp
     )
     session.run(
         f"INSERT INTO {table} (target, migration_id, place, object, kept, input_digest, row_count, fence, "
-        "attempt_id, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'published')",
+        "attempt_id, state, identity, kept_identity) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'published', ?, ?)",
         (
             writer.target,
             writer.migration_id,
@@ -312,34 +403,42 @@ def _record(session: SqlSession, location: Location, writer: Writer, source: Inp
             rows,
             writer.fence,
             writer.attempt_id,
+            *identities,
         ),
     )
 
 
 def adopt(session: SqlSession, location: Location, writer: Writer, source: Input) -> Published | None:
     """After a claim: put the writer's fence on this migration's own publish of the same input, if that is what is
-    there."""
+    there. Its rows are left to `validate`, which reads them all again."""
     with session.transaction():
         _hold(session, writer)
         own = _own(session, writer)
         if own is None or own.input_digest != source.digest.hex() or not session.exists(location.object):
             return None
+        if _changes(session, own, source.columns, None, writer.reading()):
+            return None
         session.run(
             f"UPDATE {session.named(PUBLICATION)} SET fence = ?, attempt_id = ? WHERE target = ? AND migration_id = ?",
             (writer.fence, writer.attempt_id, writer.target, writer.migration_id),
         )
-        return Published(own.rows, writer.fence, already=True)
+    remember_kept(session, writer)
+    return Published(own.rows, writer.fence, already=True)
 
 
-def withdraw(session: SqlSession, writer: Writer) -> None:
+def withdraw(session: SqlSession, location: Location, writer: Writer, undo: Undo, content: Content) -> None:
     """After a claim: restore what was there before this migration published. Harmless where it never did, or twice.
 
-    Raises StepFailure where a later migration has published over it: that one must be undone first.
+    Raises StepFailure where a later migration has published over it: that one must be undone first; and where what is
+    there, or what was kept, is not what this migration left (`stuck`). `content` reads a table of ours again.
     """
     with session.transaction():
         _hold(session, writer)
         own = _own(session, writer)
-        if own is not None:
+        if own is None:
+            _require_nothing_forgotten(session, location, writer, undo)
+        else:
+            _require_as_left(session, own, writer, undo, content)
             writer.before_destructive()
             session.drop(own.object)
             if own.kept:
@@ -351,3 +450,33 @@ def withdraw(session: SqlSession, writer: Writer) -> None:
             )
         writer.reach("publish_open")
     writer.reach("after_publish")
+
+
+def _require_nothing_forgotten(session: SqlSession, location: Location, writer: Writer, undo: Undo) -> None:
+    """Nothing of this migration is published here, as far as the ledger knows. Refuse where it should know of it."""
+    ended = _publications(
+        session, "target = ? AND migration_id = ? AND state = 'withdrawn'", (writer.target, writer.migration_id)
+    )
+    # A withdrawal carries a higher fence than any publish that it undid.
+    if undo.published_fence and not any(each.fence >= undo.published_fence for each in ended):
+        raise stuck.records_missing(location.object, undo)
+
+
+def _require_as_left(session: SqlSession, own: _Publication, writer: Writer, undo: Undo, content: Content) -> None:
+    """Refuse what is not what this migration left there, unless a person gave it up."""
+    found = session.traits(own.object)
+    if found is not None and found.kind != "table":
+        raise stuck.not_a_table(own.object, found.kind, undo)
+    watched = writer.reading()
+    differ = _changes(session, own, undo.columns, content, watched)
+    if differ and not undo.discard_changes:
+        raise stuck.not_as_published(own.object, differ, undo)
+    if not own.kept:
+        return
+    if not session.exists(own.kept):
+        raise stuck.kept_missing(own.object, own.kept, undo)
+    session.hold_still(own.kept)
+    kept = recorded_kept(_remembered(session, own)[1])
+    differ = kept_differences(session, own.kept, kept, watched)
+    if differ and not undo.discard_changes:
+        raise stuck.kept_altered(own.object, own.kept, differ, undo)

@@ -1,5 +1,6 @@
 """The port that every engine implements, and the small values that cross it."""
 
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,6 +68,12 @@ class Writer:
     before_destructive: Callable[[], None] = field(default=_nothing)
     outside: Callable[[Callable[[], Any]], Any] = field(default=_directly)
 
+    def reading(self, done: int = 0) -> Callable[[], None]:
+        """To be called with every batch that is read again: it moves the watermark on from `done`, so that the lease
+        goes on."""
+        batches = itertools.count(done + 1)
+        return lambda: self.progress(next(batches))
+
 
 @dataclass(frozen=True, slots=True)
 class Input:
@@ -85,6 +92,20 @@ class Published:
     rows: int
     fence: int
     already: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """What an undo knows from the control plane, for what the destination does not remember itself.
+
+    `columns` are those of the input; `published_fence` is that of the newest publish that was reported, 0 where none
+    was; `discard_changes` is a person's consent to lose what was changed since; `migration` is the name for messages.
+    """
+
+    columns: Columns = ()
+    published_fence: int = 0
+    discard_changes: bool = False
+    migration: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +155,12 @@ class Datastore(Protocol):
         """Take over this migration's publish of the same input under the writer's higher fence; None if there is
         none."""
 
-    def withdraw(self, location: Location, writer: Writer) -> None:
-        """Raise the fence and restore what was there before this migration published, even if it never did."""
+    def withdraw(self, location: Location, writer: Writer, undo: Undo) -> None:
+        """Raise the fence and restore what was there before this migration published, even if it never did.
+
+        Raises StepFailure, with nothing but the fence touched, where what is there is not what was published, as it was
+        published, or where what would come back is not what was kept (`agentd.datastores.stuck`).
+        """
 
     def read_fence(self, location: Location, target: str) -> FenceRecord | None:
         """What the destination remembers about the target; None if nothing."""

@@ -13,6 +13,7 @@ import pyarrow as pa
 from psycopg import sql as pgsql
 
 from agentd.datastores import ledger
+from agentd.datastores.as_published import Content
 from agentd.datastores.copy_text import copied_batches, copy_lines
 from agentd.datastores.definitions import Definition, in_order
 from agentd.datastores.failures import StepFailure, refused_type
@@ -24,6 +25,7 @@ from agentd.datastores.port import (
     Location,
     PostgresqlPlace,
     Published,
+    Undo,
     Writer,
     not_found,
 )
@@ -160,20 +162,23 @@ class PostgresqlDatastore:
 
     def read(self, location: Location, columns: Columns) -> Iterator[pa.RecordBatch]:
         """Every row through one COPY, which is one snapshot."""
-        place = f"{self._place.name}:{location.object}"
         with connected(self._place, self._attempt_id) as session:
-            found = self._describe(session, Location(location.dataset, location.object, columns))
-            self._require_readable(place, found.columns, columns)
-            casts = {ColumnType.FLOAT64: "::float8", ColumnType.TEXT: "::text"}
-            if not columns:
-                return
-            cells = [pgsql.Identifier(c.name) + pgsql.SQL(casts.get(c.type, "")) for c in columns]
-            wanted = pgsql.SQL(", ").join(cells)
-            statement = pgsql.SQL("COPY (SELECT {} FROM {}) TO STDOUT (FORMAT csv, FORCE_QUOTE *)").format(
-                wanted, session.identifier(location.object)
-            )
-            with session.connection.cursor().copy(statement) as copy:
-                yield from copied_batches(map(bytes, copy), columns, place)
+            yield from self._rows(session, location, columns)
+
+    def _rows(self, session: PostgresqlSession, location: Location, columns: Columns) -> Iterator[pa.RecordBatch]:
+        place = f"{self._place.name}:{location.object}"
+        found = self._describe(session, Location(location.dataset, location.object, columns))
+        self._require_readable(place, found.columns, columns)
+        casts = {ColumnType.FLOAT64: "::float8", ColumnType.TEXT: "::text"}
+        if not columns:
+            return
+        cells = [pgsql.Identifier(c.name) + pgsql.SQL(casts.get(c.type, "")) for c in columns]
+        wanted = pgsql.SQL(", ").join(cells)
+        statement = pgsql.SQL("COPY (SELECT {} FROM {}) TO STDOUT (FORMAT csv, FORCE_QUOTE *)").format(
+            wanted, session.identifier(location.object)
+        )
+        with session.connection.cursor().copy(statement) as copy:
+            yield from copied_batches(map(bytes, copy), columns, place)
 
     def _require_readable(self, place: str, found: Columns, wanted: Columns) -> None:
         from agentd.datastores.arrow_form import require_names
@@ -199,7 +204,10 @@ class PostgresqlDatastore:
             def stage(staging: str) -> int:
                 return self._stage(session, location, writer, source, staging, batches)
 
-            return ledger.stage_and_publish(session, location, writer, source, stage)
+            return ledger.stage_and_publish(session, location, writer, source, stage, self._content(session))
+
+    def _content(self, session: PostgresqlSession) -> Content:
+        return lambda table, columns: self._rows(session, Location(table, table), columns)
 
     def _take_over(self, session: PostgresqlSession, location: Location, writer: Writer, staging: str = "") -> None:
         """Refuse a stale writer, then end earlier writers of the target, then claim."""
@@ -246,11 +254,11 @@ class PostgresqlDatastore:
             self._take_over(session, location, writer)
             return ledger.adopt(session, location, writer, source)
 
-    def withdraw(self, location: Location, writer: Writer) -> None:
+    def withdraw(self, location: Location, writer: Writer, undo: Undo) -> None:
         """Raise the fence; put the kept table back, or drop ours."""
         with connected(self._place, self._attempt_id) as session:
             self._take_over(session, location, writer)
-            ledger.withdraw(session, writer)
+            ledger.withdraw(session, location, writer, undo, self._content(session))
 
     def read_fence(self, location: Location, target: str) -> FenceRecord | None:
         """The ledger's record for the target."""

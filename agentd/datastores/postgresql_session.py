@@ -13,7 +13,10 @@ from typing import Any
 import psycopg
 from psycopg import sql as pgsql
 
+from agentd.datastores import postgresql_tables
+from agentd.datastores.as_published import Traits
 from agentd.datastores.failures import StepFailure
+from agentd.datastores.ledger import PUBLICATION
 from agentd.datastores.port import PostgresqlPlace, Writer
 
 APPLICATION = "haulier"
@@ -151,7 +154,7 @@ def _not_connected(err: psycopg.Error, place: PostgresqlPlace) -> StepFailure:
 
 
 class PostgresqlSession:
-    """An `agentd.datastores.ledger.SqlSession` in one schema."""
+    """An `agentd.datastores.sql_session.SqlSession` in one schema."""
 
     def __init__(self, connection: psycopg.Connection[Any], place: PostgresqlPlace) -> None:
         self.connection = connection
@@ -257,6 +260,30 @@ class PostgresqlSession:
                 f"{table!r} cannot be replaced: {names} would go on reading the old rows",
                 "Drop or repoint what depends on it, then retry.",
             )
+
+    def column_names(self, table: str) -> list[str]:
+        """Names of the table's columns; none where it is not there."""
+        found = self.rows(
+            "SELECT attname::text FROM pg_attribute WHERE attrelid = ? AND attnum > 0 AND NOT attisdropped",
+            (self.oid(table),),
+        )
+        return [row[0] for row in found]
+
+    def hold_still(self, table: str) -> None:
+        """Lock out writers until the transaction ends; whoever only reads goes on."""
+        self.run(f"LOCK TABLE {self.named(table)} IN SHARE ROW EXCLUSIVE MODE")
+
+    def traits(self, table: str) -> Traits | None:
+        """The table or view of this name; None where there is none."""
+        return postgresql_tables.traits(self.connection, self.oid(table), self.oid(PUBLICATION))
+
+    def named_now(self, mark: str) -> str:
+        """The name that the table of this mark has now, with its schema; "" where it is gone."""
+        return postgresql_tables.named_now(self.connection, mark, self.oid(PUBLICATION))
+
+    def row_sums(self, table: str) -> Iterator[Sequence[int]]:
+        """A number for each row, by the text of its values."""
+        return postgresql_tables.row_sums(self.connection, self.identifier(table))
 
     def settle(self, old: str, new: str) -> None:
         """Grant on the new table what was granted on the old one, so that consumers still may read."""

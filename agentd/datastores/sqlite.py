@@ -18,8 +18,9 @@ from urllib.parse import quote
 import pyarrow as pa
 from sqlite_utils import utils as sqlite_utils
 
-from agentd.datastores import ledger
+from agentd.datastores import ledger, sqlite_tables
 from agentd.datastores.arrow_form import require_names, required_is_null
+from agentd.datastores.as_published import Content, Traits
 from agentd.datastores.definitions import Definition
 from agentd.datastores.eviction import holding
 from agentd.datastores.failures import FILE_TOO_LARGE, StepFailure, naming_os_errors, no_room, require_file
@@ -32,6 +33,7 @@ from agentd.datastores.port import (
     Location,
     Published,
     SqlitePlace,
+    Undo,
     Writer,
     not_found,
 )
@@ -67,7 +69,7 @@ def _is_at_limit(path: Path) -> bool:
 
 
 class SqliteSession:
-    """An `agentd.datastores.ledger.SqlSession` over one connection."""
+    """An `agentd.datastores.sql_session.SqlSession` over one connection."""
 
     def __init__(self, connection: Any) -> None:
         self.connection = connection
@@ -123,6 +125,26 @@ class SqliteSession:
             raise StepFailure(
                 "cannot_replace", f"{table!r} is a view, so it cannot be replaced", "Choose another object."
             )
+
+    def column_names(self, table: str) -> list[str]:
+        """Names of the table's columns; none where it is not there."""
+        return [row[0] for row in self.rows("SELECT name FROM pragma_table_info(?)", (table,))]
+
+    def hold_still(self, table: str) -> None:
+        """SQLite needs nothing: its transaction is the only writer."""
+
+    def traits(self, table: str) -> Traits | None:
+        """The table or view of this name; None where there is none."""
+        return sqlite_tables.traits(self.connection, table)
+
+    def named_now(self, mark: str) -> str:
+        """SQLite has no marks."""
+        del mark
+        return ""
+
+    def row_sums(self, table: str) -> Iterator[Sequence[int]]:
+        """A number for each row, by its values and their types."""
+        return sqlite_tables.row_sums(self.connection, quoted(table))
 
     def settle(self, old: str, new: str) -> None:
         """SQLite has no grants."""
@@ -287,18 +309,21 @@ class SqliteDatastore:
 
     def read(self, location: Location, columns: Columns) -> Iterator[pa.RecordBatch]:
         """All rows of one SELECT, which is one snapshot."""
-        place = f"{self._place.name}:{location.object}"
         with self.session("ro") as session:
-            require_names([n for n, _ in self._names(session, location.object)], columns, place)
-            rowid = self._has_rowid(session, location.object)
-            names = ", ".join(quoted(c.name) for c in columns)
-            chosen = ("rowid, " if rowid else "NULL, ") + names
-            cursor = session.connection.execute(f"SELECT {chosen} FROM {quoted(location.object)}")
-            done = 0
-            while rows := cursor.fetchmany(BATCH_ROWS):
-                rowids, *values = zip(*rows, strict=True)
-                yield self._batch(values, columns, place, rowids if rowid else None, done)
-                done += len(rows)
+            yield from self._rows(session, location.object, columns)
+
+    def _rows(self, session: SqliteSession, table: str, columns: Columns) -> Iterator[pa.RecordBatch]:
+        place = f"{self._place.name}:{table}"
+        require_names([n for n, _ in self._names(session, table)], columns, place)
+        rowid = self._has_rowid(session, table)
+        names = ", ".join(quoted(c.name) for c in columns)
+        chosen = ("rowid, " if rowid else "NULL, ") + names
+        cursor = session.connection.execute(f"SELECT {chosen} FROM {quoted(table)}")
+        done = 0
+        while rows := cursor.fetchmany(BATCH_ROWS):
+            rowids, *values = zip(*rows, strict=True)
+            yield self._batch(values, columns, place, rowids if rowid else None, done)
+            done += len(rows)
 
     def _batch(
         self, values: Sequence[Sequence[Any]], columns: Columns, place: str, rowids: Sequence[int] | None, done: int
@@ -358,7 +383,10 @@ class SqliteDatastore:
             def stage(staging: str) -> int:
                 return self._stage(session, location, writer, source, staging, batches)
 
-            return ledger.stage_and_publish(session, location, writer, source, stage)
+            return ledger.stage_and_publish(session, location, writer, source, stage, self._content(session))
+
+    def _content(self, session: SqliteSession) -> Content:
+        return lambda table, columns: self._rows(session, table, columns)
 
     def _stage(
         self,
@@ -410,12 +438,11 @@ class SqliteDatastore:
             ledger.claim(session, writer)
             return ledger.adopt(session, location, writer, source)
 
-    def withdraw(self, location: Location, writer: Writer) -> None:
+    def withdraw(self, location: Location, writer: Writer, undo: Undo) -> None:
         """Raise the fence; put the kept table back, or drop ours."""
-        del location
         with self._writing(writer) as session:
             ledger.claim(session, writer)
-            ledger.withdraw(session, writer)
+            ledger.withdraw(session, location, writer, undo, self._content(session))
 
     def read_fence(self, location: Location, target: str) -> FenceRecord | None:
         """The ledger's record for the target."""

@@ -49,13 +49,15 @@ class Context:
     """One attempt at a step. `params` and `forward_result` are serialised kinds messages; `directory` is private
     scratch.
 
-    `forward_result` is what the step's forward run reported, for `undo`; empty where it never did. The callables are
-    doors to the agent: `resolve_secret` gives the value of a reference, `datastore_secret` that of a datastore's own if
-    the host lets it go there, `allow_datastore` raises StepFailure (policy_refused) where the host's policy does not
-    allow a place, `check_cancelled` raises Cancelled, `before_destructive` raises where the local deadline has passed,
-    `reach` marks exact points (before_publish, publish_open, after_publish), `outside` runs what must see more of the
-    host than a step may, `run_program` runs a program that the host names, or its undo. `places` is where the agent
-    remembers the roots that its steps have used, None where nobody does.
+    `forward_result` is what the step's forward run reported, for `undo`; empty where it never did. `discard_changes` is
+    a person's consent that `undo` may lose what others changed since; `migration_name` is for messages.
+
+    The callables are doors to the agent: `resolve_secret` gives the value of a reference, `datastore_secret` that of a
+    datastore's own if the host lets it go there, `allow_datastore` raises StepFailure (policy_refused) where the host's
+    policy does not allow a place, `check_cancelled` raises Cancelled, `before_destructive` raises where the local
+    deadline has passed, `reach` marks exact points (before_publish, publish_open, after_publish), `outside` runs what
+    must see more of the host than a step may, `run_program` runs a program that the host names, or its undo.
+    `places` is where the agent remembers the roots that its steps have used, None where nobody does.
     """
 
     attempt_id: str
@@ -67,6 +69,8 @@ class Context:
     params: bytes
     directory: Path
     forward_result: bytes = b""
+    discard_changes: bool = False
+    migration_name: str = ""
     evict_attempt_ids: tuple[str, ...] = ()
     places: Path | None = None
     progress: Progress = field(default=_no_progress)

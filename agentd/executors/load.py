@@ -3,7 +3,7 @@
 from haulier.v1 import kinds_pb2 as k
 
 from agentd.datastores.failures import StepFailure
-from agentd.datastores.port import Input, Location, Published
+from agentd.datastores.port import Input, Location, Published, Undo
 from agentd.executors import staging
 from agentd.executors.context import Context
 from agentd.executors.translate import columns, decoded, location, opened
@@ -53,7 +53,8 @@ class Load:
     )
     UNDO = (
         "Raises the fence at the destination, so that no forward attempt can publish any more, and puts back exactly "
-        "what was there before this migration, or nothing where there was nothing."
+        "what was there before this migration, or nothing where there was nothing. What is not what this migration "
+        "published, as it published it, is left alone, and the undo fails."
     )
 
     def probe(self, ctx: Context) -> bytes | None:
@@ -77,5 +78,12 @@ class Load:
     def undo(self, ctx: Context) -> None:
         """Withdraw at the destination."""
         params = decoded(k.LoadParams(), ctx.params)
+        forward = decoded(k.LoadResult(), ctx.forward_result)
         store = opened(ctx, params.destination.datastore, writes=True)
-        store.withdraw(location(params.destination), ctx.writer())
+        undo = Undo(
+            columns(params.input.columns),
+            int(forward.published_fence),
+            ctx.discard_changes,
+            ctx.migration_name or ctx.migration_id,
+        )
+        store.withdraw(location(params.destination), ctx.writer(stage="comparing"), undo)

@@ -8,7 +8,7 @@ import pytest
 
 from agentd.datastores.csv import CsvDatastore
 from agentd.datastores.failures import StepFailure
-from agentd.datastores.port import CsvPlace, Input, Location, Writer
+from agentd.datastores.port import CsvPlace, Input, Location, Undo, Writer
 from agentd.proof.types import Column, ColumnType
 
 WORDS = (Column("a", ColumnType.TEXT), Column("n", ColumnType.INT64))
@@ -89,19 +89,23 @@ def test_what_somebody_else_put_there_since_is_read(tmp_path: Path) -> None:
     (tmp_path / "new").write_text("a,n\ntheirs,9\n")
     (tmp_path / "new").replace(tmp_path / "x.csv")
     assert rows(found, "x.csv") == [("theirs", 9)]
-    # The next publish keeps it for undo.
-    publish(found, 2, 2, migration="mig_2")
-    found.withdraw(Location("d", "x.csv"), Writer("there", 3, "att_3", "mig_2"))
+    # Only who asks for it may replace it, and then it is kept for undo.
+    with pytest.raises(StepFailure) as caught:
+        publish(found, 2, 2, migration="mig_2")
+    assert caught.value.code == "not_as_published"
+    assert rows(found, "x.csv") == [("theirs", 9)]
+    publish(found, 2, 2, migration="mig_2", replace=True)
+    found.withdraw(Location("d", "x.csv"), Writer("there", 3, "att_3", "mig_2"), Undo(WORDS))
     assert rows(found, "x.csv") == [("theirs", 9)]
 
 
 def test_what_somebody_put_there_after_an_undo_is_theirs(tmp_path: Path) -> None:
     found = store(tmp_path)
     publish(found, 1, 1)
-    found.withdraw(Location("d", "x.csv"), Writer("there", 2, "att_2", "mig_1"))
+    found.withdraw(Location("d", "x.csv"), Writer("there", 2, "att_2", "mig_1"), Undo(WORDS))
     assert not (tmp_path / "x.csv").exists()
     (tmp_path / "x.csv").write_text("a,n\ntheirs,9\n")
-    found.withdraw(Location("d", "x.csv"), Writer("there", 3, "att_3", "mig_1"))
+    found.withdraw(Location("d", "x.csv"), Writer("there", 3, "att_3", "mig_1"), Undo(WORDS))
     assert rows(found, "x.csv") == [("theirs", 9)]
     with pytest.raises(StepFailure) as caught:
         publish(found, 4, 4)
@@ -123,5 +127,5 @@ def test_a_file_system_without_links_gets_copies(tmp_path: Path, monkeypatch: py
     found = store(tmp_path)
     publish(found, 1, 1, replace=True)
     assert rows(found, "x.csv") == [("x", 1)]
-    found.withdraw(Location("d", "x.csv"), Writer("there", 2, "att_2", "mig_1"))
+    found.withdraw(Location("d", "x.csv"), Writer("there", 2, "att_2", "mig_1"), Undo(WORDS))
     assert (tmp_path / "x.csv").read_text() == "a,n\nearlier,0\n"

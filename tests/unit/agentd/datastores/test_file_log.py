@@ -1,5 +1,6 @@
 """The fence of a file: each number has one winner, and a smaller fence never wins."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -51,13 +52,20 @@ def test_a_number_is_created_once(tmp_path: Path) -> None:
 
 
 def test_a_claim_sweeps_what_nobody_can_publish_any_more(tmp_path: Path) -> None:
-    log = FileLog(tmp_path / "log")
+    log = FileLog(tmp_path / "_haulier" / "a.csv")
     number = log.claim(writer(1))
-    for name in ("data-000002", "data-000009", "kept-000001", "kept-000008"):
+    (bare := tmp_path / "a.csv").write_text("what is there")
+    for name in ("data-000002", "data-000009", "kept-000001", "kept-000007"):
         (log.home / name).write_text(name)
+    os.link(bare, log.home / "kept-000008")
     log.publish(entry(number + 1, "publish", writer(1), data="data-000002", kept="kept-000001"))
-    log.claim(writer(2))
-    assert sorted(p.name for p in log.home.iterdir() if p.suffix != ".json") == ["data-000002", "kept-000001"]
+    everything = sorted(p.name for p in log.home.iterdir() if p.suffix != ".json")
+    log.claim(writer(2), sweeps=False)
+    assert sorted(p.name for p in log.home.iterdir() if p.suffix != ".json") == everything
+    log.claim(writer(3))
+    left = sorted(p.name for p in log.home.iterdir() if p.suffix != ".json")
+    # A kept file that no entry names may be the last copy of somebody's data.
+    assert left == ["data-000002", "kept-000001", "kept-000007"]
 
 
 def test_a_file_that_a_later_claim_swept_means_refused_and_not_lost(tmp_path: Path) -> None:

@@ -8,27 +8,48 @@ from pathlib import Path
 
 import duckdb
 import psycopg
+import pyarrow as pa
 import pytest
 
 from agentd.datastores import ledger
+from agentd.datastores.as_published import Content
 from agentd.datastores.duckdb import DuckdbSession
 from agentd.datastores.failures import Fenced, StepFailure
-from agentd.datastores.ledger import SqlSession
-from agentd.datastores.port import Input, Location, PostgresqlPlace, SqlitePlace, Writer
+from agentd.datastores.port import Input, Location, PostgresqlPlace, SqlitePlace, Undo, Writer
 from agentd.datastores.postgresql_session import PostgresqlSession
+from agentd.datastores.sql_session import SqlSession
 from agentd.datastores.sqlite import SqliteDatastore
-from agentd.proof.types import Column, ColumnType
+from agentd.proof.digests import digest_of
+from agentd.proof.types import Column, ColumnType, arrow_schema
 from tests.kit import postgres
 
 postgres_server = postgres.postgres_server
 
 WHERE = Location("things", "things")
-SOURCE = Input(b"\1" * 16, (Column("a", ColumnType.INT64),))
+COLUMNS = (Column("a", ColumnType.INT64),)
 Sessions = tuple[SqlSession, SqlSession]
 
 
 def writer(fence: int, attempt: str = "", migration: str = "mig_1") -> Writer:
     return Writer("there", fence, attempt or f"att_{fence}", migration)
+
+
+def batch(values: list[int]) -> pa.RecordBatch:
+    return pa.RecordBatch.from_arrays([pa.array(values, pa.int64())], schema=arrow_schema(COLUMNS))
+
+
+def source(value: int, *, replace: bool = False) -> Input:
+    """The input that holds this value in its one row."""
+    return Input(digest_of([batch([value])], COLUMNS).value(), COLUMNS, replace)
+
+
+def reader(session: SqlSession) -> Content:
+    """What a datastore gives the ledger to read its tables again."""
+    return lambda table, _: iter([batch([row[0] for row in session.rows(f"SELECT a FROM {session.named(table)}")])])
+
+
+def withdraw(session: SqlSession, who: Writer) -> None:
+    ledger.withdraw(session, WHERE, who, Undo(COLUMNS), reader(session))
 
 
 @pytest.fixture(params=["sqlite", "duckdb", "postgresql"])
@@ -60,8 +81,9 @@ def stage(session: SqlSession, who: Writer, value: int) -> str:
     return staging
 
 
-def publish(session: SqlSession, who: Writer, value: int, source: Input = SOURCE) -> None:
-    ledger.publish(session, WHERE, who, source, stage(session, who, value), 1)
+def publish(session: SqlSession, who: Writer, value: int, *, replace: bool = False) -> None:
+    found = source(value, replace=replace)
+    ledger.publish(session, WHERE, who, found, stage(session, who, value), 1, reader(session))
 
 
 def content(session: SqlSession) -> list[int] | None:
@@ -76,7 +98,7 @@ def test_a_claim_in_between_refuses_the_publish(sessions: Sessions) -> None:
     staging = stage(one, old, 1)
     ledger.claim(two, writer(2))
     with pytest.raises(Fenced, match="fence 2 of att_2"):
-        ledger.publish(one, WHERE, old, SOURCE, staging, 1)
+        ledger.publish(one, WHERE, old, source(1), staging, 1, reader(one))
     assert content(one) is None
     # The overtaken attempt's staging was dropped by who overtook it.
     assert not two.exists(staging)
@@ -87,13 +109,13 @@ def test_a_finished_successor_refuses_everything_of_the_old(sessions: Sessions) 
     staging = stage(one, writer(1), 1)
     publish(two, writer(2), 2)
     with pytest.raises(Fenced):
-        ledger.publish(one, WHERE, writer(1), SOURCE, staging, 1)
+        ledger.publish(one, WHERE, writer(1), source(1), staging, 1, reader(one))
     refusals: list[Callable[[], object]] = [
         lambda: ledger.claim(one, writer(1)),
         lambda: ledger.require_not_stale(one, writer(1)),
         lambda: ledger.claim(one, writer(2, "att_other")),
-        lambda: ledger.withdraw(one, writer(1)),
-        lambda: ledger.adopt(one, WHERE, writer(1), SOURCE),
+        lambda: withdraw(one, writer(1)),
+        lambda: ledger.adopt(one, WHERE, writer(1), source(1)),
     ]
     for refused in refusals:
         with pytest.raises(Fenced):
@@ -128,16 +150,16 @@ def test_a_failure_inside_the_publish_leaves_nothing(sessions: Sessions) -> None
 def test_only_the_same_input_of_the_same_migration_is_adopted(sessions: Sessions) -> None:
     one, _ = sessions
     publish(one, writer(1), 1)
-    for fence, migration, source in ((2, "mig_2", SOURCE), (3, "mig_1", Input(b"\2" * 16, SOURCE.columns))):
+    for fence, migration, value in ((2, "mig_2", 1), (3, "mig_1", 2)):
         ledger.claim(one, writer(fence, migration=migration))
-        assert ledger.adopt(one, WHERE, writer(fence, migration=migration), source) is None
+        assert ledger.adopt(one, WHERE, writer(fence, migration=migration), source(value)) is None
     ledger.claim(one, writer(4))
-    adopted = ledger.adopt(one, WHERE, writer(4), SOURCE)
+    adopted = ledger.adopt(one, WHERE, writer(4), source(1))
     assert adopted is not None
     assert (adopted.rows, adopted.fence, adopted.already) == (1, 4, True)
     one.drop("things")
     ledger.claim(one, writer(5))
-    assert ledger.adopt(one, WHERE, writer(5), SOURCE) is None
+    assert ledger.adopt(one, WHERE, writer(5), source(1)) is None
 
 
 def test_undo_goes_back_one_migration_at_a_time(sessions: Sessions) -> None:
@@ -147,18 +169,17 @@ def test_undo_goes_back_one_migration_at_a_time(sessions: Sessions) -> None:
     with pytest.raises(StepFailure) as caught:
         publish(one, writer(1), 1)
     assert caught.value.code == "object_exists"
-    replace = Input(SOURCE.digest, SOURCE.columns, replace=True)
-    publish(one, writer(2), 1, replace)
+    publish(one, writer(2), 1, replace=True)
     publish(one, writer(3, migration="mig_2"), 2)
     ledger.claim(one, writer(4))
     with pytest.raises(StepFailure) as caught:
-        ledger.withdraw(one, writer(4))
+        withdraw(one, writer(4))
     assert caught.value.code == "published_over"
     for fence, migration, seen in ((5, "mig_2", [1]), (6, "mig_1", [0]), (7, "mig_1", [0])):
         ledger.claim(one, writer(fence, migration=migration))
-        ledger.withdraw(one, writer(fence, migration=migration))
+        withdraw(one, writer(fence, migration=migration))
         assert content(one) == seen
-    publish(one, writer(8), 8, replace)
+    publish(one, writer(8), 8, replace=True)
     assert content(one) == [8]
 
 
@@ -226,9 +247,9 @@ def test_another_target_on_the_same_object_is_asked_for(sessions: Sessions) -> N
     with pytest.raises(StepFailure) as caught:
         publish(one, other, 2)
     assert caught.value.code == "object_exists"
-    publish(one, other, 2, Input(SOURCE.digest, SOURCE.columns, replace=True))
+    publish(one, other, 2, replace=True)
     with pytest.raises(StepFailure):
-        ledger.withdraw(one, writer(5))
+        withdraw(one, writer(5))
     ledger.claim(one, other)
-    ledger.withdraw(one, other)
+    withdraw(one, other)
     assert content(one) == [1]
