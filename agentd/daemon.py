@@ -96,7 +96,8 @@ class Daemon:
             closing.push_async_callback(self._runner.close)
             if not contents.attempts:
                 await self._learn_kinds()
-            identity = Identity(contents.incarnation, own_version(), boot_id(), facts.of_host())
+            place = f"{self._state} ({contents.file})"
+            identity = Identity(contents.incarnation, own_version(), boot_id(), facts.of_host(), place)
             self._agent = Agent(
                 identity,
                 self._capabilities(),

@@ -63,6 +63,7 @@ from controlplane.service.retention import HistoryKeeper
 from controlplane.service.rollout_views import RolloutViews
 from controlplane.service.rollouts import Rollouts
 from controlplane.service.signals import Signal
+from controlplane.service.telling import Teller
 from controlplane.service.witnessing import Witnesses
 from controlplane.service_notices import feed_watchdog, notify
 from controlplane.state_guard import StateGuard
@@ -196,7 +197,8 @@ class ControlPlane:
         return FleetDoor(FleetServices(self.fleet, self.rollouts, views, hosts, queries))
 
     def _build_audit(self, key: AuditKey) -> None:
-        self.audit = AuditLog(self.store, self.clock, key, head_is_signed, self.changed)
+        teller = Teller(self.store)
+        self.audit = AuditLog(self.store, self.clock, key, head_is_signed, self.changed, teller=teller)
         self.checker = AuditChecker(self.store, self.audit, time.monotonic)
         self.witnesses = Witnesses(self.audit)
         self.backups = BackupKeeper(self.config, self.config.state_dir / STORE_FILE)
@@ -205,9 +207,7 @@ class ControlPlane:
         self.prober = StoreProber(self.store, self.clock, time.monotonic)
         troubles, state = self.audit.troubles, self.config.state_dir
         self.readiness = Readiness(self.clock, state, self.prober, troubles, listening.ends_in_s)
-        metrics = Metrics(
-            self.store, self.clock, self.readiness, self.prober, self.audit.tallies, lambda: len(self.fleet.sessions)
-        )
+        metrics = Metrics(self.store, self.clock, self.readiness, self.prober, self.audit.tallies, self.fleet)
         self.http_probes = HttpProbes(self.readiness, metrics)
 
     def _history_keeper(self) -> HistoryKeeper:

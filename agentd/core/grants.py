@@ -103,12 +103,14 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who this process lifetime is. `incarnation` rises by one with each start of the daemon."""
+    """Who this process lifetime is. `incarnation` rises by one with each start of the daemon; `state_place` tells its
+    state directory from every copy."""
 
     incarnation: int
     agent_version: str
     boot_id: str
     facts: HostFacts = field(default_factory=HostFacts)
+    state_place: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,7 @@ class Contents:
     fences: dict[str, int]
     draining: bool
     witnessed: TreeHead | None = None  # newest head of the audit log that was seen
+    file: str = ""  # which file this is: another one for a copy
 
 
 class Journal:
@@ -122,7 +123,7 @@ class Journal:
             witnessed = None if kept is None else head_from_text(kept[0])
         except Undecodable as error:
             raise JournalBroken(f"the journal holds something that cannot be read: {error}") from error
-        return Contents(int(marks["incarnation"]), attempts, fences, bool(marks["draining"]), witnessed)
+        return Contents(int(marks["incarnation"]), attempts, fences, bool(marks["draining"]), witnessed, self._file)
 
     def write(self, entries: Sequence[Entry]) -> None:
         """Make all entries durable in one transaction, in order."""

@@ -79,6 +79,7 @@ def hello(effect: OpenSession) -> pb.Hello:
         slots=effect.capabilities.slots,
         held=[held(each) for each in effect.held],
         boot_id=effect.identity.boot_id,
+        state_place=effect.identity.state_place,
         draining=effect.draining,
         facts=_facts(effect.identity.facts),
         release=release(effect.release),

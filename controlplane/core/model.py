@@ -195,6 +195,7 @@ class Introduction:
     boot_id: str
     draining: bool
     held: tuple[Held, ...]
+    state_place: str = ""  # tells the agent's state directory from every copy; empty for older agents
     facts: Facts = field(default_factory=Facts)
     running: Running = field(default_factory=Running)
 

@@ -50,7 +50,7 @@ class AgentState(StrEnum):
     SERVING = "serving"
     DRAINING = "draining"
     REVOKED = "revoked"  # a person took its identity away; it comes back by joining again
-    CLONED = "cloned"  # two machines showed its identity: neither keeps it
+    CLONED = "cloned"  # two machines, or two daemons on one host, showed its identity: neither keeps it
     GONE = "gone"  # decommissioned; only its past is left
 
 

@@ -19,9 +19,10 @@ from controlplane.rpc.translate_rollouts import running_of
 from controlplane.service import fleet
 from controlplane.service.errors import StoreFailed
 from controlplane.service.identities import Identities
-from controlplane.service.introducing import FormerBoot, OtherBoot
+from controlplane.service.introducing import FormerBoot, OtherLife
 from controlplane.service.joining import Denied, Joining
 from controlplane.service.outputs import Outputs
+from controlplane.service.rivals import Life
 from controlplane.service.witnessing import Shown, Statement, Witnesses
 
 _log = logging.getLogger("haulier.rpc.agents")
@@ -105,9 +106,10 @@ class AgentDoor(agent_pb2_grpc.AgentServiceServicer):
                 return
             settings = self._fleet.settings
             opened = await self._opened(first, identity, outgoing, context)
-            if isinstance(opened, OtherBoot):
+            if isinstance(opened, OtherLife):
                 yield translate.welcome(identity.id, settings, self._version)
-                await self._unmask(requests, identity.id, first.hello.boot_id, opened, context)
+                life = Life(first.hello.boot_id, first.hello.state_place)
+                await self._unmask(requests, identity.id, life, opened, context)
                 return
             session = opened
             yield translate.welcome(identity.id, settings, self._version, self._renew_in_s(identity))
@@ -147,25 +149,26 @@ class AgentDoor(agent_pb2_grpc.AgentServiceServicer):
         self,
         requests: AsyncIterator[pb.SessionRequest],
         agent_id: str,
-        boot_id: str,
-        other: OtherBoot,
+        life: Life,
+        other: OtherLife,
         context: Any,
     ) -> None:
-        """Find out whether another boot lives: only the living answer our welcome."""
+        """Find out whether another life goes on: only the living answer our welcome."""
         try:
             async with asyncio.timeout(self.hello_s_max):
                 answer = await anext(aiter(requests), None)
         except TimeoutError:
             answer = None
         if answer is not None and isinstance(other, FormerBoot):
-            await self._identities.found_clone(agent_id, f"boot {boot_id} lives beside a later one")
+            why = f"two machines show its identity (boot {life.boot_id} lives beside a later one)"
+            await self._identities.found_clone(agent_id, why)
         elif answer is not None:
-            self._fleet.met(agent_id, boot_id)
+            self._fleet.met(agent_id, life)
         await context.abort(grpc.StatusCode.FAILED_PRECONDITION, other.because)
 
     async def _opened(
         self, first: pb.SessionRequest, identity: Identity, outgoing: Outgoing, context: Any
-    ) -> fleet.Session | OtherBoot:
+    ) -> fleet.Session | OtherLife:
         """Open the session that Hello asks for, or abort the call."""
         if not first.HasField("hello"):
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the first message of a session must carry hello")
@@ -177,9 +180,9 @@ class AgentDoor(agent_pb2_grpc.AgentServiceServicer):
             opened = await self._fleet.open(identity.id, hello, outgoing.send, lambda: _overtaken(outgoing), identity)
         except StoreFailed as error:
             await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
-        if isinstance(opened, Refused) and not isinstance(opened, OtherBoot):
+        if isinstance(opened, Refused) and not isinstance(opened, OtherLife):
             await context.abort(grpc.StatusCode.FAILED_PRECONDITION, opened.because)
-        assert isinstance(opened, fleet.Session | OtherBoot), "abort does not return"
+        assert isinstance(opened, fleet.Session | OtherLife), "abort does not return"
         return opened
 
     async def _read(

@@ -54,6 +54,7 @@ def introduction_of(hello: pb.Hello) -> Introduction:
         boot_id=hello.boot_id[:TEXT_MAX],
         draining=hello.draining,
         held=tuple(held_of(held) for held in hello.held),
+        state_place=hello.state_place[:TEXT_MAX],
         facts=translate_rollouts.facts_of(hello.facts),
         running=translate_rollouts.running_of(hello.release),
     )

@@ -16,6 +16,7 @@ from controlplane.core.events import Event
 from controlplane.core.merkle_tiles import BrokenTile, MissingTile, Place, Tiles
 from controlplane.service.signals import Signal
 from controlplane.service.tallies import Tallies
+from controlplane.service.telling import Teller
 from controlplane.store.port import Store, Tx
 
 T = TypeVar("T")
@@ -52,14 +53,19 @@ class AuditLog:
         is_signed: Callable[[TreeHead, bytes], bool],
         changed: Signal,
         tallies: Tallies | None = None,
+        teller: Teller | None = None,
     ) -> None:
-        """``is_signed`` tells whether a head bears the signature of a public key; ``tallies`` counts what is sealed."""
+        """``is_signed`` tells whether a head bears the signature of a public key; ``tallies`` counts what is sealed.
+
+        ``teller`` writes it to the log.
+        """
         self._store = store
         self._clock = clock
         self.signer = signer
         self.is_signed = is_signed
         self._changed = changed
         self.tallies = tallies or Tallies()
+        self._teller = teller
         self.head: TreeHead | None = None
         self.eras: Sequence[LogEra] = ()
         self.tiles = Tiles()
@@ -81,6 +87,8 @@ class AuditLog:
         look = await self._store.write(lambda tx: (tx.foreign_writes(), tx.last_position(), tx.take_recorded()))
         writes, last, recorded = look
         self.tallies.count(recorded, self._clock())
+        if self._teller is not None:
+            await self._teller.tell(recorded)
         if self._writes_seen is not None and writes != self._writes_seen:
             self.disturbed = True
             _log.warning("another program has written to the store: the audit log is checked from its beginning")

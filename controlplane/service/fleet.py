@@ -22,9 +22,9 @@ from controlplane.service.conversing import ToAgent as ToAgent
 from controlplane.service.conversing import UpgradeTerms as UpgradeTerms
 from controlplane.service.errors import Precondition
 from controlplane.service.host_book import HostBook
-from controlplane.service.introducing import FormerBoot, OtherBoot, introduce, superseded
+from controlplane.service.introducing import FormerBoot, OtherLife, copied, introduce, superseded
 from controlplane.service.lease_book import LeaseBook
-from controlplane.service.rivals import Rivals
+from controlplane.service.rivals import Life, Rivals
 from controlplane.service.signals import Signal
 from controlplane.service.steps import GrantedLease, GrantTerms, Settlement, grant, settle
 from controlplane.store.port import Brief, Conflict, Store, StoreFailed, Tx
@@ -61,6 +61,7 @@ class Session:
         self.granting = False
         self.grant_again = False
         self.authority = ""  # key id of who signed its certificate
+        self.life = Life(agent.boot_id)
 
 
 class Fleet:
@@ -82,6 +83,7 @@ class Fleet:
         self._rivals = Rivals()
         self.on_clone: Callable[[str, str], Coroutine[Any, Any, None]] | None = None  # agent id, why
         self._flushed_at = 0.0
+        self.began_at = clock()
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def now(self) -> float:
@@ -90,7 +92,7 @@ class Fleet:
 
     async def start(self, limits: Limits) -> None:
         """Take over what the store holds; no live lease ends before a full TTL from now (grace)."""
-        now = self._clock()
+        now = self.began_at = self._clock()
         grace_until = now + self.settings.ttl_s
 
         def load(tx: Tx) -> Any:
@@ -140,14 +142,17 @@ class Fleet:
 
         ``end`` is called when another stream of the same agent takes over. ``shown`` is what its certificate says.
         """
-        now = self._clock()
+        now, life = self._clock(), Life(hello.boot_id, hello.state_place)
         old = self.sessions.get(agent_id)
         if old is not None and hello.boot_id != old.agent.boot_id:
             if hello.boot_id in await self._store.read(lambda tx: tx.former_boots(agent_id)):
                 return FormerBoot(f"agent {old.agent.name} has booted again since, and that boot is connected")
             if old.agent.incarnation > hello.incarnation and hello.boot_id and old.agent.boot_id:
-                return OtherBoot(superseded(old.agent, hello).because)
+                return OtherLife(superseded(old.agent, hello).because)
             old = self.sessions.get(agent_id)
+        elif old is not None and life.is_other(old.life):
+            # Of two state directories on one boot the connected one keeps its stream, whatever either's incarnation.
+            return copied(old.agent, old.life.state_place, hello)
         if old is not None:
             if hello.incarnation < old.agent.incarnation:
                 # The living daemon keeps its stream: a stale twin must not be able to cut it off.
@@ -171,6 +176,7 @@ class Fleet:
         again = [lease for lease in again if self.book.adopt(lease.attempt.id, agent.incarnation, until=until, now=now)]
         session = Session(agent, matching(agent, self._classes), send, end, now)
         session.authority = shown.authority if shown is not None else ""
+        session.life = life
         if self._hellos[agent_id] != number:
             # Two hellos of one agent waited for the store together. What the later one said is what is stored now, even
             # if its stream has gone meanwhile: should this be the living stream, its agent says hello again.
@@ -200,7 +206,7 @@ class Fleet:
         now = self._clock()
         session.heard_at = now
         silence_s = self.settings.heartbeat_s + self.settings.heartbeat_grace_s
-        two = self._rivals.proven(session.agent.id, session.agent.boot_id, now, silence_s)
+        two = self._rivals.proven(session.agent.id, session.life, now, silence_s)
         if two and self.on_clone is not None:
             self.spawn(self.on_clone(session.agent.id, two))
         if sample:
@@ -221,11 +227,11 @@ class Fleet:
         if answer.renewals or answer.cancels:
             session.send(answer)
 
-    def met(self, agent_id: str, boot_id: str) -> None:
-        """Take note that another boot of a connected agent lives: it answered a welcome."""
+    def met(self, agent_id: str, life: Life) -> None:
+        """Take note that another life of a connected agent goes on: it answered a welcome."""
         session = self.sessions.get(agent_id)
-        if session is not None and session.agent.boot_id != boot_id:
-            self._rivals.met(agent_id, boot_id, session.agent.boot_id, self._clock())
+        if session is not None and life.is_other(session.life):
+            self._rivals.met(agent_id, life, session.life, self._clock())
 
     def ask_to_renew(self, agent_id: str, reason: str) -> None:
         """Ask a connected agent to renew its identity now."""

@@ -15,6 +15,7 @@ from controlplane.service.errors import NotFound, Precondition
 from controlplane.service.fleet import Fleet
 from controlplane.service.identities import Identities
 from controlplane.service.introducing import effective_labels
+from controlplane.service.judging import as_heard
 from controlplane.service.rollout_hosts import members
 from controlplane.service.rollouts import FLEETS_MAX, Rollouts
 from controlplane.store.port import Backlog, HostRecord, Store, Tx
@@ -189,10 +190,10 @@ class Hosts:
         )
 
     def _is_ready(self, agent: Agent, now: float, within_s: float) -> bool:
-        session = self._fleet.sessions.get(agent.id)
-        heard_at = session.heard_at if session is not None else agent.heard_at
+        agent = as_heard(self._fleet, agent, now)
         serves = agent.state is AgentState.SERVING and not agent.cordon_reason
-        return session is not None and serves and agent.liveness is Liveness.ALIVE and now - heard_at <= within_s
+        is_heard = agent.id in self._fleet.sessions and now - agent.heard_at <= within_s
+        return is_heard and serves and agent.liveness is Liveness.ALIVE
 
     def _problems(self, name: str, spec: FleetSpec, agents: int, ready: int, newest: Rollout | None) -> list[str]:
         problems = []

@@ -9,11 +9,12 @@ from typing import NamedTuple
 
 from controlplane.core.events import Event, asked_by
 from controlplane.core.model import Agent, Failure
-from controlplane.core.states import AGENT_BARRED, AgentState, agent_after
+from controlplane.core.states import AGENT_BARRED, AgentState, Liveness, agent_after
 from controlplane.identity.authorities import Authorities
 from controlplane.identity.peers import Identity
 from controlplane.service.errors import NotFound
 from controlplane.service.fleet import Fleet
+from controlplane.service.judging import as_heard
 from controlplane.service.steps import Settlement, expire
 from controlplane.service.watchers import Watchers
 from controlplane.store.port import Certificate, Store, Tx
@@ -82,6 +83,10 @@ class Identities:
             why = "the agent's certificate has ended"
         return f"{why}: join again with a token made for this agent's name" if why else ""
 
+    def is_alive(self, agent: Agent, now: float) -> bool:
+        """Whether an agent is believed to be alive at this moment."""
+        return as_heard(self._fleet, agent, now).liveness is Liveness.ALIVE
+
     def renew_in_s(self, identity: Identity) -> float:
         """Return in how many seconds an agent should renew: when a third of a certificate's life is left."""
         return max(1.0, identity.not_after_at - self.wall_clock() - self.ttl_s / 3.0)
@@ -137,9 +142,8 @@ class Identities:
         return await self._fleet.unbroken(self._bar(name_or_id, "AgentRevoked", asked_by(by, reason)))
 
     async def found_clone(self, agent_id: str, why: str) -> None:
-        """Two machines show one identity: neither keeps it."""
-        said = f"two machines show its identity ({why})"
-        await self._fleet.unbroken(self._bar(agent_id, "AgentCloned", said))
+        """Two machines, or two daemons on one host, show one identity: neither keeps it."""
+        await self._fleet.unbroken(self._bar(agent_id, "AgentCloned", why))
 
     async def _bar(self, name_or_id: str, event: str, why: str) -> Agent:
         now = self._clock()

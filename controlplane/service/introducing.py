@@ -18,8 +18,8 @@ from controlplane.store.port import Certificate, Tx
 GENERATION_AHEAD_S_MAX = 86_400.0
 
 
-class OtherBoot(Refused):
-    """Another boot than the one that is connected, with an older journal.
+class OtherLife(Refused):
+    """Another boot than the one that is connected, with an older journal; or another state directory on the same boot.
 
     A hello may arrive long after the host that said it went down; only the living answer a welcome.
     """
@@ -27,7 +27,7 @@ class OtherBoot(Refused):
     __slots__ = ()
 
 
-class FormerBoot(OtherBoot):
+class FormerBoot(OtherLife):
     """The host has booted since. If whoever says this still lives, then two machines share an identity."""
 
     __slots__ = ()
@@ -113,6 +113,15 @@ def superseded(known: Agent, hello: Introduction) -> Refused:
     return Refused(
         f"incarnation {hello.incarnation} of {known.name} was followed by {known.incarnation}: "
         "another daemon runs under the same identity, or an old journal was restored"
+    )
+
+
+def copied(known: Agent, state_place: str, hello: Introduction) -> OtherLife:
+    """Refuse a daemon whose state directory is not that of the connected one."""
+    return OtherLife(
+        f"agent {known.name} is connected from the state directory {state_place}, and this daemon runs on "
+        f"{hello.state_place}: one of them is a copy. Stop the daemon on the copy; where a second agent is wanted, let "
+        "it join under a name of its own"
     )
 
 

@@ -123,7 +123,7 @@ class Joining:
                 f"an agent named {known.name} has joined already; choose another name with --name, or, to bring that "
                 f"host back, ask for a token made for it: `haulier token create --agent {known.name}`"
             )
-        if known.liveness is Liveness.ALIVE and known.state not in AGENT_BARRED:
+        if known.state not in AGENT_BARRED and self.identities.is_alive(known, now):
             raise Denied(
                 f"agent {known.name} is alive; stop its daemon first, or take its identity away with "
                 f"`haulier agent revoke {known.name} --reason …`"

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterable
 
+from controlplane.service.fleet import Fleet
+from controlplane.service.judging import by_liveness
 from controlplane.service.readiness import Readiness, StoreProber
 from controlplane.service.tallies import Tallies
 from controlplane.store.port import Store
@@ -21,14 +23,14 @@ class Metrics:
         readiness: Readiness,
         prober: StoreProber,
         tallies: Tallies,
-        sessions: Callable[[], int],
+        fleet: Fleet,
     ) -> None:
         self._store = store
         self._clock = clock
         self._readiness = readiness
         self._prober = prober
         self._tallies = tallies
-        self._sessions = sessions
+        self._fleet = fleet
         self._text = ""
         self._at = float("-inf")
 
@@ -41,7 +43,9 @@ class Metrics:
         return self._text
 
     async def _families(self, now: float) -> list[tuple[str, str, str, list[tuple[dict[str, str], float]]]]:
-        counts, backlog = await self._store.read(lambda tx: (tx.counts(), tx.backlog()))
+        counts, backlog = await self._store.read(
+            lambda tx: ({**tx.counts(), "agents": by_liveness(tx, self._fleet, now)}, tx.backlog())
+        )
         work = sorted(backlog, key=lambda each: -each.ready)[:CLASSES_MAX]
 
         def of_class(value: Callable[..., float]) -> list[tuple[dict[str, str], float]]:
@@ -58,7 +62,7 @@ class Metrics:
         ready = self._readiness.is_ready()
         return [
             ("haulier_ready", "gauge", "1 when nothing keeps the control plane from its work", [({}, float(ready))]),
-            ("haulier_sessions", "gauge", "open sessions of agents", [({}, float(self._sessions()))]),
+            ("haulier_sessions", "gauge", "open sessions of agents", [({}, float(len(self._fleet.sessions)))]),
             ("haulier_agents", "gauge", "agents by liveness", by_state("agents")),
             ("haulier_migrations", "gauge", "migrations by state", by_state("migrations")),
             ("haulier_steps", "gauge", "steps by state; leased ones are live leases", by_state("steps")),

@@ -14,6 +14,7 @@ from controlplane.core.states import STEP_UNFINISHED, Direction, StepState
 from controlplane.manifests.params import ParamsUnresolved, decode_result
 from controlplane.service.errors import NotFound
 from controlplane.service.fleet import Fleet
+from controlplane.service.judging import as_heard, by_liveness
 from controlplane.service.limiting import what_holds
 from controlplane.service.migrations import find
 from controlplane.store.port import Store, Tx
@@ -84,23 +85,31 @@ class Queries:
         """Return all agents, each with its newest sample (JSON) and its live leases."""
 
         def load(tx: Tx) -> list[tuple[Agent, str, int]]:
-            leases = tx.live_counts()
-            return [(agent, sample, leases.get(agent.id, 0)) for agent, sample in tx.agents()]
+            leases, now = tx.live_counts(), self._clock()
+            return [
+                (as_heard(self._fleet, agent, now), sample, leases.get(agent.id, 0)) for agent, sample in tx.agents()
+            ]
 
         return await self._store.read(load)
 
     async def why(self, subject: str) -> list[StepHolds]:
         """Name what holds a step ("step_…" or MIGRATION/STEP) or each open step of a migration. Raises ``NotFound``."""
         limits, lock_delay_s = self._fleet.limits, self._fleet.settings.lock_delay_s
-        return await self._store.read(lambda tx: why(tx, subject, limits, self._clock(), lock_delay_s))
+        now = self._clock()
+
+        def heard(agent: Agent) -> Agent:
+            return as_heard(self._fleet, agent, now)
+
+        return await self._store.read(lambda tx: why(tx, subject, limits, now, lock_delay_s, heard))
 
     async def events(self, after: int, subject: str, limit: int) -> list[tuple[int, Event]]:
         """Return events after a position, of one subject or of all when it is empty."""
         return await self._store.read(lambda tx: tx.events_after(after, subject, limit))
 
     async def counts(self) -> dict[str, dict[str, int]]:
-        """Return counts by state."""
-        return await self._store.read(lambda tx: tx.counts())
+        """Return counts by state, of agents by what is believed of them now."""
+        now = self._clock()
+        return await self._store.read(lambda tx: {**tx.counts(), "agents": by_liveness(tx, self._fleet, now)})
 
     async def generation(self) -> int:
         """Return the store generation."""
@@ -115,14 +124,24 @@ def result_json(kind: str, result: bytes) -> str:
         return json.dumps({"unreadable": str(error)})
 
 
-def why(tx: Tx, subject: str, limits: Limits, now: float, lock_delay_s: float) -> list[StepHolds]:
-    """See ``Queries.why``; a plain function so that the simulator asks the same question."""
+def why(
+    tx: Tx,
+    subject: str,
+    limits: Limits,
+    now: float,
+    lock_delay_s: float,
+    heard: Callable[[Agent], Agent],
+) -> list[StepHolds]:
+    """See ``Queries.why``; a plain function so that the simulator asks the same question.
+
+    ``heard`` turns an agent as it is stored into what is believed of it now.
+    """
     migration, wanted = _subject(tx, subject)
     steps = tx.steps_of(migration.id)
     needs = tx.needs_of(migration.id)
     live = tx.live_of_migration(migration.id)
     classes = tx.classes()
-    agents = [agent for agent, _ in tx.agents()]
+    agents = [heard(agent) for agent, _ in tx.agents()]
     leases = tx.live_counts()
     in_use = datastores_in_use(tx.live_classes(), classes)
     answers = []

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from controlplane.core.reasons import Hold
 from controlplane.core.states import AgentState
+from controlplane.service.judging import as_heard
 from controlplane.service.queries import why
 
 if TYPE_CHECKING:
@@ -117,8 +118,11 @@ class Explaining:
     def _ask(self) -> list[Hold]:
         plane = self._world.plane
         assert plane is not None, "the caller has looked"
-        lock_delay_s = plane.fleet.settings.lock_delay_s
-        answers = why(self._world.tx, self._step_id, plane.fleet.limits, plane.clock(), lock_delay_s)
+        fleet, now = plane.fleet, plane.clock()
+        lock_delay_s = fleet.settings.lock_delay_s
+        answers = why(
+            self._world.tx, self._step_id, fleet.limits, now, lock_delay_s, lambda agent: as_heard(fleet, agent, now)
+        )
         return list(answers[0].holds)
 
     def _lift(self, hold: Hold) -> None:

@@ -140,7 +140,7 @@ class Daemon:
         self.process = Process(f"daemon of {host.name}")
         self.alive = True
         contents = host.disk.journal.begin_incarnation()
-        identity = Identity(contents.incarnation, "sim", host.boot_id())
+        identity = Identity(contents.incarnation, "sim", host.boot_id(), state_place=host.name)
         capabilities = host.capabilities
         if contents.attempts:
             self.world.mark("attempts recovered from the journal")

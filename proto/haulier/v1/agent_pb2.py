@@ -26,7 +26,7 @@ from haulier.v1 import audit_pb2 as haulier_dot_v1_dot_audit__pb2
 from haulier.v1 import release_pb2 as haulier_dot_v1_dot_release__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16haulier/v1/agent.proto\x12\nhaulier.v1\x1a\x16haulier/v1/audit.proto\x1a\x18haulier/v1/release.proto\"W\n\rEnrollRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\r\n\x05token\x18\x02 \x01(\t\x12\x0f\n\x07\x63sr_pem\x18\x03 \x01(\x0c\x12\x12\n\nagent_name\x18\x04 \x01(\t\"\x7f\n\x0e\x45nrollResponse\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x17\n\x0f\x63\x65rtificate_pem\x18\x02 \x01(\x0c\x12\x0e\n\x06\x63\x61_pem\x18\x03 \x01(\x0c\x12\x17\n\x0fsession_address\x18\x04 \x01(\t\x12\x19\n\x11\x63\x65rtificate_ttl_s\x18\x05 \x01(\x01\"*\n\x17RenewCertificateRequest\x12\x0f\n\x07\x63sr_pem\x18\x01 \x01(\x0c\"^\n\x18RenewCertificateResponse\x12\x17\n\x0f\x63\x65rtificate_pem\x18\x01 \x01(\x0c\x12\x0e\n\x06\x63\x61_pem\x18\x02 \x01(\x0c\x12\x19\n\x11\x63\x65rtificate_ttl_s\x18\x03 \x01(\x01\"\xc9\x01\n\x0eSessionRequest\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12 \n\x05hello\x18\x02 \x01(\x0b\x32\x11.haulier.v1.Hello\x12(\n\theartbeat\x18\x03 \x01(\x0b\x32\x15.haulier.v1.Heartbeat\x12-\n\x08progress\x18\x04 \x03(\x0b\x32\x1b.haulier.v1.AttemptProgress\x12*\n\x07results\x18\x05 \x03(\x0b\x32\x19.haulier.v1.AttemptResult\"\x88\x03\n\x05Hello\x12\x13\n\x0bincarnation\x18\x01 \x01(\x04\x12\x15\n\ragent_version\x18\x02 \x01(\t\x12\r\n\x05kinds\x18\x03 \x03(\t\x12\x12\n\ndatastores\x18\x04 \x03(\t\x12-\n\x06labels\x18\x05 \x03(\x0b\x32\x1d.haulier.v1.Hello.LabelsEntry\x12\r\n\x05slots\x18\x06 \x01(\r\x12%\n\x04held\x18\x07 \x03(\x0b\x32\x17.haulier.v1.HeldAttempt\x12\x0f\n\x07\x62oot_id\x18\x08 \x01(\t\x12\x10\n\x08\x64raining\x18\t \x01(\x08\x12$\n\x05\x66\x61\x63ts\x18\n \x01(\x0b\x32\x15.haulier.v1.HostFacts\x12*\n\x07release\x18\x0b \x01(\x0b\x32\x19.haulier.v1.ReleaseStatus\x12\'\n\twitnessed\x18\x0c \x01(\x0b\x32\x14.haulier.v1.TreeHead\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"C\n\x0bHeldAttempt\x12\x12\n\nattempt_id\x18\x01 \x01(\t\x12\r\n\x05\x66\x65nce\x18\x02 \x01(\x04\x12\x11\n\twatermark\x18\x03 \x01(\x04\"\xaf\x01\n\tHeartbeat\x12%\n\x04held\x18\x01 \x03(\x0b\x32\x17.haulier.v1.HeldAttempt\x12&\n\x06sample\x18\x02 \x01(\x0b\x32\x16.haulier.v1.HostSample\x12*\n\x07release\x18\x03 \x01(\x0b\x32\x19.haulier.v1.ReleaseStatus\x12\'\n\twitnessed\x18\x04 \x01(\x0b\x32\x14.haulier.v1.TreeHead\"\x8b\x01\n\nHostSample\x12\x14\n\x0c\x63pu_fraction\x18\x01 \x01(\x01\x12\x19\n\x11memory_used_bytes\x18\x02 \x01(\x04\x12\x1a\n\x12memory_total_bytes\x18\x03 \x01(\x04\x12\x17\n\x0f\x64isk_free_bytes\x18\x04 \x01(\x04\x12\x17\n\x0f\x61gent_rss_bytes\x18\x05 \x01(\x04\"\x8a\x01\n\x0f\x41ttemptProgress\x12\x12\n\nattempt_id\x18\x01 \x01(\t\x12\r\n\x05\x66\x65nce\x18\x02 \x01(\x04\x12\x11\n\twatermark\x18\x03 \x01(\x04\x12\r\n\x05total\x18\x04 \x01(\x04\x12\x12\n\ndone_bytes\x18\x05 \x01(\x04\x12\r\n\x05stage\x18\x06 \x01(\t\x12\x0f\n\x07started\x18\x07 \x01(\x08\"\xc2\x01\n\rAttemptResult\x12\x12\n\nattempt_id\x18\x01 \x01(\t\x12\r\n\x05\x66\x65nce\x18\x02 \x01(\x04\x12+\n\x07outcome\x18\x03 \x01(\x0e\x32\x1a.haulier.v1.AttemptOutcome\x12\x0e\n\x06result\x18\x04 \x01(\x0c\x12+\n\x07\x66\x61ilure\x18\x05 \x01(\x0b\x32\x1a.haulier.v1.AttemptFailure\x12$\n\x03use\x18\x06 \x01(\x0b\x32\x17.haulier.v1.ResourceUse\"P\n\x0e\x41ttemptFailure\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x0c\n\x04hint\x18\x03 \x01(\t\x12\x11\n\tretryable\x18\x04 \x01(\x08\"\x8a\x01\n\x0bResourceUse\x12\x0e\n\x06wall_s\x18\x01 \x01(\x01\x12\r\n\x05\x63pu_s\x18\x02 \x01(\x01\x12\x15\n\rrss_bytes_max\x18\x03 \x01(\x04\x12\x12\n\nread_bytes\x18\x04 \x01(\x04\x12\x15\n\rwritten_bytes\x18\x05 \x01(\x04\x12\x1a\n\x12memory_limit_bytes\x18\x06 \x01(\x04\"\x83\x02\n\x0fSessionResponse\x12$\n\x07welcome\x18\x01 \x01(\x0b\x32\x13.haulier.v1.Welcome\x12*\n\x08renewals\x18\x02 \x03(\x0b\x32\x18.haulier.v1.LeaseRenewal\x12 \n\x18\x61\x63knowledged_attempt_ids\x18\x03 \x03(\t\x12&\n\x06grants\x18\x04 \x03(\x0b\x32\x16.haulier.v1.LeaseGrant\x12)\n\ndirectives\x18\x05 \x03(\x0b\x32\x15.haulier.v1.Directive\x12)\n\nshown_head\x18\x06 \x01(\x0b\x32\x15.haulier.v1.ShownHead\"~\n\x07Welcome\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x13\n\x0bheartbeat_s\x18\x02 \x01(\x01\x12\x1a\n\x12\x64isconnected_max_s\x18\x03 \x01(\x01\x12\x1c\n\x14\x63ontrolplane_version\x18\x04 \x01(\t\x12\x12\n\nrenew_in_s\x18\x05 \x01(\x01\"[\n\x0cLeaseRenewal\x12\x12\n\nattempt_id\x18\x01 \x01(\t\x12\r\n\x05\x66\x65nce\x18\x02 \x01(\x04\x12\r\n\x05ttl_s\x18\x03 \x01(\x01\x12\x19\n\x11\x61sked_in_sequence\x18\x04 \x01(\x04\"\xc2\x02\n\nLeaseGrant\x12\x12\n\nattempt_id\x18\x01 \x01(\t\x12\x0f\n\x07step_id\x18\x02 \x01(\t\x12\x14\n\x0cmigration_id\x18\x03 \x01(\t\x12\x11\n\tstep_name\x18\x04 \x01(\t\x12\x0c\n\x04kind\x18\x05 \x01(\t\x12\x0e\n\x06number\x18\x06 \x01(\r\x12\r\n\x05\x66\x65nce\x18\x07 \x01(\x04\x12\x0e\n\x06target\x18\x08 \x01(\t\x12(\n\tdirection\x18\t \x01(\x0e\x32\x15.haulier.v1.Direction\x12\x0e\n\x06params\x18\n \x01(\x0c\x12\x16\n\x0e\x66orward_result\x18\x0b \x01(\x0c\x12\r\n\x05ttl_s\x18\x0c \x01(\x01\x12\x19\n\x11start_to_finish_s\x18\r \x01(\x01\x12\x12\n\nprogress_s\x18\x0e \x01(\x01\x12\x19\n\x11\x65vict_attempt_ids\x18\x0f \x03(\t\"\x9b\x02\n\tDirective\x12+\n\x06\x63\x61ncel\x18\x01 \x01(\x0b\x32\x19.haulier.v1.CancelAttemptH\x00\x12\"\n\x05\x64rain\x18\x02 \x01(\x0b\x32\x11.haulier.v1.DrainH\x00\x12$\n\x06resume\x18\x03 \x01(\x0b\x32\x12.haulier.v1.ResumeH\x00\x12&\n\x07upgrade\x18\x04 \x01(\x0b\x32\x13.haulier.v1.UpgradeH\x00\x12\x33\n\x0e\x63\x61ncel_upgrade\x18\x05 \x01(\x0b\x32\x19.haulier.v1.CancelUpgradeH\x00\x12\x33\n\x0erenew_identity\x18\x06 \x01(\x0b\x32\x19.haulier.v1.RenewIdentityH\x00\x42\x05\n\x03\x61sk\"B\n\rCancelAttempt\x12\x12\n\nattempt_id\x18\x01 \x01(\t\x12\r\n\x05\x66\x65nce\x18\x02 \x01(\x04\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\x17\n\x05\x44rain\x12\x0e\n\x06reason\x18\x01 \x01(\t\"\x08\n\x06Resume\"\x1f\n\rRenewIdentity\x12\x0e\n\x06reason\x18\x01 \x01(\t\"d\n\x0bLogsRequest\x12\x12\n\nattempt_id\x18\x01 \x01(\t\x12\x0e\n\x06offset\x18\x02 \x01(\x04\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\x12\x15\n\rdropped_bytes\x18\x04 \x01(\x04\x12\x0c\n\x04last\x18\x05 \x01(\x08\"9\n\x0cLogsResponse\x12\x12\n\nattempt_id\x18\x01 \x01(\t\x12\x15\n\rstored_offset\x18\x02 \x01(\x04*\xa7\x01\n\x0e\x41ttemptOutcome\x12\x1f\n\x1b\x41TTEMPT_OUTCOME_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x41TTEMPT_OUTCOME_SUCCEEDED\x10\x01\x12\x1a\n\x16\x41TTEMPT_OUTCOME_FAILED\x10\x02\x12\x1d\n\x19\x41TTEMPT_OUTCOME_CANCELLED\x10\x03\x12\x1a\n\x16\x41TTEMPT_OUTCOME_FENCED\x10\x04*Q\n\tDirection\x12\x19\n\x15\x44IRECTION_UNSPECIFIED\x10\x00\x12\x15\n\x11\x44IRECTION_FORWARD\x10\x01\x12\x12\n\x0e\x44IRECTION_UNDO\x10\x02\x32\xb5\x02\n\x0c\x41gentService\x12?\n\x06\x45nroll\x12\x19.haulier.v1.EnrollRequest\x1a\x1a.haulier.v1.EnrollResponse\x12]\n\x10RenewCertificate\x12#.haulier.v1.RenewCertificateRequest\x1a$.haulier.v1.RenewCertificateResponse\x12\x46\n\x07Session\x12\x1a.haulier.v1.SessionRequest\x1a\x1b.haulier.v1.SessionResponse(\x01\x30\x01\x12=\n\x04Logs\x12\x17.haulier.v1.LogsRequest\x1a\x18.haulier.v1.LogsResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16haulier/v1/agent.proto\x12\nhaulier.v1\x1a\x16haulier/v1/audit.proto\x1a\x18haulier/v1/release.proto\"W\n\rEnrollRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\r\n\x05token\x18\x02 \x01(\t\x12\x0f\n\x07\x63sr_pem\x18\x03 \x01(\x0c\x12\x12\n\nagent_name\x18\x04 \x01(\t\"\x7f\n\x0e\x45nrollResponse\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x17\n\x0f\x63\x65rtificate_pem\x18\x02 \x01(\x0c\x12\x0e\n\x06\x63\x61_pem\x18\x03 \x01(\x0c\x12\x17\n\x0fsession_address\x18\x04 \x01(\t\x12\x19\n\x11\x63\x65rtificate_ttl_s\x18\x05 \x01(\x01\"*\n\x17RenewCertificateRequest\x12\x0f\n\x07\x63sr_pem\x18\x01 \x01(\x0c\"^\n\x18RenewCertificateResponse\x12\x17\n\x0f\x63\x65rtificate_pem\x18\x01 \x01(\x0c\x12\x0e\n\x06\x63\x61_pem\x18\x02 \x01(\x0c\x12\x19\n\x11\x63\x65rtificate_ttl_s\x18\x03 \x01(\x01\"\xc9\x01\n\x0eSessionRequest\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12 \n\x05hello\x18\x02 \x01(\x0b\x32\x11.haulier.v1.Hello\x12(\n\theartbeat\x18\x03 \x01(\x0b\x32\x15.haulier.v1.Heartbeat\x12-\n\x08progress\x18\x04 \x03(\x0b\x32\x1b.haulier.v1.AttemptProgress\x12*\n\x07results\x18\x05 \x03(\x0b\x32\x19.haulier.v1.AttemptResult\"\x9d\x03\n\x05Hello\x12\x13\n\x0bincarnation\x18\x01 \x01(\x04\x12\x15\n\ragent_version\x18\x02 \x01(\t\x12\r\n\x05kinds\x18\x03 \x03(\t\x12\x12\n\ndatastores\x18\x04 \x03(\t\x12-\n\x06labels\x18\x05 \x03(\x0b\x32\x1d.haulier.v1.Hello.LabelsEntry\x12\r\n\x05slots\x18\x06 \x01(\r\x12%\n\x04held\x18\x07 \x03(\x0b\x32\x17.haulier.v1.HeldAttempt\x12\x0f\n\x07\x62oot_id\x18\x08 \x01(\t\x12\x10\n\x08\x64raining\x18\t \x01(\x08\x12$\n\x05\x66\x61\x63ts\x18\n \x01(\x0b\x32\x15.haulier.v1.HostFacts\x12*\n\x07release\x18\x0b \x01(\x0b\x32\x19.haulier.v1.ReleaseStatus\x12\'\n\twitnessed\x18\x0c \x01(\x0b\x32\x14.haulier.v1.TreeHead\x12\x13\n\x0bstate_place\x18\r \x01(\t\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"C\n\x0bHeldAttempt\x12\x12\n\nattempt_id\x18\x01 \x01(\t\x12\r\n\x05\x66\x65nce\x18\x02 \x01(\x04\x12\x11\n\twatermark\x18\x03 \x01(\x04\"\xaf\x01\n\tHeartbeat\x12%\n\x04held\x18\x01 \x03(\x0b\x32\x17.haulier.v1.HeldAttempt\x12&\n\x06sample\x18\x02 \x01(\x0b\x32\x16.haulier.v1.HostSample\x12*\n\x07release\x18\x03 \x01(\x0b\x32\x19.haulier.v1.ReleaseStatus\x12\'\n\twitnessed\x18\x04 \x01(\x0b\x32\x14.haulier.v1.TreeHead\"\x8b\x01\n\nHostSample\x12\x14\n\x0c\x63pu_fraction\x18\x01 \x01(\x01\x12\x19\n\x11memory_used_bytes\x18\x02 \x01(\x04\x12\x1a\n\x12memory_total_bytes\x18\x03 \x01(\x04\x12\x17\n\x0f\x64isk_free_bytes\x18\x04 \x01(\x04\x12\x17\n\x0f\x61gent_rss_bytes\x18\x05 \x01(\x04\"\x8a\x01\n\x0f\x41ttemptProgress\x12\x12\n\nattempt_id\x18\x01 \x01(\t\x12\r\n\x05\x66\x65nce\x18\x02 \x01(\x04\x12\x11\n\twatermark\x18\x03 \x01(\x04\x12\r\n\x05total\x18\x04 \x01(\x04\x12\x12\n\ndone_bytes\x18\x05 \x01(\x04\x12\r\n\x05stage\x18\x06 \x01(\t\x12\x0f\n\x07started\x18\x07 \x01(\x08\"\xc2\x01\n\rAttemptResult\x12\x12\n\nattempt_id\x18\x01 \x01(\t\x12\r\n\x05\x66\x65nce\x18\x02 \x01(\x04\x12+\n\x07outcome\x18\x03 \x01(\x0e\x32\x1a.haulier.v1.AttemptOutcome\x12\x0e\n\x06result\x18\x04 \x01(\x0c\x12+\n\x07\x66\x61ilure\x18\x05 \x01(\x0b\x32\x1a.haulier.v1.AttemptFailure\x12$\n\x03use\x18\x06 \x01(\x0b\x32\x17.haulier.v1.ResourceUse\"P\n\x0e\x41ttemptFailure\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x0c\n\x04hint\x18\x03 \x01(\t\x12\x11\n\tretryable\x18\x04 \x01(\x08\"\x8a\x01\n\x0bResourceUse\x12\x0e\n\x06wall_s\x18\x01 \x01(\x01\x12\r\n\x05\x63pu_s\x18\x02 \x01(\x01\x12\x15\n\rrss_bytes_max\x18\x03 \x01(\x04\x12\x12\n\nread_bytes\x18\x04 \x01(\x04\x12\x15\n\rwritten_bytes\x18\x05 \x01(\x04\x12\x1a\n\x12memory_limit_bytes\x18\x06 \x01(\x04\"\x83\x02\n\x0fSessionResponse\x12$\n\x07welcome\x18\x01 \x01(\x0b\x32\x13.haulier.v1.Welcome\x12*\n\x08renewals\x18\x02 \x03(\x0b\x32\x18.haulier.v1.LeaseRenewal\x12 \n\x18\x61\x63knowledged_attempt_ids\x18\x03 \x03(\t\x12&\n\x06grants\x18\x04 \x03(\x0b\x32\x16.haulier.v1.LeaseGrant\x12)\n\ndirectives\x18\x05 \x03(\x0b\x32\x15.haulier.v1.Directive\x12)\n\nshown_head\x18\x06 \x01(\x0b\x32\x15.haulier.v1.ShownHead\"~\n\x07Welcome\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x13\n\x0bheartbeat_s\x18\x02 \x01(\x01\x12\x1a\n\x12\x64isconnected_max_s\x18\x03 \x01(\x01\x12\x1c\n\x14\x63ontrolplane_version\x18\x04 \x01(\t\x12\x12\n\nrenew_in_s\x18\x05 \x01(\x01\"[\n\x0cLeaseRenewal\x12\x12\n\nattempt_id\x18\x01 \x01(\t\x12\r\n\x05\x66\x65nce\x18\x02 \x01(\x04\x12\r\n\x05ttl_s\x18\x03 \x01(\x01\x12\x19\n\x11\x61sked_in_sequence\x18\x04 \x01(\x04\"\xc2\x02\n\nLeaseGrant\x12\x12\n\nattempt_id\x18\x01 \x01(\t\x12\x0f\n\x07step_id\x18\x02 \x01(\t\x12\x14\n\x0cmigration_id\x18\x03 \x01(\t\x12\x11\n\tstep_name\x18\x04 \x01(\t\x12\x0c\n\x04kind\x18\x05 \x01(\t\x12\x0e\n\x06number\x18\x06 \x01(\r\x12\r\n\x05\x66\x65nce\x18\x07 \x01(\x04\x12\x0e\n\x06target\x18\x08 \x01(\t\x12(\n\tdirection\x18\t \x01(\x0e\x32\x15.haulier.v1.Direction\x12\x0e\n\x06params\x18\n \x01(\x0c\x12\x16\n\x0e\x66orward_result\x18\x0b \x01(\x0c\x12\r\n\x05ttl_s\x18\x0c \x01(\x01\x12\x19\n\x11start_to_finish_s\x18\r \x01(\x01\x12\x12\n\nprogress_s\x18\x0e \x01(\x01\x12\x19\n\x11\x65vict_attempt_ids\x18\x0f \x03(\t\"\x9b\x02\n\tDirective\x12+\n\x06\x63\x61ncel\x18\x01 \x01(\x0b\x32\x19.haulier.v1.CancelAttemptH\x00\x12\"\n\x05\x64rain\x18\x02 \x01(\x0b\x32\x11.haulier.v1.DrainH\x00\x12$\n\x06resume\x18\x03 \x01(\x0b\x32\x12.haulier.v1.ResumeH\x00\x12&\n\x07upgrade\x18\x04 \x01(\x0b\x32\x13.haulier.v1.UpgradeH\x00\x12\x33\n\x0e\x63\x61ncel_upgrade\x18\x05 \x01(\x0b\x32\x19.haulier.v1.CancelUpgradeH\x00\x12\x33\n\x0erenew_identity\x18\x06 \x01(\x0b\x32\x19.haulier.v1.RenewIdentityH\x00\x42\x05\n\x03\x61sk\"B\n\rCancelAttempt\x12\x12\n\nattempt_id\x18\x01 \x01(\t\x12\r\n\x05\x66\x65nce\x18\x02 \x01(\x04\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\x17\n\x05\x44rain\x12\x0e\n\x06reason\x18\x01 \x01(\t\"\x08\n\x06Resume\"\x1f\n\rRenewIdentity\x12\x0e\n\x06reason\x18\x01 \x01(\t\"d\n\x0bLogsRequest\x12\x12\n\nattempt_id\x18\x01 \x01(\t\x12\x0e\n\x06offset\x18\x02 \x01(\x04\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\x12\x15\n\rdropped_bytes\x18\x04 \x01(\x04\x12\x0c\n\x04last\x18\x05 \x01(\x08\"9\n\x0cLogsResponse\x12\x12\n\nattempt_id\x18\x01 \x01(\t\x12\x15\n\rstored_offset\x18\x02 \x01(\x04*\xa7\x01\n\x0e\x41ttemptOutcome\x12\x1f\n\x1b\x41TTEMPT_OUTCOME_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x41TTEMPT_OUTCOME_SUCCEEDED\x10\x01\x12\x1a\n\x16\x41TTEMPT_OUTCOME_FAILED\x10\x02\x12\x1d\n\x19\x41TTEMPT_OUTCOME_CANCELLED\x10\x03\x12\x1a\n\x16\x41TTEMPT_OUTCOME_FENCED\x10\x04*Q\n\tDirection\x12\x19\n\x15\x44IRECTION_UNSPECIFIED\x10\x00\x12\x15\n\x11\x44IRECTION_FORWARD\x10\x01\x12\x12\n\x0e\x44IRECTION_UNDO\x10\x02\x32\xb5\x02\n\x0c\x41gentService\x12?\n\x06\x45nroll\x12\x19.haulier.v1.EnrollRequest\x1a\x1a.haulier.v1.EnrollResponse\x12]\n\x10RenewCertificate\x12#.haulier.v1.RenewCertificateRequest\x1a$.haulier.v1.RenewCertificateResponse\x12\x46\n\x07Session\x12\x1a.haulier.v1.SessionRequest\x1a\x1b.haulier.v1.SessionResponse(\x01\x30\x01\x12=\n\x04Logs\x12\x17.haulier.v1.LogsRequest\x1a\x18.haulier.v1.LogsResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,10 +35,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_HELLO_LABELSENTRY']._loaded_options = None
   _globals['_HELLO_LABELSENTRY']._serialized_options = b'8\001'
-  _globals['_ATTEMPTOUTCOME']._serialized_start=3387
-  _globals['_ATTEMPTOUTCOME']._serialized_end=3554
-  _globals['_DIRECTION']._serialized_start=3556
-  _globals['_DIRECTION']._serialized_end=3637
+  _globals['_ATTEMPTOUTCOME']._serialized_start=3408
+  _globals['_ATTEMPTOUTCOME']._serialized_end=3575
+  _globals['_DIRECTION']._serialized_start=3577
+  _globals['_DIRECTION']._serialized_end=3658
   _globals['_ENROLLREQUEST']._serialized_start=88
   _globals['_ENROLLREQUEST']._serialized_end=175
   _globals['_ENROLLRESPONSE']._serialized_start=177
@@ -50,45 +50,45 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SESSIONREQUEST']._serialized_start=447
   _globals['_SESSIONREQUEST']._serialized_end=648
   _globals['_HELLO']._serialized_start=651
-  _globals['_HELLO']._serialized_end=1043
-  _globals['_HELLO_LABELSENTRY']._serialized_start=998
-  _globals['_HELLO_LABELSENTRY']._serialized_end=1043
-  _globals['_HELDATTEMPT']._serialized_start=1045
-  _globals['_HELDATTEMPT']._serialized_end=1112
-  _globals['_HEARTBEAT']._serialized_start=1115
-  _globals['_HEARTBEAT']._serialized_end=1290
-  _globals['_HOSTSAMPLE']._serialized_start=1293
-  _globals['_HOSTSAMPLE']._serialized_end=1432
-  _globals['_ATTEMPTPROGRESS']._serialized_start=1435
-  _globals['_ATTEMPTPROGRESS']._serialized_end=1573
-  _globals['_ATTEMPTRESULT']._serialized_start=1576
-  _globals['_ATTEMPTRESULT']._serialized_end=1770
-  _globals['_ATTEMPTFAILURE']._serialized_start=1772
-  _globals['_ATTEMPTFAILURE']._serialized_end=1852
-  _globals['_RESOURCEUSE']._serialized_start=1855
-  _globals['_RESOURCEUSE']._serialized_end=1993
-  _globals['_SESSIONRESPONSE']._serialized_start=1996
-  _globals['_SESSIONRESPONSE']._serialized_end=2255
-  _globals['_WELCOME']._serialized_start=2257
-  _globals['_WELCOME']._serialized_end=2383
-  _globals['_LEASERENEWAL']._serialized_start=2385
-  _globals['_LEASERENEWAL']._serialized_end=2476
-  _globals['_LEASEGRANT']._serialized_start=2479
-  _globals['_LEASEGRANT']._serialized_end=2801
-  _globals['_DIRECTIVE']._serialized_start=2804
-  _globals['_DIRECTIVE']._serialized_end=3087
-  _globals['_CANCELATTEMPT']._serialized_start=3089
-  _globals['_CANCELATTEMPT']._serialized_end=3155
-  _globals['_DRAIN']._serialized_start=3157
-  _globals['_DRAIN']._serialized_end=3180
-  _globals['_RESUME']._serialized_start=3182
-  _globals['_RESUME']._serialized_end=3190
-  _globals['_RENEWIDENTITY']._serialized_start=3192
-  _globals['_RENEWIDENTITY']._serialized_end=3223
-  _globals['_LOGSREQUEST']._serialized_start=3225
-  _globals['_LOGSREQUEST']._serialized_end=3325
-  _globals['_LOGSRESPONSE']._serialized_start=3327
-  _globals['_LOGSRESPONSE']._serialized_end=3384
-  _globals['_AGENTSERVICE']._serialized_start=3640
-  _globals['_AGENTSERVICE']._serialized_end=3949
+  _globals['_HELLO']._serialized_end=1064
+  _globals['_HELLO_LABELSENTRY']._serialized_start=1019
+  _globals['_HELLO_LABELSENTRY']._serialized_end=1064
+  _globals['_HELDATTEMPT']._serialized_start=1066
+  _globals['_HELDATTEMPT']._serialized_end=1133
+  _globals['_HEARTBEAT']._serialized_start=1136
+  _globals['_HEARTBEAT']._serialized_end=1311
+  _globals['_HOSTSAMPLE']._serialized_start=1314
+  _globals['_HOSTSAMPLE']._serialized_end=1453
+  _globals['_ATTEMPTPROGRESS']._serialized_start=1456
+  _globals['_ATTEMPTPROGRESS']._serialized_end=1594
+  _globals['_ATTEMPTRESULT']._serialized_start=1597
+  _globals['_ATTEMPTRESULT']._serialized_end=1791
+  _globals['_ATTEMPTFAILURE']._serialized_start=1793
+  _globals['_ATTEMPTFAILURE']._serialized_end=1873
+  _globals['_RESOURCEUSE']._serialized_start=1876
+  _globals['_RESOURCEUSE']._serialized_end=2014
+  _globals['_SESSIONRESPONSE']._serialized_start=2017
+  _globals['_SESSIONRESPONSE']._serialized_end=2276
+  _globals['_WELCOME']._serialized_start=2278
+  _globals['_WELCOME']._serialized_end=2404
+  _globals['_LEASERENEWAL']._serialized_start=2406
+  _globals['_LEASERENEWAL']._serialized_end=2497
+  _globals['_LEASEGRANT']._serialized_start=2500
+  _globals['_LEASEGRANT']._serialized_end=2822
+  _globals['_DIRECTIVE']._serialized_start=2825
+  _globals['_DIRECTIVE']._serialized_end=3108
+  _globals['_CANCELATTEMPT']._serialized_start=3110
+  _globals['_CANCELATTEMPT']._serialized_end=3176
+  _globals['_DRAIN']._serialized_start=3178
+  _globals['_DRAIN']._serialized_end=3201
+  _globals['_RESUME']._serialized_start=3203
+  _globals['_RESUME']._serialized_end=3211
+  _globals['_RENEWIDENTITY']._serialized_start=3213
+  _globals['_RENEWIDENTITY']._serialized_end=3244
+  _globals['_LOGSREQUEST']._serialized_start=3246
+  _globals['_LOGSREQUEST']._serialized_end=3346
+  _globals['_LOGSRESPONSE']._serialized_start=3348
+  _globals['_LOGSRESPONSE']._serialized_end=3405
+  _globals['_AGENTSERVICE']._serialized_start=3661
+  _globals['_AGENTSERVICE']._serialized_end=3970
 # @@protoc_insertion_point(module_scope)

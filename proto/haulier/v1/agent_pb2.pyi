@@ -88,7 +88,7 @@ class SessionRequest(_message.Message):
     def __init__(self, sequence: _Optional[int] = ..., hello: _Optional[_Union[Hello, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., progress: _Optional[_Iterable[_Union[AttemptProgress, _Mapping]]] = ..., results: _Optional[_Iterable[_Union[AttemptResult, _Mapping]]] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("incarnation", "agent_version", "kinds", "datastores", "labels", "slots", "held", "boot_id", "draining", "facts", "release", "witnessed")
+    __slots__ = ("incarnation", "agent_version", "kinds", "datastores", "labels", "slots", "held", "boot_id", "draining", "facts", "release", "witnessed", "state_place")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -108,6 +108,7 @@ class Hello(_message.Message):
     FACTS_FIELD_NUMBER: _ClassVar[int]
     RELEASE_FIELD_NUMBER: _ClassVar[int]
     WITNESSED_FIELD_NUMBER: _ClassVar[int]
+    STATE_PLACE_FIELD_NUMBER: _ClassVar[int]
     incarnation: int
     agent_version: str
     kinds: _containers.RepeatedScalarFieldContainer[str]
@@ -120,7 +121,8 @@ class Hello(_message.Message):
     facts: _release_pb2.HostFacts
     release: _release_pb2.ReleaseStatus
     witnessed: _audit_pb2.TreeHead
-    def __init__(self, incarnation: _Optional[int] = ..., agent_version: _Optional[str] = ..., kinds: _Optional[_Iterable[str]] = ..., datastores: _Optional[_Iterable[str]] = ..., labels: _Optional[_Mapping[str, str]] = ..., slots: _Optional[int] = ..., held: _Optional[_Iterable[_Union[HeldAttempt, _Mapping]]] = ..., boot_id: _Optional[str] = ..., draining: _Optional[bool] = ..., facts: _Optional[_Union[_release_pb2.HostFacts, _Mapping]] = ..., release: _Optional[_Union[_release_pb2.ReleaseStatus, _Mapping]] = ..., witnessed: _Optional[_Union[_audit_pb2.TreeHead, _Mapping]] = ...) -> None: ...
+    state_place: str
+    def __init__(self, incarnation: _Optional[int] = ..., agent_version: _Optional[str] = ..., kinds: _Optional[_Iterable[str]] = ..., datastores: _Optional[_Iterable[str]] = ..., labels: _Optional[_Mapping[str, str]] = ..., slots: _Optional[int] = ..., held: _Optional[_Iterable[_Union[HeldAttempt, _Mapping]]] = ..., boot_id: _Optional[str] = ..., draining: _Optional[bool] = ..., facts: _Optional[_Union[_release_pb2.HostFacts, _Mapping]] = ..., release: _Optional[_Union[_release_pb2.ReleaseStatus, _Mapping]] = ..., witnessed: _Optional[_Union[_audit_pb2.TreeHead, _Mapping]] = ..., state_place: _Optional[str] = ...) -> None: ...
 
 class HeldAttempt(_message.Message):
     __slots__ = ("attempt_id", "fence", "watermark")

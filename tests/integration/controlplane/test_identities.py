@@ -1,11 +1,13 @@
 """Identities over the wire: renewed, taken away, copied with their machine, and had back."""
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import grpc
+import pytest
 from haulier.v1 import access_pb2, agent_pb2_grpc, operator_pb2
 from haulier.v1 import agent_pb2 as pb
 
@@ -238,6 +240,81 @@ def test_a_copy_with_an_older_journal_is_noticed_while_the_original_lives(tmp_pa
             await original.say(heartbeat=pb.Heartbeat())
             assert (await original.status())[0] is UNAUTHENTICATED
             assert (await view(running, "host-1")).state.startswith("cloned")
+
+    run(body())
+
+
+COPIES = ("/var/lib/haulier-agentd (1:5)", "/srv/copy (1:9)")
+
+
+@pytest.mark.parametrize("incarnation", [2, 3, 4])
+def test_a_copied_state_directory_on_the_same_boot_is_noticed_while_the_original_lives(
+    tmp_path: Path, incarnation: int
+) -> None:
+    """Whatever its journal says: a copy begins with an incarnation above the original's."""
+
+    async def body() -> None:
+        async with serving(tmp_path, heartbeat_s=0.1, heartbeat_grace_s=0.2) as running:
+            joined = await running.join()
+            original = await running.talk(joined, boot_id="boot-a", incarnation=3, state_place=COPIES[0])
+            copy = running.call(joined)
+            hello = pb.Hello(incarnation=incarnation, slots=1, boot_id="boot-a", state_place=COPIES[1])
+            await copy.say(hello=hello)
+            await copy.say(heartbeat=pb.Heartbeat())
+            code, why = await copy.status()
+            assert code is FAILED_PRECONDITION
+            assert all(place in why for place in COPIES), "the copy is told, and why"
+            began = running.plane.clock()
+            await until(lambda: running.plane.clock() - began > 0.4, "an interval")
+            await original.say(heartbeat=pb.Heartbeat())
+            code, why = await original.status()
+            assert code is UNAUTHENTICATED
+            assert all(place in why for place in COPIES), "so is the original"
+            assert (await view(running, "host-1")).state.startswith("cloned: two daemons on one host show its identity")
+            told = [event for event in await running.events(joined.id) if event.type == "AgentCloned"]
+            assert all(place in told[0].detail for place in COPIES)
+
+    run(body())
+
+
+def test_the_log_tells_what_a_person_should_see(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "haulier.events")
+
+    async def body() -> None:
+        async with serving(tmp_path) as running:
+            joined = await running.join()
+            await running.talk(joined)
+            await revoke(running, "host-1")
+            lines = ["AgentJoined host-1", "AgentConnected host-1", "AgentRevoked host-1: its disk was sold"]
+
+            def told_all() -> bool:
+                return all(any(told.startswith(line) for told in caplog.messages) for line in lines)
+
+            await until(told_all, "every line")
+            assert not [told for told in caplog.messages if "CertificateRenewed" in told or "JoinToken" in told]
+            assert {record.levelname for record in caplog.records if record.name == "haulier.events"} == {"INFO"}
+
+    run(body())
+
+
+def test_a_state_directory_that_was_moved_is_no_copy(tmp_path: Path) -> None:
+    async def body() -> None:
+        async with serving(tmp_path, heartbeat_s=0.1, heartbeat_grace_s=0.2) as running:
+            joined = await running.join()
+            before = await running.talk(joined, boot_id="boot-a", incarnation=3, state_place=COPIES[0])
+            # The daemon was stopped, its stream is not closed yet, and the next daemon runs on the restored directory.
+            early = running.call(joined)
+            hello = pb.Hello(incarnation=4, slots=1, boot_id="boot-a", state_place=COPIES[1])
+            await early.say(hello=hello)
+            await early.say(heartbeat=pb.Heartbeat())
+            assert (await early.status())[0] is FAILED_PRECONDITION
+            before.call.cancel()
+            await running.gone(joined)
+            living = await running.talk(joined, boot_id="boot-a", incarnation=4, state_place=COPIES[1])
+            began = running.plane.clock()
+            await until(lambda: running.plane.clock() - began > 0.4, "an interval")
+            await go_on(living)
+            assert (await view(running, "host-1")).state == "serving"
 
     run(body())
 

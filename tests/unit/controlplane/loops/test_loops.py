@@ -184,6 +184,7 @@ def test_after_a_start_silence_counts_from_the_start() -> None:
         assert host.session is not None
         room.fleet.close(host.session)
         room.now += 10_000.0
+        await room.fleet.start({})
         watch = watcher(room)
         await watch.run()
         assert liveness(room, host)[0] is Liveness.SUSPECT
@@ -231,5 +232,25 @@ def test_the_advancer_moves_on_what_nobody_else_did() -> None:
         assert room.steps_of(migration) == {"load": "leased"}
         await succeed(room, host)
         assert room.state_of(migration) == "succeeded"
+
+    in_room(body)
+
+
+def test_an_agent_that_is_not_heard_is_not_shown_alive_although_the_store_takes_no_write() -> None:
+    async def body(room: Room) -> None:
+        host, paused = await room.connect(), await room.connect(name="host-2")
+        assert host.session is not None
+        room.fleet.close(host.session)
+        room.now += 300.0
+        # The watcher cannot write its verdict: what is stored is out of date.
+        assert liveness(room, host)[0] is Liveness.ALIVE
+        shown = {agent.id: (agent.liveness, agent.liveness_cause) for agent, _, _ in await room.queries.agents()}
+        assert shown[host.id][0] is Liveness.LOST and "stream was closed" in shown[host.id][1]
+        assert shown[paused.id][0] is Liveness.LOST and "no heartbeat" in shown[paused.id][1]
+        assert (await room.queries.counts())["agents"] == {"lost": 2}
+        assert paused.session is not None
+        room.fleet.heartbeat(paused.session, [], 1, "")
+        heard = {agent.id: agent for agent, _, _ in await room.queries.agents()}[paused.id]
+        assert (heard.liveness, heard.heard_at) == (Liveness.ALIVE, room.now)
 
     in_room(body)
