@@ -28,6 +28,7 @@ _TOLD_ERRORS = {
     "JournalBusy": UNUSABLE,
     "JournalBroken": UNUSABLE,
     "BadToken": UNUSABLE,
+    "BadProxy": UNUSABLE,
     "ProbeUnavailable": UNUSABLE,
     "JournalFailed": NOT_READY,
     "HostFailed": NOT_READY,
@@ -81,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     join = verbs.add_parser("join", parents=[state], help="trade a join token for an identity")
     join.add_argument("token", help="the token, or - to read it from standard input")
     join.add_argument("--name", default="", help="name of this agent; when left out, its known one or the host's")
+    join.add_argument("--proxy", default="", help="web proxy on the way, http://HOST:PORT; kept for the daemon")
     join.set_defaults(command=_join)
 
     daemon = verbs.add_parser("run", parents=[state], help="run the daemon")
@@ -134,8 +136,12 @@ def _join(given: argparse.Namespace) -> int:
     _become_owner(given.state)
     enroll = importlib.import_module("agentd.link.enroll")
     from_stdin = given.token == "-"  # noqa: S105 - the sign for standard input
-    enrolled = enroll.join(sys.stdin.readline().strip() if from_stdin else given.token, given.name, given.state)
-    sys.stdout.write(f"joined as {enrolled.name} ({enrolled.agent_id}); control plane at {enrolled.session_address}\n")
+    text = sys.stdin.readline().strip() if from_stdin else given.token
+    enrolled = enroll.join(text, given.name, given.state, given.proxy)
+    by = f" through the proxy {enrolled.proxy}" if enrolled.proxy else ""
+    sys.stdout.write(
+        f"joined as {enrolled.name} ({enrolled.agent_id}); control plane at {enrolled.session_address}{by}\n"
+    )
     return OK
 
 
@@ -229,7 +235,7 @@ def _status(given: argparse.Namespace) -> int:
     limits = told["enforced"]
     lines = [
         f"agent        {told['name']} ({told['agent_id']}){state}",
-        f"session      {link} {told['session_address']}",
+        f"session      {link} {told['session_address']}{' through ' + told['proxy'] if told.get('proxy') else ''}",
         f"incarnation  {told['incarnation']}, version {told['version']}",
         f"slots        {len(told['held'])} of {told['slots']} in use",
     ]

@@ -9,6 +9,7 @@ environment = ["PGSSLROOTCERT"]       # names that steps see besides PATH, HOME 
 drain_on_stop_s = 10                  # how long a stop waits for short steps
 stop_grace_s = 5                      # between asking a step to stop and killing it
 runner_idle_s = 60                    # the warm runner ends after so long without work
+proxy = "http://proxy.example:3128"   # the web proxy on the way to the control plane; default: that of join, or none
 
 [labels]
 zone = "b"
@@ -30,6 +31,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from agentd.link import proxies
+from agentd.link.proxies import Proxy
 from agentd.release_tree import CONFIGURATION
 
 SLOTS_MAX = 1024
@@ -56,6 +59,7 @@ class Config:
     probe_http_address: str = ""
     mirrors: tuple[str, ...] = ()
     fetch_bytes_per_s_max: float = 0.0
+    proxy: Proxy | None = None
     # What a release brought of this, and in which file: keys such as "slots" and "labels.zone".
     release_file: Path | None = None
     release_keys: tuple[str, ...] = ()
@@ -76,11 +80,13 @@ _KEYS = (
     "drain_on_stop_s",
     "stop_grace_s",
     "runner_idle_s",
+    "proxy",
     "probe",
     "upgrade",
 )
-# What a release may not bring: which file is this host's law, and what of this host's environment steps see.
-HOSTS_OWN = ("policy", "environment")
+# What a release may not bring: which file is this host's law, what of this host's environment steps see, and which way
+# leads from it to the control plane.
+HOSTS_OWN = ("policy", "environment", "proxy")
 
 
 def load(path: Path, release: Path | None) -> Config:
@@ -163,6 +169,7 @@ def _config(told: Mapping[str, Any], directory: Path) -> Config:
         probe_address=_probe_address(_text(probe, "address", ""), "address"),
         probe_http_address=_probe_address(_text(probe, "http_address", ""), "http_address"),
         mirrors=_mirrors(upgrade),
+        proxy=_proxy(_text(told, "proxy", "")),
         fetch_bytes_per_s_max=_number(upgrade, "bytes_per_s_max", 0.0, 0.0, 1e12),
     )
 
@@ -221,6 +228,13 @@ def _number(
         sort = "whole number" if whole else "number"
         raise ConfigBroken(f"{name} must be a {sort} from {least:g} to {most:g}")
     return float(value)
+
+
+def _proxy(text: str) -> Proxy | None:
+    try:
+        return proxies.parse(text)
+    except proxies.BadProxy as error:
+        raise ConfigBroken(f"proxy: {error}") from error
 
 
 def _probe_address(address: str, key: str) -> str:

@@ -25,7 +25,7 @@ from agentd.core.events import Event
 from agentd.core.grants import Capabilities, HostSample, Identity
 from agentd.journal.batching import JournalWriter
 from agentd.journal.encoding import head_to_text
-from agentd.link import enrolment, renewal, signatures
+from agentd.link import enrolment, proxies, renewal, signatures
 from agentd.link.client import Link
 from agentd.link.logs import LogShipper
 from agentd.policy import reading
@@ -65,7 +65,7 @@ class Daemon:
         self._config_path = config_path
         self._stop_at = stop_at
         self._config, self._policy = self._read_settings()
-        self._enrolment = enrolment.load(state)
+        self._enrolment = enrolment.load(state).through(self._config.proxy)
         self._events: asyncio.Queue[Event] = asyncio.Queue()
         self._journal = JournalWriter()
         self._host = HostClient(state / ATTEMPTS, self._config.runner_idle_s, host_command)
@@ -197,7 +197,9 @@ class Daemon:
 
     def _tell_connection(self) -> None:
         if self._agent.connected:
-            log.info("session opened address=%s", self._enrolment.session_address)
+            proxy = self._enrolment.proxy
+            by = f" proxy={proxy}" if proxies.is_asked(proxy, self._enrolment.session_host) else ""
+            log.info("session opened address=%s%s", self._enrolment.session_address, by)
         notify(status="connected" if self._agent.connected else "connecting")
 
     def _carry_out(self, effect: Effect) -> None:
@@ -328,9 +330,9 @@ class Daemon:
         except (ConfigBroken, PolicyBroken) as error:
             log.error("not reloaded: %s", error)
             return
-        at_start = ("probe_address", "probe_http_address", "runner_idle_s")
+        at_start = ("probe_address", "probe_http_address", "runner_idle_s", "proxy")
         if any(getattr(new, key) != getattr(self._config, key) for key in at_start):
-            log.warning("probe addresses and runner_idle_s take effect at the next start")
+            log.warning("probe addresses, runner_idle_s and proxy take effect at the next start")
         self._config, self._policy = new, policy
         self._tell_settings()
         self._cage()
@@ -349,6 +351,7 @@ class Daemon:
             "agent_id": self._enrolment.agent_id,
             "name": self._enrolment.name,
             "session_address": self._enrolment.session_address,
+            "proxy": str(self._enrolment.proxy or ""),
             "incarnation": agent.identity.incarnation,
             "version": agent.identity.agent_version,
             "release_digest": own_digest(),

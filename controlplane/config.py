@@ -82,7 +82,8 @@ def _read(key: str, value: Any, where: str) -> Any:
     if "Path" in kind:
         return Path(value)
     if "tuple" in kind:
-        return tuple(value.split(",")) if isinstance(value, str) else tuple(str(item) for item in value)
+        items = value.split(",") if isinstance(value, str) else [str(item) for item in value]
+        return tuple(item.strip("[]") if key == "extra_names" else item for item in items)
     if "float" in kind:
         try:
             number = float(value)
@@ -99,4 +100,24 @@ def _read(key: str, value: Any, where: str) -> Any:
         return int(text)
     if not isinstance(value, str):
         raise ConfigError(f"{where}: {key} must be text, not {value!r}")
-    return value
+    return _address(key, value, where)
+
+
+def _address(key: str, text: str, where: str) -> str:
+    """Return a listening address as it is, and a host's name or address without brackets."""
+    if key == "advertised_host":
+        return text.strip("[]")
+    host, _, port = text.rpartition(":")
+    if key.endswith("_listen") and text and (not port.isdecimal() or (":" in host and not host.startswith("["))):
+        hint = "an IPv6 address stands in brackets: [::1]:7421" if ":" in host else "for example 0.0.0.0:7421"
+        raise ConfigError(f"{where}: {key} must be host:port, not {text!r}; {hint}")
+    return text
+
+
+def host_port(host: str, port: int | str) -> str:
+    """Write an address; an IPv6 address stands in brackets.
+
+    >>> host_port("::1", 7421), host_port("cp.example", 7421)
+    ('[::1]:7421', 'cp.example:7421')
+    """
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -5,7 +5,7 @@ import os
 import time
 from pathlib import Path
 
-from controlplane.config import Config
+from controlplane.config import Config, host_port
 from controlplane.identity.audit_key import AUDIT_KEY_FILE, AuditKey
 from controlplane.identity.authority import CertificateAuthority
 from controlplane.identity.peers import IdentityError
@@ -65,7 +65,7 @@ def _write_profile(path: Path, config: Config, authority: CertificateAuthority, 
     """Write the profile whole or not at all, readable by its owner alone."""
     port = config.door_listen.rpartition(":")[2]
     profile = {
-        "address": f"{config.advertised_host}:{port}",
+        "address": host_port(config.advertised_host, port),
         "ca_pem": authority.certificate_pem.decode(),
         "token": token,
     }

@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from controlplane.backing_up import BackupKeeper
-from controlplane.config import Config, ConfigError
+from controlplane.config import Config, ConfigError, host_port
 from controlplane.identity.audit_key import AuditKey, head_is_signed
 from controlplane.identity.authorities import Authorities
 from controlplane.identity.roles import OPERATOR_ROLES, RULES
@@ -179,9 +179,9 @@ class ControlPlane:
             lambda by_certificate: Gate(guards, by_certificate=by_certificate),
             doors,
         )
-        self.agent_door.session_address = f"{config.advertised_host}:{self.listeners.agents_port}"
-        self.access_door.door_address = f"{config.advertised_host}:{self.listeners.door_port}"
-        self.operator_door.door_address = f"{config.advertised_host}:{self.listeners.door_port}"
+        self.agent_door.session_address = host_port(config.advertised_host, self.listeners.agents_port)
+        self.access_door.door_address = host_port(config.advertised_host, self.listeners.door_port)
+        self.operator_door.door_address = host_port(config.advertised_host, self.listeners.door_port)
 
     def _build_releases(self) -> None:
         self.shelf = Shelf(self.config.state_dir / RELEASES_DIR)

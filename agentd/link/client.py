@@ -4,6 +4,7 @@ events."""
 import asyncio
 import contextlib
 import logging
+import os
 import random
 import re
 from collections.abc import Callable, Sequence
@@ -17,7 +18,7 @@ from agentd.core import events
 from agentd.core.effects import CloseSession, OpenSession, SendReport
 from agentd.core.events import Event
 from agentd.core.grants import HostSample
-from agentd.link import translate
+from agentd.link import clocks, proxies, translate
 from agentd.link.enrolment import Enrolment, NotJoined
 from agentd.link.outbox import MESSAGE_BYTES_MAX, Outbox
 
@@ -104,14 +105,20 @@ class Link:
         except asyncio.CancelledError as error:
             reason = str(error) or "hung up"
         except TimeoutError:
-            reason = f"no welcome from {self._enrolment.session_address} within {DIAL_MAX_S:g} s"
+            reason = f"no welcome from {self._enrolment.session_address} within {DIAL_MAX_S:g} s{self._way()}"
         except translate.BadMessage as error:
             reason, refused = str(error), True
         except NotJoined as error:
             reason, refused = str(error), True
         except grpc.aio.AioRpcError as error:
             reason, refused = _told(error), error.code() in _REFUSED
+            if error.code() is grpc.StatusCode.UNAVAILABLE:
+                reason += self._way()
         self._tell(events.SessionClosed(effect.session, reason, random.random(), refused))
+
+    def _way(self) -> str:
+        setting = "proxy in the agent's configuration, or --proxy of join"
+        return proxies.told(self._enrolment.proxy, self._enrolment.session_host, setting, os.environ)
 
     async def _talk(self, effect: OpenSession, outbox: Outbox) -> None:
         async with channel_of(self._enrolment, effect.candidate, SESSION_OPTIONS) as channel:
@@ -168,11 +175,12 @@ class Link:
 
 
 def channel_of(
-    enrolment: Enrolment, candidate: bool = False, options: Sequence[tuple[str, int]] = OPTIONS
+    enrolment: Enrolment, candidate: bool = False, options: Sequence[tuple[str, int | str]] = OPTIONS
 ) -> grpc.aio.Channel:
     """A channel that shows the identity in use, or the candidate. Raises NotJoined."""
     ca, key, certificate = enrolment.pair(candidate)
     credentials = grpc.ssl_channel_credentials(ca, key, certificate)
+    options = (*options, *proxies.options(enrolment.proxy))
     return grpc.aio.secure_channel(enrolment.session_address, credentials, options)
 
 
@@ -197,4 +205,5 @@ def _told(error: grpc.aio.AioRpcError) -> str:
     if error.code() is grpc.StatusCode.UNAVAILABLE and _HUNG_UP.search(details):
         # A server that refuses a certificate just hangs up; nothing on this side tells it from other ends.
         details += _PERHAPS_REFUSED
-    return f"{error.code().name.lower()}: {details[:300]}" if details else error.code().name.lower()
+    details = details[:300] + clocks.told(details)
+    return f"{error.code().name.lower()}: {details}" if details else error.code().name.lower()

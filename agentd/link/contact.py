@@ -10,6 +10,7 @@ import grpc
 from haulier.v1 import agent_pb2 as pb
 from haulier.v1 import agent_pb2_grpc
 
+from agentd.link import proxies
 from agentd.link.enrolment import Enrolment, NotJoined
 
 WAIT_S = 10.0
@@ -26,7 +27,7 @@ def of(enrolment: Enrolment) -> str:
         credentials = grpc.ssl_channel_credentials(*enrolment.pair())
     except NotJoined:
         return "expired"
-    with grpc.secure_channel(enrolment.session_address, credentials) as channel:
+    with grpc.secure_channel(enrolment.session_address, credentials, proxies.options(enrolment.proxy)) as channel:
         try:
             grpc.channel_ready_future(channel).result(WAIT_S)
         except grpc.FutureTimeoutError:

@@ -14,7 +14,6 @@ import hashlib
 import json
 import os
 import secrets
-import socket
 import ssl
 import time
 from dataclasses import dataclass
@@ -29,8 +28,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from haulier.v1 import agent_pb2 as pb
 from haulier.v1 import agent_pb2_grpc
 
-from agentd.link import enrolment, keys
+from agentd.link import clocks, enrolment, keys, proxies
 from agentd.link.enrolment import CA, CANDIDATE, CERTIFICATE, IDENTITY, Enrolment, NotJoined
+from agentd.link.proxies import Proxy
 
 REQUEST = "join.json"
 _PREFIX = "haulier-join."
@@ -74,23 +74,23 @@ def parse(text: str) -> Token:
     return Token(text, host.strip("[]"), int(port), pin.lower())
 
 
-def join(text: str, name: str, state: Path) -> Enrolment:
-    """Trade the token for an identity in `state`. Raises BadToken and JoinFailed.
+def join(text: str, name: str, state: Path, proxy_text: str = "") -> Enrolment:
+    """Trade the token for an identity in `state`. Raises BadToken, BadProxy and JoinFailed.
 
     Harmless to repeat. A state directory that belongs to an agent already keeps its id, its name and its journal and
     gets a new identity, where the token allows that. Without a `name` it is the known one, or else the host's."""
-    token = parse(text)
+    token, proxy = parse(text), proxies.parse(proxy_text)
     known = _known(state)
     if known is not None and name and name != known.name:
         raise JoinFailed(f"{state} belongs to {known.name} ({known.agent_id}): use another --state for another name")
     name = known.name if known is not None else name or os.uname().nodename
-    authority_pem = pinned_authority(token)
+    authority_pem = pinned_authority(token, proxy)
     candidate = state / CANDIDATE
     key, request_id = _key_and_request(candidate, token)
     request = pb.EnrollRequest(
         request_id=request_id, token=token.text, csr_pem=keys.signing_request(key, name), agent_name=name
     )
-    response = _enrolled(token, authority_pem, request)
+    response = _enrolled(token, authority_pem, request, proxy)
     bundle_pem = _check(response, key, authority_pem)
     if known is not None and known.agent_id != response.agent_id:
         enrolment.drop_candidate(state)
@@ -101,6 +101,8 @@ def join(text: str, name: str, state: Path) -> Enrolment:
     enrolment.save(candidate, CA, bundle_pem)
     enrolment.save(candidate, CERTIFICATE, response.certificate_pem)
     identity = {"agent_id": response.agent_id, "name": name, "session_address": response.session_address}
+    if proxy is not None:
+        identity["proxy"] = proxy.url()
     enrolment.save(candidate, IDENTITY, json.dumps(identity).encode("utf-8"))
     (candidate / REQUEST).unlink(missing_ok=True)
     enrolment.keep_candidate(state)
@@ -114,23 +116,24 @@ def _known(state: Path) -> Enrolment | None:
         return None
 
 
-def pinned_authority(token: Token) -> bytes:
+def pinned_authority(token: Token, proxy: Proxy | None = None) -> bytes:
     """The authority's certificate (PEM) out of the chain that the door shows, if it is the pinned one.
 
     Nothing is sent before that is clear, so an impostor learns nothing. Raises JoinFailed."""
-    where = f"{token.host}:{token.port}"
+    where = proxies.host_port(token.host, token.port)
     unverified = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     unverified.check_hostname = False
     unverified.verify_mode = ssl.CERT_NONE
     try:
         with (
-            socket.create_connection((token.host, token.port), _WAIT_S) as plain,
+            proxies.connect(proxy, token.host, token.port, _WAIT_S) as plain,
             unverified.wrap_socket(plain, server_hostname=token.host) as secured,
         ):
             chain = _shown_chain(secured)
     except OSError as error:
         said = error.strerror or str(error) or type(error).__name__
-        raise JoinFailed(f"the control plane at {where} cannot be reached: {said}") from error
+        raise JoinFailed(f"the control plane at {where} cannot be reached: {said}{_way(proxy, token)}") from error
+    _require_good_now(chain[0], where)
     for der in chain:
         if hashlib.sha256(der).hexdigest() == token.pin:
             return ssl.DER_cert_to_PEM_cert(der).encode("ascii")
@@ -138,6 +141,18 @@ def pinned_authority(token: Token) -> bytes:
         f"the server at {where} is not the control plane that made this token (its authority is another one): "
         "ask for a new token; if that fails too, somebody may be in between"
     )
+
+
+def _require_good_now(der: bytes, where: str) -> None:
+    shown = x509.load_der_x509_certificate(der)
+    begins_at, ends_at = shown.not_valid_before_utc.timestamp(), shown.not_valid_after_utc.timestamp()
+    why = clocks.objection(begins_at, ends_at, time.time())
+    if why:
+        raise JoinFailed(f"the control plane at {where} is not believed yet: {why}")
+
+
+def _way(proxy: Proxy | None, token: Token) -> str:
+    return proxies.told(proxy, token.host, "--proxy", os.environ)
 
 
 def _shown_chain(secured: ssl.SSLSocket) -> list[bytes]:
@@ -172,10 +187,10 @@ def _key_and_request(candidate: Path, token: Token) -> tuple[ec.EllipticCurvePri
     return new_key, request_id
 
 
-def _enrolled(token: Token, authority_pem: bytes, request: pb.EnrollRequest) -> pb.EnrollResponse:
-    host = f"[{token.host}]" if ":" in token.host else token.host
+def _enrolled(token: Token, authority_pem: bytes, request: pb.EnrollRequest, proxy: Proxy | None) -> pb.EnrollResponse:
     credentials = grpc.ssl_channel_credentials(root_certificates=authority_pem)
-    with grpc.secure_channel(f"{host}:{token.port}", credentials) as channel:
+    address, options = proxies.host_port(token.host, token.port), proxies.options(proxy)
+    with grpc.secure_channel(address, credentials, options) as channel:
         stub = agent_pb2_grpc.AgentServiceStub(channel)
         for pause_s in (*_BUSY_PAUSES_S, None):
             try:
@@ -185,6 +200,8 @@ def _enrolled(token: Token, authority_pem: bytes, request: pb.EnrollRequest) -> 
                 told: Any = error
                 if told.code() is not grpc.StatusCode.RESOURCE_EXHAUSTED or pause_s is None:
                     code, details = told.code().name.lower(), " ".join((told.details() or "").split())
+                    if told.code() is grpc.StatusCode.UNAVAILABLE:
+                        details += _way(proxy, token)
                     raise JoinFailed(f"the control plane did not let this agent in ({code}): {details}") from error
                 # Many hosts join from one address: the same request may be made again, and not by all at once.
                 time.sleep(pause_s * (0.5 + secrets.randbelow(500) / 1000))

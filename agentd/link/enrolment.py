@@ -8,8 +8,11 @@ import contextlib
 import json
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+from agentd.link import proxies
+from agentd.link.proxies import Proxy
 
 CANDIDATE, SWITCHING = "candidate", "switching"
 KEY, CERTIFICATE, CA, IDENTITY = "key.pem", "certificate.pem", "ca.pem", "identity.json"
@@ -21,12 +24,23 @@ class NotJoined(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Enrolment:
-    """Who this agent is and where its control plane listens. `session_address` is host:port."""
+    """Who this agent is and where its control plane listens. `session_address` is host:port, `proxy` the web proxy on
+    the way there, None for a direct one."""
 
     state: Path
     agent_id: str
     name: str
     session_address: str
+    proxy: Proxy | None = None
+
+    @property
+    def session_host(self) -> str:
+        """The host of the session's address, without brackets."""
+        return self.session_address.rpartition(":")[0].strip("[]")
+
+    def through(self, proxy: Proxy | None) -> "Enrolment":
+        """The same, by way of the host's own choice of a proxy, where it makes one."""
+        return self if proxy is None else replace(self, proxy=proxy)
 
     def pair(self, candidate: bool = False) -> tuple[bytes, bytes, bytes]:
         """PEM of the believed authorities, the private key and the certificate, read anew: they are renewed."""
@@ -41,7 +55,13 @@ def load(state: Path) -> Enrolment:
     _finish_switch(state)
     try:
         told = json.loads(_read(state / IDENTITY))
-        return Enrolment(state, str(told["agent_id"]), str(told["name"]), str(told["session_address"]))
+        return Enrolment(
+            state,
+            str(told["agent_id"]),
+            str(told["name"]),
+            str(told["session_address"]),
+            proxies.parse(str(told.get("proxy", ""))),
+        )
     except (ValueError, KeyError, TypeError) as error:
         raise NotJoined(f"{state / IDENTITY} is damaged: join again with a new token") from error
 

@@ -20,8 +20,10 @@ import grpc
 from haulier.v1 import repository_pb2 as pb
 from haulier.v1 import repository_pb2_grpc
 
+from agentd.link import proxies
 from agentd.link.client import channel_of
 from agentd.link.enrolment import Enrolment, NotJoined
+from agentd.link.proxies import Proxy
 
 METADATA, ARTEFACT = "metadata", "artefact"
 PIECE_BYTES_MAX = 64 * 1024
@@ -95,7 +97,8 @@ async def fetch(
             stub = repository_pb2_grpc.RepositoryServiceStub(channel)
             await _fetch_metadata(stub, incoming)
             limits = [each for each in (wanted.bytes_per_s_max, bytes_per_s_max) if each]
-            await _Artefact(wanted, incoming, progress, min(limits, default=0.0)).fetch(stub, mirrors)
+            artefact = _Artefact(wanted, incoming, progress, min(limits, default=0.0), enrolment.proxy)
+            await artefact.fetch(stub, mirrors)
     except grpc.aio.AioRpcError as error:
         raise _of_status(error) from None
     except TimeoutError:
@@ -132,8 +135,16 @@ async def _fetch_metadata(stub: Any, incoming: Path) -> None:
 class _Artefact:
     """One artefact on its way in."""
 
-    def __init__(self, wanted: Wanted, incoming: Path, progress: Callable[[int], None], bytes_per_s_max: float) -> None:
+    def __init__(
+        self,
+        wanted: Wanted,
+        incoming: Path,
+        progress: Callable[[int], None],
+        bytes_per_s_max: float,
+        proxy: Proxy | None = None,
+    ) -> None:
         self._wanted = wanted
+        self._proxy = proxy
         self._incoming = incoming
         self._progress = progress
         self._bytes_per_s_max = bytes_per_s_max
@@ -151,7 +162,7 @@ class _Artefact:
                 left.unlink()
         self._check_room()
         sources = [
-            *(_mirrored(mirror, self._wanted.target_path) for mirror in mirrors),
+            *(_mirrored(mirror, self._wanted.target_path, self._proxy) for mirror in mirrors),
             _served(stub, self._wanted, self._bytes_per_s_max),
         ]
         for source in sources:
@@ -233,11 +244,11 @@ def _served(stub: Any, wanted: Wanted, bytes_per_s_max: float) -> Source:
     return source
 
 
-def _mirrored(mirror: str, target_path: str) -> Source:
+def _mirrored(mirror: str, target_path: str, proxy: Proxy | None) -> Source:
     """A directory of this host, or an http(s) address."""
 
     async def source(offset: int) -> AsyncIterator[bytes]:
-        file = await asyncio.to_thread(_opened, f"{mirror.rstrip('/')}/{target_path}", offset)
+        file = await asyncio.to_thread(_opened, f"{mirror.rstrip('/')}/{target_path}", offset, proxy)
         with file:
             while data := await asyncio.to_thread(file.read, PIECE_BYTES_MAX):
                 yield data
@@ -245,7 +256,7 @@ def _mirrored(mirror: str, target_path: str) -> Source:
     return source
 
 
-def _opened(path: str, offset: int) -> Any:
+def _opened(path: str, offset: int, proxy: Proxy | None) -> Any:
     """A mirror's file from an offset on. Raises OSError, ValueError, HTTPException."""
     if not path.startswith(("http://", "https://")):
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -255,7 +266,7 @@ def _opened(path: str, offset: int) -> Any:
     import urllib.request
 
     request = urllib.request.Request(path, headers={"Range": f"bytes={offset}-"} if offset else {})
-    answer = urllib.request.urlopen(request, timeout=SILENT_S_MAX)
+    answer = proxies.opener(proxy).open(request, timeout=SILENT_S_MAX)
     if offset and answer.status != http.client.PARTIAL_CONTENT:
         # It knows no ranges: what is here already is read once more and thrown away.
         left_bytes = offset

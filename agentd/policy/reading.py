@@ -116,6 +116,8 @@ def _datastore(name: str, table: Mapping[str, Any]) -> DatastoreRule:
         raise PolicyBroken('ports must be a list of numbers from 1 to 65535, or ["*"]')
     lists = {key: _strings(table, key) for key in _DATASTORE_LISTS}
     engine = _choice(table, "engine", ENGINES)
+    # An IPv6 address may stand in brackets, as in a URL.
+    lists["hosts"] = tuple(host.strip("[]") for host in lists["hosts"])
     if lists["secrets"] and ANYTHING in lists["hosts"]:
         raise PolicyBroken("allows any host and has secrets: a password would go anywhere; name the hosts")
     is_database = engine == "postgresql" or any(lists[key] for key in ("hosts", "databases", "users", "secrets"))

@@ -57,9 +57,10 @@ def run(state: Path, config: Path) -> dict[str, Any]:
     }
 
 
-def reach(state: Path) -> dict[str, Any]:
+def reach(state: Path, config: Path) -> dict[str, Any]:
     """How the control plane answers this host, beside the session of a running daemon."""
-    return {"format": 1, "contact": contact.of(enrolment.load(state))}
+    own = config_file.load(config, own_tree())
+    return {"format": 1, "contact": contact.of(enrolment.load(state).through(own.proxy))}
 
 
 def _checks(state: Path, config: Path) -> list[tuple[str, Check]]:
@@ -148,6 +149,6 @@ def printed(told: dict[str, Any], as_json: bool) -> str:
 
 def main(state: Path, config: Path, only: str, as_json: bool) -> int:
     """Carry out `haulier-agentd selftest`; returns its exit code."""
-    told = reach(state) if only == "contact" else run(state, config)
+    told = reach(state, config) if only == "contact" else run(state, config)
     sys.stdout.write(printed(told, as_json))
     return 0 if told.get("passed", True) else 1

@@ -20,6 +20,7 @@ from haulier.v1 import (
     repository_pb2_grpc,
 )
 
+from agentd.link import proxies
 from controlplane.cli import profile as profiles
 from controlplane.cli.problems import Problem, of_rpc_error
 from controlplane.cli.profile import Profile
@@ -34,8 +35,6 @@ _RECEIVE_BYTES_MAX = 256 << 20
 _CHANNEL_OPTIONS = [
     ("grpc.max_receive_message_length", _RECEIVE_BYTES_MAX),
     ("grpc.max_send_message_length", -1),
-    # A control plane is a neighbour, not a web site: a web proxy in the environment would only break the call.
-    ("grpc.enable_http_proxy", 0),
     ("grpc.initial_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 1000),
     # A watcher must notice that its control plane vanished without a word.
@@ -51,7 +50,8 @@ class Operator:
         self._profile = profile
         self._timeout_s = timeout_s
         credentials = grpc.ssl_channel_credentials(root_certificates=profile.ca_pem.encode())
-        self._channel = grpc.secure_channel(profile.address, credentials, options=_CHANNEL_OPTIONS)
+        options = [*_CHANNEL_OPTIONS, *proxies.options(profile.proxy)]
+        self._channel = grpc.secure_channel(profile.address, credentials, options=options)
         self._stubs = _stubs(self._channel)
         self._metadata = (("authorization", f"Bearer {profile.token}"),)
 
@@ -136,12 +136,18 @@ class Operator:
         return next(getattr(stub, name) for stub in self._stubs if hasattr(stub, name))
 
     def _problem(self, error: grpc.RpcError, timeout_s: float) -> Problem:
-        return of_rpc_error(error, address=self._profile.address, profile_path=self._profile.path, timeout_s=timeout_s)
+        profile = self._profile
+        setting = f"{profiles.PROXY_VARIABLE} or `proxy` in the profile"
+        way = proxies.told(profile.proxy, profile.host, setting, os.environ)
+        return of_rpc_error(
+            error, address=profile.address, profile_path=profile.path, timeout_s=timeout_s, way=way.removeprefix("; ")
+        )
 
 
 def connect(given: str | None, *, timeout_s: float = TIMEOUT_S) -> Operator:
     """The operator service of the profile that was named, or found in its usual places. Raises Problem."""
-    return Operator(profiles.load(profiles.find(given, os.environ, Path.home())), timeout_s=timeout_s)
+    found = profiles.load(profiles.find(given, os.environ, Path.home()), os.environ.get(profiles.PROXY_VARIABLE))
+    return Operator(found, timeout_s=timeout_s)
 
 
 def _stubs(channel: grpc.Channel) -> list[Any]:

@@ -6,6 +6,7 @@ import errno
 import re
 from typing import TYPE_CHECKING
 
+from agentd.link import clocks
 from controlplane.cli.exits import Exit
 
 if TYPE_CHECKING:
@@ -63,10 +64,11 @@ _TRANSPORT = re.compile(
 _HINT_MARK = "\nhint: "
 
 
-def of_rpc_error(error: grpc.RpcError, *, address: str, profile_path: str, timeout_s: float) -> Problem:
+def of_rpc_error(error: grpc.RpcError, *, address: str, profile_path: str, timeout_s: float, way: str = "") -> Problem:
     """A failed call as a problem.
 
-    `address` is host:port of the control plane, `profile_path` the profile in use, `timeout_s` the deadline in seconds.
+    `address` is host:port of the control plane, `profile_path` the profile in use, `timeout_s` the deadline in seconds,
+    `way` what there is to say of a proxy.
     """
     status = str(error.code().name)
     details = str(error.details() or "")
@@ -74,7 +76,7 @@ def of_rpc_error(error: grpc.RpcError, *, address: str, profile_path: str, timeo
     where = f"control plane {address}"
     code = _EXIT_OF_STATUS.get(status, Exit.INTERNAL)
     if status == "UNAVAILABLE":
-        return _unavailable(details, where=where, profile_path=profile_path)
+        return _unavailable(details, where=f"{where}; {way}" if way else where, profile_path=profile_path)
     if status == "DEADLINE_EXCEEDED":
         what = f"no answer within {timeout_s:g} seconds"
         hint = "is it overloaded or unreachable? A longer --timeout may help"
@@ -97,6 +99,13 @@ def of_rpc_error(error: grpc.RpcError, *, address: str, profile_path: str, timeo
 def _unavailable(details: str, *, where: str, profile_path: str) -> Problem:
     """UNAVAILABLE covers both "nobody there" and "wrong certificate"; the remedy differs, so they are told apart."""
     lowered = details.lower()
+    if clock := clocks.told(details):
+        return Problem(
+            f"the certificate of the control plane is not good at this time{clock}",
+            where=where,
+            hint="`timedatectl` shows whether this clock is right; look at that of the control plane's host too",
+            code=Exit.UNREACHABLE,
+        )
     if "certificate_verify_failed" in lowered or "self signed" in lowered or "self-signed" in lowered:
         return Problem(
             "the certificate of the control plane is not signed by the authority in the profile",

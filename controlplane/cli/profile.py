@@ -10,10 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from agentd.link import proxies
+from agentd.link.proxies import Proxy
 from controlplane.cli.exits import Exit
 from controlplane.cli.problems import Problem
 
 VARIABLE = "HAULIER_PROFILE"
+PROXY_VARIABLE = "HAULIER_PROXY"
 _PROFILE_BYTES_MAX = 1 << 20
 # Anything else could not travel in an HTTP/2 header, and grpc would print the whole header when it complains.
 _TOKEN = re.compile(r"[\x21-\x7e]+")
@@ -32,6 +35,13 @@ class Profile:
     """PEM certificate of the authority that signs the control plane."""
     token: str = field(repr=False)
     """Bearer token; never printed."""
+    proxy: Proxy | None = field(default=None, repr=False)
+    """Web proxy on the way to the control plane; None for a direct one."""
+
+    @property
+    def host(self) -> str:
+        """The control plane's host, without brackets."""
+        return self.address.rpartition(":")[0].strip("[]")
 
 
 def find(given: str | None, environment: Mapping[str, str], home: Path) -> Path:
@@ -42,8 +52,11 @@ def find(given: str | None, environment: Mapping[str, str], home: Path) -> Path:
     return Path(named) if named else home / ".config" / "haulier" / "profile.json"
 
 
-def load(path: Path) -> Profile:
-    """Reads and checks a profile. Raises Problem when it is missing, open to others, or not a profile."""
+def load(path: Path, proxy: str | None = None) -> Profile:
+    """Reads and checks a profile; `proxy` replaces the one that it names, "" by none.
+
+    Raises Problem when it is missing, open to others, or not a profile.
+    """
     try:
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
@@ -69,7 +82,7 @@ def load(path: Path) -> Profile:
             hint=f"chmod 600 {path}",
             code=Exit.UNREACHABLE,
         )
-    return _parse(path, content)
+    return _parse(path, content, proxy)
 
 
 def believe(profile: Profile, bundle_pem: str) -> bool:
@@ -107,7 +120,7 @@ def _write(path: Path, document: Mapping[str, object]) -> None:
         ) from None
 
 
-def _parse(path: Path, content: bytes) -> Profile:
+def _parse(path: Path, content: bytes, proxy: str | None) -> Profile:
     try:
         document = json.loads(content)
     except ValueError:
@@ -127,7 +140,17 @@ def _parse(path: Path, content: bytes) -> Profile:
         raise _refusal(path, "`ca_pem` in the profile is not a PEM certificate")
     if not _TOKEN.fullmatch(values["token"]):
         raise _refusal(path, "`token` in the profile holds blanks or characters that no token has")
-    return Profile(path=str(path), **values)
+    return Profile(path=str(path), **values, proxy=_proxy(path, document.get("proxy", ""), proxy))
+
+
+def _proxy(path: Path, told: object, instead: str | None) -> Proxy | None:
+    try:
+        if not isinstance(told, str):
+            raise proxies.BadProxy("`proxy` must be text: http://HOST:PORT")
+        return proxies.parse(told if instead is None else instead)
+    except proxies.BadProxy as error:
+        where = str(path) if instead is None else PROXY_VARIABLE
+        raise Problem(str(error), where=where, hint="mend it, or take it away", code=Exit.UNREACHABLE) from None
 
 
 def _refusal(path: Path, what: str) -> Problem:

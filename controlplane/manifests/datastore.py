@@ -36,7 +36,8 @@ def _host(value: str) -> str:
             "this must be a host name, an address, or the absolute directory of a unix socket, not a URL",
             "put port, database and user into their own fields, and the password behind passwordRef",
         )
-    return value
+    # An IPv6 address may stand in brackets, as in a URL; libpq wants none.
+    return value[1:-1] if value.startswith("[") and value.endswith("]") else value
 
 
 def _delimiter(value: str) -> str:

@@ -22,9 +22,9 @@ from controlplane.service.conversing import ToAgent as ToAgent
 from controlplane.service.conversing import UpgradeTerms as UpgradeTerms
 from controlplane.service.errors import Precondition
 from controlplane.service.host_book import HostBook
-from controlplane.service.introducing import FormerBoot, OtherLife, copied, introduce, superseded
+from controlplane.service.introducing import introduce, superseded
 from controlplane.service.lease_book import LeaseBook
-from controlplane.service.rivals import Life, Rivals
+from controlplane.service.rivals import Life, Rivals, other_life
 from controlplane.service.signals import Signal
 from controlplane.service.steps import GrantedLease, GrantTerms, Settlement, grant, settle
 from controlplane.store.port import Brief, Conflict, Store, StoreFailed, Tx
@@ -144,15 +144,11 @@ class Fleet:
         """
         now, life = self._clock(), Life(hello.boot_id, hello.state_place)
         old = self.sessions.get(agent_id)
-        if old is not None and hello.boot_id != old.agent.boot_id:
-            if hello.boot_id in await self._store.read(lambda tx: tx.former_boots(agent_id)):
-                return FormerBoot(f"agent {old.agent.name} has booted again since, and that boot is connected")
-            if old.agent.incarnation > hello.incarnation and hello.boot_id and old.agent.boot_id:
-                return OtherLife(superseded(old.agent, hello).because)
+        if old is not None:
+            other = await other_life(self._store, old.agent, old.life, hello)
+            if other is not None:
+                return other
             old = self.sessions.get(agent_id)
-        elif old is not None and life.is_other(old.life):
-            # Of two state directories on one boot the connected one keeps its stream, whatever either's incarnation.
-            return copied(old.agent, old.life.state_place, hello)
         if old is not None:
             if hello.incarnation < old.agent.incarnation:
                 # The living daemon keeps its stream: a stale twin must not be able to cut it off.

@@ -6,6 +6,10 @@ life and ends the former; where both are heard, two daemons share an identity.
 
 from typing import NamedTuple
 
+from controlplane.core.model import Agent, Introduction
+from controlplane.service.introducing import FormerBoot, OtherLife, copied, superseded
+from controlplane.store.port import Store
+
 
 class Life(NamedTuple):
     """Where an agent lives: the boot of its host, and its state directory; empty where older agents do not say."""
@@ -61,3 +65,16 @@ class Rivals:
             return f"two daemons on one host show its identity (from the state directories {one} and {other})"
         went_on = f"boot {life.boot_id} went on after boot {rival.life.boot_id} had answered"
         return f"two machines show its identity ({went_on})"
+
+
+async def other_life(store: Store, agent: Agent, beside: Life, hello: Introduction) -> OtherLife | None:
+    """Refuse whoever shows a connected agent's identity from elsewhere than ``beside``, but for a host that booted."""
+    if hello.boot_id != beside.boot_id:
+        if hello.boot_id in await store.read(lambda tx: tx.former_boots(agent.id)):
+            return FormerBoot(f"agent {agent.name} has booted again since, and that boot is connected")
+        if agent.incarnation > hello.incarnation and hello.boot_id and agent.boot_id:
+            return OtherLife(superseded(agent, hello).because)
+    elif Life(hello.boot_id, hello.state_place).is_other(beside):
+        # Of two state directories on one boot the connected one keeps its stream, whatever either's incarnation.
+        return copied(agent, beside.state_place, hello)
+    return None

@@ -42,7 +42,8 @@ ROOMS = {
     f" {CONTRACT} grpc grpc_health grpc_reflection",
     # Whoever verifies the audit log computes with the same pure functions as whoever made it, and checks signatures.
     "controlplane.cli": "controlplane.manifests controlplane.releases controlplane.core controlplane.identity.audit_key"
-    f" agentd.proof {CONTRACT} grpc typer rich yaml",
+    # Both sides keep to one rule about proxies.
+    f" agentd.proof agentd.link.proxies agentd.link.clocks {CONTRACT} grpc typer rich yaml",
     "controlplane.config": "pydantic yaml",
     "agentd": "",
     "agentd.core": "",
@@ -50,7 +51,7 @@ ROOMS = {
     "agentd.link": f"agentd.own_python agentd.core {CONTRACT} grpc cryptography",
     # What a release brings lies in its tree.
     "agentd.policy": "agentd.core agentd.release_tree yaml",
-    "agentd.config": "agentd.core agentd.policy agentd.release_tree yaml",
+    "agentd.config": "agentd.core agentd.link.proxies agentd.policy agentd.release_tree yaml",
     # Runs in the updater's process only, never in the daemon's.
     # The updater looks at the agent from outside, by its socket, its process and its host's policy.
     "agentd.upgrade": "agentd.core agentd.policy agentd.runner.identity agentd.status_socket"

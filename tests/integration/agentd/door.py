@@ -5,7 +5,7 @@ import asyncio
 import datetime
 import ipaddress
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,11 +40,19 @@ class Pair:
         return self.certificate.public_bytes(serialization.Encoding.PEM)
 
 
-def certify(name: str, signer: Pair | None = None, key: ec.EllipticCurvePrivateKey | None = None) -> Pair:
-    """A certificate for `name`, signed by `signer` or, without one, by itself as an authority."""
+def certify(
+    name: str,
+    signer: Pair | None = None,
+    key: ec.EllipticCurvePrivateKey | None = None,
+    begins_in_days: int = 0,
+    names: Sequence[str] = (),
+) -> Pair:
+    """A certificate for `name`, signed by `signer` or, without one, by itself as an authority; `names` are further
+    addresses that it holds for."""
     own = key or ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    begins = datetime.datetime.now(datetime.UTC) - datetime.timedelta(minutes=5)
+    begins = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=begins_in_days, minutes=-5)
+    addresses = [x509.IPAddress(ipaddress.ip_address(each)) for each in ("127.0.0.1", *names)]
     certificate = (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -55,7 +63,7 @@ def certify(name: str, signer: Pair | None = None, key: ec.EllipticCurvePrivateK
         .not_valid_after(begins + datetime.timedelta(days=1))
         .add_extension(x509.BasicConstraints(ca=signer is None, path_length=None), critical=True)
         .add_extension(
-            x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]),
+            x509.SubjectAlternativeName([x509.DNSName("localhost"), *addresses]),
             critical=False,
         )
         .sign(own if signer is None else signer.key, hashes.SHA256())

@@ -18,8 +18,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from haulier.v1 import agent_pb2 as pb
 from haulier.v1 import agent_pb2_grpc
 
+from agentd.link import enrolment
 from agentd.link.enroll import BadToken, JoinFailed, join, parse
+from agentd.link.proxies import BadProxy
 from tests.integration.agentd.door import Pair, certify
+from tests.kit.web_proxy import web_proxy
 
 SECRET = "c2VjcmV0LXNlY3JldC1zZWNyZXQ="
 
@@ -33,6 +36,8 @@ class EnrolmentDoor(agent_pb2_grpc.AgentServiceServicer):
         self.refusal: tuple[grpc.StatusCode, str] | None = None
         self.signer: Pair = self.ca
         self.certified: Any = None
+        self.shown: Pair | None = None
+        self.listens = "127.0.0.1"
         self.port = 0
 
     async def Enroll(self, request: pb.EnrollRequest, context: Any) -> pb.EnrollResponse:  # noqa: N802
@@ -62,21 +67,21 @@ class EnrolmentDoor(agent_pb2_grpc.AgentServiceServicer):
     @property
     def token(self) -> str:
         der = self.ca.certificate.public_bytes(serialization.Encoding.DER)
-        return f"haulier-join.127.0.0.1:{self.port}.{SECRET}.{hashlib.sha256(der).hexdigest()}"
+        return f"haulier-join.{self.listens}:{self.port}.{SECRET}.{hashlib.sha256(der).hexdigest()}"
 
     async def _serve(self, client: Callable[[], Awaitable[None]]) -> None:
-        own = certify("controlplane", self.ca)
+        own = self.shown or certify("controlplane", self.ca)
         server = grpc.aio.server()
         agent_pb2_grpc.add_AgentServiceServicer_to_server(self, server)
         credentials = grpc.ssl_server_credentials([(own.key_pem, own.pem + self.ca.pem)])
-        self.port = server.add_secure_port("127.0.0.1:0", credentials)
+        self.port = server.add_secure_port(f"{self.listens}:0", credentials)
         await server.start()
         try:
             await client()
         finally:
             await server.stop(0)
 
-    def during(self, client: Callable[[], None]) -> None:
+    def during(self, client: Callable[[], object]) -> None:
         """Run a blocking client while the door is open."""
 
         async def on_thread() -> None:
@@ -215,3 +220,91 @@ def test_what_is_no_token_is_not_repeated(text: str) -> None:
     with pytest.raises(BadToken) as caught:
         parse(text)
     assert SECRET not in str(caught.value)
+
+
+@pytest.fixture
+def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An environment that says nothing of proxies."""
+    for name in ("grpc", "https", "http", "all", "no", "no_grpc"):
+        monkeypatch.delenv(f"{name}_proxy", raising=False)
+        monkeypatch.delenv(f"{name.upper()}_PROXY", raising=False)
+
+
+@pytest.mark.usefixtures("no_proxies")
+def test_a_proxy_of_the_environment_is_not_used_and_named_when_that_may_be_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    door = EnrolmentDoor()
+    with web_proxy() as proxy:
+        for name in ("https_proxy", "HTTPS_PROXY", "http_proxy", "grpc_proxy"):
+            monkeypatch.setenv(name, proxy.url)
+        door.during(lambda: join(door.token, "edge", tmp_path / "state"))
+        assert proxy.asked == []
+    with pytest.raises(JoinFailed, match=r"grpc_proxy is set and not used.*set --proxy"):
+        join(door.token, "edge", tmp_path / "other")
+
+
+@pytest.mark.usefixtures("no_proxies")
+def test_the_proxy_that_was_asked_for_is_used_for_everything_and_remembered(tmp_path: Path) -> None:
+    door, state = EnrolmentDoor(), tmp_path / "state"
+    with web_proxy() as proxy:
+        with_password = proxy.url.replace("//", "//ada:secret@")
+        door.during(lambda: join(door.token, "edge", state, with_password))
+        targets = [head.split()[1] for head in proxy.asked]
+        assert targets == [f"127.0.0.1:{door.port}"] * 2, "to see the authority, and to enrol"
+        assert all("roxy-" in head and "YWRhOnNlY3JldA==" in head for head in proxy.asked), (
+            "both times with its password"
+        )
+        found = enrolment.load(state)
+        assert str(found.proxy) == proxy.url, "a password is not shown"
+        assert found.proxy is not None and found.proxy.url() == with_password
+
+
+@pytest.mark.usefixtures("no_proxies")
+@pytest.mark.parametrize("refuses", ["403 Forbidden", "407 Proxy Authentication Required"])
+def test_a_proxy_that_does_not_connect_is_named(tmp_path: Path, refuses: str) -> None:
+    door = EnrolmentDoor()
+    door.port = 9
+    with web_proxy(refuses) as proxy, pytest.raises(JoinFailed) as caught:
+        join(door.token, "edge", tmp_path / "state", proxy.url.replace("//", "//ada:secret@"))
+    assert refuses in str(caught.value) and proxy.url in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["https://p:1", "socks5://p:1", "http://", "http://p:1/path", "http://p:port", "p q"])
+def test_what_is_no_proxy_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(BadProxy, match="http://HOST:PORT"):
+        join(EnrolmentDoor().token.replace(":0.", ":1."), "edge", tmp_path / "state", text)
+
+
+@pytest.mark.parametrize("days", [-400, 400])
+def test_a_clock_that_is_off_is_said_with_both_times(tmp_path: Path, days: int) -> None:
+    door = EnrolmentDoor()
+    door.shown = certify("controlplane", door.ca, begins_in_days=days)
+    refused: list[str] = []
+
+    def client() -> None:
+        with pytest.raises(JoinFailed) as caught:
+            join(door.token, "edge", tmp_path / "state")
+        refused.append(str(caught.value))
+
+    door.during(client)
+    begins = door.shown.certificate.not_valid_before_utc
+    now = datetime.datetime.now(datetime.UTC)
+    assert f"good from {begins:%Y-%m-%d %H:%M:%S} UTC" in refused[0]
+    assert f"this host's clock shows {now:%Y-%m-%d}" in refused[0]
+    assert not door.requests, "the token was not shown"
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="this machine has no IPv6")
+@pytest.mark.parametrize("written", ["[::1]", "::1"])
+def test_an_ipv6_address_works_with_and_without_brackets(tmp_path: Path, written: str) -> None:
+    door = EnrolmentDoor()
+    door.listens = "[::1]"
+    door.shown = certify("controlplane", door.ca, names=["::1"])
+
+    def client() -> None:
+        token = door.token.replace("[::1]", written)
+        assert join(token, "edge", tmp_path / "state").agent_id == "ag_7"
+
+    door.during(client)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from controlplane.config import Config, ConfigError, load
+from controlplane.config import Config, ConfigError, host_port, load
 
 
 def written(tmp_path: Path, text: str) -> Path:
@@ -37,6 +37,8 @@ def test_the_environment_counts_over_the_file(tmp_path: Path) -> None:
         ("lease_ttl_s = nan", "lease_ttl_s must be a number of seconds above 0, not nan"),
         ("lease_ttl_s = [1]", "lease_ttl_s must be a number of seconds above 0"),
         ("door_listen = 1", "door_listen must be text, not 1"),
+        ('door_listen = "::1:7422"', "stands in brackets: [::1]:7421"),
+        ('agents_listen = "0.0.0.0"', "agents_listen must be host:port"),
         ("= 1", "is not TOML"),
     ],
 )
@@ -66,3 +68,16 @@ def test_one_lost_heartbeat_must_not_lose_every_lease() -> None:
     with pytest.raises(ConfigError, match=r"heartbeat_s \(31\) must be at most half of lease_ttl_s \(60\)"):
         load(None, {"HAULIER_CONTROLPLANE_HEARTBEAT_S": "31"})
     assert load(None, {"HAULIER_CONTROLPLANE_HEARTBEAT_S": "30"}).heartbeat_s == 30.0
+
+
+@pytest.mark.parametrize("written_as", ["::1", "[::1]"])
+def test_an_ipv6_address_may_have_brackets_wherever_it_stands(tmp_path: Path, written_as: str) -> None:
+    path = written(
+        tmp_path,
+        f'advertised_host = "{written_as}"\nextra_names = ["{written_as}", "db"]\ndoor_listen = "[::1]:7422"\n',
+    )
+    config = load(path, {})
+    assert (config.advertised_host, config.extra_names, config.door_listen) == ("::1", ("::1", "db"), "[::1]:7422")
+    assert host_port(config.advertised_host, 7422) == "[::1]:7422"
+    assert host_port("cp.example", 7422) == "cp.example:7422"
+    assert load(None, {"HAULIER_CONTROLPLANE_PROBES_HTTP_LISTEN": ""}).probes_http_listen == ""

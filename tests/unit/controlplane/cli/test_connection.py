@@ -15,6 +15,7 @@ from controlplane.cli import connection, profile
 from controlplane.cli.exits import Exit
 from controlplane.cli.main import main
 from controlplane.cli.problems import Problem
+from tests.kit.web_proxy import web_proxy
 from tests.unit.controlplane.cli.conftest import Haulier
 from tests.unit.controlplane.cli.far_side import SERVICE, TOKEN, FarSide, Refusal, serving
 
@@ -53,6 +54,44 @@ def test_nobody_there(far: FarSide, tmp_path: Path) -> None:
     assert problem.code is Exit.UNREACHABLE
     assert problem.what == "the control plane cannot be reached"
     assert "haulier-controlplane serve" in problem.hint
+
+
+@pytest.fixture
+def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An environment that says nothing of proxies."""
+    for name in ("grpc", "https", "http", "all", "no", "no_grpc"):
+        monkeypatch.delenv(f"{name}_proxy", raising=False)
+        monkeypatch.delenv(f"{name.upper()}_PROXY", raising=False)
+
+
+@pytest.mark.usefixtures("no_proxies")
+def test_a_proxy_is_used_where_a_setting_names_it_and_nowhere_else(
+    far: FarSide, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    far.says("GetStatus", STATUS)
+    with web_proxy() as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        with operator_of(far, tmp_path) as operator:
+            operator.call(op.GetStatusRequest(), op.GetStatusResponse)
+        assert proxy.asked == []
+        with connection.Operator(profile.load(far.write_profile(tmp_path / "p"), proxy.url), timeout_s=10) as operator:
+            operator.call(op.GetStatusRequest(), op.GetStatusResponse)
+        assert len(proxy.asked) == 1
+    with web_proxy("403 Forbidden") as proxy:
+        refused = connection.Operator(profile.load(far.write_profile(tmp_path / "q"), proxy.url), timeout_s=10)
+        assert f"through the proxy {proxy.url}" in problem_of(refused).where
+
+
+@pytest.mark.usefixtures("no_proxies")
+def test_a_proxy_that_is_not_used_is_named_when_nobody_is_there(
+    far: FarSide, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        problem = problem_of(operator_of(far, tmp_path, address=f"127.0.0.1:{unused.getsockname()[1]}"))
+    assert "HTTPS_PROXY is set and not used" in problem.where
+    assert "HAULIER_PROXY" in problem.where
 
 
 def test_another_authority(far: FarSide, tmp_path: Path) -> None:

@@ -81,3 +81,33 @@ def test_a_directory_is_no_profile(tmp_path: Path) -> None:
 )
 def test_what_is_no_profile_is_refused_without_quoting_it(tmp_path: Path, content: str, what: str) -> None:
     assert what in refusal(written(tmp_path / "p", content)).what
+
+
+@pytest.mark.parametrize(
+    ("told", "instead", "found"),
+    [
+        (None, None, None),
+        ("http://proxy:3128", None, "http://proxy:3128"),
+        ("http://proxy:3128", "", None),
+        ("http://proxy:3128", "http://ada:secret@other:1", "http://other:1"),
+        (None, "other", "http://other:3128"),
+        (None, "http://[::1]:1", "http://[::1]:1"),
+    ],
+)
+def test_the_proxy_is_that_of_the_profile_unless_the_variable_says_otherwise(
+    tmp_path: Path, told: str | None, instead: str | None, found: str | None
+) -> None:
+    content = GOOD if told is None else {**GOOD, "proxy": told}
+    loaded = profile.load(written(tmp_path / "p", json.dumps(content)), instead)
+    assert (None if loaded.proxy is None else str(loaded.proxy)) == found
+    assert "secret" not in repr(loaded)
+
+
+@pytest.mark.parametrize("bad", ["https://proxy:1", "http://ada:hidden@", "http://proxy:1/path", 7])
+def test_a_proxy_that_is_none_is_named_without_its_password(tmp_path: Path, bad: object) -> None:
+    problem = refusal(written(tmp_path / "p", json.dumps({**GOOD, "proxy": bad})))
+    assert "http://HOST:PORT" in problem.what
+    assert "hidden" not in problem.what
+    with pytest.raises(Problem) as caught:
+        profile.load(written(tmp_path / "q", json.dumps(GOOD)), "socks5://proxy")
+    assert caught.value.where == "HAULIER_PROXY"

@@ -184,7 +184,7 @@ def test_after_a_start_silence_counts_from_the_start() -> None:
         assert host.session is not None
         room.fleet.close(host.session)
         room.now += 10_000.0
-        await room.fleet.start({})
+        await room.fleet.start(Limits())
         watch = watcher(room)
         await watch.run()
         assert liveness(room, host)[0] is Liveness.SUSPECT
