@@ -7,11 +7,10 @@ time. A *stopped* earlier attempt would never let go, so its successor ends it f
 import errno
 import os
 import re
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 import pyarrow as pa
@@ -20,13 +19,14 @@ import pyarrow.compute as pc
 from agentd.datastores import duckdb_tables, ledger
 from agentd.datastores.arrow_form import conformed
 from agentd.datastores.as_published import Content, Traits
-from agentd.datastores.definitions import Definition, in_order
-from agentd.datastores.duckdb_definitions import definitions
+from agentd.datastores.definitions import CARRIED, NEVER_WAIVED, Definition, Waiver, in_order, require_waived
+from agentd.datastores.duckdb_definitions import BY_NAME, HOLDING, definitions
 from agentd.datastores.duckdb_types import logical, spelled
 from agentd.datastores.eviction import OWN_DIRECTORY, holding
 from agentd.datastores.failures import FILE_TOO_LARGE, StepFailure, naming_os_errors, no_room, require_file
 from agentd.datastores.file_log import sync_directory
 from agentd.datastores.locked_sql import bad_sql, harden, quoted, single_select, text_rows
+from agentd.datastores.patience import Holder, Patience
 from agentd.datastores.port import (
     BATCH_ROWS,
     Cells,
@@ -43,7 +43,10 @@ from agentd.datastores.port import (
 from agentd.datastores.sharing import Sharing
 from agentd.proof.types import Columns, ColumnType
 
+T = TypeVar("T")
+
 WAIT_S = 120.0
+_NOBODY = Writer("", 0, "", "")
 MEMORY = "768MB"
 _STAGED_ROWS = 122_880  # DuckDB's row group
 _INFINITE_DAY, _INFINITE_US = 2**31 - 1, 2**63 - 1
@@ -104,19 +107,30 @@ class DuckdbSession:
         """Drop a table if it is there."""
         self.run(f"DROP TABLE IF EXISTS {self.named(table)}")
 
-    def guard_replace(self, table: str) -> None:
-        """Only a table without indexes can be renamed away."""
+    def lock(self, tables: Sequence[str], writer: Writer) -> None:
+        """DuckDB needs nothing: its process is the only one that has the file."""
+
+    def patiently(self, writer: Writer, act: Callable[[], T]) -> T:
+        """Run it: whoever has the file is waited for when it is opened."""
+        del writer
+        return act()
+
+    def key_name(self, table: str) -> str:
+        """DuckDB names keys by itself."""
+        del table
+        return ""
+
+    def name_key(self, table: str, wanted: str) -> None:
+        """DuckDB names keys by itself."""
+
+    def guard_replace(self, table: str, waivers: Sequence[Waiver], key: Sequence[str]) -> list[Definition]:
+        """What a replacement would lose, as it was waived. Views refer to the table by name and go on doing so."""
         if self._kind(table) != "table":
             raise StepFailure(
                 "cannot_replace", f"{table!r} is a view, so it cannot be replaced", "Choose another object."
             )
-        found = self.rows("SELECT index_name FROM duckdb_indexes() WHERE lower(table_name) = lower(?)", (table,))
-        if found:
-            raise StepFailure(
-                "has_dependents",
-                f"{table!r} cannot be replaced: index {found[0][0]!r} depends on it",
-                "Drop the index, then retry.",
-            )
+        del key  # Tables that Haulier makes here have none.
+        return require_waived(table, definitions(self, table), waivers, CARRIED | BY_NAME, NEVER_WAIVED | HOLDING)
 
     def column_names(self, table: str) -> list[str]:
         """Names of the table's columns; none where it is not there."""
@@ -155,16 +169,14 @@ class DuckdbDatastore:
         self._place = place
 
     @contextmanager
-    def _connected(
-        self, read_only: bool, check_cancelled: Callable[[], None] = lambda: None
-    ) -> Iterator[DuckdbSession]:
+    def _connected(self, read_only: bool, writer: Writer | None = None) -> Iterator[DuckdbSession]:
         if read_only and not self._place.path.exists():
             raise StepFailure(
                 "not_found",
                 f"datastore {self._place.name!r}: there is no file {self._place.path}",
                 "Check the Datastore's path.",
             )
-        connection = self._open(read_only, check_cancelled)
+        connection = self._open(read_only, writer)
         try:
             connection.execute("SET TimeZone = 'UTC'")
             connection.execute(f"SET memory_limit = '{MEMORY}'")
@@ -176,30 +188,24 @@ class DuckdbDatastore:
         finally:
             connection.close()
 
-    def _open(self, read_only: bool, check_cancelled: Callable[[], None]) -> duckdb.DuckDBPyConnection:
-        """Open the file, waiting up to WAIT_S seconds while another process has it."""
+    def _open(self, read_only: bool, writer: Writer | None) -> duckdb.DuckDBPyConnection:
+        """Open the file once no other process has it: a writer waits up to the Datastore's bound, a reader WAIT_S."""
         require_file(self._place.path, self._place.name)
-        deadline = time.monotonic() + WAIT_S
-        pause_s = 0.02
+        bound_s = WAIT_S if writer is None else self._place.lock_wait_s
+        patience = Patience(writer or _NOBODY, self._place.name, bound_s)
         while True:
-            check_cancelled()
             try:
                 return duckdb.connect(str(self._place.path), read_only=read_only)
             except duckdb.IOException as err:
                 holder = re.search(r"Conflicting lock is held in (.*?\(PID \d+\)|PID \d+)", str(err))
                 if holder is None:
                     raise self._named(err) from err
-                if time.monotonic() > deadline:
-                    raise StepFailure(
-                        "busy",
-                        f"datastore {self._place.name!r} (DuckDB): {self._place.path} is held by {holder[1]}",
-                        "A DuckDB file has one writer at a time; end that process or wait for it.",
-                        retryable=True,
-                    ) from err
+                found = Holder(
+                    holder[1], None, "A DuckDB file has one process at a time: end that one, or wait for it."
+                )
             except duckdb.Error as err:
                 raise self._named(err) from err
-            time.sleep(pause_s)
-            pause_s = min(0.5, pause_s * 1.5)
+            patience.bear(f"the lock on {self._place.path}", [found])
 
     def _named(self, err: duckdb.Error) -> StepFailure:
         said = next(iter(str(err).splitlines()), type(err).__name__)[:300]
@@ -312,7 +318,7 @@ class DuckdbDatastore:
                 if not path.exists():
                     self._create(path.parent / OWN_DIRECTORY / f"{path.name}.{os.getpid()}.new")
                     sharing.settle(path)
-                with self._connected(False, writer.check_cancelled) as session:
+                with self._connected(False, writer) as session:
                     yield session
 
     def _create(self, fresh: Path) -> None:

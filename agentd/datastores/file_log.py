@@ -20,8 +20,8 @@ from pathlib import Path
 
 from agentd.datastores import stuck
 from agentd.datastores.failures import Fenced
-from agentd.datastores.ledger import published_over
 from agentd.datastores.port import FenceRecord, Undo, Writer
+from agentd.datastores.publications import published_over
 
 _NUMBERED = re.compile(r"^(\d{6,})\.json$")
 

@@ -35,23 +35,28 @@ from agentd.datastores.as_published import (
     shape_differences,
     summed,
 )
+from agentd.datastores.definitions import Definition
 from agentd.datastores.failures import Fenced, StepFailure
 from agentd.datastores.port import FenceRecord, Input, Location, Published, Undo, Writer
+from agentd.datastores.publications import (
+    IDENTITY_COLUMNS,
+    PUBLICATION,
+    PUBLICATION_COLUMNS,
+    Publication,
+    newest_of,
+    publication_of,
+    publications,
+    record_publication,
+    remembered,
+    top_of,
+)
 from agentd.datastores.sql_session import SqlSession
 from agentd.proof.types import Columns
 
 PREFIX = "haulier_"
 FENCE = "haulier_fence"
-PUBLICATION = "haulier_publication"
 
 FENCE_COLUMNS = "target TEXT PRIMARY KEY, fence BIGINT NOT NULL, attempt_id TEXT NOT NULL, staging TEXT NOT NULL"
-PUBLICATION_COLUMNS = (
-    "target TEXT NOT NULL, migration_id TEXT NOT NULL, place BIGINT NOT NULL, object TEXT NOT NULL, "
-    "kept TEXT NOT NULL, input_digest TEXT NOT NULL, row_count BIGINT NOT NULL, fence BIGINT NOT NULL, "
-    "attempt_id TEXT NOT NULL, state TEXT NOT NULL, PRIMARY KEY (target, migration_id)"
-)
-# Added to the ledgers of earlier releases, whose publications are empty there: they are told by their rows alone.
-IDENTITY_COLUMNS = ("identity", "kept_identity")
 
 
 def short_name(kind: str, *parts: str) -> str:
@@ -95,7 +100,7 @@ def read_record(session: SqlSession, target: str, found: str = "") -> FenceRecor
         )
     if not rows:
         return None
-    newest = _newest(session, rows[0][0])
+    newest = newest_of(session, rows[0][0])
     if newest is None:
         return FenceRecord(int(rows[0][1]), rows[0][2])
     digest = bytes.fromhex(newest.input_digest)
@@ -158,85 +163,13 @@ def _hold(session: SqlSession, writer: Writer) -> None:
         raise Fenced(writer.target, writer.fence, said)
 
 
-@dataclass(frozen=True, slots=True)
-class _Publication:
-    """A row of the publication table."""
-
-    target: str
-    migration_id: str
-    object: str
-    kept: str
-    input_digest: str
-    rows: int
-    fence: int
-    state: str
-
-    def is_of(self, writer: Writer) -> bool:
-        return (self.target, self.migration_id) == (writer.target, writer.migration_id)
-
-
-_FIELDS = "target, migration_id, object, kept, input_digest, row_count, fence, state"
-
-
-def _publications(session: SqlSession, where: str, params: tuple[object, ...]) -> list[_Publication]:
-    """Publications that match, newest first. `where` is one of the literals below."""
-    table = session.named(PUBLICATION)
-    rows = session.rows(f"SELECT {_FIELDS} FROM {table} WHERE {where} ORDER BY place DESC", params)
-    return [_Publication(*row) for row in rows]
-
-
-def _newest(session: SqlSession, target: str) -> _Publication | None:
-    found = _publications(session, "target = ? AND state = 'published'", (target,))
-    return found[0] if found else None
-
-
-def _on_top(session: SqlSession, table: str) -> _Publication | None:
-    """Who published the object last, whatever the target."""
-    found = _publications(session, "object = ? AND state = 'published'", (table,))
-    return found[0] if found else None
-
-
-def _own(session: SqlSession, writer: Writer) -> _Publication | None:
-    """This migration's live publication; raises StepFailure where another has published over it."""
-    found = _publications(
-        session,
-        "target = ? AND migration_id = ? AND state = 'published'",
-        (writer.target, writer.migration_id),
-    )
-    if not found:
-        return None
-    top = _on_top(session, found[0].object)
-    if top is not None and not top.is_of(writer):
-        raise published_over(writer.target, top.migration_id)
-    return found[0]
-
-
-def published_over(target: str, migration_id: str) -> StepFailure:
-    """Failure for a migration whose publish lies below that of another."""
-    return StepFailure(
-        "published_over",
-        f"target {target!r}: migration {migration_id} has published over this one",
-        "Roll that migration back first.",
-    )
-
-
-def _remembered(session: SqlSession, own: _Publication) -> tuple[str, str]:
-    """What tells the published and the kept table again; "" where an earlier release recorded the publish."""
-    rows = session.rows(
-        f"SELECT coalesce(identity, ''), coalesce(kept_identity, '') FROM {session.named(PUBLICATION)} "
-        "WHERE target = ? AND migration_id = ?",
-        (own.target, own.migration_id),
-    )
-    return rows[0][0], rows[0][1]
-
-
 def _changes(
-    session: SqlSession, own: _Publication, columns: Columns, content: Content | None, watched: Watched
+    session: SqlSession, own: Publication, columns: Columns, content: Content | None, watched: Watched
 ) -> list[str]:
     """How what is there differs from what was published. With `content`, its rows are read too, and nobody else writes
     it from then on."""
     digest = bytes.fromhex(own.input_digest)
-    published = recorded(_remembered(session, own)[0], columns, own.rows, digest)
+    published = recorded(remembered(session, own)[0], columns, own.rows, digest)
     differ = shape_differences(session, session.traits(own.object), published.traits)
     if differ or content is None:
         return differ
@@ -252,22 +185,22 @@ def require_room(
     content: Content | None = None,
     done: int = 0,
 ) -> None:
-    """Refuse an object that is there and is not ours to replace: early, before any bulk work, by its shape alone; and
-    with `content` by its rows too. `done` rows have moved the watermark already."""
+    """Refuse an object that is there and is not ours to replace, or would lose what hangs on it.
+
+    Early, before any bulk work, by its shape alone; and with `content` by its rows too. `done` rows have moved the
+    watermark already.
+    """
     if not session.exists(location.object):
         return
-    top = _on_top(session, location.object)
-    if top is None or top.target != writer.target:
-        if not source.replace:
-            raise already_there(location.object)
-        session.guard_replace(location.object)
-        return
+    top = top_of(session, location.object)
+    if (top is None or top.target != writer.target) and not source.replace:
+        raise already_there(location.object)
     # What an earlier migration of this target published, and somebody changed, is kept like what was there before.
-    if source.replace:
-        return
-    differ = _changes(session, top, source.columns, content, writer.reading(done))
-    if differ:
-        raise stuck.changed_since(location.object, differ)
+    if top is not None and not source.replace:
+        differ = _changes(session, top, source.columns, content, writer.reading(done))
+        if differ:
+            raise stuck.changed_since(location.object, differ)
+    session.guard_replace(location.object, source.waive, location.key)
 
 
 def already_there(found: str) -> StepFailure:
@@ -295,14 +228,23 @@ def stage_and_publish(
     try:
         rows = stage(staging)
         writer.reach("before_publish")
-        if publish(session, location, writer, source, staging, rows, content):
-            remember_kept(session, writer, rows)
+        swapped = session.patiently(writer, lambda: publish(session, location, writer, source, staging, rows, content))
+        if swapped.is_kept:
+            session.patiently(writer, lambda: remember_kept(session, writer, rows))
     except BaseException:
         # What failed is what counts; the next claim drops the table where this connection no longer can.
         with suppress(Exception):
             session.drop(staging)
         raise
-    return Published(rows, writer.fence)
+    return Published(rows, writer.fence, waived=swapped.waived)
+
+
+@dataclass(frozen=True, slots=True)
+class Swapped:
+    """What a publish did: whether former content is kept for undo, and what that lost as was waived."""
+
+    is_kept: bool
+    waived: tuple[Definition, ...] = ()
 
 
 def publish(
@@ -313,42 +255,56 @@ def publish(
     staging: str,
     rows: int,
     content: Content,
-) -> bool:
-    """The short transaction that makes `staging` the object's content; tells whether former content is kept for undo.
+) -> Swapped:
+    """The short transaction that makes `staging` the object's content.
 
     Raises Fenced where our claim was overtaken.
     """
     with session.transaction():
         _hold(session, writer)
-        own = _own(session, writer)
+        own = publication_of(session, writer)
         kept = kept_identity = ""
         if own is not None:
             # Our own earlier output gives way; what was there before this migration stays kept for undo.
-            kept, kept_identity = own.kept, _remembered(session, own)[1]
-            _drop_own(session, own, source, content, writer.reading(rows))
+            kept, kept_identity = own.kept, remembered(session, own)[1]
+            _require_own(session, own, source, content, writer.reading(rows))
         elif session.exists(location.object):
             require_room(session, location, writer, source, content, rows)
+        waived, key_name = _made_ours(session, location, writer, source)
+        if own is not None:
+            session.drop(own.object)
+        elif session.exists(location.object):
             kept = short_name("kept", writer.target, writer.migration_id, writer.attempt_id)
             session.rename(location.object, kept)
+            session.name_key(kept, short_name("key", kept))
             kept_identity = kept_text(RecordedKept(_traits_of(session, kept)))
         session.rename(staging, location.object)
+        session.name_key(location.object, key_name)
         if kept:
             session.settle(kept, location.object)
         identity = identity_text(_traits_of(session, location.object), source.columns)
-        _record(session, location, writer, source, kept, rows, (identity, kept_identity))
+        record_publication(session, location, writer, source, kept, rows, (identity, kept_identity))
         writer.reach("publish_open")
     writer.reach("after_publish")
-    return bool(kept)
+    return Swapped(bool(kept), tuple(waived))
 
 
-def _drop_own(session: SqlSession, own: _Publication, source: Input, content: Content, watched: Watched) -> None:
-    """Drop what this migration published before, if it is still there as it was published."""
+def _made_ours(session: SqlSession, location: Location, writer: Writer, source: Input) -> tuple[list[Definition], str]:
+    """Within a transaction: have the object for ourselves, once nobody reads it. What it would lose as was waived, and
+    the name of its primary key."""
+    session.lock([location.object], writer)
+    if not session.exists(location.object):
+        return [], ""
+    return session.guard_replace(location.object, source.waive, location.key), session.key_name(location.object)
+
+
+def _require_own(session: SqlSession, own: Publication, source: Input, content: Content, watched: Watched) -> None:
+    """Refuse to drop what this migration published before, unless it is still there as it was published."""
     if not session.exists(own.object):
         return
     differ = _changes(session, own, source.columns, content, watched)
     if differ:
         raise stuck.changed_between(own.object, differ)
-    session.drop(own.object)
 
 
 def _traits_of(session: SqlSession, table: str) -> Traits:
@@ -362,8 +318,8 @@ def remember_kept(session: SqlSession, writer: Writer, done: int = 0) -> None:
 
     The swap does not wait for it: nobody writes a table of ours. `done` rows have moved the watermark already.
     """
-    own = _own(session, writer)
-    kept = recorded_kept(_remembered(session, own)[1]) if own is not None else None
+    own = publication_of(session, writer)
+    kept = recorded_kept(remembered(session, own)[1]) if own is not None else None
     if own is None or kept is None or kept.rows >= 0 or not session.exists(own.kept):
         return
     rows, total = summed(session, own.kept, writer.reading(done))
@@ -375,45 +331,12 @@ def remember_kept(session: SqlSession, writer: Writer, done: int = 0) -> None:
         )
 
 
-def _record(
-    session: SqlSession,
-    location: Location,
-    writer: Writer,
-    source: Input,
-    kept: str,
-    rows: int,
-    identities: tuple[str, str],
-) -> None:
-    table = session.named(PUBLICATION)
-    place = session.rows(f"SELECT coalesce(max(place), 0) + 1 FROM {table}")[0][0]
-    session.run(
-        f"DELETE FROM {table} WHERE target = ? AND migration_id = ?",
-        (writer.target, writer.migration_id),
-    )
-    session.run(
-        f"INSERT INTO {table} (target, migration_id, place, object, kept, input_digest, row_count, fence, "
-        "attempt_id, state, identity, kept_identity) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'published', ?, ?)",
-        (
-            writer.target,
-            writer.migration_id,
-            place,
-            location.object,
-            kept,
-            source.digest.hex(),
-            rows,
-            writer.fence,
-            writer.attempt_id,
-            *identities,
-        ),
-    )
-
-
 def adopt(session: SqlSession, location: Location, writer: Writer, source: Input) -> Published | None:
     """After a claim: put the writer's fence on this migration's own publish of the same input, if that is what is
     there. Its rows are left to `validate`, which reads them all again."""
     with session.transaction():
         _hold(session, writer)
-        own = _own(session, writer)
+        own = publication_of(session, writer)
         if own is None or own.input_digest != source.digest.hex() or not session.exists(location.object):
             return None
         if _changes(session, own, source.columns, None, writer.reading()):
@@ -423,7 +346,15 @@ def adopt(session: SqlSession, location: Location, writer: Writer, source: Input
             (writer.fence, writer.attempt_id, writer.target, writer.migration_id),
         )
     remember_kept(session, writer)
-    return Published(own.rows, writer.fence, already=True)
+    return Published(own.rows, writer.fence, True, tuple(_given_up(session, own.kept, location, source)))
+
+
+def _given_up(session: SqlSession, kept: str, location: Location, source: Input) -> list[Definition]:
+    """What the kept object has and its replacement has not, for a result whose first telling was lost."""
+    with suppress(StepFailure):
+        if kept and session.exists(kept):
+            return session.guard_replace(kept, source.waive, location.key)
+    return []
 
 
 def withdraw(session: SqlSession, location: Location, writer: Writer, undo: Undo, content: Content) -> None:
@@ -434,15 +365,18 @@ def withdraw(session: SqlSession, location: Location, writer: Writer, undo: Undo
     """
     with session.transaction():
         _hold(session, writer)
-        own = _own(session, writer)
+        own = publication_of(session, writer)
         if own is None:
             _require_nothing_forgotten(session, location, writer, undo)
         else:
             _require_as_left(session, own, writer, undo, content)
             writer.before_destructive()
+            session.lock([name for name in (own.object, own.kept) if name], writer)
+            key_name = session.key_name(own.object)
             session.drop(own.object)
             if own.kept:
                 session.rename(own.kept, own.object)
+                session.name_key(own.object, key_name)
             session.run(
                 f"UPDATE {session.named(PUBLICATION)} SET state = 'withdrawn', kept = '', fence = ?, attempt_id = ? "
                 "WHERE target = ? AND migration_id = ?",
@@ -454,7 +388,7 @@ def withdraw(session: SqlSession, location: Location, writer: Writer, undo: Undo
 
 def _require_nothing_forgotten(session: SqlSession, location: Location, writer: Writer, undo: Undo) -> None:
     """Nothing of this migration is published here, as far as the ledger knows. Refuse where it should know of it."""
-    ended = _publications(
+    ended = publications(
         session, "target = ? AND migration_id = ? AND state = 'withdrawn'", (writer.target, writer.migration_id)
     )
     # A withdrawal carries a higher fence than any publish that it undid.
@@ -462,7 +396,7 @@ def _require_nothing_forgotten(session: SqlSession, location: Location, writer: 
         raise stuck.records_missing(location.object, undo)
 
 
-def _require_as_left(session: SqlSession, own: _Publication, writer: Writer, undo: Undo, content: Content) -> None:
+def _require_as_left(session: SqlSession, own: Publication, writer: Writer, undo: Undo, content: Content) -> None:
     """Refuse what is not what this migration left there, unless a person gave it up."""
     found = session.traits(own.object)
     if found is not None and found.kind != "table":
@@ -476,7 +410,7 @@ def _require_as_left(session: SqlSession, own: _Publication, writer: Writer, und
     if not session.exists(own.kept):
         raise stuck.kept_missing(own.object, own.kept, undo)
     session.hold_still(own.kept)
-    kept = recorded_kept(_remembered(session, own)[1])
+    kept = recorded_kept(remembered(session, own)[1])
     differ = kept_differences(session, own.kept, kept, watched)
     if differ and not undo.discard_changes:
         raise stuck.kept_altered(own.object, own.kept, differ, undo)

@@ -8,12 +8,15 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from agentd.datastores.definitions import Definition
+from agentd.datastores.definitions import Definition, Waiver
 from agentd.datastores.failures import StepFailure
 from agentd.proof.types import Columns
 
 # Rows in one batch between engines: large enough for vectorised work, small enough for bounded memory.
 BATCH_ROWS = 16_384
+
+# How long a writer waits for others to let go of a destination, unless the Datastore says otherwise.
+LOCK_WAIT_S = 900.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +55,9 @@ class Writer:
     """Who writes, and the doors back to who runs it.
 
     `fence` is valid for `target` only. `evict` names earlier attempts that may still hold the destination.
-    `reach(point)` marks an exact point of the publish; `progress(rows)` moves the watermark; `check_cancelled`
-    raises Cancelled; `before_destructive` raises where the local deadline has passed; `outside` runs what must see more
-    of the host than a step may, such as who holds a file.
+    `reach(point)` marks an exact point of the publish; `progress(rows)` moves the watermark; `waits(text)` says what
+    the work waits for; `check_cancelled` raises Cancelled; `before_destructive` raises where the local deadline has
+    passed; `outside` runs what must see more of the host than a step may, such as who holds a file.
     """
 
     target: str
@@ -64,6 +67,7 @@ class Writer:
     evict: tuple[str, ...] = ()
     reach: Callable[[str], None] = field(default=_nothing)
     progress: Callable[[int], None] = field(default=_nothing)
+    waits: Callable[[str], None] = field(default=_nothing)
     check_cancelled: Callable[[], None] = field(default=_nothing)
     before_destructive: Callable[[], None] = field(default=_nothing)
     outside: Callable[[Callable[[], Any]], Any] = field(default=_directly)
@@ -78,20 +82,23 @@ class Writer:
 @dataclass(frozen=True, slots=True)
 class Input:
     """What is about to be published: where from (digest of the staged rows, 16 bytes) and how it meets what is
-    there."""
+    there, with what that may lose."""
 
     digest: bytes
     columns: Columns
     replace: bool = False
+    waive: tuple[Waiver, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """Outcome of a publish. `already` is True where an earlier attempt's publish was taken over as it is."""
+    """Outcome of a publish. `already` is True where an earlier attempt's publish was taken over as it is. `waived` is
+    what the replaced object had and the new one has not."""
 
     rows: int
     fence: int
     already: bool = False
+    waived: tuple[Definition, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,27 +207,30 @@ class ParquetPlace:
 
 @dataclass(frozen=True, slots=True)
 class SqlitePlace:
-    """One SQLite file."""
+    """One SQLite file. Whoever holds it is waited for at most `lock_wait_s` seconds."""
 
     name: str
     path: Path
     file_mode: int = 0
     group: str = ""
+    lock_wait_s: float = LOCK_WAIT_S
 
 
 @dataclass(frozen=True, slots=True)
 class DuckdbPlace:
-    """One DuckDB file."""
+    """One DuckDB file. Whoever holds it is waited for at most `lock_wait_s` seconds."""
 
     name: str
     path: Path
     file_mode: int = 0
     group: str = ""
+    lock_wait_s: float = LOCK_WAIT_S
 
 
 @dataclass(frozen=True, slots=True)
 class PostgresqlPlace:
-    """One PostgreSQL database. `password` is the resolved secret and never shown."""
+    """One PostgreSQL database. `password` is the resolved secret and never shown. Whoever holds a table that is to be
+    replaced is waited for at most `lock_wait_s` seconds."""
 
     name: str
     host: str
@@ -230,6 +240,7 @@ class PostgresqlPlace:
     password: str = field(default="", repr=False)
     schema: str = "public"
     sslmode: str = "prefer"
+    lock_wait_s: float = LOCK_WAIT_S
 
 
 Place = CsvPlace | ParquetPlace | SqlitePlace | DuckdbPlace | PostgresqlPlace

@@ -30,8 +30,9 @@ from agentd.datastores.port import (
     not_found,
 )
 from agentd.datastores.postgresql_definitions import definitions
+from agentd.datastores.postgresql_replacing import IDENTIFIER_BYTES_MAX
 from agentd.datastores.postgresql_roles import require_ordinary_role
-from agentd.datastores.postgresql_session import IDENTIFIER_BYTES_MAX, PostgresqlSession, connected
+from agentd.datastores.postgresql_session import PostgresqlSession, connected
 from agentd.proof.types import SUPPORTED, Column, Columns, ColumnType
 
 QUERY_TIMEOUT_S = 60.0
@@ -212,6 +213,7 @@ class PostgresqlDatastore:
     def _take_over(self, session: PostgresqlSession, location: Location, writer: Writer, staging: str = "") -> None:
         """Refuse a stale writer, then end earlier writers of the target, then claim."""
         session.work_in(location.object)
+        session.writer = writer
         ledger.require_not_stale(session, writer)
         session.evict(writer)
         ledger.claim(session, writer, staging)
@@ -233,7 +235,11 @@ class PostgresqlDatastore:
                     "Rename it in a transform.",
                 )
         session.drop(staging)
-        session.create(staging, [(c.name, spelled(c), c.required) for c in source.columns])
+        session.create(
+            staging,
+            [(c.name, spelled(c), c.required or c.name in location.key) for c in source.columns],
+            location.object,
+        )
         rows = 0
         place = f"{self._place.name}:{location.object}"
         statement = pgsql.SQL("COPY {} FROM STDIN (FORMAT csv)").format(session.identifier(staging))

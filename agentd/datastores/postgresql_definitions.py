@@ -3,8 +3,17 @@
 PostgreSQL ties all of this to the table's own id and not to its name, so none of it follows a name to another table.
 """
 
+from typing import Any, Protocol
+
 from agentd.datastores.definitions import Definition, in_order
-from agentd.datastores.postgresql_session import PostgresqlSession
+
+
+class Session(Protocol):
+    """What is needed of a session."""
+
+    def rows(self, sql: str, params: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
+        """All rows of a query."""
+
 
 # Each yields (kind, name) for the relation `t.oid`. Names of other relations are qualified.
 _PARTS = (
@@ -96,6 +105,6 @@ _ALL = (
 )
 
 
-def definitions(session: PostgresqlSession, oid: int) -> list[Definition]:
+def definitions(session: Session, oid: int) -> list[Definition]:
     """Everything that hangs on a relation but its columns' types, in order."""
     return in_order(Definition(kind, name) for kind, name in session.rows(_ALL, (oid,)))

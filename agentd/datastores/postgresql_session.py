@@ -6,25 +6,30 @@ even while the client process is stopped or out of reach.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg import sql as pgsql
 
-from agentd.datastores import postgresql_tables
+from agentd.datastores import postgresql_replacing, postgresql_tables
 from agentd.datastores.as_published import Traits
+from agentd.datastores.definitions import CARRIED, Definition, Waiver
 from agentd.datastores.failures import StepFailure
-from agentd.datastores.ledger import PUBLICATION
+from agentd.datastores.patience import Patience
 from agentd.datastores.port import PostgresqlPlace, Writer
+from agentd.datastores.postgresql_locks import lock_patiently
+from agentd.datastores.postgresql_replacing import IDENTIFIER_BYTES_MAX
+from agentd.datastores.publications import PUBLICATION
+
+T = TypeVar("T")
 
 APPLICATION = "haulier"
 CONNECT_S = 10
 LOCK_S = 20.0
 TERMINATE_S = 10.0
 IDLE_IN_TRANSACTION_S = 60.0
-IDENTIFIER_BYTES_MAX = 63
 
 # Text that crosses this connection has one spelling per value only under these settings.
 _SETTINGS = {
@@ -158,6 +163,9 @@ class PostgresqlSession:
 
     def __init__(self, connection: psycopg.Connection[Any], place: PostgresqlPlace) -> None:
         self.connection = connection
+        self._place = place
+        # Who is told of waits; nobody until there is a writer.
+        self.writer = Writer("", 0, "", "")
         self._schema = place.schema
 
     def work_in(self, found: str) -> None:
@@ -212,13 +220,17 @@ class PostgresqlSession:
         """Whether a table or view of this name is there."""
         return self.oid(table) is not None
 
-    def create(self, table: str, columns: list[tuple[str, str, bool]]) -> None:
-        """Create a table of (name, type, required) columns."""
-        cells = ", ".join(
-            f"{pgsql.Identifier(name).as_string(self.connection)} {kind}{' NOT NULL' if required else ''}"
-            for name, kind, required in columns
-        )
+    def create(self, table: str, columns: list[tuple[str, str, bool]], known_as: str) -> None:
+        """Create a table of (name, type, required) columns, with constraints named for the name it will have."""
+        cells = ", ".join(self._declared(known_as, *column) for column in columns)
         self.run(f"CREATE TABLE {self.named(table)} ({cells})")
+
+    def _declared(self, known_as: str, name: str, kind: str, required: bool) -> str:
+        said = f"{pgsql.Identifier(name).as_string(self.connection)} {kind}"
+        if not required:
+            return said
+        constraint = postgresql_replacing.object_name(self._split(known_as)[1], name, "not_null")
+        return f"{said} CONSTRAINT {pgsql.Identifier(constraint).as_string(self.connection)} NOT NULL"
 
     def add_key(self, table: str, key: tuple[str, ...]) -> None:
         """Make these columns the primary key."""
@@ -234,32 +246,19 @@ class PostgresqlSession:
         """Drop a table if it is there; refused by the server where others depend on it."""
         self.run(f"DROP TABLE IF EXISTS {self.named(table)}")
 
-    def guard_replace(self, table: str) -> None:
-        """Refuse to rename away what views or foreign keys hang on: they would go on reading the old rows."""
-        found = self.rows(
-            "SELECT DISTINCT coalesce(v.oid::regclass, k.conrelid::regclass)::text FROM pg_depend d "
-            "LEFT JOIN pg_rewrite w ON d.classid = 'pg_rewrite'::regclass AND w.oid = d.objid "
-            "LEFT JOIN pg_class v ON v.oid = w.ev_class AND v.oid <> d.refobjid "
-            "LEFT JOIN pg_constraint k ON d.classid = 'pg_constraint'::regclass AND k.oid = d.objid "
-            "AND k.contype = 'f' AND k.conrelid <> d.refobjid "
-            "WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = ? "
-            "AND (v.oid IS NOT NULL OR k.oid IS NOT NULL)",
-            (self.oid(table),),
-        )
-        kind = self.rows("SELECT relkind FROM pg_class WHERE oid = ?", (self.oid(table),))[0][0]
-        if kind not in ("r", b"r"):
-            raise StepFailure(
-                "cannot_replace",
-                f"{table!r} is not a plain table, so it cannot be replaced",
-                "Choose another object.",
-            )
-        if found:
-            names = ", ".join(sorted(str(row[0]) for row in found))
-            raise StepFailure(
-                "has_dependents",
-                f"{table!r} cannot be replaced: {names} would go on reading the old rows",
-                "Drop or repoint what depends on it, then retry.",
-            )
+    def lock(self, tables: Sequence[str], writer: Writer) -> None:
+        """Within a transaction: keep everybody else from these tables until its end, once they let go of them."""
+        lock_patiently(self, tables, Patience(writer, self._place.name, self._place.lock_wait_s))
+
+    def patiently(self, writer: Writer, act: Callable[[], T]) -> T:
+        """Run it: what others may hold is waited for in `lock`."""
+        del writer
+        return act()
+
+    def guard_replace(self, table: str, waivers: Sequence[Waiver], key: Sequence[str]) -> list[Definition]:
+        """What a replacement would lose, as it was waived; StepFailure where it would lose more."""
+        carried = CARRIED | ({"primary_key"} if key else set())
+        return postgresql_replacing.guard(self, table, waivers, carried)
 
     def column_names(self, table: str) -> list[str]:
         """Names of the table's columns; none where it is not there."""
@@ -271,7 +270,8 @@ class PostgresqlSession:
 
     def hold_still(self, table: str) -> None:
         """Lock out writers until the transaction ends; whoever only reads goes on."""
-        self.run(f"LOCK TABLE {self.named(table)} IN SHARE ROW EXCLUSIVE MODE")
+        patience = Patience(self.writer, self._place.name, self._place.lock_wait_s)
+        lock_patiently(self, [table], patience, "SHARE ROW EXCLUSIVE")
 
     def traits(self, table: str) -> Traits | None:
         """The table or view of this name; None where there is none."""
@@ -286,16 +286,16 @@ class PostgresqlSession:
         return postgresql_tables.row_sums(self.connection, self.identifier(table))
 
     def settle(self, old: str, new: str) -> None:
-        """Grant on the new table what was granted on the old one, so that consumers still may read."""
-        grants = self.rows(
-            "SELECT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(r.rolname) END, a.privilege_type, "
-            "a.is_grantable FROM pg_class c CROSS JOIN aclexplode(c.relacl) AS a "
-            "LEFT JOIN pg_roles r ON r.oid = a.grantee WHERE c.oid = ? AND a.grantee <> c.relowner",
-            (self.oid(old),),
-        )
-        for grantee, privilege, grantable in grants:
-            option = " WITH GRANT OPTION" if grantable else ""
-            self.run(f"GRANT {privilege} ON {self.named(new)} TO {grantee}{option}")
+        """Give the new table the privileges and the owner of the old one."""
+        postgresql_replacing.settle(self, old, new)
+
+    def key_name(self, table: str) -> str:
+        """Name of the table's primary key; "" where it has none."""
+        return postgresql_replacing.key_name(self, table)
+
+    def name_key(self, table: str, wanted: str) -> None:
+        """Give the table's primary key the wanted name, or its usual one where none is wanted."""
+        postgresql_replacing.name_key(self, table, wanted)
 
     def evict(self, writer: Writer) -> None:
         """Terminate the backends of earlier attempts and of whoever else holds this target's advisory lock; take

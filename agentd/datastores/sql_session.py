@@ -1,10 +1,14 @@
 """What the ledger needs of an engine's connection: a few operations that SQLite, DuckDB and PostgreSQL all have."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from agentd.datastores.as_published import TableSession
+from agentd.datastores.definitions import Definition, Waiver
+from agentd.datastores.port import Writer
+
+T = TypeVar("T")
 
 
 class SqlSession(TableSession, Protocol):
@@ -34,8 +38,23 @@ class SqlSession(TableSession, Protocol):
     def drop(self, table: str) -> None:
         """Drop a table if it is there."""
 
-    def guard_replace(self, table: str) -> None:
-        """Refuse by StepFailure to rename away a table on which others depend."""
+    def lock(self, tables: Sequence[str], writer: Writer) -> None:
+        """Within a transaction: keep everybody else from these tables until its end, once they let go of them.
+
+        Nobody has to queue behind this while it waits. Raises StepFailure (busy) where it waited long enough.
+        """
+
+    def patiently(self, writer: Writer, act: Callable[[], T]) -> T:
+        """Run one transaction; again, where others kept it out, until the Datastore's bound."""
+
+    def guard_replace(self, table: str, waivers: Sequence[Waiver], key: Sequence[str]) -> list[Definition]:
+        """What a replacement with this key would lose, as it was waived; StepFailure where it would lose more."""
+
+    def key_name(self, table: str) -> str:
+        """Name of the table's primary key; "" where it has none, or the engine names none."""
+
+    def name_key(self, table: str, wanted: str) -> None:
+        """Give the table's primary key the wanted name, or its usual one where none is wanted."""
 
     def column_names(self, table: str) -> list[str]:
         """Names of the table's columns; none where it is not there."""

@@ -11,16 +11,16 @@ import resource
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pyarrow as pa
-from sqlite_utils import utils as sqlite_utils
 
-from agentd.datastores import ledger, sqlite_tables
+from agentd.datastores import ledger
 from agentd.datastores.arrow_form import require_names, required_is_null
-from agentd.datastores.as_published import Content, Traits
+from agentd.datastores.as_published import Content
 from agentd.datastores.definitions import Definition
 from agentd.datastores.eviction import holding
 from agentd.datastores.failures import FILE_TOO_LARGE, StepFailure, naming_os_errors, no_room, require_file
@@ -39,14 +39,11 @@ from agentd.datastores.port import (
 )
 from agentd.datastores.sharing import Sharing
 from agentd.datastores.sqlite_definitions import definitions
+from agentd.datastores.sqlite_session import BUSY_S, SqliteSession, quoted, sqlite3
 from agentd.datastores.sqlite_values import SPELLED, from_values, to_values
 from agentd.datastores.text_cells import Unfit
 from agentd.proof.types import Columns, arrow_schema
 
-# The library that sqlite-utils picked: pysqlite3 where it is installed.
-sqlite3: Any = vars(sqlite_utils)["sqlite3"]
-
-BUSY_S = 30.0
 QUERY_TIMEOUT_S = 60.0
 _PAGE_BYTES_MAX = 65536
 
@@ -55,99 +52,12 @@ _SELECT, _READ, _FUNCTION, _RECURSIVE = 21, 20, 31, 33
 _OK, _DENY = 0, 1
 
 
-def quoted(name: str) -> str:
-    """A name as an SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
-
-
 def _is_at_limit(path: Path) -> bool:
     """Whether the database or its journal has grown to where this process may write no further."""
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
     beside = [path.with_name(path.name + suffix) for suffix in ("", "-journal", "-wal")]
     lengths = [each.stat().st_size for each in beside if each.exists()]
     return limit != resource.RLIM_INFINITY and any(length + _PAGE_BYTES_MAX > limit for length in lengths)
-
-
-class SqliteSession:
-    """An `agentd.datastores.sql_session.SqlSession` over one connection."""
-
-    def __init__(self, connection: Any) -> None:
-        self.connection = connection
-
-    def run(self, sql: str, params: Sequence[object] = ()) -> int:
-        """Execute and return the number of rows changed."""
-        return int(self.connection.execute(sql, tuple(params)).rowcount)
-
-    def rows(self, sql: str, params: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        """All rows of a query."""
-        return list(self.connection.execute(sql, tuple(params)).fetchall())
-
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """A write transaction that commits at the end and rolls back on any exception."""
-        self.connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            # Whatever ends the transaction early, an interrupt too, leaves nothing of it.
-            self.connection.rollback()
-            raise
-        self.connection.commit()
-
-    def make_tables_alone(self) -> None:
-        """SQLite needs nothing: its transaction is the only writer."""
-
-    def named(self, table: str) -> str:
-        """The table's quoted name."""
-        return quoted(table)
-
-    def _kind(self, table: str) -> str | None:
-        found = self.rows(
-            "SELECT type FROM sqlite_master WHERE type IN ('table', 'view') AND lower(name) = lower(?)", (table,)
-        )
-        return found[0][0] if found else None
-
-    def exists(self, table: str) -> bool:
-        """Whether a table or view of this name is there."""
-        return self._kind(table) is not None
-
-    def rename(self, table: str, name: str) -> None:
-        """Rename a table; views and triggers go on naming what they named."""
-        self.run(f"ALTER TABLE {quoted(table)} RENAME TO {quoted(name)}")
-
-    def drop(self, table: str) -> None:
-        """Drop a table if it is there."""
-        self.run(f"DROP TABLE IF EXISTS {quoted(table)}")
-
-    def guard_replace(self, table: str) -> None:
-        """Only a table can be replaced; what refers to it does so by name."""
-        if self._kind(table) != "table":
-            raise StepFailure(
-                "cannot_replace", f"{table!r} is a view, so it cannot be replaced", "Choose another object."
-            )
-
-    def column_names(self, table: str) -> list[str]:
-        """Names of the table's columns; none where it is not there."""
-        return [row[0] for row in self.rows("SELECT name FROM pragma_table_info(?)", (table,))]
-
-    def hold_still(self, table: str) -> None:
-        """SQLite needs nothing: its transaction is the only writer."""
-
-    def traits(self, table: str) -> Traits | None:
-        """The table or view of this name; None where there is none."""
-        return sqlite_tables.traits(self.connection, table)
-
-    def named_now(self, mark: str) -> str:
-        """SQLite has no marks."""
-        del mark
-        return ""
-
-    def row_sums(self, table: str) -> Iterator[Sequence[int]]:
-        """A number for each row, by its values and their types."""
-        return sqlite_tables.row_sums(self.connection, quoted(table))
-
-    def settle(self, old: str, new: str) -> None:
-        """SQLite has no grants."""
 
 
 class SqliteDatastore:
@@ -170,7 +80,7 @@ class SqliteDatastore:
         connection = None
         try:
             connection = self._open_to_read() if mode == "ro" else self._opened(mode)
-            yield SqliteSession(connection)
+            yield SqliteSession(connection, self._place)
         except sqlite3.Error as err:
             met_a_journal = mode == "ro" and _is_left_in_the_middle(err)
             raise (self._left_in_the_middle() if met_a_journal else self._named(err)) from err
@@ -378,7 +288,7 @@ class SqliteDatastore:
     ) -> Published:
         """Insert into a staging table, then swap it in behind the fence."""
         with self._writing(writer) as session:
-            ledger.claim(session, writer, ledger.staging_of(writer))
+            session.patiently(writer, lambda: ledger.claim(session, writer, ledger.staging_of(writer)))
 
             def stage(staging: str) -> int:
                 return self._stage(session, location, writer, source, staging, batches)
@@ -410,8 +320,8 @@ class SqliteDatastore:
         rows = 0
         for batch in batches:
             writer.check_cancelled()
-            with session.transaction():
-                session.connection.executemany(insert, self._values(batch, source.columns, location, rows))
+            values = list(self._values(batch, source.columns, location, rows))
+            session.patiently(writer, partial(_insert, session, insert, values))
             rows += batch.num_rows
             writer.progress(rows)
         return rows
@@ -435,14 +345,14 @@ class SqliteDatastore:
     def adopt(self, location: Location, writer: Writer, source: Input) -> Published | None:
         """Put our fence on this migration's own earlier publish of the same input, if it is what is there."""
         with self._writing(writer) as session:
-            ledger.claim(session, writer)
-            return ledger.adopt(session, location, writer, source)
+            session.patiently(writer, lambda: ledger.claim(session, writer))
+            return session.patiently(writer, lambda: ledger.adopt(session, location, writer, source))
 
     def withdraw(self, location: Location, writer: Writer, undo: Undo) -> None:
         """Raise the fence; put the kept table back, or drop ours."""
         with self._writing(writer) as session:
-            ledger.claim(session, writer)
-            ledger.withdraw(session, location, writer, undo, self._content(session))
+            session.patiently(writer, lambda: ledger.claim(session, writer))
+            session.patiently(writer, lambda: ledger.withdraw(session, location, writer, undo, self._content(session)))
 
     def read_fence(self, location: Location, target: str) -> FenceRecord | None:
         """The ledger's record for the target."""
@@ -470,6 +380,11 @@ class SqliteDatastore:
                     "bad_sql", f"the query was refused: {err}", "It must be one SELECT of this file."
                 ) from err
             return [[_cell(value) for value in row] for row in rows]
+
+
+def _insert(session: SqliteSession, statement: str, values: list[tuple[Any, ...]]) -> None:
+    with session.transaction():
+        session.connection.executemany(statement, values)
 
 
 def _is_left_in_the_middle(err: Exception) -> bool:

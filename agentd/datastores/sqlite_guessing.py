@@ -9,7 +9,8 @@ import pyarrow as pa
 
 from agentd.datastores.guessing import Guess
 from agentd.datastores.port import BATCH_ROWS, SqlitePlace, not_found
-from agentd.datastores.sqlite import SqliteDatastore, SqliteSession, quoted
+from agentd.datastores.sqlite import SqliteDatastore
+from agentd.datastores.sqlite_session import SqliteSession, quoted
 from agentd.datastores.sqlite_values import from_values
 from agentd.datastores.text_cells import Unfit
 from agentd.proof.types import Column, Columns, ColumnType

@@ -44,6 +44,24 @@ def _no_progress(watermark: int, total: int = 0, done_bytes: int = 0, stage: str
     """For callers that do not watch."""
 
 
+@dataclass(slots=True)
+class _Watermark:
+    """Rows taken in so far. A wait that is borne counts as one more, so that its lease is renewed until its bound."""
+
+    progress: Progress
+    total: int
+    stage: str
+    done: int = 0
+
+    def rows(self, rows: int) -> None:
+        self.done = max(self.done, rows)
+        self.progress(self.done, self.total, stage=self.stage)
+
+    def waits(self, text: str) -> None:
+        self.done += 1
+        self.progress(self.done, self.total, stage=text)
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """One attempt at a step. `params` and `forward_result` are serialised kinds messages; `directory` is private
@@ -85,6 +103,7 @@ class Context:
 
     def writer(self, total: int = 0, stage: str = "staging") -> Writer:
         """This attempt as a destination knows it; rows that it takes in move the watermark under the stage's name."""
+        mark = _Watermark(self.progress, total, stage)
         return Writer(
             target=self.target,
             fence=self.fence,
@@ -92,7 +111,8 @@ class Context:
             migration_id=self.migration_id,
             evict=self.evict_attempt_ids,
             reach=self._reach,
-            progress=lambda rows: self.progress(rows, total, stage=stage),
+            progress=mark.rows,
+            waits=mark.waits,
             check_cancelled=self.check_cancelled,
             before_destructive=self.before_destructive,
             outside=self.outside,

@@ -6,11 +6,12 @@ from agentd.datastores.failures import StepFailure
 from agentd.datastores.port import Input, Location, Published, Undo
 from agentd.executors import staging
 from agentd.executors.context import Context
-from agentd.executors.translate import columns, decoded, location, opened
+from agentd.executors.translate import columns, decoded, definition_messages, location, opened, waivers
 
 
 def _input(params: k.LoadParams) -> Input:
-    return Input(bytes(params.input.digest), columns(params.input.columns), params.if_exists == k.IF_EXISTS_REPLACE)
+    replace = params.if_exists == k.IF_EXISTS_REPLACE
+    return Input(bytes(params.input.digest), columns(params.input.columns), replace, waivers(params.waive))
 
 
 def _result(params: k.LoadParams, published: Published) -> bytes:
@@ -19,6 +20,7 @@ def _result(params: k.LoadParams, published: Published) -> bytes:
         read_bytes=0 if published.already else sum(p.size_bytes for p in params.input.parts),
         published_fence=published.fence,
         already_published=published.already,
+        waived=definition_messages(published.waived),
     ).SerializeToString()
 
 

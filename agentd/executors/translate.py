@@ -8,9 +8,10 @@ from typing import TypeVar
 from google.protobuf.message import DecodeError, Message
 from haulier.v1 import kinds_pb2 as k
 
-from agentd.datastores.definitions import Definition
+from agentd.datastores.definitions import KINDS, Definition, Waiver
 from agentd.datastores.failures import StepFailure
 from agentd.datastores.port import (
+    LOCK_WAIT_S,
     CsvPlace,
     Datastore,
     DuckdbPlace,
@@ -96,6 +97,15 @@ def definition_messages(found: Sequence[Definition]) -> list[k.Definitions]:
     ]
 
 
+def waivers(messages: Iterable[k.Waiver]) -> tuple[Waiver, ...]:
+    """Contract waivers; refuses a kind that this agent does not know."""
+    by_number = {number: kind for kind, number in KINDS.items()}
+    for message in messages:
+        if message.kind not in by_number:
+            raise bad_params(f"waiver of a kind with number {int(message.kind)}")
+    return tuple(Waiver(by_number[message.kind], message.name) for message in messages)
+
+
 def location(message: k.DatasetLocation) -> Location:
     """A dataset at one place, without the place."""
     if not message.object:
@@ -133,9 +143,11 @@ def place(ctx: Context, message: k.Datastore) -> Place:
     if which == "parquet":
         return ParquetPlace(name, _absolute(message.parquet.root, "Parquet root"), *_shared(message.parquet))
     if which == "sqlite":
-        return SqlitePlace(name, _absolute(message.sqlite.path, "SQLite path"), *_shared(message.sqlite))
+        path, wait_s = _absolute(message.sqlite.path, "SQLite path"), message.sqlite.lock_wait_s or LOCK_WAIT_S
+        return SqlitePlace(name, path, *_shared(message.sqlite), lock_wait_s=wait_s)
     if which == "duckdb":
-        return DuckdbPlace(name, _absolute(message.duckdb.path, "DuckDB path"), *_shared(message.duckdb))
+        path, wait_s = _absolute(message.duckdb.path, "DuckDB path"), message.duckdb.lock_wait_s or LOCK_WAIT_S
+        return DuckdbPlace(name, path, *_shared(message.duckdb), lock_wait_s=wait_s)
     if which == "postgresql":
         found = message.postgresql
         return PostgresqlPlace(
@@ -147,6 +159,7 @@ def place(ctx: Context, message: k.Datastore) -> Place:
             ctx.datastore_secret(message) if found.password_ref else "",
             found.schema or "public",
             found.sslmode or "prefer",
+            lock_wait_s=found.lock_wait_s or LOCK_WAIT_S,
         )
     raise bad_params(f"datastore {name!r} has no engine this agent knows")
 

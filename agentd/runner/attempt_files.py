@@ -5,6 +5,7 @@ child     child, first thing: its process identity; written once. A daemon that 
           writes a tombstone in its place, so that a child that comes late sees that it was given up
 stdout    child: everything that the step prints
 progress  child: a fixed record, overwritten in place
+stage     child: the stage's whole text, where it is longer than the record holds
 point     child: the last named point it reached
 reserve   child: room for its result, kept from the start
 result    child, last thing: the outcome, synced before it gets its name
@@ -168,6 +169,8 @@ class AttemptDirectory:
             flags = os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC
             self._progress_fd = os.open(self.path / "progress", flags, 0o600)
         stage = _shortened(progress.stage)
+        if len(stage) == _STAGE_BYTES_MAX:
+            self._replace("stage", progress.stage.encode("utf-8"))
         numbers = [min(max(n, 0), _UINT64_MAX) for n in (progress.watermark, progress.total, progress.done_bytes)]
         body = _PROGRESS.pack(*numbers, len(stage), stage, 0)[:-4]
         os.pwrite(self._progress_fd, body + struct.pack("<I", zlib.crc32(body)), 0)
@@ -208,7 +211,10 @@ class AttemptDirectory:
         watermark, total, done_bytes, length, stage, checksum = _PROGRESS.unpack(data)
         if checksum != zlib.crc32(data[:-4]):
             return None
-        return Progress(watermark, total, done_bytes, stage[:length].decode("utf-8", "replace"))
+        # A record without its text, or with a newer one, is of a moment ago: the next is right.
+        whole = (self._read("stage") or b"") if length == _STAGE_BYTES_MAX else b""
+        told = whole if whole.startswith(stage) else stage[:length]
+        return Progress(watermark, total, done_bytes, told.decode("utf-8", "replace"))
 
     def read_deadlines(self) -> Deadlines | None:
         """Until when the child may do what."""

@@ -13,7 +13,7 @@ from controlplane.cli import render_pieces as pieces
 from controlplane.cli import states, wording
 from controlplane.cli.exits import Exit
 from controlplane.cli.problems import Problem
-from controlplane.cli.render_proof import proof, rows_of
+from controlplane.cli.render_proof import proof, rows_of, waived
 from controlplane.cli.terminal import Look
 
 
@@ -126,6 +126,7 @@ def migration_page(answer: op.GetMigrationResponse, look: Look) -> RenderableTyp
         parts += [Text(), *told] if told else []
     undone = answer.migration.state in _UNDOING
     parts += [part for step in answer.steps for part in proof(step, look, undone=undone)]
+    parts += [lost for step in answer.steps if (lost := waived(step)) is not None]
     beside = left_behind([answer.migration])
     if beside is not None:
         parts += [Text(), beside]

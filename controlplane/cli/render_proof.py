@@ -40,6 +40,25 @@ def proof(step: op.StepView, look: Look, *, undone: bool = False) -> list[Render
     return parts
 
 
+def waived(step: op.StepView) -> RenderableType | None:
+    """What a replaced object had and lost, as its Migration waived; None where it lost nothing."""
+    try:
+        result = json.loads(step.result_json) if step.result_json else None
+    except ValueError:
+        return None
+    found = result.get("waived") if isinstance(result, dict) else None
+    if not isinstance(found, list) or not found:
+        return None
+    text = Text("\nwaived", style="bold").append(f"  {wording.clean(step.name)} replaced, and lost", style=pieces.QUIET)
+    for each in found:
+        if isinstance(each, dict) and isinstance(each.get("names"), list):
+            word = str(each.get("kind", "")).removeprefix("DEFINITION_KIND_").lower().replace("_", " ")
+            text.append(f"\n{wording.clean(word)}: {wording.clean(', '.join(map(str, each['names'])))}")
+            hidden = _number(each.get("count")) - len(each["names"])
+            text.append(f" and {hidden} more" if hidden > 0 else "")
+    return text
+
+
 def rows_of(step: op.StepView) -> int | None:
     """Rows that a step's result counts; None where it counts none."""
     try:

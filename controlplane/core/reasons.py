@@ -11,6 +11,9 @@ from controlplane.core.states import AGENT_BARRED, AgentState, Direction, Livene
 # Migrations that a message names; the rest are counted.
 _HOLDERS_NAMED = 5
 
+# How an attempt's stage begins while others hold what it needs.
+WAITING = "waiting for "
+
 
 @dataclass(frozen=True, slots=True)
 class Hold:
@@ -35,6 +38,7 @@ class Surroundings:
     target_holder: Attempt | None  # live attempt of another step on the same target
     live_attempt: Attempt | None
     reached: Sequence[Reached] = ()  # limits of migrations that keep its migration from beginning
+    stage: str = ""  # what the live attempt last said that it is doing
     lock_delay_ends_at: float = 0.0  # until then a target without a fence waits for a writer whose end nobody saw
 
 
@@ -109,6 +113,10 @@ def _reached(limit: Reached) -> Hold:
 def _running(step: Step, around: Surroundings) -> Hold:
     attempt = around.live_attempt
     who = f"attempt {attempt.id} on {attempt.agent_id}" if attempt else "an attempt"
+    if around.stage.startswith(WAITING):
+        return Hold(
+            "destination_held", f"{who} is {around.stage}", "the end of what holds it, or `lockWait` running out"
+        )
     return Hold("running", f"nothing: {who} is running it", "its end")
 
 

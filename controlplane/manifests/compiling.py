@@ -148,6 +148,9 @@ def check_fit(migration: MigrationSpec, workflow: WorkflowSpec) -> list[Problem]
     if "ifExists" not in used and migration.to.if_exists == "replace":
         hint = 'give its load step ifExists: "${migration.ifExists}", or remove ifExists'
         problems.append(Problem(("spec", "to", "ifExists"), f"{chosen} never replaces what is there", hint))
+    if "waive" not in used and migration.waive:
+        hint = 'give its load step waive: "${migration.waive}", or remove waive'
+        problems.append(Problem(("spec", "waive"), f"{chosen} waives nothing", hint))
     return problems
 
 

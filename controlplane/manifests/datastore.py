@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from controlplane.manifests.model import Line, Model, Placement, Text, refusal
+from controlplane.manifests.model import Duration, Line, Model, Placement, Text, refusal
 
 _PASSWORD_REF_FORM = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*|file:/[^\x00-\x1f]+|credential:[A-Za-z0-9._-]+")
 
@@ -85,6 +85,11 @@ class EngineSpec(Model):
     placement: Placement = Field(default=Placement(), description="Which agents reach this datastore.")
 
 
+LOCK_WAIT = Field(
+    default="15m", description="How long a writer waits for others to let go of the file or table that it replaces."
+)
+
+
 class FilesSpec(EngineSpec):
     """What every Datastore of files has: who may read what Haulier makes there."""
 
@@ -118,6 +123,7 @@ class SqliteSpec(FilesSpec):
 
     engine: Literal["sqlite"]
     path: AbsolutePath = Field(description="Absolute path of the file on the host.")
+    lock_wait: Duration = LOCK_WAIT
 
 
 class DuckdbSpec(FilesSpec):
@@ -125,6 +131,7 @@ class DuckdbSpec(FilesSpec):
 
     engine: Literal["duckdb"]
     path: AbsolutePath = Field(description="Absolute path of the file on the host.")
+    lock_wait: Duration = LOCK_WAIT
 
 
 class PostgresqlSpec(EngineSpec):
@@ -144,6 +151,7 @@ class PostgresqlSpec(EngineSpec):
     sslmode: Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] = Field(
         default="prefer", description="libpq sslmode."
     )
+    lock_wait: Duration = LOCK_WAIT
 
 
 DatastoreSpec = CsvSpec | ParquetSpec | SqliteSpec | DuckdbSpec | PostgresqlSpec

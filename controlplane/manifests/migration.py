@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from controlplane.manifests.dataset import COLUMNS_MAX, Columns, ObjectName, check_key
 from controlplane.manifests.model import Identifier, Line, Model, Name, Priority, Text
+from controlplane.manifests.waiving import WaiverText
 
 
 def _cell(value: Any) -> Any:
@@ -63,6 +64,9 @@ class MigrationSpec(Model):
     transform: Text | None = Field(default=None, description="One SELECT over the view `input`.")
     test_queries: tuple[TestQuerySpec, ...] = Field(
         default=(), max_length=1000, description="Questions that validate asks."
+    )
+    waive: tuple[WaiverText, ...] = Field(
+        default=(), max_length=1000, description="What a replaced object may lose: KIND, or KIND:NAME for one of them."
     )
     parameters: dict[Identifier, Any] = Field(default={}, description="Values of the workflow's parameters.")
     priority: Priority | None = Field(default=None, description="Higher moves first. Unset means the dataset's.")

@@ -58,6 +58,7 @@ _MIGRATION_SHAPES: dict[str, Shape] = {
     "transform": Shape("text"),
     "testQueries": Shape("TestQuery", repeated=True),
     "ifExists": Shape("IfExists"),
+    "waive": Shape("Waiver", repeated=True),
 }
 
 

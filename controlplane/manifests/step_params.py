@@ -25,6 +25,7 @@ _EXAMPLES = {
     "Staged": "${steps.extract.output}",
     "Column": "${migration.destination.columns}",
     "TestQuery": "${migration.testQueries}",
+    "Waiver": "${migration.waive}",
 }
 _INTEGER_LIMITS = {
     FieldDescriptor.CPPTYPE_UINT32: (0, 2**32 - 1),

@@ -29,6 +29,7 @@ from controlplane.manifests.values import (
     query_message,
     source_message,
 )
+from controlplane.manifests.waiving import waiver_message
 from controlplane.manifests.workflow import StepSpec, WorkflowSpec
 
 
@@ -59,6 +60,7 @@ class MigrationValues:
             "staging": datastore_message(migration.staging, datastores[migration.staging]),
             "transform": None if migration.transform is None else single_statement(migration.transform),
             "testQueries": [query_message(query) for query in migration.test_queries],
+            "waive": [waiver_message(text) for text in migration.waive],
             "ifExists": kinds_pb2.IfExists.Name(if_exists_value(migration)),
         }
         defaults = {key: parameter.default for key, parameter in workflow.parameters.items()}

@@ -18,6 +18,7 @@ from controlplane.manifests.datastore import (
     SqliteSpec,
 )
 from controlplane.manifests.migration import MigrationSpec, TestQuerySpec
+from controlplane.manifests.model import duration_s
 from controlplane.manifests.sql_guard import single_statement
 
 _IF_EXISTS = {"refuse": kinds_pb2.IF_EXISTS_REFUSE, "replace": kinds_pb2.IF_EXISTS_REPLACE}
@@ -33,9 +34,11 @@ def datastore_message(name: str, spec: DatastoreSpec) -> kinds_pb2.Datastore:
     elif isinstance(spec, ParquetSpec):
         message.parquet.CopyFrom(kinds_pb2.ParquetStore(root=spec.root, **_sharing(spec)))
     elif isinstance(spec, SqliteSpec):
-        message.sqlite.CopyFrom(kinds_pb2.SqliteStore(path=spec.path, **_sharing(spec)))
+        wait_s = lock_wait_s(spec.lock_wait)
+        message.sqlite.CopyFrom(kinds_pb2.SqliteStore(path=spec.path, lock_wait_s=wait_s, **_sharing(spec)))
     elif isinstance(spec, DuckdbSpec):
-        message.duckdb.CopyFrom(kinds_pb2.DuckdbStore(path=spec.path, **_sharing(spec)))
+        wait_s = lock_wait_s(spec.lock_wait)
+        message.duckdb.CopyFrom(kinds_pb2.DuckdbStore(path=spec.path, lock_wait_s=wait_s, **_sharing(spec)))
     elif isinstance(spec, PostgresqlSpec):
         message.postgresql.CopyFrom(
             kinds_pb2.PostgresqlStore(
@@ -46,6 +49,7 @@ def datastore_message(name: str, spec: DatastoreSpec) -> kinds_pb2.Datastore:
                 password_ref=spec.password_ref or "",
                 schema=spec.schema_,
                 sslmode=spec.sslmode,
+                lock_wait_s=lock_wait_s(spec.lock_wait),
             )
         )
     return message
@@ -53,6 +57,11 @@ def datastore_message(name: str, spec: DatastoreSpec) -> kinds_pb2.Datastore:
 
 def _sharing(spec: FilesSpec) -> dict[str, str]:
     return {"file_mode": spec.file_mode or "", "group": spec.group or ""}
+
+
+def lock_wait_s(text: str) -> int:
+    """Write a bound on a wait in whole seconds, at least one."""
+    return max(1, round(duration_s(text)))
 
 
 def column_message(column: ColumnSpec) -> kinds_pb2.Column:

@@ -25,6 +25,8 @@ from controlplane.service.outputs import Outputs
 from controlplane.service.rivals import Life
 from controlplane.service.witnessing import Shown, Statement, Witnesses
 
+# A stage is a word or two, or names who holds what the attempt waits for.
+STAGE_CHARACTERS_MAX = 300
 _log = logging.getLogger("haulier.rpc.agents")
 
 MESSAGE_BYTES_MAX = 64 * 1024
@@ -245,7 +247,7 @@ class AgentDoor(agent_pb2_grpc.AgentServiceServicer):
                 agent_id=session.agent.id,
                 total=translate.bounded(progress.total),
                 done_bytes=translate.bounded(progress.done_bytes),
-                stage=progress.stage[:64],
+                stage=progress.stage[:STAGE_CHARACTERS_MAX],
                 started=progress.started,
                 now=now,
             )

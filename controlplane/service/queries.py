@@ -140,6 +140,8 @@ def why(
     steps = tx.steps_of(migration.id)
     needs = tx.needs_of(migration.id)
     live = tx.live_of_migration(migration.id)
+    running = {attempt.id for attempt in live.values()}
+    stages = {row["step_id"]: row["stage"] for row in tx.attempts_of_steps(migration.id) if row["id"] in running}
     classes = tx.classes()
     agents = [heard(agent) for agent, _ in tx.agents()]
     leases = tx.live_counts()
@@ -160,6 +162,7 @@ def why(
             in_use=in_use,
             target_holder=holder,
             live_attempt=live.get(step.id),
+            stage=stages.get(step.id, ""),
             lock_delay_ends_at=_lock_delay_end(tx, step, lock_delay_s),
             reached=what_holds(tx, limits, step) if step.state is StepState.READY else (),
         )

@@ -34,6 +34,7 @@ spec:
         input: "${{steps.extract.output}}"
         destination: "${{migration.destination}}"
         ifExists: "${{migration.ifExists}}"
+        waive: "${{migration.waive}}"
     - name: validate
       kind: validate
       needs: [load]

@@ -39,6 +39,7 @@ _WORKFLOW = {
                 "input": "${steps.extract.output}",
                 "destination": "${migration.destination}",
                 "ifExists": "${migration.ifExists}",
+                "waive": "${migration.waive}",
             },
         },
     ]

@@ -440,6 +440,7 @@ def workflow(
         "input": f"${{steps.{last}.output}}",
         "destination": "${migration.destination}",
         "ifExists": "${migration.ifExists}",
+        "waive": "${migration.waive}",
     }
     steps.append({"name": "load", "kind": "load", "needs": [last], "params": load})
     steps.append({"name": "validate", "kind": "validate", "needs": ["load"], "params": checks})

@@ -151,27 +151,31 @@ class ParquetStore(_message.Message):
     def __init__(self, root: _Optional[str] = ..., file_mode: _Optional[str] = ..., group: _Optional[str] = ...) -> None: ...
 
 class SqliteStore(_message.Message):
-    __slots__ = ("path", "file_mode", "group")
+    __slots__ = ("path", "file_mode", "group", "lock_wait_s")
     PATH_FIELD_NUMBER: _ClassVar[int]
     FILE_MODE_FIELD_NUMBER: _ClassVar[int]
     GROUP_FIELD_NUMBER: _ClassVar[int]
+    LOCK_WAIT_S_FIELD_NUMBER: _ClassVar[int]
     path: str
     file_mode: str
     group: str
-    def __init__(self, path: _Optional[str] = ..., file_mode: _Optional[str] = ..., group: _Optional[str] = ...) -> None: ...
+    lock_wait_s: int
+    def __init__(self, path: _Optional[str] = ..., file_mode: _Optional[str] = ..., group: _Optional[str] = ..., lock_wait_s: _Optional[int] = ...) -> None: ...
 
 class DuckdbStore(_message.Message):
-    __slots__ = ("path", "file_mode", "group")
+    __slots__ = ("path", "file_mode", "group", "lock_wait_s")
     PATH_FIELD_NUMBER: _ClassVar[int]
     FILE_MODE_FIELD_NUMBER: _ClassVar[int]
     GROUP_FIELD_NUMBER: _ClassVar[int]
+    LOCK_WAIT_S_FIELD_NUMBER: _ClassVar[int]
     path: str
     file_mode: str
     group: str
-    def __init__(self, path: _Optional[str] = ..., file_mode: _Optional[str] = ..., group: _Optional[str] = ...) -> None: ...
+    lock_wait_s: int
+    def __init__(self, path: _Optional[str] = ..., file_mode: _Optional[str] = ..., group: _Optional[str] = ..., lock_wait_s: _Optional[int] = ...) -> None: ...
 
 class PostgresqlStore(_message.Message):
-    __slots__ = ("host", "port", "database", "user", "password_ref", "schema", "sslmode")
+    __slots__ = ("host", "port", "database", "user", "password_ref", "schema", "sslmode", "lock_wait_s")
     HOST_FIELD_NUMBER: _ClassVar[int]
     PORT_FIELD_NUMBER: _ClassVar[int]
     DATABASE_FIELD_NUMBER: _ClassVar[int]
@@ -179,6 +183,7 @@ class PostgresqlStore(_message.Message):
     PASSWORD_REF_FIELD_NUMBER: _ClassVar[int]
     SCHEMA_FIELD_NUMBER: _ClassVar[int]
     SSLMODE_FIELD_NUMBER: _ClassVar[int]
+    LOCK_WAIT_S_FIELD_NUMBER: _ClassVar[int]
     host: str
     port: int
     database: str
@@ -186,7 +191,8 @@ class PostgresqlStore(_message.Message):
     password_ref: str
     schema: str
     sslmode: str
-    def __init__(self, host: _Optional[str] = ..., port: _Optional[int] = ..., database: _Optional[str] = ..., user: _Optional[str] = ..., password_ref: _Optional[str] = ..., schema: _Optional[str] = ..., sslmode: _Optional[str] = ...) -> None: ...
+    lock_wait_s: int
+    def __init__(self, host: _Optional[str] = ..., port: _Optional[int] = ..., database: _Optional[str] = ..., user: _Optional[str] = ..., password_ref: _Optional[str] = ..., schema: _Optional[str] = ..., sslmode: _Optional[str] = ..., lock_wait_s: _Optional[int] = ...) -> None: ...
 
 class Datastore(_message.Message):
     __slots__ = ("name", "csv", "parquet", "sqlite", "duckdb", "postgresql")
@@ -227,6 +233,14 @@ class Definitions(_message.Message):
     names: _containers.RepeatedScalarFieldContainer[str]
     count: int
     def __init__(self, kind: _Optional[_Union[DefinitionKind, str]] = ..., names: _Optional[_Iterable[str]] = ..., count: _Optional[int] = ...) -> None: ...
+
+class Waiver(_message.Message):
+    __slots__ = ("kind", "name")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    kind: DefinitionKind
+    name: str
+    def __init__(self, kind: _Optional[_Union[DefinitionKind, str]] = ..., name: _Optional[str] = ...) -> None: ...
 
 class StagedPart(_message.Message):
     __slots__ = ("file", "rows", "size_bytes", "digest", "file_sha256")
@@ -295,26 +309,30 @@ class TransformResult(_message.Message):
     def __init__(self, output: _Optional[_Union[Staged, _Mapping]] = ...) -> None: ...
 
 class LoadParams(_message.Message):
-    __slots__ = ("input", "destination", "if_exists")
+    __slots__ = ("input", "destination", "if_exists", "waive")
     INPUT_FIELD_NUMBER: _ClassVar[int]
     DESTINATION_FIELD_NUMBER: _ClassVar[int]
     IF_EXISTS_FIELD_NUMBER: _ClassVar[int]
+    WAIVE_FIELD_NUMBER: _ClassVar[int]
     input: Staged
     destination: DatasetLocation
     if_exists: IfExists
-    def __init__(self, input: _Optional[_Union[Staged, _Mapping]] = ..., destination: _Optional[_Union[DatasetLocation, _Mapping]] = ..., if_exists: _Optional[_Union[IfExists, str]] = ...) -> None: ...
+    waive: _containers.RepeatedCompositeFieldContainer[Waiver]
+    def __init__(self, input: _Optional[_Union[Staged, _Mapping]] = ..., destination: _Optional[_Union[DatasetLocation, _Mapping]] = ..., if_exists: _Optional[_Union[IfExists, str]] = ..., waive: _Optional[_Iterable[_Union[Waiver, _Mapping]]] = ...) -> None: ...
 
 class LoadResult(_message.Message):
-    __slots__ = ("rows", "read_bytes", "published_fence", "already_published")
+    __slots__ = ("rows", "read_bytes", "published_fence", "already_published", "waived")
     ROWS_FIELD_NUMBER: _ClassVar[int]
     READ_BYTES_FIELD_NUMBER: _ClassVar[int]
     PUBLISHED_FENCE_FIELD_NUMBER: _ClassVar[int]
     ALREADY_PUBLISHED_FIELD_NUMBER: _ClassVar[int]
+    WAIVED_FIELD_NUMBER: _ClassVar[int]
     rows: int
     read_bytes: int
     published_fence: int
     already_published: bool
-    def __init__(self, rows: _Optional[int] = ..., read_bytes: _Optional[int] = ..., published_fence: _Optional[int] = ..., already_published: _Optional[bool] = ...) -> None: ...
+    waived: _containers.RepeatedCompositeFieldContainer[Definitions]
+    def __init__(self, rows: _Optional[int] = ..., read_bytes: _Optional[int] = ..., published_fence: _Optional[int] = ..., already_published: _Optional[bool] = ..., waived: _Optional[_Iterable[_Union[Definitions, _Mapping]]] = ...) -> None: ...
 
 class TestQuery(_message.Message):
     __slots__ = ("name", "sql", "expected_rows_json")

@@ -268,7 +268,7 @@ def test_views_that_would_read_old_rows_stop_a_replace(make_scene: MakeScene) ->
         connection.execute("CREATE VIEW report AS SELECT note FROM things")
     with pytest.raises(StepFailure) as caught:
         Load().run(attempt(scene.home, "load", scene.load_params(scene.staged(), replace=True), 1))
-    assert caught.value.code == "has_dependents"
+    assert caught.value.code == "would_lose"
     assert "report" in caught.value.message
 
 

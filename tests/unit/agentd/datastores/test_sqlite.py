@@ -7,7 +7,8 @@ import pytest
 
 from agentd.datastores.failures import StepFailure
 from agentd.datastores.port import Location, SqlitePlace
-from agentd.datastores.sqlite import SqliteDatastore, sqlite3
+from agentd.datastores.sqlite import SqliteDatastore
+from agentd.datastores.sqlite_session import sqlite3
 from agentd.proof.types import Column, ColumnType
 
 LOCATION = Location("things", "things", (Column("a", ColumnType.INT64), Column("b", ColumnType.TEXT)))

@@ -70,6 +70,23 @@ def test_progress_is_read_back_and_a_torn_record_is_not(tmp_path: Path) -> None:
     assert files.read_progress() is None
 
 
+def test_a_long_stage_is_read_back_whole(tmp_path: Path) -> None:
+    files = directory(tmp_path)
+    said = "waiting for a lock on 'things', held by pid 4711 of user 'ü" + "x" * 63 + "' for 3m12s"
+    files.write_progress(Progress(1, 2, 3, said))
+    assert files.read_progress() == Progress(1, 2, 3, said)
+    # The record alone, as an agent of an earlier release reads it, holds the beginning.
+    (files.path / "stage").unlink()
+    told = files.read_progress()
+    assert told is not None
+    assert len(told.stage.encode()) == 64 and said.startswith(told.stage)
+    # A text that is left over from before is not taken for this one's.
+    (files.path / "stage").write_text("something else")
+    assert files.read_progress() == told
+    files.write_progress(Progress(1, 2, 3, "staging"))
+    assert files.read_progress() == Progress(1, 2, 3, "staging")
+
+
 def test_the_first_result_stays(tmp_path: Path) -> None:
     files = directory(tmp_path)
     assert files.read_result() is None

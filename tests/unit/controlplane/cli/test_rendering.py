@@ -14,6 +14,7 @@ from controlplane.cli import (
     render_events,
     render_manifests,
     render_migrations,
+    render_proof,
     render_status,
     render_watch,
     render_why,
@@ -79,6 +80,15 @@ def test_what_was_left_behind_is_told_of_what_was_verified() -> None:
     many = render_migrations.left_behind([rich_one] * 10)
     assert many is not None
     assert draw(many, PIPE).splitlines()[-1] == "and 2 more; `haulier migration get NAME` shows each"
+
+
+def test_what_was_waived_is_told_with_the_step_that_lost_it() -> None:
+    lost = [{"kind": "DEFINITION_KIND_COLUMN_GRANT", "names": ["pay"], "count": 3}]
+    text = render_proof.waived(op.StepView(name="load", result_json=json.dumps({"rows": 1, "waived": lost})))
+    assert text is not None
+    assert draw(text, PIPE).splitlines() == ["", "waived  load replaced, and lost", "column grant: pay and 2 more"]
+    for nothing in ("", "[]", "{", '{"waived": []}', '{"waived": 7}', '{"rows": 1}'):
+        assert render_proof.waived(op.StepView(name="load", result_json=nothing)) is None
 
 
 def attempt(number: int, state: str, **fields: Any) -> op.AttemptView:

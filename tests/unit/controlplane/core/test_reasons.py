@@ -72,6 +72,14 @@ def test_a_running_step_says_who_runs_it() -> None:
     assert "an attempt is running" in only(a_leased_step(), around()).message
 
 
+def test_a_running_step_that_waits_for_somebody_says_for_whom() -> None:
+    said = "waiting for a lock on 'things', held by pid 7 of user 'ada' for 3m12s"
+    hold = only(a_leased_step(), around(live_attempt=an_attempt(), stage=said))
+    assert hold.code == "destination_held"
+    assert hold.message == f"attempt att_1_1 on ag_1 is {said}"
+    assert only(a_leased_step(), around(live_attempt=an_attempt(), stage="staging")).code == "running"
+
+
 def test_a_blocked_step_names_each_step_before_it() -> None:
     waits_for = (
         a_leased_step(name="extract"),

@@ -100,6 +100,11 @@ def test_results_of_earlier_steps_arrive_whole() -> None:
     params = kinds_pb2.LoadParams.FromString(compile_params("load", load.template, results))
     assert params.input == _STAGED
     assert params.if_exists == kinds_pb2.IF_EXISTS_REFUSE
+    assert [(waiver.kind, waiver.name) for waiver in params.waive] == [
+        (kinds_pb2.DEFINITION_KIND_COMMENT, ""),
+        (kinds_pb2.DEFINITION_KIND_INDEX, "by carrier: one"),
+    ]
+    assert params.destination.datastore.postgresql.lock_wait_s == 900
     assert params.destination.datastore.postgresql.password_ref == "env:WAREHOUSE_PASSWORD"
     assert (params.destination.object, list(params.destination.key)) == ("airlines", ["carrier"])
     proof = kinds_pb2.ValidateParams.FromString(compile_params("validate", validate.template, results))

@@ -227,6 +227,13 @@ def test_findings_are_bounded() -> None:
     [
         ("parameters: {part-rows: 1}", 9, "spec.parameters.part-rows", "letters, digits and '_'", "partRows"),
         ("start: now", 9, "spec.start", "one of auto, manual", ""),
+        ("waive: [indexes]", 9, "spec.waive[0]", '"indexes" is nothing that can be waived', '"index"'),
+        ("waive: [unicorn]", 9, "spec.waive[0]", '"unicorn" is nothing that can be waived', "replica_identity"),
+        ("waive: [comment, 'trigger:']", 9, "spec.waive[1]", "names no trigger", "trigger:NAME"),
+        ("waive: ['policy:mine']", 9, "spec.waive[0]", '"policy" cannot be waived', "take the definition off"),
+        ("waive: [row_security]", 9, "spec.waive[0]", "cannot be waived", "take the definition off"),
+        ("waive: [publication]", 9, "spec.waive[0]", "cannot be waived", "take the definition off"),
+        ("waive: [grant]", 9, "spec.waive[0]", '"grant" is nothing that can be waived', ""),
         ("testQueries: [{name: a, sql: SELECT 1, expect: [[{}]]}]", 9, "spec.testQueries[0].expect[0][0]", "text", ""),
         (
             "testQueries: [{name: a, sql: SELECT 1, expect: [[1], [1, 2]]}]",

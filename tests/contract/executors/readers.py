@@ -1,0 +1,35 @@
+"""A process of somebody else's that reads a SQLite file and does not go on."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+_READ = """
+import sys
+from sqlite_utils import Database
+connection = Database(sys.argv[1]).conn
+connection.isolation_level = None
+connection.execute("BEGIN")
+connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
+print("reading", flush=True)
+sys.stdin.read()
+"""
+
+
+class IdleReader:
+    """Holds the file's read lock from its making to `end`."""
+
+    def __init__(self, path: Path) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _READ, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline() == "reading\n"
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def end(self) -> None:
+        """Let the file go; harmless when repeated."""
+        self._process.communicate()
