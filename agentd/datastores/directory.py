@@ -255,10 +255,12 @@ class DirectoryDatastore(ABC):
         if top is None or top.target != writer.target:
             if not source.replace:
                 raise already_there(found)
+            _require_no_link(path, found)
             return
         is_own = top.migration_id == writer.migration_id
         # What an earlier migration of this target published, and somebody changed, is kept like what was there before.
         if source.replace and not is_own:
+            _require_no_link(path, found)
             return
         differ = changes(path, log.home, state, top, self._reread(source.columns), writer.reading())
         if differ:
@@ -436,6 +438,15 @@ def _moved(name: str, path: Path) -> StepFailure:
         "See who moves directories or changes links there.",
         retryable=True,
     )
+
+
+def _require_no_link(path: Path, found: str) -> None:
+    if path.is_symlink():
+        raise StepFailure(
+            "cannot_replace",
+            f"{found!r} is a link: whoever reads the file that it leads to would go on with the old rows",
+            "Name the file that it leads to, or remove the link.",
+        )
 
 
 def _no_file(name: str, found: str) -> StepFailure:

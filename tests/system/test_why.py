@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+import psycopg
 import pytest
 
 from tests.kit.processes import until
@@ -87,6 +88,28 @@ def test_a_retry_backoff(scene: Scene) -> None:
     with relay(port, (str(scene.postgres["host"]), int(scene.postgres["port"]))):
         scene.require_end(["why-backoff"], "MigrationSucceeded", RUNS_S)
     assert [a["state"] for a in scene.step("why-backoff", "load")["attempts"]] == ["failed", "succeeded"]
+
+
+def test_a_table_that_an_idle_reader_holds(scene: Scene) -> None:
+    place = scene.place("postgresql", "why_reader")
+    with psycopg.connect(scene.dsn(), autocommit=True) as reader:
+        reader.execute(f"CREATE TABLE {place.object} (note text)".encode())
+        reader.execute(f"COMMENT ON TABLE {place.object} IS 'old'".encode())
+        reader.execute(b"BEGIN")
+        reader.execute(f"SELECT count(*) FROM {place.object}".encode())
+        document = migration("why-reader", place, replace=True, waive=[f"comment:{place.object}"])
+        scene.apply(scene.datastore_of(place), document)
+        scene.start("why-reader")
+        until(lambda: "destination_held" in holds(scene, "why-reader/load"), RUNS_S, "the swap to wait for the reader")
+        found = holds(scene, "why-reader/load")
+        assert list(found) == ["destination_held"]
+        assert f"held by pid {reader.info.backend_pid} of user" in found["destination_held"]
+        reader.execute(b"COMMIT")
+    scene.require_end(["why-reader"], "MigrationSucceeded", RUNS_S)
+    # The rows were loaded once, and the page says what the table lost.
+    assert len(scene.step("why-reader", "load")["attempts"]) == 1
+    page = scene.haulier("migration", "get", "why-reader").out
+    assert f"comment: {place.object}" in page
 
 
 def test_a_drained_agent(scene: Scene) -> None:

@@ -10,7 +10,7 @@ from agentd.datastores.failures import StepFailure
 from agentd.executors.load import Load
 from tests.contract.executors.attempts import attempt, run
 from tests.contract.executors.conftest import MakeScene, Scene
-from tests.contract.executors.places import DuckdbPlace, PostgresqlPlace, SqlitePlace
+from tests.contract.executors.places import DuckdbPlace, FilePlace, PostgresqlPlace, SqlitePlace
 
 # The destination of a team that uses everything, as it is before a replacement is tried.
 PARCELS = """
@@ -268,6 +268,23 @@ def test_the_owner_is_kept_or_named(make_scene: MakeScene) -> None:
     with place.connect() as connection:
         ((found,),) = connection.execute(b"SELECT relowner::regrole::text FROM pg_class WHERE oid = 'things'::regclass")
     assert found == team
+
+
+@pytest.mark.parametrize("engine", ["csv", "parquet"])
+@pytest.mark.parametrize("leads", ["to a file", "nowhere"])
+def test_a_link_to_a_file_is_not_replaced_by_a_file(make_scene: MakeScene, engine: str, leads: str) -> None:
+    scene = make_scene(engine)
+    place = scene.place
+    assert isinstance(place, FilePlace)
+    place.put_earlier()
+    target = place.path.rename(place.path.with_name("elsewhere"))
+    place.path.symlink_to(target)
+    if leads == "nowhere":
+        target.unlink()
+    with pytest.raises(StepFailure) as caught:
+        run("load", attempt(scene.home, "load", scene.load_params(scene.staged(), replace=True), 1))
+    assert caught.value.code == "cannot_replace"
+    assert place.path.is_symlink() and target.exists() == (leads == "to a file")
 
 
 SQLITE = {
