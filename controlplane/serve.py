@@ -62,6 +62,7 @@ from controlplane.service.release_log import ReleaseLog
 from controlplane.service.retention import HistoryKeeper
 from controlplane.service.rollout_views import RolloutViews
 from controlplane.service.rollouts import Rollouts
+from controlplane.service.shown_values import ValueKeeper
 from controlplane.service.signals import Signal
 from controlplane.service.telling import Teller
 from controlplane.service.witnessing import Witnesses
@@ -241,6 +242,7 @@ class ControlPlane:
             Loop("rollout_pilot", RolloutPilot(self.rollouts).run, 1.0),
             Loop("backup_keeper", self.backups.run, 60.0),
             Loop("history_keeper", self._history_keeper().run, 600.0),
+            Loop("value_keeper", ValueKeeper(store, clock).run, 60.0),
             Loop("store_prober", self.prober.run, 5.0),
             Loop("health_teller", self._tell_health, 1.0),
             Loop("audit_sealer", self.audit.seal, 1.0),

@@ -7,6 +7,7 @@ value of its column. An unquoted field that equals the NULL text is NULL; a quot
 import codecs
 import csv
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -158,9 +159,11 @@ class CsvDatastore(DirectoryDatastore):
                 f"{self.name}:{path.name}: a record is longer than {_BLOCK_BYTES >> 20} MiB",
                 "Split the record, or look for a quote that is never closed.",
             )
-        return StepFailure(
-            "corrupt_file", f"{self.name}:{path.name}: {str(err)[:160]}", "Mend the record in the source file."
-        )
+        # The library quotes the record; its numbers are all that may leave the host.
+        found = re.search(r"(?:Row #(\d+): )?Expected (\d+) columns, got (\d+)", str(err))
+        which = f"record {found[1]}, the header being 1," if found and found[1] else "a record"
+        said = f"{which} has not {found[2]} fields but {found[3]}" if found else "a record is not CSV in UTF-8"
+        return StepFailure("corrupt_file", f"{self.name}:{path.name}: {said}", "Mend the record in the source file.")
 
     def _reader(self, file: _Counted, names: list[str], null_text: str) -> Iterator[pa.RecordBatch]:
         options = pacsv.ConvertOptions(

@@ -59,6 +59,15 @@ def refused_type(engine: str, place: str, column: str, found: str, supported: st
     )
 
 
+def failed_running(kind: str) -> StepFailure:
+    """Failure for a person's SQL that failed on rows: the engine's own message may show a value of one."""
+    return StepFailure(
+        "bad_sql",
+        f"the SQL failed while it ran: {kind}",
+        "What the engine said is withheld, because it may show a value: run the SELECT on its host to see it.",
+    )
+
+
 # The host's own limit on a file's length, which its policy sets.
 FILE_TOO_LARGE = ("file_too_large", "Raise file_bytes_max in the host's policy, or move less at a time.", False)
 

@@ -14,7 +14,7 @@ import duckdb
 import pyarrow as pa
 
 from agentd.datastores.duckdb_types import logical
-from agentd.datastores.failures import StepFailure, no_room
+from agentd.datastores.failures import StepFailure, failed_running, no_room
 from agentd.datastores.parquet import FileWriter
 from agentd.datastores.port import BATCH_ROWS, Cells
 from agentd.proof.types import Columns
@@ -45,12 +45,28 @@ def single_select(sql: str) -> str:
     return str(found[0].query).rstrip().rstrip(";")
 
 
+# What is found wrong before a row is read: these speak of the SQL alone.
+_ABOUT_SQL = (
+    duckdb.ParserException,
+    duckdb.SyntaxException,
+    duckdb.BinderException,
+    duckdb.CatalogException,
+    duckdb.PermissionException,
+    duckdb.NotImplementedException,
+    duckdb.OutOfMemoryException,
+    duckdb.InterruptException,
+)
+
+
 def bad_sql(err: Exception) -> StepFailure:
-    """Failure for SQL that the engine refused, with the first line of what it said."""
-    said = next(iter(str(err).splitlines()), type(err).__name__)[:300]
-    if "no space left" in said.lower():
+    """Failure for SQL that the engine refused, with the first line of what it said where that holds no value of a
+    row."""
+    if "no space left" in str(err).lower():
         # What does not fit into memory is sorted and joined on disk, in the attempt's own directory.
         return no_room("running the SQL, which puts on disk what does not fit into memory", Path(gettempdir()))
+    if not isinstance(err, _ABOUT_SQL):
+        return failed_running(type(err).__name__.removesuffix("Exception"))
+    said = next(iter(str(err).splitlines()), type(err).__name__)[:300]
     return StepFailure(
         "bad_sql", f"the SQL was refused: {said}", "It may read only the data it was given, by one SELECT."
     )

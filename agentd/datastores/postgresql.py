@@ -16,7 +16,7 @@ from agentd.datastores import ledger
 from agentd.datastores.as_published import Content
 from agentd.datastores.copy_text import copied_batches, copy_lines
 from agentd.datastores.definitions import Definition, in_order
-from agentd.datastores.failures import StepFailure, refused_type
+from agentd.datastores.failures import StepFailure, failed_running, refused_type
 from agentd.datastores.port import (
     Cells,
     Description,
@@ -290,6 +290,8 @@ def _locked_query(connection: psycopg.Connection[Any], schema: str, sql: str) ->
         try:
             cursor.execute(text.encode(), prepare=True)
         except (psycopg.errors.SyntaxError, psycopg.errors.DataError, psycopg.ProgrammingError) as err:
+            if (err.sqlstate or "")[:2] not in _ABOUT_SQL:
+                raise failed_running(type(err).__name__) from err
             said = err.diag.message_primary or type(err).__name__
             raise StepFailure(
                 "bad_sql", f"the query was refused: {said}", "It must be one SELECT of this database."
@@ -302,6 +304,9 @@ def _locked_query(connection: psycopg.Connection[Any], schema: str, sql: str) ->
 
 
 _BOOL_OID = 16
+# Classes of SQLSTATE whose messages speak of the SQL and never of a row: syntax and access, states of the transaction,
+# features that are not there, roles.
+_ABOUT_SQL = frozenset({"0A", "25", "26", "28", "42"})
 
 
 def _cell(value: bytes | None, kind: int) -> str | None:

@@ -23,7 +23,14 @@ from agentd.datastores.arrow_form import require_names, required_is_null
 from agentd.datastores.as_published import Content
 from agentd.datastores.definitions import Definition
 from agentd.datastores.eviction import holding
-from agentd.datastores.failures import FILE_TOO_LARGE, StepFailure, naming_os_errors, no_room, require_file
+from agentd.datastores.failures import (
+    FILE_TOO_LARGE,
+    StepFailure,
+    failed_running,
+    naming_os_errors,
+    no_room,
+    require_file,
+)
 from agentd.datastores.port import (
     BATCH_ROWS,
     Cells,
@@ -369,13 +376,18 @@ class SqliteDatastore:
             deadline = time.monotonic() + QUERY_TIMEOUT_S
             connection.set_progress_handler(lambda: int(time.monotonic() > deadline), 100_000)
             connection.set_authorizer(_only_reads)
+            prepared = False
             try:
+                connection.execute(f"EXPLAIN {sql}").fetchall()
+                prepared = True
                 rows = connection.execute(sql).fetchall()
             except (sqlite3.Error, sqlite3.Warning, ValueError) as err:
                 if "interrupted" in str(err):
                     raise StepFailure(
                         "timeout", f"the query took over {QUERY_TIMEOUT_S:.0f} s", "Ask for less."
                     ) from err
+                if prepared:
+                    raise failed_running(type(err).__name__) from err
                 raise StepFailure(
                     "bad_sql", f"the query was refused: {err}", "It must be one SELECT of this file."
                 ) from err

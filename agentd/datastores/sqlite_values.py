@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from agentd.datastores.text_cells import Unfit, from_text, shape, to_text
+from agentd.datastores.text_cells import Unfit, from_text, misfit, to_text
 from agentd.proof.types import Column, ColumnType, arrow_type
 
 # Decimals, dates and times are text: SQLite has no type for them, and NUMERIC affinity would turn decimals into floats.
@@ -42,7 +42,7 @@ _NEGATIVE_ZERO = -(2**63)
 def _require(values: Sequence[Any], column: Column, fits: Callable[[Any], bool]) -> None:
     for index, value in enumerate(values):
         if value is not None and not fits(value):
-            raise Unfit(index, f"{shape(value)} is not a {column.spelled()}")
+            raise Unfit(index, misfit(value, column))
 
 
 def from_values(values: Sequence[Any], column: Column) -> pa.Array:

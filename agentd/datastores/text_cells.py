@@ -21,6 +21,8 @@ _BOOLS = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": F
 _WHOLE = r"^[+-]?[0-9]+$"
 
 
+_SHAPE_MAX = 40
+
 # Words that say why a value does not fit, and nothing about anybody.
 _TELLING = {
     "",
@@ -51,18 +53,28 @@ class Unfit(ValueError):
 
 
 def shape(value: object) -> str:
-    """What a value looks like without being it: digits as 9, letters as a, shortened. Safe to log."""
+    """Say what a value looks like without being it: "a value of the shape 9999.999". Digits are 9, letters a; long ones
+    are shortened. Safe to log."""
     if isinstance(value, bytes):
         try:
             value = value.decode()
         except UnicodeDecodeError:
-            return f"{len(value)} bytes that are not UTF-8"
+            return f"a value of {len(value)} bytes that are not UTF-8"
     if not isinstance(value, str):
-        return type(value).__name__
+        return f"a value of the type {type(value).__name__}"
+    if not value:
+        return "an empty text"
     if value.strip().lower() in _TELLING:
-        return repr(value)
-    masked = re.sub(r"[^\W\d_]", "a", re.sub(r"\d", "9", value[:40]))
-    return repr(masked) + (f" ({len(value)} characters)" if len(value) > 40 else "")
+        return f"the text {value!r}"
+    masked = re.sub(r"[^\W\d_]", "a", re.sub(r"\d", "9", value[:_SHAPE_MAX]))
+    # Quotes only where the ends could not be seen: with them a shape is taken for the value itself.
+    seen = masked if re.fullmatch(r"[!-~]+", masked) else repr(masked)
+    return f"a value of the shape {seen}" + (f" ({len(value)} characters)" if len(value) > _SHAPE_MAX else "")
+
+
+def misfit(value: object, column: Column) -> str:
+    """Say that a value has no exact place in a column, without showing it."""
+    return f"{shape(value)} does not fit {column.spelled()}"
 
 
 def to_text(array: pa.Array, column: Column) -> pa.Array:
@@ -108,7 +120,7 @@ def from_text(array: pa.Array, column: Column) -> pa.Array:
     if found is not None:
         return found
     index = _first_misfit(text, column)
-    raise Unfit(index, f"{shape(text[index].as_py())} is not a {column.spelled()}")
+    raise Unfit(index, misfit(text[index].as_py(), column))
 
 
 def _as_utf8(array: pa.Array, column: Column) -> pa.Array:
@@ -119,7 +131,7 @@ def _as_utf8(array: pa.Array, column: Column) -> pa.Array:
             try:
                 _ = value is None or value.decode()
             except UnicodeDecodeError:
-                raise Unfit(index, f"{shape(value)} is not {column.spelled()}") from err
+                raise Unfit(index, misfit(value, column)) from err
         raise
 
 

@@ -13,7 +13,7 @@ from haulier.v1 import kinds_pb2 as k
 from agentd.datastores.definitions import left_behind
 from agentd.datastores.failures import StepFailure, naming_os_errors
 from agentd.datastores.port import Cells, Datastore, Location
-from agentd.executors import staging
+from agentd.executors import showing, staging
 from agentd.executors.context import Context
 from agentd.executors.transform import selected
 from agentd.executors.translate import columns, decoded, definition_messages, location, opened
@@ -62,7 +62,7 @@ class _Proof:
 
     ctx: Context
     params: k.ValidateParams
-    result: k.ValidateResult = field(default_factory=k.ValidateResult)
+    result: k.ValidateResult = field(default_factory=lambda: k.ValidateResult(values_apart=True))
     seen: int = 0
 
     def check(self, name: str, passed: bool, expected: object, found: object) -> bool:
@@ -205,9 +205,12 @@ def _answers(proof: _Proof, question: k.TestQuery) -> None:
     except StepFailure as err:
         if err.retryable:
             raise
-        proof.check(question.name, False, json.dumps(expected), f"refused: {err.message}")
-        return
-    proof.check(question.name, _equal(expected, rows), json.dumps(expected), json.dumps(rows[:100]))
+        check = showing.answer(question.name, expected, [], passed=False, values=False)
+        check.found = f"refused: {err.message}"
+    else:
+        passed, values = _equal(expected, rows), params.show_values
+        check = showing.answer(question.name, expected, rows, passed=passed, values=values)
+    proof.result.checks.append(check)
 
 
 def _expected(name: str, text: str) -> Cells:
@@ -269,7 +272,5 @@ def _name_differences(proof: _Proof, staged: k.Staged, place: k.DatasetLocation)
     key = where.key if where.key and names.issuperset(where.key) else ()
     named = differences(expected, actual, found, key, _FileBuckets(ctx.directory / "diff"), DIFFERENCES_MAX)
     proof.result.differences_count = named.count
-    for row in named.rows:
-        proof.result.differences.append(
-            k.RowDifference(kind=row.kind, key_json=row.key_json, columns_json=row.columns_json)
-        )
+    values = proof.params.show_values
+    proof.result.differences.extend(showing.difference(row, values=values) for row in named.rows)

@@ -5,7 +5,6 @@ chosen by the key's digest, so that both versions of a row meet in one bucket; b
 and may lie on disk meanwhile. The second pass fetches the content of the few rows that are to be named.
 """
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,17 +21,30 @@ BUCKETS = 64
 _WIDTH = 32
 
 
+Row = dict[str, str | None]
+
+
 @dataclass(frozen=True, slots=True)
 class RowDifference:
     """One row that differs. `kind` is missing, unexpected or changed.
 
-    `key_json` is a JSON object of the key columns, or of the whole row where no key is known; `columns_json`, for a
-    changed row, a JSON object of column to [expected, found]. All values are text or null.
+    `key` holds the cells of the key columns, and nothing where no key is known; `digest` is the row's, 16 bytes.
+    `expected` and `found` are the whole row on either side: None where that side has none, or where it has gone between
+    the passes. Cells are text, or None for NULL.
     """
 
     kind: str
-    key_json: str
-    columns_json: str = ""
+    key: Row
+    digest: bytes
+    expected: Row | None
+    found: Row | None
+
+    def changed(self) -> tuple[str, ...]:
+        """Names of the columns in which the two sides differ, in order; none where one side has no such row."""
+        wanted, got = self.expected, self.found
+        if wanted is None or got is None:
+            return ()
+        return tuple(name for name in wanted if wanted[name] != got.get(name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +131,6 @@ def _compare(expected: dict[bytes, Counter[bytes]], found: dict[bytes, Counter[b
     return pairs
 
 
-Row = dict[str, str | None]
-
-
 def _fetch(read: Reader, columns: Columns, wanted: set[bytes]) -> dict[bytes, Row]:
     """Content of the wanted rows by row digest; stops reading when all are found."""
     rows: dict[bytes, Row] = {}
@@ -147,13 +156,9 @@ def _text(value: pa.Scalar) -> str | None:
 
 
 def _named(pair: _Pair, expected: dict[bytes, Row], found: dict[bytes, Row], keyed: Columns) -> RowDifference:
-    # A row may have gone between the passes; it is then named by its digest, still the truth of the first pass.
-    wanted = expected.get(pair.expected, {"digest": pair.expected.hex()} if pair.expected else {})
-    got = found.get(pair.found, {"digest": pair.found.hex()} if pair.found else {})
-    whole = wanted or got
-    shown = {c.name: whole.get(c.name) for c in keyed} if keyed and "digest" not in whole else whole
-    key_json = json.dumps(shown, ensure_ascii=False)
-    if not (pair.expected and pair.found):
-        return RowDifference("missing" if pair.expected else "unexpected", key_json)
-    cells = {n: [wanted.get(n), got.get(n)] for n in wanted if wanted.get(n) != got.get(n)}
-    return RowDifference("changed", key_json, json.dumps(cells, ensure_ascii=False))
+    # A row may have gone between the passes; its digest is still the truth of the first pass.
+    wanted, got = expected.get(pair.expected), found.get(pair.found)
+    whole = wanted or got or {}
+    kind = "changed" if pair.expected and pair.found else "missing" if pair.expected else "unexpected"
+    key = {c.name: whole[c.name] for c in keyed if c.name in whole}
+    return RowDifference(kind, key, pair.expected or pair.found, wanted, got)

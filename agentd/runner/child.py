@@ -223,11 +223,10 @@ def _executed(side: ChildSide, execute: Execute) -> Outcome:
         if side.memory_limit_bytes:
             return side.outcome(OutcomeKind.FAILED, failure=limiting.failure_of("memory_limit", side.limits))
         return side.failed("out_of_memory", "the step ran out of memory", retryable=True)
-    except Exception as error:  # noqa: BLE001 - whatever a step raises becomes one line; the rest stays on this host
-        sys.stderr.write(traceback.format_exc())
-        message = f"the step failed unexpectedly: {type(error).__name__}: {first_line(error)}"
-        hint = "see the attempt's output on its host"
-        return side.failed("internal", message, hint, retryable=True)
+    except Exception as error:  # noqa: BLE001 - whatever a step raises becomes one line, and no value of a row leaves
+        sys.stderr.write(f"{unexpected(error)}\n{''.join(traceback.format_tb(error.__traceback__))}")
+        hint = "This is a defect of the step kind; `haulier logs` shows where in the program it happened."
+        return side.failed("internal", unexpected(error), hint, retryable=True)
 
 
 def stopped_outcome(side: ChildSide, reason: str) -> Outcome:
@@ -239,10 +238,18 @@ def stopped_outcome(side: ChildSide, reason: str) -> Outcome:
     return side.outcome(OutcomeKind.CANCELLED, failure=Failure("cancelled", "the attempt was asked to stop"))
 
 
-def first_line(error: BaseException) -> str:
-    """The first line of what an exception says, short enough for a message."""
-    text = str(error).strip()
-    return text.splitlines()[0][:300] if text else "no message"
+# Errors that speak of the host or of the program. What others say may be made of the data that they met.
+_OF_PROGRAM = (ImportError, AttributeError, NameError)
+
+
+def unexpected(error: BaseException) -> str:
+    """What may be told of an exception that no step should raise: never a value of a row."""
+    told = type(error).__name__
+    if isinstance(error, OSError) and error.strerror:
+        told += f": {error.strerror}" + (f": {error.filename}" if error.filename else "")
+    elif isinstance(error, _OF_PROGRAM) and str(error).strip():
+        told += f": {str(error).strip().splitlines()[0][:300]}"
+    return f"the step failed unexpectedly: {told}"
 
 
 def _ask(side: ChildSide, reason: str) -> None:

@@ -104,11 +104,56 @@ def _differences(result: dict[str, Any], look: Look) -> list[RenderableType]:
         if isinstance(difference, dict):
             table.add_row(
                 Text(wording.clean(str(difference.get("kind", ""))), style="red"),
-                pieces.prose(str(_pick(difference, "key_json") or "")),
-                pieces.prose(str(_pick(difference, "columns_json") or "")),
+                pieces.prose(_key(difference)),
+                pieces.prose(_columns(difference)),
             )
     head = Text(f"\n{wording.plural(total or len(listed), 'differing row')}", style="bold red")
     return [head, table]
+
+
+def _key(difference: dict[str, Any]) -> str:
+    """What names a row: its key, or else its digest."""
+    key = _structured(difference, "key")
+    if isinstance(key, dict) and key:
+        return ", ".join(f"{name}={_cell(value)}" for name, value in key.items())
+    digest = _digest(_pick(difference, "row_digest"))
+    return f"no key; digest {digest}" if digest else ""
+
+
+def _columns(difference: dict[str, Any]) -> str:
+    """The columns in which a row differs: with values where they may be shown, else with their shapes."""
+    values = _structured(difference, "columns")
+    if isinstance(values, dict) and values:
+        pairs = {
+            name: pair if isinstance(pair, list) and len(pair) == 2 else ["?", "?"] for name, pair in values.items()
+        }
+        return "\n".join(f"{name}: expected {_cell(a)}, found {_cell(b)}" for name, (a, b) in pairs.items())
+    changed = difference.get("changed")
+    lines = [_looks(column) for column in changed if isinstance(column, dict)] if isinstance(changed, list) else []
+    return "\n".join(lines)
+
+
+def _looks(column: dict[str, Any]) -> str:
+    name = str(column.get("column", ""))
+    expected, found = (str(_pick(column, key) or "") for key in ("expected_shape", "found_shape"))
+    if not expected:
+        return name
+    return f"{name}: both {expected}" if expected == found else f"{name}: expected {expected}, found {found}"
+
+
+def _cell(value: Any) -> str:
+    return "NULL" if value is None else str(value)
+
+
+def _structured(record: dict[str, Any], name: str) -> Any:
+    """A field that is JSON in the contract: read already, or a text from a control plane of before."""
+    if name in record:
+        return record[name]
+    text = _pick(record, f"{name}_json")
+    try:
+        return json.loads(text) if isinstance(text, str) and text else None
+    except ValueError:
+        return None
 
 
 def _pick(record: dict[str, Any], key: str) -> Any:

@@ -23,6 +23,9 @@ OPERATOR_ROLES = frozenset({Role.VIEWER, Role.OPERATOR, Role.APPROVER, Role.ADMI
 # Roles that can be over the data of certain owners instead of over everything.
 OWNER_ROLES = frozenset({Role.VIEWER, Role.OPERATOR})
 
+# Who sees values of rows that a Dataset lets leave its host. Others see keys, names of columns and shapes.
+SEEING_VALUES = frozenset({Role.OPERATOR, Role.ADMIN})
+
 _NEWCOMERS = frozenset({Role.ANONYMOUS})
 _AGENTS = frozenset({Role.AGENT})
 _READING = OPERATOR_ROLES

@@ -9,10 +9,22 @@ from pydantic_core import PydanticCustomError
 
 from controlplane.manifests.column_types import UnknownType, parse_type
 from controlplane.manifests.findings import shown, suggestion
-from controlplane.manifests.model import Line, Model, Name, Priority, StepName, Text, YesNo, refusal
+from controlplane.manifests.model import (
+    Duration,
+    Line,
+    Model,
+    Name,
+    Priority,
+    StepName,
+    Text,
+    YesNo,
+    duration_s,
+    refusal,
+)
 
 # The most columns that a PostgreSQL table can have.
 COLUMNS_MAX = 1600
+SHOWN_FOR = "7d"
 
 
 def _type(value: str) -> str:
@@ -115,10 +127,23 @@ class DatasetSpec(Model):
     transformations: tuple[Transformation, ...] = Field(
         default=(), max_length=1000, description="Changes of shape it needs."
     )
+    show_values: YesNo = Field(
+        default=False, description="True where values of rows that differ may be sent to the control plane."
+    )
+    show_values_for: Duration | None = Field(
+        default=None, description="How long the control plane keeps such values. Unset means 7d."
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> DatasetSpec:
         error = check_key(self.key, self.columns) if self.key else None
         if error is not None:
             raise error
+        if self.show_values_for is not None and not self.show_values:
+            raise refusal("showValuesFor says nothing while no values are shown", "add showValues: true, or remove it")
         return self
+
+    @property
+    def values_shown_for_s(self) -> float:
+        """Seconds for which the control plane keeps values of rows that differ; 0 where they stay on their host."""
+        return duration_s(self.show_values_for or SHOWN_FOR) if self.show_values else 0.0

@@ -16,6 +16,9 @@ from controlplane.manifests.references import field_named
 from controlplane.manifests.step_kinds import BUILT_IN
 from controlplane.manifests.templates import attribute, to_json
 
+# How fields of the contract end whose text is JSON.
+_JSON = "_json"
+
 
 class ParamsUnresolved(ValueError):
     """Parameters that cannot be made: a result is missing, unreadable or of the wrong form. The message says which."""
@@ -59,7 +62,8 @@ def needed_results(template: str) -> tuple[str, ...]:
 
 
 def decode_result(kind: str, result: bytes) -> dict[str, Any]:
-    """Read a result for people: camelCase fields, numbers as numbers, enums by name, bytes and digests as hex.
+    """Read a result for people: camelCase fields, numbers as numbers, enums by name, bytes and digests as hex. What is
+    JSON inside a text is read too, and its field is called without "Json".
 
     A result of a kind of somebody's own is its JSON; where it is none, ``{"bytes": length}``. Raises ParamsUnresolved
     when a built-in kind's result cannot be read.
@@ -135,7 +139,11 @@ def _canonical(value: Any) -> str:
 
 
 def _readable(message: Message) -> dict[str, Any]:
-    return {field.json_name: _readable_field(field, getattr(message, field.name)) for field in _shown_fields(message)}
+    return {_name(field): _readable_field(field, getattr(message, field.name)) for field in _shown_fields(message)}
+
+
+def _name(field: FieldDescriptor) -> str:
+    return field.json_name.removesuffix("Json") if field.name.endswith(_JSON) else field.json_name
 
 
 def _shown_fields(message: Message) -> list[FieldDescriptor]:
@@ -152,6 +160,8 @@ def _readable_field(field: FieldDescriptor, value: Any) -> Any:
 def _readable_value(field: FieldDescriptor, value: Any) -> Any:
     if field.message_type is not None:
         return _readable(value)
+    if field.name.endswith(_JSON):
+        return _json_or_none(value) if value else None
     if field.enum_type is not None:
         known = field.enum_type.values_by_number.get(value)
         return known.name if known is not None else value

@@ -13,13 +13,15 @@ from haulier.v1 import kinds_pb2
 class BuiltInKind:
     """A step kind of `kinds.proto`.
 
-    ``required`` holds JSON names of parameters; ``writes_destination`` says whose fence it needs; ``read_only`` that
+    ``required`` holds JSON names of parameters; ``granted`` those that no workflow may set, because they say what the
+    Dataset allows; ``writes_destination`` says whose fence it needs; ``read_only`` that
     there is nothing to undo; ``fenced`` is False where no destination can keep a second attempt out.
     """
 
     params: type[Message]
     result: type[Message]
     required: tuple[str, ...]
+    granted: tuple[str, ...] = ()
     writes_destination: bool = False
     read_only: bool = False
     fenced: bool = True
@@ -43,6 +45,7 @@ BUILT_IN: dict[str, BuiltInKind] = {
         kinds_pb2.ValidateParams,
         kinds_pb2.ValidateResult,
         ("source", "extracted", "loaded", "destination"),
+        granted=("showValues", "showValuesForS"),
         read_only=True,
     ),
     "run_program": BuiltInKind(kinds_pb2.RunProgramParams, kinds_pb2.RunProgramResult, ("program",), fenced=False),

@@ -44,8 +44,13 @@ def check_params(kind: str, params: Mapping[str, object], scope: Scope, at: Fiel
     given: set[str] = set()
     for name, value in params.items():
         field = field_named(built_in.params_descriptor, name)
+        if field is not None and field.json_name in built_in.granted:
+            message = f"{shown(name)} is not for a workflow to say"
+            problems.append(Problem((*at, name), message, "write showValues: true in the Dataset", at_key=True))
+            continue
         if field is None:
             names = [known.json_name for known in built_in.params_descriptor.fields]
+            names = [known for known in names if known not in built_in.granted]
             message = f"{shown(name)} is not a parameter of {kind}"
             problems.append(Problem((*at, name), message, suggestion(name, names), at_key=True))
             continue

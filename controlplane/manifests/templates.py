@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from google.protobuf import json_format
@@ -39,6 +39,8 @@ class MigrationValues:
 
     migration: Mapping[str, Any]
     parameters: Mapping[str, Any]
+    # What the Dataset allows a step to do, by the names that no workflow may give.
+    granted: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -65,7 +67,9 @@ class MigrationValues:
         }
         defaults = {key: parameter.default for key, parameter in workflow.parameters.items()}
         given = {key: value for key, value in migration.parameters.items() if value is not None}
-        return cls(values, {**defaults, **given})
+        shown_for_s = dataset.values_shown_for_s
+        granted = {"showValues": True, "showValuesForS": shown_for_s} if shown_for_s else {}
+        return cls(values, {**defaults, **given}, granted)
 
     def json_of(self, reference: Reference) -> Any:
         """Return what a checked reference stands for, as JSON in the contract's mapping."""
@@ -108,6 +112,7 @@ def template_of(step: StepSpec, values: MigrationValues, kinds: Mapping[str, str
         params = {key: _enum_written_out(step.kind, key, value) for key, value in params.items()}
         holed = {tuple(hole["path"]) for hole in holes}
         params = {key: _by_name(value, key, holed) for key, value in params.items() if (key,) not in holed}
+        params |= {key: value for key, value in values.granted.items() if key in built_in.granted}
     return json.dumps({"kind": step.kind, "params": params, "holes": holes}, ensure_ascii=False, separators=(",", ":"))
 
 

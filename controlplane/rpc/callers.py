@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from controlplane.identity.peers import Identity, IdentityError, identity_of_peer
-from controlplane.identity.roles import Role
+from controlplane.identity.roles import SEEING_VALUES, Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,12 @@ def caller_name() -> str:
     """Return who made the call that this task serves, for the record; empty outside of a call."""
     caller = CALLER.get(None)
     return caller.name if caller is not None else ""
+
+
+def sees_values() -> bool:
+    """Tell whether who made this call may see values of rows; nobody may outside of a call."""
+    caller = CALLER.get(None)
+    return caller is not None and caller.role in SEEING_VALUES
 
 
 def agent_of(context: Any) -> Identity | None:

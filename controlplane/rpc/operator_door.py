@@ -13,7 +13,7 @@ from controlplane.core.model import Agent
 from controlplane.core.states import AgentState
 from controlplane.identity.peers import IdentityError
 from controlplane.rpc import translate_operator as translate
-from controlplane.rpc.callers import caller_name
+from controlplane.rpc.callers import caller_name, sees_values
 from controlplane.rpc.requests import required
 from controlplane.service.errors import Conflict, Damaged, NotFound, Precondition, StoreFailed
 from controlplane.service.fleet import Fleet
@@ -130,7 +130,8 @@ class OperatorDoor(operator_pb2_grpc.OperatorServiceServicer):
 
     async def GetMigration(self, request: pb.GetMigrationRequest, context: Any) -> pb.GetMigrationResponse:  # noqa: N802
         """Show one migration."""
-        return translate.detail(await self._s.queries.migration(request.migration), self._s.queries.now())
+        found = await self._s.queries.migration(request.migration, values=sees_values())
+        return translate.detail(found, self._s.queries.now())
 
     async def CancelMigration(  # noqa: N802
         self, request: pb.CancelMigrationRequest, context: Any

@@ -11,13 +11,14 @@ from controlplane.core.events import Event
 from controlplane.core.model import Agent, Migration, Step
 from controlplane.core.placement import datastores_in_use
 from controlplane.core.states import STEP_UNFINISHED, Direction, StepState
+from controlplane.manifests import result_values
 from controlplane.manifests.params import ParamsUnresolved, decode_result
 from controlplane.service.errors import NotFound
 from controlplane.service.fleet import Fleet
 from controlplane.service.judging import as_heard, by_liveness
 from controlplane.service.limiting import what_holds
 from controlplane.service.migrations import find
-from controlplane.store.port import Store, Tx
+from controlplane.store.port import Body, Store, Tx
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +61,8 @@ class Queries:
         """Return one migration with its progress."""
         return await self._store.read(lambda tx: _summary(tx, migration_id))
 
-    async def migration(self, name_or_id: str) -> MigrationDetail:
-        """Return one migration whole. Raises ``NotFound`` or ``Precondition``."""
+    async def migration(self, name_or_id: str, *, values: bool = False) -> MigrationDetail:
+        """Return one migration whole; values of rows only if ``values``. Raises ``NotFound`` or ``Precondition``."""
 
         def load(tx: Tx) -> MigrationDetail:
             migration = find(tx, name_or_id)
@@ -75,7 +76,7 @@ class Queries:
                 _summary(tx, migration.id),
                 steps,
                 {step_id: [names[i] for i in needed] for step_id, needed in tx.needs_of(migration.id).items()},
-                {step_id: body.result for step_id, body in bodies.items() if body.result is not None},
+                {step.id: result for step in steps if (result := _result(step, bodies[step.id], values)) is not None},
                 attempts,
             )
 
@@ -114,6 +115,12 @@ class Queries:
     async def generation(self) -> int:
         """Return the store generation."""
         return await self._store.read(lambda tx: tx.generation())
+
+
+def _result(step: Step, body: Body, values: bool) -> bytes | None:
+    if body.result is None or values or step.kind != result_values.KIND:
+        return body.result
+    return result_values.without_values(body.params or b"", body.result)
 
 
 def result_json(kind: str, result: bytes) -> str:

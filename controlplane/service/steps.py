@@ -14,6 +14,7 @@ from controlplane.core.placement import datastores_in_use
 from controlplane.core.states import AttemptState, Direction, StepState
 from controlplane.service.advancing import advance
 from controlplane.service.limiting import admission, may_begin
+from controlplane.service.shown_values import admitted
 from controlplane.store.port import Tx
 
 EVICT_MAX = 16
@@ -119,10 +120,13 @@ def settle(tx: Tx, agent_id: str, outcomes: Sequence[Outcome], now: float) -> Se
         if attempt is None or step is None or attempt.agent_id != agent_id:
             # Promise A1: an agent reaches only its own leases; whatever it says of others is not even recorded there.
             continue
-        decision = leasing.settle(step, attempt, outcome, now)
+        kept, values_s = admitted(tx, step, outcome)
+        decision = leasing.settle(step, attempt, kept, now)
         if isinstance(decision, leasing.Refused):
             _note_late(changes, attempt, outcome, decision, now)
             continue
+        if values_s:
+            tx.show_values(step.id, now + values_s)
         # The same report twice in one message must meet what the first one left.
         found[attempt.id] = (attempt._replace(state=outcome.state), step)
         changes.extend(decision)

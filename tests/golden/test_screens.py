@@ -136,8 +136,9 @@ PAGE = op.GetMigrationResponse(
             result_json='{"checks": [{"name": "rows", "passed": true, "expected": "3322", "found": "3322"},'
             f' {{"name": "destination digest", "passed": false, "expected": "{DIGEST}", "found": "00{DIGEST[2:]}"}}],'
             f' "rows": 3322, "sourceDigest": "{DIGEST}", "destinationDigest": "00{DIGEST[2:]}",'
-            ' "differences": [{"kind": "changed", "keyJson": "{\\"tailnum\\":\\"N10156\\"}",'
-            ' "columnsJson": "{\\"seats\\":[\\"55\\",\\"56\\"]}"}], "differencesCount": 1}',
+            ' "differences": [{"kind": "changed", "key": {"tailnum": "N10156"}, "columns": null, "changed":'
+            ' [{"column": "seats", "expectedShape": "a value of the shape 99", "foundShape": "NULL"}]}],'
+            ' "differencesCount": 1}',
         ),
     ],
 )

@@ -12,7 +12,7 @@ import pytest
 from tests.kit.world import PASSWORD_VARIABLE
 from tests.system.conftest import WRONG_VARIABLE
 from tests.system.contents import Place, fingerprint, rows_at
-from tests.system.scene import COLUMNS, ROWS, Document, Scene, dataset, datastore, free_port, migration, workflow
+from tests.system.scene import COLUMNS, Document, Scene, dataset, datastore, free_port, migration, workflow
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ BAD = {
     "wrong-answer": Bad(
         "validate",
         "verification_failed",
-        ("how many", "17", str(ROWS)),
+        ("how many", "17", "a value of the shape 9999"),
         {"testQueries": [{"name": "how many", "sql": "SELECT count(*) FROM dataset", "expect": [[17]]}]},
     ),
     "poisoned-function": Bad(

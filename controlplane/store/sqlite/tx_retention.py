@@ -44,3 +44,18 @@ class RetentionTx(RecordsTx):
         """Return what the log itself says of the newest archive; empty where there is none."""
         row = self.maybe("newest_archiving")
         return str(row[0]) if row else ""
+
+    def show_values(self, step_id: str, until: float) -> None:
+        """Remember that the result of a step holds values of rows, and until when they may be kept."""
+        self.run("show_values", step_id, until)
+
+    def values_due(self, now: float, limit: int) -> list[str]:
+        """Return steps whose values of rows are to go."""
+        return [row[0] for row in self.all("values_due", now, limit)]
+
+    def withhold_values(self, step_id: str, result: bytes) -> None:
+        """Put a result without values in the place of one with them; the file keeps no copy in its free pages."""
+        self.one("overwrite_freed")
+        self.run("keep_result", result, step_id)
+        self.run("forget_values", step_id)
+        self.one("leave_freed")

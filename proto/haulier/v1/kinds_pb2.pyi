@@ -345,7 +345,7 @@ class TestQuery(_message.Message):
     def __init__(self, name: _Optional[str] = ..., sql: _Optional[str] = ..., expected_rows_json: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ValidateParams(_message.Message):
-    __slots__ = ("source", "extracted", "loaded", "transform_sql", "destination", "test_queries", "published_fence")
+    __slots__ = ("source", "extracted", "loaded", "transform_sql", "destination", "test_queries", "published_fence", "show_values", "show_values_for_s")
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     EXTRACTED_FIELD_NUMBER: _ClassVar[int]
     LOADED_FIELD_NUMBER: _ClassVar[int]
@@ -353,6 +353,8 @@ class ValidateParams(_message.Message):
     DESTINATION_FIELD_NUMBER: _ClassVar[int]
     TEST_QUERIES_FIELD_NUMBER: _ClassVar[int]
     PUBLISHED_FENCE_FIELD_NUMBER: _ClassVar[int]
+    SHOW_VALUES_FIELD_NUMBER: _ClassVar[int]
+    SHOW_VALUES_FOR_S_FIELD_NUMBER: _ClassVar[int]
     source: DatasetLocation
     extracted: Staged
     loaded: Staged
@@ -360,32 +362,52 @@ class ValidateParams(_message.Message):
     destination: DatasetLocation
     test_queries: _containers.RepeatedCompositeFieldContainer[TestQuery]
     published_fence: int
-    def __init__(self, source: _Optional[_Union[DatasetLocation, _Mapping]] = ..., extracted: _Optional[_Union[Staged, _Mapping]] = ..., loaded: _Optional[_Union[Staged, _Mapping]] = ..., transform_sql: _Optional[str] = ..., destination: _Optional[_Union[DatasetLocation, _Mapping]] = ..., test_queries: _Optional[_Iterable[_Union[TestQuery, _Mapping]]] = ..., published_fence: _Optional[int] = ...) -> None: ...
+    show_values: bool
+    show_values_for_s: float
+    def __init__(self, source: _Optional[_Union[DatasetLocation, _Mapping]] = ..., extracted: _Optional[_Union[Staged, _Mapping]] = ..., loaded: _Optional[_Union[Staged, _Mapping]] = ..., transform_sql: _Optional[str] = ..., destination: _Optional[_Union[DatasetLocation, _Mapping]] = ..., test_queries: _Optional[_Iterable[_Union[TestQuery, _Mapping]]] = ..., published_fence: _Optional[int] = ..., show_values: _Optional[bool] = ..., show_values_for_s: _Optional[float] = ...) -> None: ...
 
 class Check(_message.Message):
-    __slots__ = ("name", "passed", "expected", "found")
+    __slots__ = ("name", "passed", "expected", "found", "found_rows_json", "expected_rows_json")
     NAME_FIELD_NUMBER: _ClassVar[int]
     PASSED_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_FIELD_NUMBER: _ClassVar[int]
     FOUND_FIELD_NUMBER: _ClassVar[int]
+    FOUND_ROWS_JSON_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_ROWS_JSON_FIELD_NUMBER: _ClassVar[int]
     name: str
     passed: bool
     expected: str
     found: str
-    def __init__(self, name: _Optional[str] = ..., passed: _Optional[bool] = ..., expected: _Optional[str] = ..., found: _Optional[str] = ...) -> None: ...
+    found_rows_json: _containers.RepeatedScalarFieldContainer[str]
+    expected_rows_json: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., passed: _Optional[bool] = ..., expected: _Optional[str] = ..., found: _Optional[str] = ..., found_rows_json: _Optional[_Iterable[str]] = ..., expected_rows_json: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ColumnDifference(_message.Message):
+    __slots__ = ("column", "expected_shape", "found_shape")
+    COLUMN_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_SHAPE_FIELD_NUMBER: _ClassVar[int]
+    FOUND_SHAPE_FIELD_NUMBER: _ClassVar[int]
+    column: str
+    expected_shape: str
+    found_shape: str
+    def __init__(self, column: _Optional[str] = ..., expected_shape: _Optional[str] = ..., found_shape: _Optional[str] = ...) -> None: ...
 
 class RowDifference(_message.Message):
-    __slots__ = ("kind", "key_json", "columns_json")
+    __slots__ = ("kind", "key_json", "columns_json", "changed", "row_digest")
     KIND_FIELD_NUMBER: _ClassVar[int]
     KEY_JSON_FIELD_NUMBER: _ClassVar[int]
     COLUMNS_JSON_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_FIELD_NUMBER: _ClassVar[int]
+    ROW_DIGEST_FIELD_NUMBER: _ClassVar[int]
     kind: str
     key_json: str
     columns_json: str
-    def __init__(self, kind: _Optional[str] = ..., key_json: _Optional[str] = ..., columns_json: _Optional[str] = ...) -> None: ...
+    changed: _containers.RepeatedCompositeFieldContainer[ColumnDifference]
+    row_digest: bytes
+    def __init__(self, kind: _Optional[str] = ..., key_json: _Optional[str] = ..., columns_json: _Optional[str] = ..., changed: _Optional[_Iterable[_Union[ColumnDifference, _Mapping]]] = ..., row_digest: _Optional[bytes] = ...) -> None: ...
 
 class ValidateResult(_message.Message):
-    __slots__ = ("checks", "rows", "source_digest", "destination_digest", "differences", "differences_count", "left_behind")
+    __slots__ = ("checks", "rows", "source_digest", "destination_digest", "differences", "differences_count", "left_behind", "values_apart")
     CHECKS_FIELD_NUMBER: _ClassVar[int]
     ROWS_FIELD_NUMBER: _ClassVar[int]
     SOURCE_DIGEST_FIELD_NUMBER: _ClassVar[int]
@@ -393,6 +415,7 @@ class ValidateResult(_message.Message):
     DIFFERENCES_FIELD_NUMBER: _ClassVar[int]
     DIFFERENCES_COUNT_FIELD_NUMBER: _ClassVar[int]
     LEFT_BEHIND_FIELD_NUMBER: _ClassVar[int]
+    VALUES_APART_FIELD_NUMBER: _ClassVar[int]
     checks: _containers.RepeatedCompositeFieldContainer[Check]
     rows: int
     source_digest: bytes
@@ -400,7 +423,8 @@ class ValidateResult(_message.Message):
     differences: _containers.RepeatedCompositeFieldContainer[RowDifference]
     differences_count: int
     left_behind: _containers.RepeatedCompositeFieldContainer[Definitions]
-    def __init__(self, checks: _Optional[_Iterable[_Union[Check, _Mapping]]] = ..., rows: _Optional[int] = ..., source_digest: _Optional[bytes] = ..., destination_digest: _Optional[bytes] = ..., differences: _Optional[_Iterable[_Union[RowDifference, _Mapping]]] = ..., differences_count: _Optional[int] = ..., left_behind: _Optional[_Iterable[_Union[Definitions, _Mapping]]] = ...) -> None: ...
+    values_apart: bool
+    def __init__(self, checks: _Optional[_Iterable[_Union[Check, _Mapping]]] = ..., rows: _Optional[int] = ..., source_digest: _Optional[bytes] = ..., destination_digest: _Optional[bytes] = ..., differences: _Optional[_Iterable[_Union[RowDifference, _Mapping]]] = ..., differences_count: _Optional[int] = ..., left_behind: _Optional[_Iterable[_Union[Definitions, _Mapping]]] = ..., values_apart: _Optional[bool] = ...) -> None: ...
 
 class RunProgramParams(_message.Message):
     __slots__ = ("program", "values")

@@ -69,15 +69,15 @@ def test_a_key_that_is_not_unique_is_refused(make_scene: MakeScene, engine: str)
 
 
 CSV_MISFITS = [
-    (T.INT64, "twelve", "'aaaaaa'"),
-    (T.INT64, "1.0", "'9.9'"),
-    (T.INT64, "0x10", "'9a99'"),
+    (T.INT64, "twelve", "a value of the shape aaaaaa"),
+    (T.INT64, "1.0", "a value of the shape 9.9"),
+    (T.INT64, "0x10", "a value of the shape 9a99"),
     (T.INT64, "9223372036854775808", ""),
     (T.INT64, " 1", ""),
     (T.BOOL, "yes", "'yes'"),
-    (T.FLOAT64, "1e999", "'9a999'"),
+    (T.FLOAT64, "1e999", "a value of the shape 9a999"),
     (T.FLOAT64, "one", ""),
-    (T.DECIMAL, "1.234", "'9.999'"),
+    (T.DECIMAL, "1.234", "a value of the shape 9.999"),
     (T.DECIMAL, "123.4", ""),
     (T.DECIMAL, "NaN", ""),
     (T.DATE, "2013-02-30", ""),
@@ -107,12 +107,12 @@ def test_a_csv_value_that_does_not_fit_is_named(make_scene: MakeScene, kind: Col
     ("data", "said"),
     [
         (b'note,value\nx,"1\n', "quote is never closed"),
-        (b"note,value\nx,1,2\n", "Expected 2 columns, got 3"),
-        (b"note,value\nx\n", "Expected 2 columns, got 1"),
+        (b"note,value\nx,1,2\n", "record 2, the header being 1, has not 2 fields but 3"),
+        (b"note,value\nx\n", "record 2, the header being 1, has not 2 fields but 1"),
         (b"", "lacks declared column 'note'"),
         (b"note,value,more\n", "undeclared column 'more'"),
         (b"note,note\n", "'note' twice"),
-        (b"note,value\n\xff,1\n", "column 'note': 1 bytes that are not UTF-8"),
+        (b"note,value\n\xff,1\n", "column 'note': a value of 1 bytes that are not UTF-8"),
     ],
 )
 def test_a_broken_csv_file_is_refused(make_scene: MakeScene, data: bytes, said: str) -> None:
@@ -140,8 +140,8 @@ def test_csv_columns_must_be_declared(make_scene: MakeScene) -> None:
 @pytest.mark.parametrize(
     ("kind", "value", "said"),
     [
-        (T.INT64, "twelve", "rowid 2, column 'value': 'aaaaaa' is not a int64"),
-        (T.INT64, 1.5, "rowid 2, column 'value': float is not a int64"),
+        (T.INT64, "twelve", "rowid 2, column 'value': a value of the shape aaaaaa does not fit int64"),
+        (T.INT64, 1.5, "rowid 2, column 'value': a value of the type float does not fit int64"),
         (T.BOOL, 2, "rowid 2"),
         (T.TEXT, b"raw", "rowid 2"),
         (T.FLOAT64, 2**53 + 1, "rowid 2"),

@@ -17,6 +17,9 @@ from tests.contract.executors.conftest import MakeScene, Scene
 from tests.contract.executors.places import ENGINES, make_place
 from tests.kit import torture
 
+# Found wherever it gets out.
+CANARY = "Zanzibar 4711"
+
 pytestmark = [pytest.mark.parametrize("engine", ENGINES)]
 
 
@@ -28,10 +31,13 @@ class Moved:
     params: k.ValidateParams
 
     def failed(self) -> k.ValidateResult:
+        return k.ValidateResult.FromString(self.failure().result)
+
+    def failure(self) -> StepFailure:
         with pytest.raises(StepFailure) as caught:
             Validate().run(attempt(self.scene.home, "validate", self.params, 5))
         assert caught.value.code == "verification_failed"
-        return k.ValidateResult.FromString(caught.value.result)
+        return caught.value
 
 
 def moved(make_scene: MakeScene, engine: str, sql: str = "", key: tuple[str, ...] = ("id",)) -> Moved:
@@ -60,6 +66,10 @@ def moved(make_scene: MakeScene, engine: str, sql: str = "", key: tuple[str, ...
             published_fence=result.published_fence,
         ),
     )
+
+
+def verdict(result: k.ValidateResult, name: str) -> k.Check:
+    return next(check for check in result.checks if check.name == name)
 
 
 def verdicts(result: k.ValidateResult) -> dict[str, bool]:
@@ -97,16 +107,51 @@ def test_one_altered_value_is_found_and_named(make_scene: MakeScene, engine: str
     (difference,) = result.differences
     assert result.differences_count == 1
     assert (difference.kind, json.loads(difference.key_json)) == ("changed", {"id": "1100"})
+    (changed,) = difference.changed
+    assert (changed.column, changed.found_shape) == ("Mixed Name", "a value of the shape aaaaaaa")
+    assert not difference.columns_json
+
+
+def test_values_leave_only_where_the_dataset_says_so(make_scene: MakeScene, engine: str) -> None:
+    """Promise A5: whatever fails, nothing that leaves the host holds a value of a row but its key."""
+    found = moved(make_scene, engine)
+    found.scene.place.alter("Mixed Name", CANARY, "id", 1100)
+    table = view(found.scene)
+    asking = f'SELECT "Mixed Name" FROM {table} WHERE id = 1100'
+    found.params.test_queries.add(name="who", sql=asking, expected_rows_json=['["x"]'])
+    text = "TEXT" if engine in ("sqlite", "postgresql") else "VARCHAR"
+    casting = f'SELECT CAST(CAST("Mixed Name" AS {text}) AS INTEGER) FROM {table}'
+    found.params.test_queries.add(name="cast", sql=casting, expected_rows_json=["[1]"])
+    failure = found.failure()
+    result = k.ValidateResult.FromString(failure.result)
+    assert CANARY not in f"{result} {failure}"
+    assert result.values_apart
+    assert "value of the shape" in verdict(result, "who").found
+
+    found.params.show_values = True
+    failure = found.failure()
+    result = k.ValidateResult.FromString(failure.result)
     expected = torture.batch(unordered=False).column("Mixed Name")[100].as_py()
-    assert json.loads(difference.columns_json) == {"Mixed Name": [expected, "altered"]}
+    (difference,) = result.differences
+    assert json.loads(difference.columns_json) == {"Mixed Name": [expected, CANARY]}
+    assert [json.loads(row) for row in verdict(result, "who").found_rows_json] == [[CANARY]]
+    # Fields of their own, which the control plane can withhold and let go; nothing else ever holds a value.
+    for each in result.differences:
+        each.ClearField("columns_json")
+    for check in result.checks:
+        check.ClearField("found_rows_json")
+    assert CANARY not in f"{result} {failure}"
 
 
-def test_without_a_key_whole_rows_are_named(make_scene: MakeScene, engine: str) -> None:
+def test_without_a_key_rows_are_named_by_their_digest(make_scene: MakeScene, engine: str) -> None:
     found = moved(make_scene, engine, key=())
     found.scene.place.alter("Mixed Name", "altered", "id", 1100)
     result = found.failed()
     assert result.differences_count == 2
     assert sorted(d.kind for d in result.differences) == ["missing", "unexpected"]
+    assert {(len(d.row_digest), d.key_json) for d in result.differences} == {(16, "")}
+    found.params.show_values = True
+    result = found.failed()
     rows = {d.kind: json.loads(d.key_json) for d in result.differences}
     assert rows["missing"]["id"] == rows["unexpected"]["id"] == "1100"
     assert rows["unexpected"]["Mixed Name"] == "altered"
@@ -170,7 +215,11 @@ def test_a_wrong_answer_fails(make_scene: MakeScene, engine: str) -> None:
     )
     result = found.failed()
     (check,) = [c for c in result.checks if not c.passed]
-    assert (check.name, check.expected, check.found) == ("how many", '[["241"]]', '[["240"]]')
+    assert (check.name, check.expected, check.found) == (
+        "how many",
+        "1 row: (241)",
+        "1 row: (a value of the shape 999)",
+    )
 
 
 HOSTILE = {

@@ -129,3 +129,12 @@ def test_a_store_begins_with_the_first_generation(store: StoreUnderTest) -> None
     assert store.read(lambda tx: tx.generation()) == 1
     store.reopen()
     assert store.read(lambda tx: tx.generation()) == 1
+
+
+def test_values_are_due_at_their_time_and_then_forgotten(store: StoreUnderTest) -> None:
+    store.batch([lambda tx: tx.show_values("step_1", NOW + 5.0), lambda tx: tx.show_values("step_2", NOW + 9.0)])
+    store.write(lambda tx: tx.show_values("step_1", NOW + 7.0))
+    assert store.read(lambda tx: tx.values_due(NOW + 6.0, 9)) == []
+    assert store.read(lambda tx: tx.values_due(NOW + 9.0, 1)) == ["step_1"]
+    store.write(lambda tx: tx.withhold_values("step_1", b""))
+    assert store.read(lambda tx: tx.values_due(NOW + 9.0, 9)) == ["step_2"]

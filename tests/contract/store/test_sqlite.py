@@ -245,3 +245,18 @@ def test_the_newest_instant_is_that_of_the_newest_fact(tmp_path: Path) -> None:
         await asyncio.to_thread(store.close)
 
     asyncio.run(body())
+
+
+def test_values_that_go_leave_no_copy_in_the_file(file_store: Direct, tmp_path: Path) -> None:
+    canary = b"Zanzibar 4711 " * 4000
+    _, (step,) = file_store.write(lambda tx: insert(tx, plan("one")))
+    step_id = step.id
+    file_store.connection.execute("UPDATE step_body SET result = ? WHERE step_id = ?", (canary, step_id))
+    file_store.write(lambda tx: tx.show_values(step_id, NOW))
+    file_store.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    path = tmp_path / "store.db"
+    assert canary[:14] in path.read_bytes()
+    file_store.write(lambda tx: tx.withhold_values(step_id, b"kept"))
+    file_store.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    assert canary[:14] not in path.read_bytes()
+    assert file_store.read(lambda tx: tx.bodies([step_id]))[step_id].result == b"kept"

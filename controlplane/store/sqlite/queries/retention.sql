@@ -44,3 +44,23 @@ DELETE FROM event WHERE position IN (SELECT position FROM event WHERE position <
 -- name: newest_archiving
 -- What the log itself says of the newest archive.
 SELECT detail FROM event WHERE type = 'EventsArchived' AND subject = 'audit' ORDER BY position DESC LIMIT 1;
+
+-- name: show_values
+-- A step's result holds values of rows, which may be kept until an instant.
+INSERT OR REPLACE INTO shown_values VALUES (?, ?);
+
+-- name: values_due
+-- Steps whose values are to go, the oldest first.
+SELECT step_id FROM shown_values WHERE until <= ? ORDER BY until LIMIT +?;
+
+-- name: forget_values
+-- A step's result holds no values any more.
+DELETE FROM shown_values WHERE step_id = ?;
+
+-- name: overwrite_freed
+-- What is freed is overwritten with zeros from here on.
+PRAGMA secure_delete = ON;
+
+-- name: leave_freed
+-- What is freed is left as it is again.
+PRAGMA secure_delete = OFF;

@@ -79,7 +79,7 @@ def test_the_first_misfit_is_named(column: Column, good: str, bad: str, index: i
 def test_bytes_that_are_not_utf8_are_named() -> None:
     with pytest.raises(Unfit) as caught:
         from_text(pa.array([b"ok", None, b"\xff\xfe"]), Column("x", T.TEXT))
-    assert (caught.value.index, caught.value.why) == (2, "2 bytes that are not UTF-8 is not text")
+    assert (caught.value.index, caught.value.why) == (2, "a value of 2 bytes that are not UTF-8 does not fit text")
 
 
 @pytest.mark.parametrize("days", [-719_163, 2_932_897])
@@ -93,7 +93,10 @@ def test_years_that_text_cannot_carry_are_refused(days: int) -> None:
 
 
 def test_shapes_show_no_values() -> None:
-    assert shape("John Smith, 1970-01-01") == "'aaaa aaaaa, 9999-99-99'"
-    assert shape("x" * 100) == f"'{'a' * 40}' (100 characters)"
-    assert shape(b"\xff") == "1 bytes that are not UTF-8"
-    assert shape(3.5) == "float"
+    assert shape("9712.345") == "a value of the shape 9999.999"
+    assert shape("John Smith, 1970-01-01") == "a value of the shape 'aaaa aaaaa, 9999-99-99'"
+    assert shape("x" * 100) == f"a value of the shape {'a' * 40} (100 characters)"
+    assert shape(b"\xff") == "a value of 1 bytes that are not UTF-8"
+    assert shape(3.5) == "a value of the type float"
+    assert shape("") == "an empty text"
+    assert shape("NULL") == "the text 'NULL'"

@@ -165,7 +165,7 @@ RESULT = {
     "rows": 10,
     "source_digest": "ab" * 16,
     "destination_digest": "cd" * 16,
-    "differences": [{"kind": "changed", "key_json": '{"id":7}', "columns_json": '{"delay":["2","3"]}'}],
+    "differences": [{"kind": "changed", "key": {"id": 7}, "columns": {"delay": ["2", "3"]}}],
     "differences_count": 31,
 }
 # The same as protobuf's own JSON writes it: other names, bytes in base64, 64-bit numbers as text.
@@ -188,7 +188,29 @@ def test_the_proof_names_checks_digests_and_differing_rows(result: dict[str, obj
     assert re.search(f"source digest +{'ab' * 16}", text)
     assert re.search(f"destination digest +{'cd' * 16}", text)
     assert "31 differing rows" in text
-    assert re.search(r'changed +{"id":7} +{"delay":\["2","3"\]}', text)
+    assert re.search("changed +id=7 +delay: expected 2, found 3", text)
+
+
+SHAPES = [
+    {"column": "tail", "expectedShape": "a value of the shape a999", "foundShape": "a value of the shape a999"},
+    {"column": "delay", "expectedShape": "a value of the shape 9.9", "foundShape": "NULL"},
+]
+
+
+@pytest.mark.parametrize(
+    ("difference", "said"),
+    [
+        ({"key": {"id": "7"}, "changed": SHAPES}, "id=7 +tail: both a value of the shape a999"),
+        ({"key": {"id": "7"}, "changed": SHAPES[1:]}, "delay: expected a value of the shape 9.9, found NULL"),
+        ({"key": None, "rowDigest": "ab" * 16}, f"no key; digest {'ab' * 16}"),
+        ({"key": {"id": None}, "changed": [{"column": "delay"}]}, "id=NULL +delay"),
+    ],
+)
+def test_without_values_a_row_is_told_by_key_columns_and_shapes(difference: dict[str, object], said: str) -> None:
+    result = {**RESULT, "differences": [{"kind": "changed", **difference}]}
+    step = op.StepView(name="validate", state="failed", result_json=json.dumps(result))
+    text = draw(render_migrations.migration_page(op.GetMigrationResponse(migration=DONE, steps=[step]), PIPE), PIPE)
+    assert re.search(said, text)
 
 
 @pytest.mark.parametrize("result", ["", "no json", "[]", '{"checks": 3}', '{"checks": [4], "rows": "x"}', "null"])
