@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -274,7 +274,7 @@ class ControlPlane:
             "pid": os.getpid(),
         }
         _write_atomically(self.config.state_dir / LISTENING_FILE, json.dumps(ports))
-        _log.info("serving: agents %(agents)s, door %(door)s, probes %(probes)s", ports)
+        _log.info("serving: %s", _places(self.config, ports))
 
     async def stop(self) -> None:
         """Close the doors, finish what was asked, close the store. Raises ``StoreFailed`` after all of it."""
@@ -291,6 +291,18 @@ class ControlPlane:
             self.store.close()
             (self.config.state_dir / LISTENING_FILE).unlink(missing_ok=True)
             self._guard.release()
+
+
+def _places(config: Config, ports: Mapping[str, int | None]) -> str:
+    """Name every port that is open, with its address and what it is for."""
+    listeners = {
+        "agents": (config.agents_listen, "TLS, agents with certificates"),
+        "door": (config.door_listen, "TLS, people and hosts that join"),
+        "probes": (config.probes_listen, "gRPC health"),
+        "http": (config.probes_http_listen, "HTTP probes and metrics"),
+    }
+    open_ones = [(name, listen.rpartition(":")[0], what) for name, (listen, what) in listeners.items() if listen]
+    return "; ".join(f"{name} {host}:{ports[name]} ({what})" for name, host, what in open_ones)
 
 
 def _fleet_settings(config: Config) -> FleetSettings:

@@ -59,6 +59,8 @@ class Token:
 
 def parse(text: str) -> Token:
     """Take a token apart; raises BadToken. It is read from the right, because the address holds dots."""
+    if text.startswith("haulier-operator."):
+        raise BadToken("this is an operator token, which lets a person in: `haulier token create` makes a join token")
     head, _, pin = text.rpartition(".")
     head, _, secret = head.rpartition(".")
     host, _, port = head.removeprefix(_PREFIX).rpartition(":")

@@ -13,6 +13,8 @@ class Exit(IntEnum):
     NOT_FOUND = 4
     CONFLICT = 5
     INTERNAL = 6
+    FORBIDDEN = 7
+    NO_PROFILE = 8
     INTERRUPTED = 130
 
 
@@ -20,10 +22,12 @@ MEANING: dict[Exit, str] = {
     Exit.OK: "done",
     Exit.BAD_ANSWER: "the answer is bad: findings, or a migration that did not succeed",
     Exit.USAGE: "wrong usage: arguments, files, or a value that was refused",
-    Exit.UNREACHABLE: "the control plane cannot be reached, or does not let you in",
+    Exit.UNREACHABLE: "the control plane cannot be reached, or is another than the profile's",
     Exit.NOT_FOUND: "no such thing",
     Exit.CONFLICT: "not possible in the present state",
     Exit.INTERNAL: "an error inside the control plane or this program",
+    Exit.FORBIDDEN: "the control plane does not let you: the token is refused, or its role may not",
+    Exit.NO_PROFILE: "there is no profile, or it cannot be used",
     Exit.INTERRUPTED: "interrupted; what runs on the agents goes on",
 }
 

@@ -74,7 +74,7 @@ def build() -> typer.Typer:
     app.add_typer(rollouts.noun(), name="rollout")
     app.add_typer(agents.token_noun(), name="token")
     app.add_typer(operators.operator_noun(), name="operator")
-    app.add_typer(operators.approvals_noun(), name="approvals")
+    app.add_typer(operators.approval_noun(), name="approval")
     app.add_typer(authority.authority_noun(), name="authority")
     app.add_typer(authority.profile_noun(), name="profile")
     app.add_typer(releases.release_noun(), name="release")

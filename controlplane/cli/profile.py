@@ -20,6 +20,7 @@ PROXY_VARIABLE = "HAULIER_PROXY"
 _PROFILE_BYTES_MAX = 1 << 20
 # Anything else could not travel in an HTTP/2 header, and grpc would print the whole header when it complains.
 _TOKEN = re.compile(r"[\x21-\x7e]+")
+_JOIN_PREFIX = "haulier-join."
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/]+):\d{1,5}")
 
 
@@ -66,21 +67,21 @@ def load(path: Path, proxy: str | None = None) -> Profile:
             "there is no profile",
             where=str(path),
             hint=f"`haulier-controlplane init` writes operator.json: name it with --profile or {VARIABLE}",
-            code=Exit.UNREACHABLE,
+            code=Exit.NO_PROFILE,
         ) from None
     except OSError as error:
         raise Problem(
             f"the profile cannot be read: {error.strerror}",
             where=str(path),
             hint="check the path and its permissions",
-            code=Exit.UNREACHABLE,
+            code=Exit.NO_PROFILE,
         ) from None
     if stat.S_ISREG(mode) and mode & 0o077:
         raise Problem(
             "the profile holds a token and other users may read or change it",
             where=str(path),
             hint=f"chmod 600 {path}",
-            code=Exit.UNREACHABLE,
+            code=Exit.NO_PROFILE,
         )
     return _parse(path, content, proxy)
 
@@ -138,6 +139,13 @@ def _parse(path: Path, content: bytes, proxy: str | None) -> Profile:
         raise _refusal(path, "`address` in the profile is not host:port")
     if "-----BEGIN CERTIFICATE-----" not in values["ca_pem"] or not values["ca_pem"].isascii():
         raise _refusal(path, "`ca_pem` in the profile is not a PEM certificate")
+    if values["token"].startswith(_JOIN_PREFIX):
+        raise Problem(
+            "`token` in the profile is a join token, which lets a host become an agent",
+            where=str(path),
+            hint="put an operator token there: an administrator makes one with `haulier operator create`",
+            code=Exit.NO_PROFILE,
+        )
     if not _TOKEN.fullmatch(values["token"]):
         raise _refusal(path, "`token` in the profile holds blanks or characters that no token has")
     return Profile(path=str(path), **values, proxy=_proxy(path, document.get("proxy", ""), proxy))
@@ -158,5 +166,5 @@ def _refusal(path: Path, what: str) -> Problem:
         what,
         where=str(path),
         hint="copy operator.json from the control plane again",
-        code=Exit.UNREACHABLE,
+        code=Exit.NO_PROFILE,
     )

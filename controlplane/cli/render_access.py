@@ -35,7 +35,7 @@ def tokens_table(tokens: Sequence[ac.OperatorTokenView], look: Look) -> Renderab
         pieces.column("over", flex=True),
         pieces.column("state"),
         pieces.column("ends in", justify="right"),
-        pieces.column("token"),
+        pieces.column("token id"),
     ]
     if look.fits(110):
         columns += [pieces.column("made by", flex=True), pieces.column("age", justify="right")]

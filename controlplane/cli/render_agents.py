@@ -17,7 +17,7 @@ def agent_table(listing: op.ListAgentsResponse, look: Look) -> RenderableType:
         return pieces.nothing("no agent has joined; `haulier token create` makes a join token")
     columns = [
         pieces.column("name", flex=True),
-        pieces.column("state"),
+        pieces.column("state", flex=True),
         pieces.column("liveness", flex=True),
         pieces.column("slots", justify="right"),
         pieces.column("heard", justify="right"),
@@ -36,13 +36,21 @@ def agent_table(listing: op.ListAgentsResponse, look: Look) -> RenderableType:
     return table
 
 
+def state_of(agent: op.AgentView) -> str:
+    """The state of an agent as a person should see it: whoever is cordoned takes nothing new, whatever else it is."""
+    if not agent.cordon_reason:
+        return agent.state
+    cordoned = f"cordoned: {agent.cordon_reason}"
+    return cordoned if agent.state == "serving" else f"{agent.state}, {cordoned}"
+
+
 def _cells(agent: op.AgentView) -> list[Text]:
     # A host without memory does not exist: nothing was sampled.
     sampled = agent.HasField("sample") and agent.sample.memory_total_bytes > 0
     labels = ",".join(f"{key}={agent.labels[key]}" for key in sorted(agent.labels))
     return [
         pieces.name(agent.name),
-        pieces.state(agent.state),
+        pieces.state(state_of(agent)),
         pieces.state(agent.liveness),
         Text(f"{agent.leases}/{agent.slots}"),
         Text(wording.duration(agent.heard_ago_s)),

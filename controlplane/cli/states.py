@@ -31,8 +31,8 @@ _MOODS: dict[Mood, str] = {
     Mood.GOOD: "verified succeeded alive serving created done kept passed well good approved",
     Mood.BUSY: "running leased granted started active asked fetching staged probation",
     Mood.WAITING: "planned pending ready proposed waiting blocked registered queued backing_off",
-    Mood.CAREFUL: "suspect draining drained cancelling undoing rolling_back returning paused held undecided retrying "
-    "updated fenced expired used",
+    Mood.CAREFUL: "suspect draining drained cordoned cancelling undoing rolling_back returning paused held undecided "
+    "retrying updated fenced expired used",
     Mood.BAD: "failed halted lost error refused unwell revoked denied",
     Mood.HELP: "stuck cloned",
     Mood.OVER: "cancelled rolled_back returned undone skipped gone unchanged ended abandoned superseded released "

@@ -88,6 +88,7 @@ class OperatorDoor(operator_pb2_grpc.OperatorServiceServicer):
     ) -> pb.ListManifestsResponse:
         """List applied manifests of a kind."""
         await required(context, "kind", request.kind)
+        self._s.inventory.require_kind(request.kind)
         limit = _page(request.page_size)
         rows = await self._s.inventory.page(request.kind, request.page_token, limit + 1)
         now = self._s.queries.now()
@@ -98,9 +99,10 @@ class OperatorDoor(operator_pb2_grpc.OperatorServiceServicer):
 
     async def GetManifest(self, request: pb.GetManifestRequest, context: Any) -> pb.GetManifestResponse:  # noqa: N802
         """Show one manifest."""
+        self._s.inventory.require_kind(request.kind)
         row = await self._s.inventory.get(request.kind, request.name)
         if row is None:
-            raise NotFound(f"there is no {request.kind} {request.name}: see `haulier {request.kind.lower()} list`")
+            raise await self._s.inventory.missing(request.kind, request.name)
         return pb.GetManifestResponse(
             manifest=translate.manifest(row, self._s.queries.now()), metadata_json=row.metadata
         )
@@ -248,7 +250,7 @@ class OperatorDoor(operator_pb2_grpc.OperatorServiceServicer):
     async def _set(self, name: str, state: AgentState, reason: str) -> pb.AgentView:
         agent: Agent | None = await self._s.fleet.set_state(name, state, reason, by=caller_name())
         if agent is None:
-            raise NotFound(f"there is no agent {name}: see `haulier agent list`")
+            raise await self._s.queries.missing_agent(name)
         leases = self._s.fleet.book.held_by(agent.id)
         return translate.agent(agent, "", leases, self._s.queries.now())
 

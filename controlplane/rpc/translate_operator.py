@@ -175,6 +175,7 @@ def agent(known: Agent, sample: str, leases: int, now: float) -> pb.AgentView:
         heard_ago_s=max(0.0, now - known.heard_at),
         version=known.version,
         sample=sample_message(sample),
+        cordon_reason=known.cordon_reason,
     )
 
 

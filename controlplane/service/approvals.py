@@ -4,7 +4,8 @@ import hashlib
 from collections.abc import Callable, Collection
 
 from controlplane.core.events import Event, asked_by
-from controlplane.service.errors import NotFound, Precondition
+from controlplane.service.errors import Precondition
+from controlplane.service.not_found import NAMES_MAX, no_such
 from controlplane.store.port import Approval, Store, Tx
 
 TTL_S = 3600.0
@@ -67,7 +68,7 @@ class Approvals:
         if known.state != "approved":
             raise Precondition(
                 f"{method} needs the approval of a second person: {known.id} waits for it, for "
-                f"{known.expires_at - now:.0f} s more. Once `haulier approvals approve {known.id}` was given by "
+                f"{known.expires_at - now:.0f} s more. Once `haulier approval approve {known.id}` was given by "
                 "somebody with the role approver, give the same command again"
             )
 
@@ -79,7 +80,8 @@ class Approvals:
         def decide(tx: Tx) -> Approval:
             known = tx.approval(approval_id)
             if known is None:
-                raise NotFound(f"there is no approval {approval_id}: see `haulier approvals list`")
+                ids = (each.id for each in tx.approvals(NAMES_MAX))
+                raise no_such("approval", approval_id, ids, "haulier approval list")
             if known.asked_by == by:
                 raise Precondition(f"{by} asked for {approval_id}: somebody else must decide it")
             if known.state != "pending" or now >= known.expires_at:

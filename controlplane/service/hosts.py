@@ -11,11 +11,12 @@ from controlplane.core.states import AgentState, Liveness, agent_after, liveness
 from controlplane.manifests.documents import load_spec
 from controlplane.manifests.fleet import FleetSpec, share_of
 from controlplane.manifests.model import Metadata, duration_s
-from controlplane.service.errors import NotFound, Precondition
+from controlplane.service.errors import Precondition
 from controlplane.service.fleet import Fleet
 from controlplane.service.identities import Identities
 from controlplane.service.introducing import effective_labels
 from controlplane.service.judging import as_heard
+from controlplane.service.not_found import no_agent, no_manifest
 from controlplane.service.rollout_hosts import members
 from controlplane.service.rollouts import FLEETS_MAX, Rollouts
 from controlplane.store.port import Backlog, HostRecord, Store, Tx
@@ -153,7 +154,7 @@ class Hosts:
         def load(tx: Tx) -> list[FleetHealth]:
             found = [tx.resource("Fleet", name)] if name else list(tx.resources("Fleet", "", FLEETS_MAX))
             if name and found == [None]:
-                raise NotFound(f"there is no Fleet {name}: see `haulier fleet list`")
+                raise no_manifest(tx, "Fleet", name)
             specs = {each.name: load_spec("Fleet", each.spec) for each in found if each is not None}
             records = tx.host_records()
             return [
@@ -212,7 +213,7 @@ def find_agent(tx: Tx, name_or_id: str) -> Agent:
     """Return an agent that is not gone. Raises ``NotFound``."""
     agent = tx.agent(name_or_id) or tx.agent_by_name(name_or_id)
     if agent is None or agent.state is AgentState.GONE:
-        raise NotFound(f"there is no agent {name_or_id}: see `haulier agent list`")
+        raise no_agent(tx, name_or_id)
     return agent
 
 

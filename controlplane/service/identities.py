@@ -15,6 +15,7 @@ from controlplane.identity.peers import Identity
 from controlplane.service.errors import NotFound
 from controlplane.service.fleet import Fleet
 from controlplane.service.judging import as_heard
+from controlplane.service.not_found import no_agent
 from controlplane.service.steps import Settlement, expire
 from controlplane.service.watchers import Watchers
 from controlplane.store.port import Certificate, Store, Tx
@@ -151,7 +152,7 @@ class Identities:
         def bar(tx: Tx) -> tuple[Agent, Settlement]:
             agent = tx.agent(name_or_id) or tx.agent_by_name(name_or_id)
             if agent is None:
-                raise NotFound(f"there is no agent {name_or_id}: see `haulier agent list`")
+                raise no_agent(tx, name_or_id)
             if agent.state in (AgentState.REVOKED, AgentState.GONE) or (
                 agent.state in AGENT_BARRED and event == "AgentCloned"
             ):

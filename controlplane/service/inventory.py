@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from controlplane.core.admitting import Limits
 from controlplane.core.events import Event, asked_by
 from controlplane.manifests.diffing import Change, canonical_json, change, digest
-from controlplane.manifests.documents import Document, Spec, load_spec
-from controlplane.manifests.findings import Finding, SourceFile
+from controlplane.manifests.documents import KINDS, Document, Spec, load_spec
+from controlplane.manifests.findings import Finding, SourceFile, shown, suggestion
 from controlplane.manifests.migration import MigrationSpec
 from controlplane.manifests.parsing import Parsed, parse
 from controlplane.manifests.validating import validate
+from controlplane.service.errors import NotFound
 from controlplane.service.fleet import Fleet, NewWork
 from controlplane.service.migrations import start_in
+from controlplane.service.not_found import no_manifest
 from controlplane.service.planning import limits_of
 from controlplane.service.repeating import answered
 from controlplane.store.port import Resource, Store, Tx
@@ -113,6 +115,15 @@ class Inventory:
     async def get(self, kind: str, name: str) -> Resource | None:
         """Return one applied manifest."""
         return await self._store.read(lambda tx: tx.resource(kind, name))
+
+    async def missing(self, kind: str, name: str) -> NotFound:
+        """Return the error for a manifest that was not applied."""
+        return await self._store.read(lambda tx: no_manifest(tx, kind, name))
+
+    def require_kind(self, kind: str) -> None:
+        """Refuse a kind that there is not. Raises ``NotFound``."""
+        if kind not in KINDS:
+            raise NotFound(f"there is no kind {shown(kind)}: {suggestion(kind, KINDS)}")
 
     async def page(self, kind: str, after: str, limit: int) -> list[Resource]:
         """Return applied manifests of a kind whose names follow ``after``."""

@@ -13,8 +13,9 @@ from controlplane.core.model import Attempt, Migration, Requirements, StepPlan
 from controlplane.core.placement import class_of
 from controlplane.core.states import MigrationState
 from controlplane.service.advancing import advance, equip_readied
-from controlplane.service.errors import NotFound, Precondition
+from controlplane.service.errors import Precondition
 from controlplane.service.fleet import Fleet, NewWork
+from controlplane.service.not_found import NAMES_MAX, no_manifest, no_such
 from controlplane.service.planning import CannotPlan, plan_migration
 from controlplane.service.repeating import answered
 from controlplane.store.port import Store, Tx
@@ -129,7 +130,8 @@ def find(tx: Tx, name_or_id: str) -> Migration:
     if migration is None:
         if tx.resource("Migration", name_or_id) is not None:
             raise Precondition(f"migration {name_or_id} was not started yet: `haulier migration start {name_or_id}`")
-        raise NotFound(f"there is no migration {name_or_id}: see `haulier migration list`")
+        known = {*tx.started_names(), *(row.name for row in tx.resources("Migration", "", NAMES_MAX))}
+        raise no_such("migration", name_or_id, sorted(known), "haulier migration list")
     return migration
 
 
@@ -147,7 +149,7 @@ def _start_one(tx: Tx, name: str, now: float, classes: dict[str, Requirements], 
     """Insert a migration with its steps, blocked; return its id."""
     resource = tx.resource("Migration", name)
     if resource is None:
-        raise NotFound(f"there is no Migration manifest {name}: apply it first")
+        raise no_manifest(tx, "Migration", name)
     try:
         planned = plan_migration(tx, resource)
     except CannotPlan as error:

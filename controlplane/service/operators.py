@@ -14,8 +14,9 @@ from controlplane.core.events import Event, asked_by
 from controlplane.identity import operator_tokens
 from controlplane.identity.operator_tokens import OperatorTokenRecord, Presented, Recognised, Unrecognised
 from controlplane.identity.roles import Role
-from controlplane.service.errors import NotFound, Precondition
+from controlplane.service.errors import Precondition
 from controlplane.service.identities import TooMany
+from controlplane.service.not_found import no_such
 from controlplane.service.watchers import Watchers
 from controlplane.store.port import OperatorToken, Store, Tx
 
@@ -75,7 +76,8 @@ class Operators:
         def revoke(tx: Tx) -> OperatorTokenRecord:
             record = _found(tx, token_id)
             if record is None:
-                raise NotFound(f"there is no operator token {token_id}: see `haulier operator list`")
+                known = (each.id for each in tx.operators())
+                raise no_such("operator token", token_id, known, "haulier operator list")
             if record.revoked_at is None:
                 good = [t for t in tx.operators() if t.revoked_at is None and t.expires_at > now]
                 if record.role is Role.ADMIN and not any(t.role == Role.ADMIN and t.id != token_id for t in good):

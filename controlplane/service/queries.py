@@ -18,6 +18,7 @@ from controlplane.service.fleet import Fleet
 from controlplane.service.judging import as_heard, by_liveness
 from controlplane.service.limiting import what_holds
 from controlplane.service.migrations import find
+from controlplane.service.not_found import no_agent
 from controlplane.store.port import Body, Store, Tx
 
 
@@ -92,6 +93,10 @@ class Queries:
             ]
 
         return await self._store.read(load)
+
+    async def missing_agent(self, name: str) -> NotFound:
+        """Return the error for an agent that never joined or is gone."""
+        return await self._store.read(lambda tx: no_agent(tx, name))
 
     async def why(self, subject: str) -> list[StepHolds]:
         """Name what holds a step ("step_…" or MIGRATION/STEP) or each open step of a migration. Raises ``NotFound``."""

@@ -25,6 +25,7 @@ from controlplane.manifests.fleet import FleetSpec, policy_of
 from controlplane.service.calm import Calm
 from controlplane.service.errors import Conflict, NotFound, Precondition
 from controlplane.service.fleet import Fleet, Session, ToAgent, UpgradeTerms
+from controlplane.service.not_found import NAMES_MAX, no_manifest, no_such
 from controlplane.service.repeating import answered
 from controlplane.service.rollout_hosts import HostsNow, grouped, members
 from controlplane.store.port import Resource, Store, Tx
@@ -119,7 +120,7 @@ class Rollouts:
         def plan(tx: Tx) -> tuple[Rollout, list[RolloutHost]]:
             resource = tx.resource("Fleet", fleet)
             if resource is None:
-                raise NotFound(f"there is no Fleet {fleet}: see `haulier fleet list`")
+                raise no_manifest(tx, "Fleet", fleet)
             self._check_room(tx, fleet, supersede)
             rollout, rows = self._draft(tx, resource, version, rollout_id, now)
             return replace(rollout, created_by=by, reason=reason), rows
@@ -337,7 +338,8 @@ def find(tx: Tx, subject: str) -> Rollout:
     """Return a rollout by its id, or the newest of the Fleet of that name. Raises ``NotFound``."""
     rollout = tx.rollout(subject) or next(iter(tx.rollouts(subject, 1) if subject else ()), None)
     if rollout is None:
-        raise NotFound(f"there is no rollout {subject}: see `haulier rollout list`")
+        fleets = (resource.name for resource in tx.resources("Fleet", "", NAMES_MAX))
+        raise no_such("rollout", subject, fleets, "haulier rollout list")
     return rollout
 
 

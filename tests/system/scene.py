@@ -367,7 +367,7 @@ class EventLog:
         found = []
         for line in whole.splitlines():
             event = json.loads(line)
-            event["data"] = json.loads(event.get("data_json") or "{}")
+            event["data"] = event["data"] or {}
             found.append(event)
         return found
 

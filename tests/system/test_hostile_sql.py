@@ -143,7 +143,7 @@ def test_no_question_leaves_its_destination(scene: Scene, tried: Tried, engine: 
     name = f"asked-{engine}"
     step = scene.step(name, "validate")
     assert step["attempts"][-1]["failure"]["code"] == "verification_failed"
-    checks = json.loads(step["result_json"])["checks"]
+    checks = step["result"]["checks"]
     asked = {check["name"]: check.get("found", "") for check in checks if check["name"].startswith("q")}
     assert len(asked) == len(ASKED[engine])
     answered = {ASKED[engine][int(q[1:])]: found for q, found in asked.items() if not found.startswith("refused: ")}

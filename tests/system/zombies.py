@@ -7,7 +7,6 @@ writes build/reports/zombies.json. Exit codes: 0 every case held · 1 one did no
 """
 
 import argparse
-import json
 import re
 import sys
 import tempfile
@@ -250,7 +249,7 @@ class Cemetery:
         outcome.require(rows_at(place) == self.scene.expected, "the rows are not those of the source")
         outcome.require(count_by_query(place) == ROWS, "a query counts other rows")
         outcome.require(int(found["migration"]["verified_rows"]) == ROWS, "the proof counts other rows")
-        result, last = json.loads(load["result_json"]), load["attempts"][-1]
+        result, last = load["result"], load["attempts"][-1]
         outcome.require(int(result["publishedFence"]) == int(last["fence"]), "the receipt names another fence")
         outcome.require(last["state"] == "succeeded", f"the last attempt is {last['state']}")
         adopted = bool(result.get("alreadyPublished"))

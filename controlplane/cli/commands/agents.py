@@ -11,8 +11,19 @@ from controlplane.cli.commands.black_boxes import black_box
 from controlplane.cli.commands.options import OutputOption, ProfileOption, ReasonOption
 from controlplane.cli.terminal import OutputFormat, note, show, show_message, stdout_look, write
 
-AgentArgument = Annotated[
-    str, typer.Argument(metavar="AGENT", help="Name or ag_… id.", autocompletion=completing.agents)
+ServingArgument = Annotated[
+    str,
+    typer.Argument(metavar="AGENT", help="Name or ag_… id.", autocompletion=completing.agents_that(completing.serves)),
+]
+DrainingArgument = Annotated[
+    str,
+    typer.Argument(metavar="AGENT", help="Name or ag_… id.", autocompletion=completing.agents_that(completing.drains)),
+]
+KnownArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="AGENT", help="Name or ag_… id.", autocompletion=completing.agents_that(completing.is_known)
+    ),
 ]
 TOKEN_TTL_S_MAX = 900.0
 
@@ -33,7 +44,7 @@ def list_agents(profile: ProfileOption = None, output: OutputOption = OutputForm
 
 
 def drain(
-    agent: AgentArgument,
+    agent: ServingArgument,
     reason: ReasonOption,
     profile: ProfileOption = None,
     output: OutputOption = OutputFormat.table,
@@ -52,7 +63,7 @@ def drain(
         show(agent_table(op.ListAgentsResponse(agents=[answer.agent]), stdout_look(output)), output)
 
 
-def resume(agent: AgentArgument, profile: ProfileOption = None, output: OutputOption = OutputFormat.table) -> None:
+def resume(agent: DrainingArgument, profile: ProfileOption = None, output: OutputOption = OutputFormat.table) -> None:
     """Let a drained agent take work again."""
     from haulier.v1 import operator_pb2 as op
 
@@ -68,7 +79,7 @@ def resume(agent: AgentArgument, profile: ProfileOption = None, output: OutputOp
 
 
 def revoke(
-    agent: AgentArgument,
+    agent: KnownArgument,
     reason: ReasonOption,
     profile: ProfileOption = None,
     output: OutputOption = OutputFormat.table,
@@ -101,7 +112,11 @@ def create_token(
     profile: ProfileOption = None,
     output: OutputOption = OutputFormat.table,
 ) -> None:
-    """Make a join token for one agent. It is shown once, on standard output."""
+    """Make a join token for one agent, and show it once, in the command to give on its host.
+
+    In a pipe the token alone goes to standard output. A join token lets a host become an agent; operator tokens, which
+    let people in, are made with `haulier operator create`.
+    """
     from haulier.v1 import operator_pb2 as op
 
     from controlplane.cli import wording
@@ -113,9 +128,14 @@ def create_token(
     if output is OutputFormat.json:
         show_message(answer)
         return
-    write(answer.token + "\n")
-    whose = f"for {agent}" if agent else "for any one agent"
-    note(f"one use, {whose}, valid for {wording.duration(answer.ttl_s)}; hand it to `haulier-agentd join`")
+    named = f" --name {agent}" if agent else ""
+    terms = f"one use, {f'for {agent}' if agent else 'for any one agent'}, valid for {wording.duration(answer.ttl_s)}"
+    if stdout_look(output).terminal:
+        note(f"on the host that shall become an agent, {terms}:")
+        write(f"haulier-agentd join{named} {answer.token}\n")
+    else:
+        write(answer.token + "\n")
+        note(f"{terms}; on its host: haulier-agentd join{named} - <FILE, where FILE holds the token")
 
 
 def agent_noun() -> typer.Typer:
@@ -131,11 +151,11 @@ def agent_noun() -> typer.Typer:
 
 def token_noun() -> typer.Typer:
     """`haulier token`."""
-    app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Join tokens for agents.")
+    app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Join tokens: they let hosts become agents.")
 
     @app.callback()
     def group() -> None:
-        """Join tokens for agents."""
+        """Join tokens, which let hosts become agents. Operator tokens, for people, are under `haulier operator`."""
 
     app.command("create")(create_token)
     return app

@@ -15,6 +15,16 @@ from controlplane.cli.terminal import OutputFormat, note, show, show_message, st
 AgentArgument = Annotated[
     str, typer.Argument(metavar="AGENT", help="Name or ag_… id.", autocompletion=completing.agents)
 ]
+UncordonedArgument = Annotated[
+    str,
+    typer.Argument(metavar="AGENT", help="Name or ag_… id.", autocompletion=completing.agents_that(completing.is_open)),
+]
+CordonedArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="AGENT", help="Name or ag_… id.", autocompletion=completing.agents_that(completing.is_cordoned)
+    ),
+]
 
 
 def status(
@@ -62,7 +72,7 @@ def hosts(profile: ProfileOption = None, output: OutputOption = OutputFormat.tab
 
 
 def cordon(
-    agent: AgentArgument,
+    agent: UncordonedArgument,
     reason: ReasonOption,
     profile: ProfileOption = None,
     output: OutputOption = OutputFormat.table,
@@ -73,7 +83,7 @@ def cordon(
     _ask(fl.CordonAgentRequest(agent=agent, reason=reason), fl.CordonAgentResponse, profile, output)
 
 
-def uncordon(agent: AgentArgument, profile: ProfileOption = None, output: OutputOption = OutputFormat.table) -> None:
+def uncordon(agent: CordonedArgument, profile: ProfileOption = None, output: OutputOption = OutputFormat.table) -> None:
     """Give a cordoned host work again."""
     from haulier.v1 import fleet_pb2 as fl
 

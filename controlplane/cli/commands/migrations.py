@@ -24,13 +24,38 @@ if TYPE_CHECKING:
 MigrationArgument = Annotated[
     str, typer.Argument(metavar="MIGRATION", help="Name or mig_… id.", autocompletion=completing.migrations)
 ]
+CancelledArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="MIGRATION",
+        help="Name or mig_… id.",
+        autocompletion=completing.migrations_in(*completing.CANCELLED),
+    ),
+]
+RetriedArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="MIGRATION", help="Name or mig_… id.", autocompletion=completing.migrations_in(*completing.RETRIED)
+    ),
+]
+RolledBackArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="MIGRATION",
+        help="Name or mig_… id.",
+        autocompletion=completing.migrations_in(*completing.ROLLED_BACK),
+    ),
+]
 WaitOption = Annotated[
     bool, typer.Option("--wait", help="Wait for the end; exit 0 only if that is what was asked for.")
 ]
 NamesArgument = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[NAME]...", help="Names of migrations.", show_default=False, autocompletion=completing.migrations
+        metavar="[NAME]...",
+        help="Names of migrations.",
+        show_default=False,
+        autocompletion=completing.migrations_in(*completing.WATCHED),
     ),
 ]
 StartableArgument = Annotated[
@@ -39,7 +64,7 @@ StartableArgument = Annotated[
         metavar="[NAME]...",
         help="Names of migrations.",
         show_default=False,
-        autocompletion=completing.manifests("Migration"),
+        autocompletion=completing.startable,
     ),
 ]
 
@@ -140,7 +165,13 @@ def _follow(
 def list_migrations(
     states: Annotated[
         list[str] | None,
-        typer.Option("--state", metavar="STATE", help="Only these; may be given again.", show_default=False),
+        typer.Option(
+            "--state",
+            metavar="STATE",
+            help="Only these; may be given again.",
+            show_default=False,
+            autocompletion=completing.words(MIGRATION_STATES),
+        ),
     ] = None,
     live: Annotated[bool, typer.Option("--watch", "-w", help="Follow those under way, live.")] = False,
     applied: Annotated[
@@ -159,7 +190,7 @@ def list_migrations(
         if state not in MIGRATION_STATES:
             raise Problem(
                 f"{state} is no state of a migration",
-                hint=f"one of {', '.join(MIGRATION_STATES)}",
+                hint=_meant(state),
                 code=Exit.USAGE,
             )
     with connect(profile) as operator:
@@ -174,6 +205,14 @@ def list_migrations(
         show_message(listing)
     else:
         show(migration_table(listing.migrations, stdout_look(output)), output)
+
+
+def _meant(state: str) -> str:
+    from controlplane.manifests.findings import near_miss
+
+    near = near_miss(state.replace("-", "_"), MIGRATION_STATES)
+    known = ", ".join(MIGRATION_STATES)
+    return f"did you mean {near}? Known are {known}" if near else f"one of {known}"
 
 
 def _list_applied(operator: Operator, output: OutputFormat) -> None:
@@ -204,7 +243,7 @@ def get(migration: MigrationArgument, profile: ProfileOption = None, output: Out
 
 
 def cancel(
-    migration: MigrationArgument,
+    migration: CancelledArgument,
     reason: ReasonOption,
     wait: WaitOption = False,
     profile: ProfileOption = None,
@@ -218,7 +257,7 @@ def cancel(
 
 
 def retry(
-    migration: MigrationArgument,
+    migration: RetriedArgument,
     wait: WaitOption = False,
     profile: ProfileOption = None,
     output: OutputOption = OutputFormat.table,
@@ -233,7 +272,7 @@ def retry(
 
 
 def rollback(
-    migration: MigrationArgument,
+    migration: RolledBackArgument,
     reason: ReasonOption,
     wait: WaitOption = False,
     profile: ProfileOption = None,

@@ -1,4 +1,4 @@
-"""`haulier operator create|list|revoke` and `haulier approvals list|approve|deny`."""
+"""`haulier operator create|list|revoke` and `haulier approval list|approve|deny`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from controlplane.cli.commands import completing
 from controlplane.cli.commands.options import OutputOption, ProfileOption, ReasonOption
 from controlplane.cli.terminal import OutputFormat, note, show, show_message, stdout_look, write
 
@@ -24,8 +25,16 @@ class OperatorRole(StrEnum):
     ADMIN = "admin"
 
 
-TokenArgument = Annotated[str, typer.Argument(metavar="TOKEN_ID", help="Id of the token, as `list` shows it.")]
-ApprovalArgument = Annotated[str, typer.Argument(metavar="APPROVAL", help="apr_… id, as `list` shows it.")]
+TokenArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="TOKEN_ID", help="Id of the token, as `list` shows it.", autocompletion=completing.operator_tokens
+    ),
+]
+ApprovalArgument = Annotated[
+    str,
+    typer.Argument(metavar="APPROVAL", help="apr_… id, as `list` shows it.", autocompletion=completing.approvals),
+]
 
 
 def create(
@@ -66,7 +75,7 @@ def create(
         show_message(answer)
     else:
         write(answer.token + "\n")
-        note(f"for {name}; it goes into a profile as `token`. `--write FILE` writes one")
+        note(f"an operator token for {name}; it goes into a profile as `token`. `--write FILE` writes one")
 
 
 def list_tokens(profile: ProfileOption = None, output: OutputOption = OutputFormat.table) -> None:
@@ -159,15 +168,15 @@ def _decide(approval: str, reason: str, profile: str | None, output: OutputForma
 
 def operator_noun() -> typer.Typer:
     """`haulier operator`."""
-    app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Operators and their tokens.")
+    app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Operator tokens: they let people in.")
     app.command("create")(create)
     app.command("list")(list_tokens)
     app.command("revoke")(revoke)
     return app
 
 
-def approvals_noun() -> typer.Typer:
-    """`haulier approvals`."""
+def approval_noun() -> typer.Typer:
+    """`haulier approval`."""
     app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Calls that take two persons.")
     app.command("list")(list_approvals)
     app.command("approve")(approve)

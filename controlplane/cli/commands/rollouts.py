@@ -23,7 +23,47 @@ RolloutArgument = Annotated[
     typer.Argument(
         metavar="ROLLOUT",
         help="roll_… id, or the name of a Fleet for its newest.",
-        autocompletion=completing.manifests("Fleet"),
+        autocompletion=completing.rollouts_in(),
+    ),
+]
+StartedArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="ROLLOUT",
+        help="roll_… id, or the name of a Fleet for its newest.",
+        autocompletion=completing.rollouts_in(*completing.STARTED),
+    ),
+]
+PausedArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="ROLLOUT",
+        help="roll_… id, or the name of a Fleet for its newest.",
+        autocompletion=completing.rollouts_in(*completing.PAUSED),
+    ),
+]
+ResumedArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="ROLLOUT",
+        help="roll_… id, or the name of a Fleet for its newest.",
+        autocompletion=completing.rollouts_in(*completing.RESUMED),
+    ),
+]
+EndedArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="ROLLOUT",
+        help="roll_… id, or the name of a Fleet for its newest.",
+        autocompletion=completing.rollouts_in(*completing.ENDED),
+    ),
+]
+ReturnedArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="ROLLOUT",
+        help="roll_… id, or the name of a Fleet for its newest.",
+        autocompletion=completing.rollouts_in(*completing.RETURNED),
     ),
 ]
 FleetArgument = Annotated[
@@ -69,7 +109,7 @@ def create(
 
 
 def start(
-    rollout: RolloutArgument,
+    rollout: StartedArgument,
     live: WatchOption = False,
     profile: ProfileOption = None,
     output: OutputOption = OutputFormat.table,
@@ -82,7 +122,7 @@ def start(
 
 
 def pause(
-    rollout: RolloutArgument,
+    rollout: PausedArgument,
     reason: ReasonOption,
     profile: ProfileOption = None,
     output: OutputOption = OutputFormat.table,
@@ -94,7 +134,7 @@ def pause(
 
 
 def resume(
-    rollout: RolloutArgument,
+    rollout: ResumedArgument,
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for the record.")] = "",
     live: WatchOption = False,
     profile: ProfileOption = None,
@@ -108,7 +148,7 @@ def resume(
 
 
 def cancel(
-    rollout: RolloutArgument,
+    rollout: EndedArgument,
     reason: ReasonOption,
     profile: ProfileOption = None,
     output: OutputOption = OutputFormat.table,
@@ -120,7 +160,7 @@ def cancel(
 
 
 def rollback(
-    rollout: RolloutArgument,
+    rollout: ReturnedArgument,
     reason: ReasonOption,
     live: WatchOption = False,
     profile: ProfileOption = None,

@@ -354,7 +354,7 @@ class ListAgentsRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class AgentView(_message.Message):
-    __slots__ = ("agent_id", "name", "state", "liveness", "incarnation", "slots", "leases", "kinds", "datastores", "labels", "heard_ago_s", "version", "sample")
+    __slots__ = ("agent_id", "name", "state", "liveness", "incarnation", "slots", "leases", "kinds", "datastores", "labels", "heard_ago_s", "version", "sample", "cordon_reason")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -375,6 +375,7 @@ class AgentView(_message.Message):
     HEARD_AGO_S_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     SAMPLE_FIELD_NUMBER: _ClassVar[int]
+    CORDON_REASON_FIELD_NUMBER: _ClassVar[int]
     agent_id: str
     name: str
     state: str
@@ -388,7 +389,8 @@ class AgentView(_message.Message):
     heard_ago_s: float
     version: str
     sample: _agent_pb2.HostSample
-    def __init__(self, agent_id: _Optional[str] = ..., name: _Optional[str] = ..., state: _Optional[str] = ..., liveness: _Optional[str] = ..., incarnation: _Optional[int] = ..., slots: _Optional[int] = ..., leases: _Optional[int] = ..., kinds: _Optional[_Iterable[str]] = ..., datastores: _Optional[_Iterable[str]] = ..., labels: _Optional[_Mapping[str, str]] = ..., heard_ago_s: _Optional[float] = ..., version: _Optional[str] = ..., sample: _Optional[_Union[_agent_pb2.HostSample, _Mapping]] = ...) -> None: ...
+    cordon_reason: str
+    def __init__(self, agent_id: _Optional[str] = ..., name: _Optional[str] = ..., state: _Optional[str] = ..., liveness: _Optional[str] = ..., incarnation: _Optional[int] = ..., slots: _Optional[int] = ..., leases: _Optional[int] = ..., kinds: _Optional[_Iterable[str]] = ..., datastores: _Optional[_Iterable[str]] = ..., labels: _Optional[_Mapping[str, str]] = ..., heard_ago_s: _Optional[float] = ..., version: _Optional[str] = ..., sample: _Optional[_Union[_agent_pb2.HostSample, _Mapping]] = ..., cordon_reason: _Optional[str] = ...) -> None: ...
 
 class ListAgentsResponse(_message.Message):
     __slots__ = ("agents",)

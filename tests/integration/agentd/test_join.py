@@ -308,3 +308,8 @@ def test_an_ipv6_address_works_with_and_without_brackets(tmp_path: Path, written
         assert join(token, "edge", tmp_path / "state").agent_id == "ag_7"
 
     door.during(client)
+
+
+def test_an_operator_token_is_told_from_a_join_token() -> None:
+    with pytest.raises(BadToken, match=r"this is an operator token.*`haulier token create`"):
+        parse(f"haulier-operator.0123456789abcdef.{SECRET}")

@@ -2,7 +2,12 @@
 
 import json
 
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+from haulier.v1 import access_pb2 as access
 from haulier.v1 import agent_pb2 as agent
+from haulier.v1 import audit_pb2 as audit
+from haulier.v1 import fleet_pb2 as fleet
 from haulier.v1 import kinds_pb2 as kinds
 from haulier.v1 import operator_pb2 as op
 
@@ -16,6 +21,52 @@ def test_every_field_is_there_under_its_contract_name() -> None:
     assert value["verified_rows"] == 336_776
     assert value["reason"] == ""
     assert value["elapsed_s"] == 0.0
+
+
+def messages() -> list[type[Message]]:
+    """Every message that a service for people answers with."""
+    services = [service for file in (op, access, fleet, audit) for service in file.DESCRIPTOR.services_by_name.values()]
+    return [GetMessageClass(method.output_type) for service in services for method in service.methods]
+
+
+def filled(message: Message, depth: int = 0) -> Message:
+    """The message with JSON in every text whose name says that it is JSON, however deep."""
+    for field in message.DESCRIPTOR.fields:
+        if field.message_type is not None and not field.message_type.GetOptions().map_entry and depth < 6:
+            inner = getattr(message, field.name)
+            filled(inner.add() if field.is_repeated else inner, depth + 1)
+            if not field.is_repeated:
+                inner.SetInParent()
+        elif field.name.endswith("_json"):
+            setattr(message, field.name, '{"deep": {"fence": 4611686018427387905}}')
+    return message
+
+
+def texts(value: object) -> list[str]:
+    """Every text in a JSON value."""
+    if isinstance(value, dict):
+        return [text for item in value.values() for text in texts(item)]
+    if isinstance(value, list):
+        return [text for item in value for text in texts(item)]
+    return [value] if isinstance(value, str) else []
+
+
+def test_no_answer_has_json_inside_a_text() -> None:
+    found = 0
+    for kind in messages():
+        value = as_dict(filled(kind()))
+        assert not [text for text in texts(value) if text[:1] in ("{", "[")], kind
+        assert "_json" not in dump(value)
+        found += "deep" in dump(value)
+    assert found >= 3, "manifests, steps and events have such texts"
+
+
+def test_structure_is_kept_as_it_is_and_fences_in_it_are_texts() -> None:
+    fence = (1_760_000_000 << 32) + 1
+    step = op.StepView(result_json=json.dumps({"publishedFence": fence, "rows": 7, "checks": [{"fence": fence}]}))
+    assert as_dict(step)["result"] == {"publishedFence": str(fence), "rows": 7, "checks": [{"fence": str(fence)}]}
+    assert as_dict(op.StepView())["result"] is None
+    assert as_dict(op.StepView(result_json="from a newer one"))["result"] == "from a newer one"
 
 
 def test_fences_are_strings_because_they_use_all_64_bits() -> None:

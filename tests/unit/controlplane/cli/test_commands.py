@@ -13,7 +13,6 @@ import pytest
 from haulier.v1 import operator_pb2 as op
 
 from controlplane.cli.exits import Exit
-from controlplane.cli.main import main
 from tests.unit.controlplane.cli.conftest import Haulier
 from tests.unit.controlplane.cli.far_side import TOKEN, FarSide, Refusal
 
@@ -334,52 +333,6 @@ def test_every_command_explains_itself(haulier: Haulier) -> None:
     assert "..." not in top.split("Commands:")[1], "a first sentence is too long for 80 columns"
     for noun in ("migration", "dataset", "datastore", "workflow", "agent", "token"):
         assert haulier(noun, "--help").code == Exit.OK
-
-
-@pytest.mark.parametrize(
-    ("line", "offered"),
-    [
-        ("haulier mig", ["migration"]),
-        ("haulier migration get pla", ["planes-a", "planes-b"]),
-        ("haulier migration start fl", ["flights"]),
-        ("haulier agent drain b", ["bravo"]),
-        ("haulier dataset get pla", ["planes"]),
-    ],
-)
-def test_the_shell_completes_commands_and_names(
-    far: FarSide,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-    line: str,
-    offered: list[str],
-) -> None:
-    monkeypatch.setenv("HAULIER_PROFILE", str(far.write_profile(tmp_path / "p.json")))
-    names = ("planes-a", "planes-b", "flights")
-    far.says("ListMigrations", listing(*(op.MigrationSummary(name=name) for name in names)))
-    far.says("ListAgents", op.ListAgentsResponse(agents=[op.AgentView(name=name) for name in ("alpha", "bravo")]))
-    far.says(
-        "ListManifests",
-        lambda request: op.ListManifestsResponse(
-            manifests=[op.ManifestSummary(name={"Dataset": "planes", "Migration": "flights"}[request.kind])]
-        ),
-    )
-    monkeypatch.setenv("_HAULIER_COMPLETE", "complete_bash")
-    monkeypatch.setenv("COMP_WORDS", line)
-    monkeypatch.setenv("COMP_CWORD", str(len(line.split()) - 1))
-    assert completed(capsys) == offered
-    monkeypatch.setenv("HAULIER_PROFILE", "/nonexistent")
-    assert completed(capsys) in ([], ["migration"])
-
-
-def completed(capsys: pytest.CaptureFixture[str]) -> list[str]:
-    """What completion offers; it says nothing else, whatever goes wrong."""
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as ended:
-        main([])
-    captured = capsys.readouterr()
-    assert (ended.value.code, captured.err) == (0, "")
-    return captured.out.split()
 
 
 def program(*arguments: str, profile: Path) -> list[str]:

@@ -145,7 +145,7 @@ def test_a_certificate_in_the_profile_that_is_none(far: FarSide, tmp_path: Path)
 
 def test_a_refused_token(far: FarSide, tmp_path: Path) -> None:
     problem = problem_of(operator_of(far, tmp_path, token="stolen"))
-    assert problem.code is Exit.UNREACHABLE
+    assert problem.code is Exit.FORBIDDEN
     assert problem.what == "the token is not known"
 
 
@@ -171,7 +171,7 @@ def test_no_answer_in_time(far: FarSide, tmp_path: Path) -> None:
     [
         (grpc.StatusCode.INVALID_ARGUMENT, Exit.USAGE),
         (grpc.StatusCode.OUT_OF_RANGE, Exit.USAGE),
-        (grpc.StatusCode.PERMISSION_DENIED, Exit.UNREACHABLE),
+        (grpc.StatusCode.PERMISSION_DENIED, Exit.FORBIDDEN),
         (grpc.StatusCode.NOT_FOUND, Exit.NOT_FOUND),
         (grpc.StatusCode.ALREADY_EXISTS, Exit.CONFLICT),
         (grpc.StatusCode.FAILED_PRECONDITION, Exit.CONFLICT),

@@ -26,7 +26,7 @@ def written(path: Path, content: str, mode: int = 0o600) -> Path:
 def refusal(path: Path) -> Problem:
     with pytest.raises(Problem) as caught:
         profile.load(path)
-    assert caught.value.code is Exit.UNREACHABLE
+    assert caught.value.code is Exit.NO_PROFILE
     assert caught.value.hint
     assert SECRET not in caught.value.what + caught.value.where + caught.value.hint
     return caught.value
@@ -51,6 +51,12 @@ def test_a_missing_profile_says_how_to_get_one(tmp_path: Path) -> None:
     problem = refusal(tmp_path / "missing")
     assert problem.where == str(tmp_path / "missing")
     assert "haulier-controlplane init" in problem.hint
+
+
+def test_a_join_token_is_told_from_an_operators(tmp_path: Path) -> None:
+    problem = refusal(written(tmp_path / "p", json.dumps({**GOOD, "token": "haulier-join.host:7422.a.b"})))
+    assert "is a join token" in problem.what
+    assert "haulier operator create" in problem.hint
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o602, 0o644])

@@ -88,6 +88,17 @@ def text_of(output: bytes) -> str:
     return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", output.decode())
 
 
+def test_a_join_token_comes_in_the_command_to_give(far: FarSide, tmp_path: Path) -> None:
+    far.says("CreateJoinToken", op.CreateJoinTokenResponse(token="haulier-join.here:1.a.b", ttl_s=60))
+    with at_a_terminal(far, tmp_path, "token", "create", "--agent", "host-a", TERM="dumb") as terminal:
+        text = text_of(terminal.read_all())
+    # A terminal that cannot be painted is still read by a person.
+    assert "haulier-join.here:1.a.b" in text
+    with at_a_terminal(far, tmp_path, "token", "create", "--agent", "host-a") as terminal:
+        lines = text_of(terminal.read_all()).splitlines()
+    assert lines[-1] == "haulier-agentd join --name host-a haulier-join.here:1.a.b"
+
+
 def test_a_table_is_coloured_and_cut_to_the_width(far: FarSide, tmp_path: Path) -> None:
     far.says("ListMigrations", op.ListMigrationsResponse(migrations=[DONE]))
     with at_a_terminal(far, tmp_path, "migration", "list") as terminal:

@@ -89,7 +89,9 @@ def test_what_cannot_be_done_is_refused_in_words() -> None:
             await room.migrations.undo("m2", "MigrationCancelAsked", "no")
         with pytest.raises(Precondition, match="m1: the migration is running: only a failed or stuck one"):
             await room.migrations.retry("m1")
-        with pytest.raises(NotFound, match="there is no Migration manifest m3: apply it first"):
+        with pytest.raises(
+            NotFound, match="there is no Migration m3: apply it first, or see `haulier migration list --applied`"
+        ):
             await room.migrations.start(["m3"], "r1")
 
     in_room(body)
