@@ -20,6 +20,7 @@ PARAMS: dict[str, type[Message]] = {
     "load": kinds_pb2.LoadParams,
     "validate": kinds_pb2.ValidateParams,
     "run_program": kinds_pb2.RunProgramParams,
+    "clean_up": kinds_pb2.CleanUpParams,
 }
 
 
@@ -58,25 +59,34 @@ def params_of(kind: str, data: bytes) -> Message | None:
     return None if made is None else decoded(made(), data)
 
 
-def touched(policy: Policy, kind: str, params: Message, undo: bool) -> list[Touched]:
+def touched(policy: Policy, params: Message, undo: bool) -> list[Touched]:
     """Every place that a step of a built-in kind uses. Raises PolicyRefused for the first that is not allowed so."""
-    written = _written(kind, params)
+    written = _written(params)
     found = []
     for store in _datastores(params):
         asked = place_asked(store)
         writes = store == written
-        deletes = writes and kind == "load" and (undo or params.if_exists == kinds_pb2.IF_EXISTS_REPLACE)  # type: ignore[attr-defined]
+        deletes = writes and _deletes(params, undo)
         path = policy.check_place(asked, writes, deletes)
         policy.check_datastore_secret(asked)
         found.append(Touched(asked, writes, path))
     return found
 
 
-def _written(kind: str, params: Message) -> kinds_pb2.Datastore:
+def _deletes(params: Message, undo: bool) -> bool:
+    """Whether a step may remove what is at a destination; staged parts are the step's own."""
+    if isinstance(params, kinds_pb2.LoadParams):
+        return undo or params.if_exists == kinds_pb2.IF_EXISTS_REPLACE
+    return isinstance(params, kinds_pb2.CleanUpParams) and params.HasField("former_content_at")
+
+
+def _written(params: Message) -> kinds_pb2.Datastore:
     if isinstance(params, kinds_pb2.ExtractParams):
         return params.staging
     if isinstance(params, kinds_pb2.TransformParams):
         return params.staging if params.HasField("staging") else params.input.datastore
+    if isinstance(params, kinds_pb2.CleanUpParams):
+        return params.former_content_at.datastore if params.HasField("former_content_at") else params.staged.datastore
     return params.destination.datastore if isinstance(params, kinds_pb2.LoadParams) else kinds_pb2.Datastore()
 
 

@@ -77,7 +77,7 @@ def would_run(path: Path, step: Path) -> str:
         raise StepFailure("bad_params", f"step {step}: {error}") from error
     if isinstance(params, kinds_pb2.RunProgramParams):
         return _would_run_program(policy, params, undo)
-    places = touched(policy, kind, params, undo)
+    places = touched(policy, params, undo)
     uses = [f"{place.asked.name} ({'writes' if place.writes else 'reads'})" for place in places]
     return f"allowed: {kind}{' undone' if undo else ''}, with {', '.join(dict.fromkeys(uses)) or 'no datastore'}\n"
 

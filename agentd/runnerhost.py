@@ -198,7 +198,7 @@ def _enclose(side: ChildSide, policy: Policy) -> None:
             words_for(policy, rule, params.values)
             enclose(policy, [], directory, openings_for(policy, rule, params.values))
         return
-    enclose(policy, None if params is None else touched(policy, grant.kind, params, undo), directory)
+    enclose(policy, None if params is None else touched(policy, params, undo), directory)
 
 
 def _installed_kinds() -> Kinds:

@@ -43,6 +43,8 @@ class Config:
     backup_every_s: float = 86_400.0
     backups_kept: int = 7
     history_kept_s: float = 31_536_000.0
+    staged_kept_s: float = 86_400.0  # staged parts, once their migration has ended
+    former_kept_s: float = 604_800.0  # what rollback puts back, once its migration has ended
     archive_events_min: int = 1000
 
 

@@ -44,6 +44,7 @@ from controlplane.service.auditing import Auditing
 from controlplane.service.authority_change import AuthorityChange
 from controlplane.service.black_boxes import BlackBoxes
 from controlplane.service.calm import Calm
+from controlplane.service.clean_up import CleanUps
 from controlplane.service.fleet import Fleet, FleetSettings
 from controlplane.service.hosts import Hosts
 from controlplane.service.identities import Identities
@@ -141,6 +142,7 @@ class ControlPlane:
         self.outputs = outputs = Outputs(self.store, state / OUTPUTS_DIR)
         self._build_releases()
         self._build_audit(audit_key)
+        self._build_keepers()
         names = {config.advertised_host, socket.gethostname(), *config.extra_names}
         listening = ListeningIdentity(authorities, names, time.time, os.urandom)
         self._build_probes(listening)
@@ -155,6 +157,7 @@ class ControlPlane:
             Queries(self.store, self.clock, self.fleet),
             self.joining,
             outputs,
+            self.clean_ups,
             [loop.health for loop in self.driver.loops],
             software_version(),
             self.audit.troubles,
@@ -184,6 +187,12 @@ class ControlPlane:
         self.access_door.door_address = host_port(config.advertised_host, self.listeners.door_port)
         self.operator_door.door_address = host_port(config.advertised_host, self.listeners.door_port)
 
+    def _build_keepers(self) -> None:
+        config = self.config
+        terms = config.staged_kept_s, config.former_kept_s, config.history_kept_s
+        self.clean_ups = CleanUps(self.store, self.clock, self.fleet, *terms)
+        self.backups = BackupKeeper(config, config.state_dir / STORE_FILE)
+
     def _build_releases(self) -> None:
         self.shelf = Shelf(self.config.state_dir / RELEASES_DIR)
         if self.shelf.broken:
@@ -202,7 +211,6 @@ class ControlPlane:
         self.audit = AuditLog(self.store, self.clock, key, head_is_signed, self.changed, teller=teller)
         self.checker = AuditChecker(self.store, self.audit, time.monotonic)
         self.witnesses = Witnesses(self.audit)
-        self.backups = BackupKeeper(self.config, self.config.state_dir / STORE_FILE)
 
     def _build_probes(self, listening: ListeningIdentity) -> None:
         self.prober = StoreProber(self.store, self.clock, time.monotonic)
@@ -241,6 +249,7 @@ class ControlPlane:
             Loop("workflow_advancer", WorkflowAdvancer(store, clock, fleet).run, 60.0),
             Loop("rollout_pilot", RolloutPilot(self.rollouts).run, 1.0),
             Loop("backup_keeper", self.backups.run, 60.0),
+            Loop("clean_up_planner", self.clean_ups.run, 10.0),
             Loop("history_keeper", self._history_keeper().run, 600.0),
             Loop("value_keeper", ValueKeeper(store, clock).run, 60.0),
             Loop("store_prober", self.prober.run, 5.0),

@@ -27,6 +27,7 @@ from agentd.datastores.port import (
     Input,
     Location,
     Published,
+    Removed,
     Undo,
     Writer,
     not_found,
@@ -197,10 +198,10 @@ class DirectoryDatastore(ABC):
             with holding(path, writer):
                 number = log.claim(writer)
                 with log.claimed(writer, number):
-                    rows, seen = self._publish_at(path, log, writer, source, batches, number, location.object)
+                    rows, seen, kept = self._publish_at(path, log, writer, source, batches, number, location.object)
                 writer.reach("after_publish")
                 self._derive(path, log, writer, seen)
-        return Published(rows, writer.fence)
+        return Published(rows, writer.fence, former_kept=bool(kept))
 
     def _publish_at(
         self,
@@ -211,8 +212,8 @@ class DirectoryDatastore(ABC):
         batches: Iterator[pa.RecordBatch],
         number: int,
         found: str,
-    ) -> tuple[int, Look]:
-        """Rows published, and what lay at the bare name when it was kept."""
+    ) -> tuple[int, Look, str]:
+        """Rows published, what lay at the bare name when it was kept, and the name under which it is kept."""
         state = file_log.folded(log.entries())
         seen = look(path)
         self._require_room(path, log, state, writer, source, found)
@@ -236,7 +237,7 @@ class DirectoryDatastore(ABC):
         entry = self._entry(number + 1, "publish", writer)
         digest, mark = source.digest.hex(), file_log.mark_of(data)
         log.publish(replace(entry, data=data.name, kept=kept, input_digest=digest, rows=rows, mark=mark))
-        return rows, seen
+        return rows, seen, kept
 
     @staticmethod
     def _entry(number: int, kind: str, writer: Writer) -> Entry:
@@ -357,7 +358,7 @@ class DirectoryDatastore(ABC):
                     )
                 )
                 self._derive(path, log, writer, None)
-                return Published(top.rows, writer.fence, already=True)
+                return Published(top.rows, writer.fence, already=True, former_kept=bool(top.kept))
 
     def withdraw(self, location: Location, writer: Writer, undo: Undo) -> None:
         """Raise the fence; give the kept content its bare name back, or remove ours."""
@@ -399,6 +400,34 @@ class DirectoryDatastore(ABC):
         differ = kept_changes(log.home, state, own, watched)
         if differ and not undo.discard_changes:
             raise stuck.kept_altered(found, shown, differ, undo)
+
+    def drop_former(self, location: Location, writer: Writer) -> Removed:
+        """Raise the fence; remove the kept file, unless it is what another publish made or would put back."""
+        path = self.path(location.object)
+        log = self.log(path)
+        with naming_os_errors(f"cleaning up {self.name}:{location.object}"):
+            log.require_not_stale(writer)
+            self._require_root()
+            if not log.home.is_dir():
+                return Removed()
+            with holding(path, writer):
+                log.claim(writer)
+                return self._drop_kept(log, writer)
+
+    @staticmethod
+    def _drop_kept(log: FileLog, writer: Writer) -> Removed:
+        state = file_log.folded(log.entries())
+        of_others = [e for e in state.publishes if (e.target, e.migration_id) != (writer.target, writer.migration_id)]
+        needed = {e.data for e in state.publishes} | {e.kept for e in of_others} | {state.content or ""}
+        own = next((e for e in state.publishes if e not in of_others), None)
+        if own is None or not own.kept or own.kept in needed or not (log.home / own.kept).exists():
+            return Removed()
+        writer.reach("before_removing")
+        writer.before_destructive()
+        freed_bytes = (log.home / own.kept).stat().st_size
+        (log.home / own.kept).unlink()
+        file_log.sync_directory(log.home)
+        return Removed(1, freed_bytes)
 
     def read_fence(self, location: Location, target: str) -> FenceRecord | None:
         """The log's record for the target."""

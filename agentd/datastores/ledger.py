@@ -37,7 +37,7 @@ from agentd.datastores.as_published import (
 )
 from agentd.datastores.definitions import Definition
 from agentd.datastores.failures import Fenced, StepFailure
-from agentd.datastores.port import FenceRecord, Input, Location, Published, Undo, Writer
+from agentd.datastores.port import FenceRecord, Input, Location, Published, Removed, Undo, Writer
 from agentd.datastores.publications import (
     IDENTITY_COLUMNS,
     PUBLICATION,
@@ -212,6 +212,30 @@ def already_there(found: str) -> StepFailure:
     )
 
 
+def drop_former(session: SqlSession, writer: Writer) -> Removed:
+    """After a claim: drop the table that this migration's publish kept for undo; its record stays.
+
+    Raises StepFailure where another table has taken its name.
+    """
+    return session.patiently(writer, lambda: _drop_kept(session, writer))
+
+
+def _drop_kept(session: SqlSession, writer: Writer) -> Removed:
+    with session.transaction():
+        _hold(session, writer)
+        own = publications(session, "target = ? AND migration_id = ?", (writer.target, writer.migration_id))
+        kept = [each for each in own if each.kept and session.exists(each.kept)]
+        writer.reach("before_removing")
+        for each in kept:
+            was = recorded_kept(remembered(session, each)[1])
+            differ = shape_differences(session, session.traits(each.kept), was.traits if was is not None else None)
+            if differ:
+                raise stuck.kept_replaced(each.kept, differ)
+            writer.before_destructive()
+            session.drop(each.kept)
+    return Removed(len(kept))
+
+
 def stage_and_publish(
     session: SqlSession,
     location: Location,
@@ -236,7 +260,7 @@ def stage_and_publish(
         with suppress(Exception):
             session.drop(staging)
         raise
-    return Published(rows, writer.fence, waived=swapped.waived)
+    return Published(rows, writer.fence, waived=swapped.waived, former_kept=swapped.is_kept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,7 +370,8 @@ def adopt(session: SqlSession, location: Location, writer: Writer, source: Input
             (writer.fence, writer.attempt_id, writer.target, writer.migration_id),
         )
     remember_kept(session, writer)
-    return Published(own.rows, writer.fence, True, tuple(_given_up(session, own.kept, location, source)))
+    waived = tuple(_given_up(session, own.kept, location, source))
+    return Published(own.rows, writer.fence, already=True, waived=waived, former_kept=bool(own.kept))
 
 
 def _given_up(session: SqlSession, kept: str, location: Location, source: Input) -> list[Definition]:

@@ -93,12 +93,14 @@ class Input:
 @dataclass(frozen=True, slots=True)
 class Published:
     """Outcome of a publish. `already` is True where an earlier attempt's publish was taken over as it is. `waived` is
-    what the replaced object had and the new one has not."""
+    what the replaced object had and the new one has not; `former_kept` is True where what was there before is kept for
+    undo."""
 
     rows: int
     fence: int
     already: bool = False
     waived: tuple[Definition, ...] = ()
+    former_kept: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +130,14 @@ class FenceRecord:
     published_fence: int = 0
     input_digest: bytes = b""
     rows: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What a clean-up took away: tables, files or directories, and their bytes as far as the engine tells."""
+
+    count: int = 0
+    freed_bytes: int = 0
 
 
 Cells = list[str | None]
@@ -168,6 +178,10 @@ class Datastore(Protocol):
         Raises StepFailure, with nothing but the fence touched, where what is there is not what was published, as it was
         published, or where what would come back is not what was kept (`agentd.datastores.stuck`).
         """
+
+    def drop_former(self, location: Location, writer: Writer) -> Removed:
+        """Raise the fence and remove the content that this migration's publish kept for undo. Its records stay, so that
+        a later undo finds that what it would put back is gone. Harmless where nothing was kept, or twice."""
 
     def read_fence(self, location: Location, target: str) -> FenceRecord | None:
         """What the destination remembers about the target; None if nothing."""

@@ -25,6 +25,7 @@ from agentd.datastores.port import (
     Location,
     PostgresqlPlace,
     Published,
+    Removed,
     Undo,
     Writer,
     not_found,
@@ -265,6 +266,12 @@ class PostgresqlDatastore:
         with connected(self._place, self._attempt_id) as session:
             self._take_over(session, location, writer)
             ledger.withdraw(session, location, writer, undo, self._content(session))
+
+    def drop_former(self, location: Location, writer: Writer) -> Removed:
+        """Raise the fence; drop the kept table."""
+        with connected(self._place, self._attempt_id) as session:
+            self._take_over(session, location, writer)
+            return ledger.drop_former(session, writer)
 
     def read_fence(self, location: Location, target: str) -> FenceRecord | None:
         """The ledger's record for the target."""

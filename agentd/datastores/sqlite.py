@@ -39,6 +39,7 @@ from agentd.datastores.port import (
     Input,
     Location,
     Published,
+    Removed,
     SqlitePlace,
     Undo,
     Writer,
@@ -360,6 +361,13 @@ class SqliteDatastore:
         with self._writing(writer) as session:
             session.patiently(writer, lambda: ledger.claim(session, writer))
             session.patiently(writer, lambda: ledger.withdraw(session, location, writer, undo, self._content(session)))
+
+    def drop_former(self, location: Location, writer: Writer) -> Removed:
+        """Raise the fence; drop the kept table. The file keeps its size: its pages are used again."""
+        del location
+        with self._writing(writer) as session:
+            ledger.claim(session, writer)
+            return ledger.drop_former(session, writer)
 
     def read_fence(self, location: Location, target: str) -> FenceRecord | None:
         """The ledger's record for the target."""

@@ -52,6 +52,15 @@ def kept_altered(found: str, kept: str, differ: Iterable[str], undo: Undo) -> St
     )
 
 
+def kept_replaced(kept: str, differ: Iterable[str]) -> StepFailure:
+    """What a clean-up would remove is not what was kept."""
+    return StepFailure(
+        "kept_altered",
+        f"{kept!r} is not what this migration kept for undo: {listed(differ)}",
+        "Nothing was removed, because it may be somebody else's. Move it away or drop it, then clean up again.",
+    )
+
+
 def records_missing(found: str, undo: Undo) -> StepFailure:
     """The destination does not know of a publish that the control plane knows of."""
     return StepFailure(

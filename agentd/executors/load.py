@@ -21,6 +21,7 @@ def _result(params: k.LoadParams, published: Published) -> bytes:
         published_fence=published.fence,
         already_published=published.already,
         waived=definition_messages(published.waived),
+        former_content_kept=published.former_kept,
     ).SerializeToString()
 
 

@@ -7,6 +7,7 @@ that does not say why it is safe to repeat and what its undo restores is refused
 from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
 
+from agentd.executors.clean_up import CleanUp
 from agentd.executors.context import Executor
 from agentd.executors.extract import Extract
 from agentd.executors.load import Load
@@ -22,6 +23,7 @@ BUILT_IN: dict[str, Callable[[], Executor]] = {
     "load": Load,
     "validate": Validate,
     "run_program": RunProgram,
+    "clean_up": CleanUp,
 }
 
 

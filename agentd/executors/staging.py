@@ -19,7 +19,7 @@ from agentd.datastores.arrow_form import conformed
 from agentd.datastores.failures import StepFailure, naming_os_errors
 from agentd.datastores.file_log import sync_directory
 from agentd.datastores.parquet import FileWriter, batches_of
-from agentd.datastores.port import ParquetPlace
+from agentd.datastores.port import ParquetPlace, Removed
 from agentd.datastores.room import size
 from agentd.datastores.sharing import Sharing
 from agentd.executors.context import Context
@@ -51,10 +51,18 @@ def place_of(ctx: Context, datastore: k.Datastore, writes: bool = False) -> Parq
 
 def directory_name(ctx: Context) -> str:
     """MIGRATION/STEP/ATTEMPT below the root. Whoever could choose these names freely could remove what is there."""
-    for prefix, part in (("mig_", ctx.migration_id), ("step_", ctx.step_id), (ATTEMPT_PREFIX, ctx.attempt_id)):
-        if not part.startswith(prefix) or not _NAME.fullmatch(part):
-            raise bad_params(f"{part!r} cannot name a directory")
-    return f"{ctx.migration_id}/{ctx.step_id}/{ctx.attempt_id}"
+    return f"{step_directory(ctx.migration_id, ctx.step_id)}/{_named(ATTEMPT_PREFIX, ctx.attempt_id)}"
+
+
+def step_directory(migration_id: str, step_id: str) -> str:
+    """MIGRATION/STEP below the root; refuses what is not the name of either."""
+    return f"{_named('mig_', migration_id)}/{_named('step_', step_id)}"
+
+
+def _named(prefix: str, part: str) -> str:
+    if not part.startswith(prefix) or not _NAME.fullmatch(part):
+        raise bad_params(f"{part!r} cannot name a directory")
+    return part
 
 
 def finished(ctx: Context, datastore: k.Datastore) -> k.Staged | None:
@@ -263,25 +271,43 @@ def rows_of(ctx: Context, staged: k.Staged) -> Iterator[pa.RecordBatch]:
 def remove_step(ctx: Context, datastore: k.Datastore) -> None:
     """Remove everything that any attempt of this step staged. Harmless where there is nothing."""
     try:
-        directory = place_of(ctx, datastore).root / Path(directory_name(ctx)).parent
+        root = place_of(ctx, datastore).root
     except StepFailure as failure:
         if failure.code == "not_found":
             return
         raise
+    _remove(ctx, root, ctx.step_id)
+
+
+def clean_up(ctx: Context, datastore: k.Datastore, step_id: str) -> Removed:
+    """Remove everything that any attempt of a step of this migration staged. Harmless where there is nothing.
+
+    Raises StepFailure where the place itself is not there: what is on a disk that is away is not removed.
+    """
+    return _remove(ctx, place_of(ctx, datastore).root, step_id)
+
+
+def _remove(ctx: Context, root: Path, step_id: str) -> Removed:
+    """Remove a step's directory, and that of its migration with the last of its steps."""
+    directory = root / step_directory(ctx.migration_id, step_id)
     ctx.before_destructive()
     with naming_os_errors("removing staged parts", directory):
         if not directory.is_dir():
-            return
-        for attempt in sorted(directory.iterdir()):
-            _remove_attempt(attempt)
+            return Removed()
+        attempts = sorted(directory.iterdir())
+        freed_bytes = sum(_remove_attempt(attempt) for attempt in attempts)
         directory.rmdir()
         sync_directory(directory.parent)
+        with suppress(OSError):
+            directory.parent.rmdir()
+            sync_directory(root)
+    return Removed(len(attempts), freed_bytes)
 
 
-def _remove_attempt(directory: Path) -> None:
-    """Remove what an attempt staged, and nothing that no attempt stages: that is somebody else's."""
+def _remove_attempt(directory: Path) -> int:
+    """Remove what an attempt staged, and nothing that no attempt stages: that is somebody else's. Returns its bytes."""
     if not os.path.lexists(directory):
-        return
+        return 0
     is_ours = directory.name.startswith(ATTEMPT_PREFIX) and directory.is_dir() and not directory.is_symlink()
     strange = [] if not is_ours else [each.name for each in directory.iterdir() if not _OWN.fullmatch(each.name)]
     if not is_ours or strange:
@@ -290,4 +316,6 @@ def _remove_attempt(directory: Path) -> None:
             f"{directory}{''.join('/' + name for name in strange[:1])} is nothing that a step has staged",
             "Move it away: steps remove only what steps have staged.",
         )
+    freed_bytes = sum(each.lstat().st_size for each in directory.iterdir())
     shutil.rmtree(directory)
+    return freed_bytes

@@ -14,6 +14,8 @@ from agentd.policy.refusals import PolicyRefused, refused
 
 # The step kind that is nothing without programs that the host names.
 RUNS_PROGRAMS = "run_program"
+# The step kind that removes what the others leave behind, so it may run wherever one of those may.
+CLEANS_UP, LEAVE_SOMETHING = "clean_up", frozenset({"extract", "transform", "load"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +68,11 @@ class Policy:
 
     def allowed_kinds(self, installed: Iterable[str]) -> tuple[str, ...]:
         """Those of the installed step kinds that may run here, sorted."""
-        listed = (kind for kind in installed if kind in self.kinds or ANYTHING in self.kinds)
-        return tuple(sorted(kind for kind in listed if kind != RUNS_PROGRAMS or self.programs))
+        listed = set(self.kinds)
+        if listed & LEAVE_SOMETHING:
+            listed.add(CLEANS_UP)
+        found = (kind for kind in installed if kind in listed or ANYTHING in listed)
+        return tuple(sorted(kind for kind in found if kind != RUNS_PROGRAMS or self.programs))
 
     def check_kind(self, kind: str) -> None:
         """Raise PolicyRefused unless this step kind may run here."""

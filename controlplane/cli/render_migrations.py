@@ -9,8 +9,8 @@ from haulier.v1 import operator_pb2 as op
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from controlplane.cli import render_leftovers, states, wording
 from controlplane.cli import render_pieces as pieces
-from controlplane.cli import states, wording
 from controlplane.cli.exits import Exit
 from controlplane.cli.problems import Problem
 from controlplane.cli.render_proof import proof, rows_of, waived
@@ -119,7 +119,7 @@ _UNDOING = frozenset({"cancelling", "cancelled", "rolling_back", "rolled_back"})
 
 def migration_page(answer: op.GetMigrationResponse, look: Look) -> RenderableType:
     """One migration: what it is, its steps with their attempts, its failures, its proof."""
-    parts: list[RenderableType] = [_head(answer.migration), Text(), _step_table(answer.steps, look)]
+    parts: list[RenderableType] = [_head(answer), Text(), _step_table(answer.steps, look)]
     for step in answer.steps:
         failure = _failure(step)
         told = [*_earlier(step), *([] if failure is None else [failure])]
@@ -133,7 +133,8 @@ def migration_page(answer: op.GetMigrationResponse, look: Look) -> RenderableTyp
     return Group(*parts)
 
 
-def _head(migration: op.MigrationSummary) -> RenderableType:
+def _head(answer: op.GetMigrationResponse) -> RenderableType:
+    migration = answer.migration
     title = Text(wording.clean(migration.name), style="bold").append("  ")
     title.append_text(pieces.state(migration.state))
     lines = pieces.table([pieces.column("field"), pieces.column("value", fold=True)])
@@ -145,6 +146,8 @@ def _head(migration: op.MigrationSummary) -> RenderableType:
         ("workflow", f"{migration.workflow}, {migration.steps_done} of {migration.steps_total} steps done"),
         ("time", wording.duration(migration.elapsed_s)),
         ("staged", wording.size(migration.staged_bytes) if migration.staged_bytes else ""),
+        ("kept", render_leftovers.kept(answer.leftovers)),
+        ("rollback", render_leftovers.rollback(answer.leftovers)),
         ("id", migration.migration_id),
     ]
     for key, value in rows:

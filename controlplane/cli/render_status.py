@@ -8,8 +8,8 @@ from haulier.v1 import operator_pb2 as op
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from controlplane.cli import render_leftovers, wording
 from controlplane.cli import render_pieces as pieces
-from controlplane.cli import wording
 
 
 def status_page(status: op.GetStatusResponse, address: str) -> RenderableType:
@@ -22,6 +22,9 @@ def status_page(status: op.GetStatusResponse, address: str) -> RenderableType:
     counts.show_header = False
     for title, by_state in (("migrations", status.migrations), ("steps", status.steps), ("agents", status.agents)):
         counts.add_row(Text(title), _tally(by_state))
+    kept = render_leftovers.kept_in_all(status.leftovers)
+    if kept:
+        counts.add_row(Text("kept"), pieces.prose(kept))
     loops = pieces.table(
         [
             pieces.column("loop", flex=True),
@@ -47,6 +50,9 @@ def status_page(status: op.GetStatusResponse, address: str) -> RenderableType:
             pieces.prose(loop.last_error, "red") if loop.last_error else pieces.quiet("–"),  # noqa: RUF001
         )
     alarms = [pieces.prose(f"the audit log is not intact: {what}", "bold red") for what in status.audit_troubles]
+    failed = render_leftovers.failed_clean_ups(status.leftovers)
+    if failed:
+        alarms.append(pieces.prose(failed, "red"))
     return Group(head, *alarms, Text(), counts, Text(), loops)
 
 

@@ -6,6 +6,7 @@ The simulator asks after every event, `haulier-controlplane doctor` asks a file;
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from controlplane.core.cleaning import CLEAN_UP
 from controlplane.core.events import Event
 from controlplane.core.model import Attempt, Migration, Step
 from controlplane.core.states import (
@@ -107,7 +108,8 @@ def _ends(dossier: Dossier) -> Iterable[Finding]:
             yield Finding("L4", step.id, "the step has succeeded without a successful attempt")
         if step.state is StepState.UNDONE and (step.id, Direction.UNDO) not in won:
             yield Finding("S5", step.id, "the step is undone without a successful undo")
-    states = {step.state for step in dossier.steps}
+    # What cleans up after a migration moves when that has ended.
+    states = {step.state for step in dossier.steps if step.kind != CLEAN_UP}
     ended = dossier.migration.state
     if ended is MigrationState.SUCCEEDED and states != {StepState.SUCCEEDED}:
         yield Finding("L4", dossier.migration.id, f"succeeded with steps that are {', '.join(sorted(states))}")
@@ -154,7 +156,9 @@ def _under_way(dossier: Dossier) -> Iterable[Finding]:
     migration = dossier.migration
     if dossier.is_under_way and migration.state not in MIGRATION_MOVING:
         yield Finding("S8", migration.id, f"it is {migration.state} and still counts as under way")
-    works = any(a.state is AttemptState.RUNNING and a.direction is Direction.FORWARD for a in dossier.attempts)
+    works = migration.state in MIGRATION_MOVING and any(
+        a.state is AttemptState.RUNNING and a.direction is Direction.FORWARD for a in dossier.attempts
+    )
     if works and not dossier.is_under_way:
         yield Finding("S8", migration.id, "a step of it is leased and it does not count as under way")
 

@@ -43,6 +43,7 @@ PLAIN = frozenset(
         "AuthorityRotated",
         "MigrationCancelAsked",
         "MigrationCancelled",
+        "MigrationCleanUpAsked",
         "MigrationRetried",
         "MigrationRollbackAsked",
         "MigrationRolledBack",

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from controlplane.manifests.dataset import COLUMNS_MAX, Columns, ObjectName, check_key
-from controlplane.manifests.model import Identifier, Line, Model, Name, Priority, Text
+from controlplane.manifests.model import Duration, Identifier, Line, Model, Name, Priority, Text
 from controlplane.manifests.waiving import WaiverText
 
 
@@ -54,6 +54,16 @@ class DestinationSpec(Model):
         return self
 
 
+class RetentionSpec(Model):
+    """How long what a migration leaves behind is kept once it has ended."""
+
+    staged: Duration | None = Field(default=None, description="Staged parts. Unset means the control plane's setting.")
+    former: Duration | None = Field(
+        default=None,
+        description="Former content of the destination, kept for rollback. Unset means the control plane's setting.",
+    )
+
+
 class MigrationSpec(Model):
     """What moves, where to, and how."""
 
@@ -68,6 +78,7 @@ class MigrationSpec(Model):
     waive: tuple[WaiverText, ...] = Field(
         default=(), max_length=1000, description="What a replaced object may lose: KIND, or KIND:NAME for one of them."
     )
+    retention: RetentionSpec = Field(default=RetentionSpec(), description="How long what it leaves behind is kept.")
     parameters: dict[Identifier, Any] = Field(default={}, description="Values of the workflow's parameters.")
     priority: Priority | None = Field(default=None, description="Higher moves first. Unset means the dataset's.")
     start: Literal["auto", "manual"] = Field(default="manual", description="auto starts as soon as it is applied.")

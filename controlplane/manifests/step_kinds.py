@@ -15,7 +15,8 @@ class BuiltInKind:
 
     ``required`` holds JSON names of parameters; ``granted`` those that no workflow may set, because they say what the
     Dataset allows; ``writes_destination`` says whose fence it needs; ``read_only`` that
-    there is nothing to undo; ``fenced`` is False where no destination can keep a second attempt out.
+    there is nothing to undo; ``fenced`` is False where no destination can keep a second attempt out; ``in_workflows``
+    is False where the control plane plans it by itself.
     """
 
     params: type[Message]
@@ -25,6 +26,7 @@ class BuiltInKind:
     writes_destination: bool = False
     read_only: bool = False
     fenced: bool = True
+    in_workflows: bool = True
 
     @property
     def params_descriptor(self) -> Descriptor:
@@ -49,4 +51,5 @@ BUILT_IN: dict[str, BuiltInKind] = {
         read_only=True,
     ),
     "run_program": BuiltInKind(kinds_pb2.RunProgramParams, kinds_pb2.RunProgramResult, ("program",), fenced=False),
+    "clean_up": BuiltInKind(kinds_pb2.CleanUpParams, kinds_pb2.CleanUpResult, (), in_workflows=False),
 }

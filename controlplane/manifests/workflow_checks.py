@@ -114,7 +114,12 @@ def ancestors_of(steps: Sequence[StepSpec]) -> dict[str, frozenset[str]]:
 
 def _check_kind(step: StepSpec, index: int) -> list[Problem]:
     if step.kind in BUILT_IN:
-        return []
+        if BUILT_IN[step.kind].in_workflows:
+            return []
+        message = f"the control plane plans {shown(step.kind)} by itself, once a migration has ended"
+        return [
+            Problem(("spec", "steps", index, "kind"), message, "remove the step; say spec.retention in the Migration")
+        ]
     close = near_miss(step.kind, BUILT_IN, cutoff=_KIND_LIKENESS)
     if not close:
         return []

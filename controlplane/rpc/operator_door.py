@@ -15,6 +15,7 @@ from controlplane.identity.peers import IdentityError
 from controlplane.rpc import translate_operator as translate
 from controlplane.rpc.callers import caller_name, sees_values
 from controlplane.rpc.requests import required
+from controlplane.service.clean_up import CleanUps
 from controlplane.service.errors import Conflict, Damaged, NotFound, Precondition, StoreFailed
 from controlplane.service.fleet import Fleet
 from controlplane.service.identities import TooMany
@@ -44,6 +45,7 @@ class Services:
     queries: Queries
     joining: Joining
     outputs: Outputs
+    clean_ups: CleanUps
     loops: Sequence[LoopHealth]
     version: str
     audit_troubles: Sequence[str] = ()
@@ -133,7 +135,7 @@ class OperatorDoor(operator_pb2_grpc.OperatorServiceServicer):
     async def GetMigration(self, request: pb.GetMigrationRequest, context: Any) -> pb.GetMigrationResponse:  # noqa: N802
         """Show one migration."""
         found = await self._s.queries.migration(request.migration, values=sees_values())
-        return translate.detail(found, self._s.queries.now())
+        return translate.detail(found, await self._s.clean_ups.left_by(found.summary["id"]), self._s.queries.now())
 
     async def CancelMigration(  # noqa: N802
         self, request: pb.CancelMigrationRequest, context: Any
@@ -159,6 +161,18 @@ class OperatorDoor(operator_pb2_grpc.OperatorServiceServicer):
             request.migration, "MigrationRollbackAsked", request.reason, caller_name()
         )
         return pb.RollbackMigrationResponse(migration=await self._summary(undone))
+
+    async def CleanUpMigrations(  # noqa: N802
+        self, request: pb.CleanUpMigrationsRequest, context: Any
+    ) -> pb.CleanUpMigrationsResponse:
+        """Clean up after migrations."""
+        if not request.all:
+            await required(context, "migrations", " ".join(request.migrations))
+        names = None if request.all else request.migrations
+        asked = await self._s.clean_ups.ask(names, by=caller_name())
+        return pb.CleanUpMigrationsResponse(
+            cleaning=[await self._summary(migration_id) for migration_id in asked.migration_ids], clean=asked.clean
+        )
 
     async def Why(self, request: pb.WhyRequest, context: Any) -> pb.WhyResponse:  # noqa: N802
         """Name what holds a step or migration."""
@@ -241,6 +255,7 @@ class OperatorDoor(operator_pb2_grpc.OperatorServiceServicer):
             audit_troubles=self._s.audit_troubles,
             recent_successes=self._s.tallies.lately(GOOD_ENDS, now),
             recent_failures=self._s.tallies.lately(BAD_ENDS, now),
+            leftovers=translate.leftovers_status(await self._s.clean_ups.leftovers(), now),
             **counts,
         )
 

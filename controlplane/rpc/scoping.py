@@ -27,6 +27,7 @@ class Scoping:
             "CancelMigration": self._migration,
             "RetryMigration": self._migration,
             "RollbackMigration": self._migration,
+            "CleanUpMigrations": self._clean_up,
             "Why": lambda request, owners: ownership.require_subject(request.subject, owners),
             "TailLogs": lambda request, owners: ownership.require_attempt(request.attempt_id, owners),
         }
@@ -62,6 +63,11 @@ class Scoping:
         if not request.names:
             raise OutOfScope("name the migrations to start: all of them are not this caller's")
         await self._o.require_migrations(request.names, owners)
+
+    async def _clean_up(self, request: pb.CleanUpMigrationsRequest, owners: Owners) -> None:
+        if request.all or not request.migrations:
+            raise OutOfScope("name the migrations to clean up after: all of them are not this caller's")
+        await self._o.require_migrations(request.migrations, owners)
 
     async def _manifest(self, request: pb.GetManifestRequest, owners: Owners) -> None:
         if request.kind in _SHARED_KINDS:

@@ -13,6 +13,7 @@ from controlplane.core.events import Event
 from controlplane.core.model import Agent, Step
 from controlplane.core.states import AGENT_BARRED
 from controlplane.rpc.translate import DIRECTIONS, sample_message
+from controlplane.service.clean_up import Leftovers, StillKept
 from controlplane.service.inventory import Applied, Change, Finding, Resource, SourceFile
 from controlplane.service.loop_health import LoopHealth
 from controlplane.service.queries import MigrationDetail, StepHolds, result_json
@@ -104,10 +105,32 @@ def left_behind(proof: kinds_pb2.ValidateResult) -> list[str]:
     return lines
 
 
-def detail(found: MigrationDetail, now: float) -> pb.GetMigrationResponse:
-    """Write a migration whole."""
+def detail(found: MigrationDetail, left: StillKept | None, now: float) -> pb.GetMigrationResponse:
+    """Write a migration whole, with what it left behind once it has ended."""
     return pb.GetMigrationResponse(
-        migration=migration(found.summary, now), steps=[_step(step, found, now) for step in found.steps]
+        migration=migration(found.summary, now),
+        steps=[_step(step, found, now) for step in found.steps],
+        leftovers=None if left is None else _leftovers(left, now),
+    )
+
+
+def _leftovers(left: StillKept, now: float) -> pb.LeftoversView:
+    view = pb.LeftoversView(way_back=left.way_back or "")
+    if left.staged_until is not None:
+        view.staged_removed_in_s = max(0.0, left.staged_until - now)
+    if left.former_until is not None:
+        view.former_removed_in_s = max(0.0, left.former_until - now)
+    return view
+
+
+def leftovers_status(left: Leftovers, now: float) -> pb.LeftoversStatus:
+    """Write what is kept in all."""
+    return pb.LeftoversStatus(
+        staged=left.staged,
+        staged_next_in_s=max(0.0, (left.staged_next_at or now) - now),
+        former=left.former,
+        former_next_in_s=max(0.0, (left.former_next_at or now) - now),
+        failed=left.failed,
     )
 
 

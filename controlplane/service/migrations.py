@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from controlplane.core import workflow_planning
 from controlplane.core.changes import Changes
+from controlplane.core.cleaning import Kept
 from controlplane.core.events import Event, asked_by
 from controlplane.core.leasing import Refused
 from controlplane.core.model import Attempt, Migration, Requirements, StepPlan
@@ -18,6 +19,7 @@ from controlplane.service.fleet import Fleet, NewWork
 from controlplane.service.not_found import NAMES_MAX, no_manifest, no_such
 from controlplane.service.planning import CannotPlan, plan_migration
 from controlplane.service.repeating import answered
+from controlplane.service.way_back import require_way_back
 from controlplane.store.port import Store, Tx
 
 
@@ -83,6 +85,7 @@ class Migrations:
                 return migration.id, {}, []
             if tx.is_compacted(migration.id):
                 raise Precondition(f"{migration.name} ended so long ago that what its undo takes was let go")
+            require_way_back(tx, migration)
             live = tx.live_of_migration(migration.id)
             decision = workflow_planning.undo(
                 migration, tx.steps_of(migration.id), live, ask=ask, reason=reason, now=now, by=by
@@ -170,6 +173,7 @@ def _start_one(tx: Tx, name: str, now: float, classes: dict[str, Requirements], 
         None,
     )
     tx.insert_migration(migration)
+    tx.put_kept(Kept(migration_id, planned.staged_kept_s, planned.former_kept_s))
     insert_plan(tx, migration, planned.steps, classes, now, by)
     return migration_id
 

@@ -9,6 +9,7 @@ from controlplane.manifests import compiling, params
 from controlplane.manifests.dataset import DatasetSpec
 from controlplane.manifests.documents import Spec, load_spec
 from controlplane.manifests.migration import MigrationSpec
+from controlplane.manifests.model import duration_s
 from controlplane.manifests.workflow import WorkflowSpec
 from controlplane.store.port import Resource, Tx
 
@@ -28,6 +29,9 @@ class Planned:
     destination: str
     priority: int
     steps: tuple[StepPlan, ...]
+    # How long what it leaves behind is kept after its end; None: as the control plane is set.
+    staged_kept_s: float | None = None
+    former_kept_s: float | None = None
 
 
 def plan_migration(tx: Tx, resource: Resource) -> Planned:
@@ -38,6 +42,7 @@ def plan_migration(tx: Tx, resource: Resource) -> Planned:
     workflow = load_spec("Workflow", workflow_row.spec)
     dataset = load_spec("Dataset", _applied(tx, "Dataset", migration.dataset).spec)
     assert isinstance(workflow, WorkflowSpec) and isinstance(dataset, DatasetSpec), "the kind decides the model"
+    retention = migration.retention
     stores = {
         name: load_spec("Datastore", _applied(tx, "Datastore", name).spec)
         for name in {dataset.datastore, migration.to.datastore, migration.staging}
@@ -55,6 +60,7 @@ def plan_migration(tx: Tx, resource: Resource) -> Planned:
         plan.destination,
         plan.priority,
         steps,
+        *(None if text is None else duration_s(text) for text in (retention.staged, retention.former)),
     )
 
 

@@ -1,14 +1,15 @@
 """What a store can do, for whoever must not know which store it is."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from controlplane.core.admitting import Full, UnderWay
 from controlplane.core.audit import LogEra, TreeHead
 from controlplane.core.changes import Changes
+from controlplane.core.cleaning import Kept
 from controlplane.core.events import Event
 from controlplane.core.model import Agent, Attempt, Candidate, Migration, Requirements, Step, StepPlan
-from controlplane.core.states import Liveness
+from controlplane.core.states import Liveness, MigrationState
 from controlplane.store.hosts import Backlog as Backlog
 from controlplane.store.hosts import HostRecord as HostRecord
 from controlplane.store.hosts import HostVerbs
@@ -134,6 +135,16 @@ class Flush(NamedTuple):
     started_at: float | None
 
 
+class Leftovers(NamedTuple):
+    """What migrations that succeeded keep, and when the next of it goes (control plane's clock)."""
+
+    staged: int  # migrations whose staged parts are still there
+    staged_next_at: float | None
+    former: int  # migrations whose former content is still kept, where there was any
+    former_next_at: float | None
+    failed: list[str]  # names of migrations with a clean-up that failed
+
+
 class Tx(HostVerbs, Protocol):
     """One transaction: every read sees the writes before it; every write is durable when the call returns."""
 
@@ -150,7 +161,12 @@ class Tx(HostVerbs, Protocol):
 
     def insert_migration(self, migration: Migration) -> None: ...
     def insert_steps(
-        self, migration: Migration, ids: Sequence[str], plans: Sequence[StepPlan], classes: Sequence[str]
+        self,
+        migration: Migration,
+        ids: Sequence[str],
+        plans: Sequence[StepPlan],
+        classes: Sequence[str],
+        first: int = 0,
     ) -> None: ...
     def migration(self, migration_id: str) -> Migration | None: ...
     def migration_by_name(self, name: str) -> Migration | None: ...
@@ -232,6 +248,13 @@ class Tx(HostVerbs, Protocol):
     def events_after(self, position: int, subject: str, limit: int) -> list[tuple[int, Event]]: ...
     def last_position(self) -> int: ...
     def prove_writable(self, now: float) -> None: ...
+    def kept(self, migration_id: str) -> Kept | None: ...
+    def put_kept(self, kept: Kept) -> None: ...
+    def clean_ups_due(
+        self, states: Collection[MigrationState], default: Kept, limit_s: float, now: float, limit: int
+    ) -> list[str]: ...
+    def uncleaned_migrations(self, states: Collection[MigrationState]) -> list[str]: ...
+    def leftovers(self, default: Kept, limit_s: float, names_max: int) -> Leftovers: ...
     def expired_migrations(self, ended_before: float, limit: int) -> list[str]: ...
     def is_compacted(self, migration_id: str) -> bool: ...
     def compact_migration(self, migration_id: str, now: float) -> None: ...

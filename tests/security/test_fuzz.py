@@ -159,7 +159,7 @@ def filled_again(kind: type[Message], told: dict[str, Any], home: str) -> bytes:
 def judged(policy: Policy, kind: str, params: bytes, undo: bool) -> None:
     message = params_of(kind, params)
     assert message is not None
-    touched(policy, kind, message, undo)
+    touched(policy, message, undo)
 
 
 @EXAMPLES

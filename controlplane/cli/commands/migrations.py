@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from controlplane.cli.commands import completing
+from controlplane.cli.commands import cleaning, completing
 from controlplane.cli.commands.options import OutputOption, ProfileOption, ReasonOption
 from controlplane.cli.exits import Exit
 from controlplane.cli.problems import Problem
@@ -317,4 +317,5 @@ def noun() -> typer.Typer:
     app.command("cancel")(cancel)
     app.command("retry")(retry)
     app.command("rollback")(rollback)
+    app.command("clean-up")(cleaning.clean_up)
     return app

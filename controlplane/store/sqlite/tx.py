@@ -28,13 +28,14 @@ from controlplane.store.rows import (
 from controlplane.store.sqlite import library
 from controlplane.store.sqlite.tx_access import AccessTx
 from controlplane.store.sqlite.tx_audit import AuditTx
+from controlplane.store.sqlite.tx_clean_up import CleanUpTx
 from controlplane.store.sqlite.tx_retention import RetentionTx
 from controlplane.store.sqlite.tx_rollouts import RolloutsTx
 
 _ID_BLOCK = 32  # an id is store generation · counter, so ids given after a restored backup are new
 
 
-class SqliteTx(AccessTx, AuditTx, RolloutsTx, RetentionTx):
+class SqliteTx(AccessTx, AuditTx, CleanUpTx, RolloutsTx, RetentionTx):
     """See ``store.port.Tx``; one object serves one connection for its whole life."""
 
     def generation(self) -> int:
@@ -99,15 +100,21 @@ class SqliteTx(AccessTx, AuditTx, RolloutsTx, RetentionTx):
         self.run("insert_migration", *migration)
 
     def insert_steps(
-        self, migration: Migration, ids: Sequence[str], plans: Sequence[StepPlan], classes: Sequence[str]
+        self,
+        migration: Migration,
+        ids: Sequence[str],
+        plans: Sequence[StepPlan],
+        classes: Sequence[str],
+        first: int = 0,
     ) -> None:
-        """Insert the planned steps of a migration, blocked, with their parameters and edges."""
+        """Insert planned steps of a migration, blocked, with their parameters and edges; ``first`` is the place of the
+        first among the migration's steps."""
         by_name = {plan.name: step_id for step_id, plan in zip(ids, plans, strict=True)}
         self.connection.executemany(
             self.sql["insert_step"],
             [
                 step_row(migration, step_id, ordinal, plan, placement)
-                for ordinal, (step_id, plan, placement) in enumerate(zip(ids, plans, classes, strict=True))
+                for ordinal, (step_id, plan, placement) in enumerate(zip(ids, plans, classes, strict=True), first)
             ],
         )
         self.connection.executemany(

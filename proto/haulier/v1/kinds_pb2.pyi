@@ -321,18 +321,44 @@ class LoadParams(_message.Message):
     def __init__(self, input: _Optional[_Union[Staged, _Mapping]] = ..., destination: _Optional[_Union[DatasetLocation, _Mapping]] = ..., if_exists: _Optional[_Union[IfExists, str]] = ..., waive: _Optional[_Iterable[_Union[Waiver, _Mapping]]] = ...) -> None: ...
 
 class LoadResult(_message.Message):
-    __slots__ = ("rows", "read_bytes", "published_fence", "already_published", "waived")
+    __slots__ = ("rows", "read_bytes", "published_fence", "already_published", "waived", "former_content_kept")
     ROWS_FIELD_NUMBER: _ClassVar[int]
     READ_BYTES_FIELD_NUMBER: _ClassVar[int]
     PUBLISHED_FENCE_FIELD_NUMBER: _ClassVar[int]
     ALREADY_PUBLISHED_FIELD_NUMBER: _ClassVar[int]
     WAIVED_FIELD_NUMBER: _ClassVar[int]
+    FORMER_CONTENT_KEPT_FIELD_NUMBER: _ClassVar[int]
     rows: int
     read_bytes: int
     published_fence: int
     already_published: bool
     waived: _containers.RepeatedCompositeFieldContainer[Definitions]
-    def __init__(self, rows: _Optional[int] = ..., read_bytes: _Optional[int] = ..., published_fence: _Optional[int] = ..., already_published: _Optional[bool] = ..., waived: _Optional[_Iterable[_Union[Definitions, _Mapping]]] = ...) -> None: ...
+    former_content_kept: bool
+    def __init__(self, rows: _Optional[int] = ..., read_bytes: _Optional[int] = ..., published_fence: _Optional[int] = ..., already_published: _Optional[bool] = ..., waived: _Optional[_Iterable[_Union[Definitions, _Mapping]]] = ..., former_content_kept: _Optional[bool] = ...) -> None: ...
+
+class StagedByStep(_message.Message):
+    __slots__ = ("datastore", "step_id")
+    DATASTORE_FIELD_NUMBER: _ClassVar[int]
+    STEP_ID_FIELD_NUMBER: _ClassVar[int]
+    datastore: Datastore
+    step_id: str
+    def __init__(self, datastore: _Optional[_Union[Datastore, _Mapping]] = ..., step_id: _Optional[str] = ...) -> None: ...
+
+class CleanUpParams(_message.Message):
+    __slots__ = ("staged", "former_content_at")
+    STAGED_FIELD_NUMBER: _ClassVar[int]
+    FORMER_CONTENT_AT_FIELD_NUMBER: _ClassVar[int]
+    staged: StagedByStep
+    former_content_at: DatasetLocation
+    def __init__(self, staged: _Optional[_Union[StagedByStep, _Mapping]] = ..., former_content_at: _Optional[_Union[DatasetLocation, _Mapping]] = ...) -> None: ...
+
+class CleanUpResult(_message.Message):
+    __slots__ = ("removed", "freed_bytes")
+    REMOVED_FIELD_NUMBER: _ClassVar[int]
+    FREED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    removed: int
+    freed_bytes: int
+    def __init__(self, removed: _Optional[int] = ..., freed_bytes: _Optional[int] = ...) -> None: ...
 
 class TestQuery(_message.Message):
     __slots__ = ("name", "sql", "expected_rows_json")

@@ -265,13 +265,25 @@ class AttemptView(_message.Message):
     use: _agent_pb2.ResourceUse
     def __init__(self, attempt_id: _Optional[str] = ..., number: _Optional[int] = ..., direction: _Optional[_Union[_agent_pb2.Direction, str]] = ..., state: _Optional[str] = ..., agent: _Optional[str] = ..., fence: _Optional[int] = ..., elapsed_s: _Optional[float] = ..., watermark: _Optional[int] = ..., total: _Optional[int] = ..., stage: _Optional[str] = ..., failure: _Optional[_Union[_agent_pb2.AttemptFailure, _Mapping]] = ..., use: _Optional[_Union[_agent_pb2.ResourceUse, _Mapping]] = ...) -> None: ...
 
+class LeftoversView(_message.Message):
+    __slots__ = ("staged_removed_in_s", "former_removed_in_s", "way_back")
+    STAGED_REMOVED_IN_S_FIELD_NUMBER: _ClassVar[int]
+    FORMER_REMOVED_IN_S_FIELD_NUMBER: _ClassVar[int]
+    WAY_BACK_FIELD_NUMBER: _ClassVar[int]
+    staged_removed_in_s: float
+    former_removed_in_s: float
+    way_back: str
+    def __init__(self, staged_removed_in_s: _Optional[float] = ..., former_removed_in_s: _Optional[float] = ..., way_back: _Optional[str] = ...) -> None: ...
+
 class GetMigrationResponse(_message.Message):
-    __slots__ = ("migration", "steps")
+    __slots__ = ("migration", "steps", "leftovers")
     MIGRATION_FIELD_NUMBER: _ClassVar[int]
     STEPS_FIELD_NUMBER: _ClassVar[int]
+    LEFTOVERS_FIELD_NUMBER: _ClassVar[int]
     migration: MigrationSummary
     steps: _containers.RepeatedCompositeFieldContainer[StepView]
-    def __init__(self, migration: _Optional[_Union[MigrationSummary, _Mapping]] = ..., steps: _Optional[_Iterable[_Union[StepView, _Mapping]]] = ...) -> None: ...
+    leftovers: LeftoversView
+    def __init__(self, migration: _Optional[_Union[MigrationSummary, _Mapping]] = ..., steps: _Optional[_Iterable[_Union[StepView, _Mapping]]] = ..., leftovers: _Optional[_Union[LeftoversView, _Mapping]] = ...) -> None: ...
 
 class CancelMigrationRequest(_message.Message):
     __slots__ = ("migration", "reason")
@@ -312,6 +324,22 @@ class RollbackMigrationResponse(_message.Message):
     MIGRATION_FIELD_NUMBER: _ClassVar[int]
     migration: MigrationSummary
     def __init__(self, migration: _Optional[_Union[MigrationSummary, _Mapping]] = ...) -> None: ...
+
+class CleanUpMigrationsRequest(_message.Message):
+    __slots__ = ("migrations", "all")
+    MIGRATIONS_FIELD_NUMBER: _ClassVar[int]
+    ALL_FIELD_NUMBER: _ClassVar[int]
+    migrations: _containers.RepeatedScalarFieldContainer[str]
+    all: bool
+    def __init__(self, migrations: _Optional[_Iterable[str]] = ..., all: _Optional[bool] = ...) -> None: ...
+
+class CleanUpMigrationsResponse(_message.Message):
+    __slots__ = ("cleaning", "clean")
+    CLEANING_FIELD_NUMBER: _ClassVar[int]
+    CLEAN_FIELD_NUMBER: _ClassVar[int]
+    cleaning: _containers.RepeatedCompositeFieldContainer[MigrationSummary]
+    clean: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, cleaning: _Optional[_Iterable[_Union[MigrationSummary, _Mapping]]] = ..., clean: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class WhyRequest(_message.Message):
     __slots__ = ("subject",)
@@ -499,7 +527,7 @@ class LoopView(_message.Message):
     def __init__(self, name: _Optional[str] = ..., last_run_ago_s: _Optional[float] = ..., duration_s: _Optional[float] = ..., last_error: _Optional[str] = ..., passes: _Optional[int] = ...) -> None: ...
 
 class GetStatusResponse(_message.Message):
-    __slots__ = ("version", "store_generation", "loops", "migrations", "steps", "agents", "audit_troubles", "recent_successes", "recent_failures")
+    __slots__ = ("version", "store_generation", "loops", "migrations", "steps", "agents", "audit_troubles", "recent_successes", "recent_failures", "leftovers")
     class MigrationsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -530,6 +558,7 @@ class GetStatusResponse(_message.Message):
     AUDIT_TROUBLES_FIELD_NUMBER: _ClassVar[int]
     RECENT_SUCCESSES_FIELD_NUMBER: _ClassVar[int]
     RECENT_FAILURES_FIELD_NUMBER: _ClassVar[int]
+    LEFTOVERS_FIELD_NUMBER: _ClassVar[int]
     version: str
     store_generation: int
     loops: _containers.RepeatedCompositeFieldContainer[LoopView]
@@ -539,4 +568,19 @@ class GetStatusResponse(_message.Message):
     audit_troubles: _containers.RepeatedScalarFieldContainer[str]
     recent_successes: int
     recent_failures: int
-    def __init__(self, version: _Optional[str] = ..., store_generation: _Optional[int] = ..., loops: _Optional[_Iterable[_Union[LoopView, _Mapping]]] = ..., migrations: _Optional[_Mapping[str, int]] = ..., steps: _Optional[_Mapping[str, int]] = ..., agents: _Optional[_Mapping[str, int]] = ..., audit_troubles: _Optional[_Iterable[str]] = ..., recent_successes: _Optional[int] = ..., recent_failures: _Optional[int] = ...) -> None: ...
+    leftovers: LeftoversStatus
+    def __init__(self, version: _Optional[str] = ..., store_generation: _Optional[int] = ..., loops: _Optional[_Iterable[_Union[LoopView, _Mapping]]] = ..., migrations: _Optional[_Mapping[str, int]] = ..., steps: _Optional[_Mapping[str, int]] = ..., agents: _Optional[_Mapping[str, int]] = ..., audit_troubles: _Optional[_Iterable[str]] = ..., recent_successes: _Optional[int] = ..., recent_failures: _Optional[int] = ..., leftovers: _Optional[_Union[LeftoversStatus, _Mapping]] = ...) -> None: ...
+
+class LeftoversStatus(_message.Message):
+    __slots__ = ("staged", "staged_next_in_s", "former", "former_next_in_s", "failed")
+    STAGED_FIELD_NUMBER: _ClassVar[int]
+    STAGED_NEXT_IN_S_FIELD_NUMBER: _ClassVar[int]
+    FORMER_FIELD_NUMBER: _ClassVar[int]
+    FORMER_NEXT_IN_S_FIELD_NUMBER: _ClassVar[int]
+    FAILED_FIELD_NUMBER: _ClassVar[int]
+    staged: int
+    staged_next_in_s: float
+    former: int
+    former_next_in_s: float
+    failed: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, staged: _Optional[int] = ..., staged_next_in_s: _Optional[float] = ..., former: _Optional[int] = ..., former_next_in_s: _Optional[float] = ..., failed: _Optional[_Iterable[str]] = ...) -> None: ...

@@ -85,6 +85,11 @@ class OperatorServiceStub:
                 request_serializer=haulier_dot_v1_dot_operator__pb2.RollbackMigrationRequest.SerializeToString,
                 response_deserializer=haulier_dot_v1_dot_operator__pb2.RollbackMigrationResponse.FromString,
                 _registered_method=True)
+        self.CleanUpMigrations = channel.unary_unary(
+                '/haulier.v1.OperatorService/CleanUpMigrations',
+                request_serializer=haulier_dot_v1_dot_operator__pb2.CleanUpMigrationsRequest.SerializeToString,
+                response_deserializer=haulier_dot_v1_dot_operator__pb2.CleanUpMigrationsResponse.FromString,
+                _registered_method=True)
         self.Why = channel.unary_unary(
                 '/haulier.v1.OperatorService/Why',
                 request_serializer=haulier_dot_v1_dot_operator__pb2.WhyRequest.SerializeToString,
@@ -201,6 +206,13 @@ class OperatorServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CleanUpMigrations(self, request, context):
+        """Removes what ended migrations left behind: staged parts, and what a rollback would put back.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Why(self, request, context):
         """Names everything that holds a step or migration, in order, with what would lift it.
         """
@@ -309,6 +321,11 @@ def add_OperatorServiceServicer_to_server(servicer, server):
                     servicer.RollbackMigration,
                     request_deserializer=haulier_dot_v1_dot_operator__pb2.RollbackMigrationRequest.FromString,
                     response_serializer=haulier_dot_v1_dot_operator__pb2.RollbackMigrationResponse.SerializeToString,
+            ),
+            'CleanUpMigrations': grpc.unary_unary_rpc_method_handler(
+                    servicer.CleanUpMigrations,
+                    request_deserializer=haulier_dot_v1_dot_operator__pb2.CleanUpMigrationsRequest.FromString,
+                    response_serializer=haulier_dot_v1_dot_operator__pb2.CleanUpMigrationsResponse.SerializeToString,
             ),
             'Why': grpc.unary_unary_rpc_method_handler(
                     servicer.Why,
@@ -622,6 +639,33 @@ class OperatorService:
             '/haulier.v1.OperatorService/RollbackMigration',
             haulier_dot_v1_dot_operator__pb2.RollbackMigrationRequest.SerializeToString,
             haulier_dot_v1_dot_operator__pb2.RollbackMigrationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CleanUpMigrations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/haulier.v1.OperatorService/CleanUpMigrations',
+            haulier_dot_v1_dot_operator__pb2.CleanUpMigrationsRequest.SerializeToString,
+            haulier_dot_v1_dot_operator__pb2.CleanUpMigrationsResponse.FromString,
             options,
             channel_credentials,
             insecure,

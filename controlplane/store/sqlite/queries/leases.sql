@@ -9,13 +9,13 @@ AND (s.fenced OR NOT EXISTS (
 ORDER BY s.priority DESC, length(s.migration_id), s.migration_id, s.ordinal LIMIT +?;
 
 -- name: candidates_within
--- The same under limits of migrations under way: without those that would begin one where a limit is reached, be it in all or at a datastore of theirs (a JSON array). What is under way, and every undo, goes on.
+-- The same under limits of migrations under way: without those that would begin one where a limit is reached, be it in all or at a datastore of theirs (a JSON array). What is under way, every undo and every clean-up go on.
 SELECT {s.step}, coalesce(t.fence, 0) FROM step s LEFT JOIN target t ON t.name = s.target
 WHERE s.state = 'ready' AND s.placement_class = ? AND s.ready_at <= ?
 AND NOT EXISTS (SELECT 1 FROM attempt a WHERE a.target = s.target AND a.state = 'running')
 AND (s.fenced OR NOT EXISTS (
   SELECT 1 FROM attempt u WHERE u.target = s.target AND u.state IN ('lost', 'cancelled') AND u.ended_at > ?))
-AND (s.direction = 'undo' OR EXISTS (SELECT 1 FROM migration_under_way w WHERE w.id = s.migration_id) OR NOT (? OR EXISTS (
+AND (s.direction = 'undo' OR s.kind = 'clean_up' OR EXISTS (SELECT 1 FROM migration_under_way w WHERE w.id = s.migration_id) OR NOT (? OR EXISTS (
   SELECT 1 FROM migration m, json_each(?) j WHERE m.id = s.migration_id AND j.value IN (m.source, m.destination))))
 ORDER BY s.priority DESC, length(s.migration_id), s.migration_id, s.ordinal LIMIT +?;
 
@@ -25,8 +25,9 @@ SELECT w.id, m.name, w.source, w.destination FROM migration_under_way w JOIN mig
 ORDER BY length(w.id), w.id;
 
 -- name: set_out
--- A migration is under way from its first lease.
-INSERT OR IGNORE INTO migration_under_way SELECT id, source, destination FROM migration WHERE id = ?;
+-- A migration is under way from its first lease; what cleans up after an ended one does not count.
+INSERT OR IGNORE INTO migration_under_way SELECT id, source, destination FROM migration
+WHERE id = ? AND state IN ('running', 'cancelling', 'rolling_back');
 
 -- name: arrive
 -- A migration that has stopped moving is under way no more.

@@ -88,13 +88,13 @@ SELECT count(*) FROM (SELECT 1 FROM step WHERE state = 'ready' AND placement_cla
 -- name: summaries
 -- Migrations with their progress; an empty id means any, an empty array of states means all.
 SELECT m.id, m.name, m.dataset, m.workflow, m.state, m.reason, m.source, m.destination, m.created_at, m.ended_at,
-(SELECT count(*) FROM step s WHERE s.migration_id = m.id AND s.state = 'succeeded') AS steps_done,
-(SELECT count(*) FROM step s WHERE s.migration_id = m.id) AS steps_total,
-(SELECT s.name FROM step s WHERE s.migration_id = m.id AND s.state IN ('leased', 'ready', 'failed', 'stuck', 'blocked')
+(SELECT count(*) FROM step s WHERE s.migration_id = m.id AND s.kind <> 'clean_up' AND s.state = 'succeeded') AS steps_done,
+(SELECT count(*) FROM step s WHERE s.migration_id = m.id AND s.kind <> 'clean_up') AS steps_total,
+(SELECT s.name FROM step s WHERE s.migration_id = m.id AND s.kind <> 'clean_up' AND s.state IN ('leased', 'ready', 'failed', 'stuck', 'blocked')
  ORDER BY CASE s.state WHEN 'leased' THEN 0 WHEN 'stuck' THEN 1 WHEN 'failed' THEN 2 WHEN 'ready' THEN 3 ELSE 4 END, s.ordinal
  LIMIT 1) AS current_step,
 (SELECT json_array(a.stage, a.watermark, a.total, a.done_bytes) FROM attempt a JOIN step s ON s.id = a.step_id
- WHERE s.migration_id = m.id AND a.state = 'running' ORDER BY s.ordinal LIMIT 1) AS live
+ WHERE s.migration_id = m.id AND s.kind <> 'clean_up' AND a.state = 'running' ORDER BY s.ordinal LIMIT 1) AS live
 FROM migration m
 WHERE m.id > ? AND (? = '' OR m.id = ?) AND (? = '[]' OR m.state IN (SELECT value FROM json_each(?)))
 ORDER BY m.id LIMIT +?;

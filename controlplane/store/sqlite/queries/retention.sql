@@ -1,7 +1,11 @@
 -- name: expired_migrations
--- Migrations that ended well or were taken back before an instant, and that nobody has compacted.
+-- Migrations that ended well or were taken back before an instant, that were cleaned up, and that nobody has compacted.
 SELECT id FROM migration m WHERE state IN ('succeeded', 'cancelled', 'rolled_back') AND ended_at < ?
-AND NOT EXISTS (SELECT 1 FROM compacted_migration c WHERE c.id = m.id) ORDER BY ended_at LIMIT +?;
+AND NOT EXISTS (SELECT 1 FROM compacted_migration c WHERE c.id = m.id)
+AND NOT EXISTS (SELECT 1 FROM clean_up k WHERE k.migration_id = m.id
+  AND (k.staged_planned_at IS NULL OR k.former_planned_at IS NULL))
+AND NOT EXISTS (SELECT 1 FROM step s WHERE s.migration_id = m.id AND s.state IN ('ready', 'leased'))
+ORDER BY ended_at LIMIT +?;
 
 -- name: is_compacted
 -- Whether a migration's attempts and parameters are gone.

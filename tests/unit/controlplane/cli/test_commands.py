@@ -114,6 +114,7 @@ JSON_COMMANDS = [
     ("CancelMigration", ("migration", "cancel", "a", "--reason", "x"), op.CancelMigrationResponse(migration=WELL)),
     ("RetryMigration", ("migration", "retry", "a"), op.RetryMigrationResponse(migration=WELL)),
     ("RollbackMigration", ("rollback", "a", "--reason", "x"), op.RollbackMigrationResponse(migration=WELL)),
+    ("CleanUpMigrations", ("migration", "clean-up", "a"), op.CleanUpMigrationsResponse(cleaning=[WELL])),
     ("ListAgents", ("agent", "list"), op.ListAgentsResponse()),
     ("DrainAgent", ("agent", "drain", "h", "--reason", "x"), op.DrainAgentResponse()),
     ("ResumeAgent", ("agent", "resume", "h"), op.ResumeAgentResponse()),

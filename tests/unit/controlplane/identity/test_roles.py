@@ -40,6 +40,7 @@ MATRIX = {
         "CancelMigration": "oA",
         "RetryMigration": "oA",
         "RollbackMigration": "oA",
+        "CleanUpMigrations": "oA",
         "Why": "vopA",
         "ListAgents": "vopA",
         "DrainAgent": "A",
