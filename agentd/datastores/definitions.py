@@ -69,7 +69,7 @@ def require_waived(
 def _would_lose(table: str, kept: list[Definition], unwaived: list[Definition]) -> StepFailure:
     hints = []
     if kept:
-        hints.append(f"Take {_listed(kept)} off the table yourself, if that is wanted: a replacement gives none up.")
+        hints.append(f"Take {_listed(kept)} off the table yourself, if that is wanted: no waiver covers it.")
     if unwaived:
         words = json.dumps([f"{each.kind}:{each.name}" for each in unwaived], ensure_ascii=False)
         hints.append(
@@ -78,7 +78,7 @@ def _would_lose(table: str, kept: list[Definition], unwaived: list[Definition]) 
         )
     return StepFailure(
         "would_lose",
-        f"{table!r} cannot be replaced: the new table would not have its {_listed([*kept, *unwaived])}",
+        f"{table!r} cannot be replaced: that would lose {_listed([*kept, *unwaived])}",
         " ".join(hints),
     )
 

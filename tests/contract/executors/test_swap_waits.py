@@ -13,7 +13,7 @@ from agentd.datastores.failures import StepFailure
 from agentd.executors.load import Load
 from tests.contract.executors.attempts import attempt, run
 from tests.contract.executors.conftest import MakeScene, Scene
-from tests.contract.executors.places import PostgresqlPlace, SqlitePlace
+from tests.contract.executors.places import DuckdbPlace, PostgresqlPlace, SqlitePlace
 from tests.contract.executors.readers import IdleReader
 
 WAITED_S = 60.0
@@ -149,6 +149,53 @@ def test_a_wait_can_be_cancelled(make_scene: MakeScene) -> None:
         reader.execute(b"COMMIT")
     assert place.seen() == before
     assert scene.place.left_over() == []
+
+
+def test_an_idle_writer_delays_an_undo_and_no_reader(make_scene: MakeScene) -> None:
+    """Undo reads what is there with writers locked out, so it waits for one that is in the middle of something."""
+    scene = make_scene("postgresql")
+    place = scene.place
+    assert isinstance(place, PostgresqlPlace)
+    params = scene.load_params(scene.staged())
+    run("load", attempt(scene.home, "load", params, 1))
+    with place.connect() as idle, place.connect() as other:
+        idle.execute(b"BEGIN")
+        idle.execute(b"UPDATE things SET id = id WHERE false")
+        watched, ending = begin(scene, Load().undo, params, 2)
+        watched.await_waits(2)
+        other.execute(b"SET statement_timeout = '2s'")
+        other.execute(b"SELECT count(*) FROM things")
+        other.execute(b"UPDATE things SET id = id WHERE false")
+        assert f"held by pid {idle.info.backend_pid} of user" in watched.waits[-1]
+        idle.execute(b"ROLLBACK")
+        ending.result(WAITED_S)
+    assert place.seen() is None
+
+
+def test_a_duckdb_file_that_another_process_has_is_waited_for_and_named(make_scene: MakeScene) -> None:
+    scene = make_scene("duckdb")
+    place = scene.place
+    assert isinstance(place, DuckdbPlace)
+    place.put_earlier()
+    params = scene.load_params(scene.staged(), replace=True)
+    idle = IdleReader(place.path)
+    try:
+        watched, ending = begin(scene, lambda ctx: run("load", ctx), params, 1)
+        watched.await_waits(2)
+        assert f"waiting for the lock on {place.path}, held by" in watched.waits[-1]
+        assert f"PID {idle.pid}" in watched.waits[-1]
+        idle.end()
+        ending.result(WAITED_S)
+    finally:
+        idle.end()
+    params.destination.datastore.duckdb.lock_wait_s = 1
+    idle = IdleReader(place.path)
+    try:
+        with pytest.raises(StepFailure) as caught:
+            Load().run(attempt(scene.home, "load", params, 2))
+        assert caught.value.code == "busy" and f"PID {idle.pid}" in caught.value.message
+    finally:
+        idle.end()
 
 
 @pytest.mark.parametrize("act", ["load", "undo"])

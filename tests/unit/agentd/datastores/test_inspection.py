@@ -82,6 +82,17 @@ def test_a_header_alone_proposes_text(tmp_path: Path) -> None:
     assert types(str(tmp_path / "x.csv")) == {"a": "text", "b": "text"}
 
 
+@pytest.mark.parametrize("rows", ["1\n", ""])
+def test_partition_directories_are_proposed_as_columns(tmp_path: Path, rows: str) -> None:
+    for day in ("2024-01-31", "2024-02-01"):
+        part = tmp_path / "sales" / f"day={day}" / "a.csv"
+        part.parent.mkdir(parents=True)
+        part.write_text(f"id\n{rows}")
+    (found,) = proposals(str(tmp_path / "sales"))
+    kinds = {column.name: column.spelled() for column in found.columns}
+    assert kinds == ({"id": "int64", "day": "date"} if rows else {"id": "text", "day": "text"})
+
+
 def test_sqlite_values_decide_and_declarations_help(tmp_path: Path) -> None:
     path = tmp_path / "x.db"
     database = Database(path)
