@@ -50,6 +50,7 @@ def place_asked(message: kinds_pb2.Datastore) -> PlaceAsked:
         schema=told.schema,
         sslmode=told.sslmode,
         secret=told.password_ref,
+        certificates=tuple(path for path in (told.sslrootcert, told.sslcert, told.sslkey) if path),
     )
 
 

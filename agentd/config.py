@@ -5,7 +5,7 @@ Each key that the host's file sets counts; one that it leaves out is taken from 
 policy = "/etc/haulier/policy.toml"   # the host's own law; required
 slots = 4                             # steps that may run at once; default: one per core
 log_level = "info"
-environment = ["PGSSLROOTCERT"]       # names that steps see besides PATH, HOME and the like
+environment = ["SSL_CERT_FILE"]       # names that steps see besides PATH, HOME and the like
 drain_on_stop_s = 10                  # how long a stop waits for short steps
 stop_grace_s = 5                      # between asking a step to stop and killing it
 runner_idle_s = 60                    # the warm runner ends after so long without work

@@ -8,14 +8,15 @@ from pathlib import Path
 from agentd.allowing import Touched
 from agentd.policy.beneath import Outside, is_beneath
 from agentd.policy.law import Policy
+from agentd.policy.places import SYSTEM
 from agentd.policy.refusals import PolicyRefused
 from agentd.runner.wall import READ, RUN, WRITE, Opening, Rights, WallFailed, put_up, system_openings, version
 
 _HERE = Path(__file__).resolve().parent
 # Long answers of name servers come over a connection.
 _NAMES_PORT = 53
-# Files that the host's owner named to the database's library.
-_NAMED_FILES = ("PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY", "PGSSLCRL", "SSL_CERT_FILE", "SSL_CERT_DIR", "KRB5CCNAME")
+# Files that the host's owner named to libraries.
+_NAMED_FILES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "KRB5CCNAME")
 
 
 def enclose(
@@ -34,7 +35,6 @@ def enclose(
         return
     openings = [*system_openings(_code(policy, directory)), Opening(directory, WRITE), *(further or ())]
     named = [os.environ[name] for name in _NAMED_FILES if name in os.environ]
-    named += [str(Path(os.environ.get("HOME", "/"), ".postgresql", name)) for name in ("root.crt", "root.crl")]
     openings += [Opening(Path(path), READ) for path in (*policy.readable, *named)]
     ports: list[int] | None = None
     if places is None:
@@ -43,6 +43,7 @@ def enclose(
     else:
         openings += [_opening(place, policy) for place in places if place.path is not None]
         databases = [place.asked for place in places if place.path is None]
+        openings += [Opening(Path(path), READ) for asked in databases for path in asked.certificates if path != SYSTEM]
         remote = [asked.port for asked in databases if not asked.host.startswith("/")]
         ports = None if further else [*remote, _NAMES_PORT] if remote else []
     try:

@@ -154,7 +154,14 @@ def executing(kinds: Kinds) -> Execute:
         except Fenced as error:
             return side.fenced(error.message, error.hint)
         except StepFailure as error:
-            return side.failed(error.code, error.message, error.hint, retryable=error.retryable, result=error.result)
+            return side.failed(
+                error.code,
+                error.message,
+                error.hint,
+                retryable=error.retryable,
+                unreachable=error.unreachable,
+                result=error.result,
+            )
         except OSError as error:
             if not is_full(error):
                 raise

@@ -46,12 +46,15 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why an attempt did not succeed, fit for a person. Holds no secret."""
+    """Why an attempt did not succeed, fit for a person. Holds no secret.
+
+    `unreachable`: what the step needs was away, which says nothing about the step's own work."""
 
     code: str
     message: str
     hint: str = ""
     retryable: bool = False
+    unreachable: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from agentd.datastores.as_published import Content, Traits
 from agentd.datastores.definitions import CARRIED, NEVER_WAIVED, Definition, Waiver, in_order, require_waived
 from agentd.datastores.duckdb_definitions import BY_NAME, HOLDING, definitions
 from agentd.datastores.duckdb_types import logical, spelled
+from agentd.datastores.duckdb_words import of_duckdb
 from agentd.datastores.eviction import OWN_DIRECTORY, holding
 from agentd.datastores.failures import FILE_TOO_LARGE, StepFailure, naming_os_errors, no_room, require_file
 from agentd.datastores.file_log import sync_directory
@@ -209,7 +210,7 @@ class DuckdbDatastore:
             patience.bear(f"the lock on {self._place.path}", [found])
 
     def _named(self, err: duckdb.Error) -> StepFailure:
-        said = next(iter(str(err).splitlines()), type(err).__name__)[:300]
+        said = of_duckdb(err)
         lowered = said.lower()
         place = f"datastore {self._place.name!r} (DuckDB)"
         if "no space left" in lowered:

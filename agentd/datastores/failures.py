@@ -17,18 +17,28 @@ from agentd.datastores.room import free_words
 class StepFailure(Exception):
     """A step cannot go on. `code` is for machines, `message` says what and where, `hint` how to mend it.
 
-    `retryable` is True where the same step may succeed later without anybody's help. `result` carries a serialised
-    result message where there is one to show in spite of the failure (a failed `validate` still carries its checks).
+    `retryable` is True where the same step may succeed later without anybody's help, and `unreachable` where moreover
+    the step could not even begin its work, or go on with it, because what it needs was away: a server that restarts, a
+    name that does not resolve, a file system that is not mounted. `result` carries a serialised result message where
+    there is one to show in spite of the failure (a failed `validate` still carries its checks).
     """
 
     def __init__(
-        self, code: str, message: str, hint: str = "", *, retryable: bool = False, result: bytes = b""
+        self,
+        code: str,
+        message: str,
+        hint: str = "",
+        *,
+        retryable: bool = False,
+        unreachable: bool = False,
+        result: bytes = b"",
     ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.hint = hint
-        self.retryable = retryable
+        self.retryable = retryable or unreachable
+        self.unreachable = unreachable
         self.result = result
 
     def __str__(self) -> str:
@@ -83,6 +93,27 @@ _OS_CODES = {
 }
 
 
+# A file system that is away for the moment: a network share whose server restarts, a device or a mount that is gone.
+_AWAY = frozenset(
+    {
+        errno.ESTALE,
+        errno.ENOTCONN,
+        errno.ETIMEDOUT,
+        errno.EHOSTDOWN,
+        errno.EHOSTUNREACH,
+        errno.ENETDOWN,
+        errno.ENETUNREACH,
+        errno.ECONNREFUSED,
+        errno.ECONNRESET,
+        errno.ECONNABORTED,
+        errno.EREMOTEIO,
+        errno.ENODEV,
+        errno.ENXIO,
+        errno.ENOMEDIUM,
+    }
+)
+_AWAY_HINT = "Bring back the file system, share or device behind this path; the step is tried again by itself."
+
 _NO_ROOM_HINT = "Free space there, or let the Datastore lie on a larger file system; then retry."
 _QUOTA_HINT = "Raise the quota of the agent's user, or free space there; then retry."
 
@@ -114,9 +145,11 @@ def naming_os_errors(doing: str, at: Path | None = None, needed: Callable[[], st
         if is_full(err):
             named = Path(os.fsdecode(err.filename)) if isinstance(err.filename, str | bytes) else None
             raise no_room(doing, at or named or Path(gettempdir()), needed(), quota=err.errno == errno.EDQUOT) from err
-        code, hint, retryable = _OS_CODES.get(err.errno or 0, ("io_error", "", True))
         path = f" {err.filename}" if err.filename else ""
         said = err.strerror or str(err) or type(err).__name__
+        if err.errno in _AWAY:
+            raise StepFailure("unreachable", f"{doing}:{path} {said}", _AWAY_HINT, unreachable=True) from err
+        code, hint, retryable = _OS_CODES.get(err.errno or 0, ("io_error", "", True))
         raise StepFailure(code, f"{doing}:{path} {said}", hint, retryable=retryable) from err
 
 

@@ -6,6 +6,7 @@ seen. All rows are read, so that what is proposed is also what an extract will a
 """
 
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,9 +92,13 @@ def _postgresql(url: str) -> PostgresqlPlace:
         int(options.get("port", port)),
         unquote(parts.path.lstrip("/")) or "postgres",
         unquote(parts.username or "") or "postgres",
-        "",
+        # The one variable that counts: whoever inspects is a person at a terminal, and has no Datastore to name it in.
+        os.environ.get("PGPASSWORD", ""),
         options.get("schema", "public"),
         options.get("sslmode", "prefer"),
+        options.get("sslrootcert", ""),
+        options.get("sslcert", ""),
+        options.get("sslkey", ""),
     )
 
 

@@ -16,6 +16,7 @@ from agentd.datastores import ledger
 from agentd.datastores.as_published import Content
 from agentd.datastores.copy_text import copied_batches, copy_lines
 from agentd.datastores.definitions import Definition, in_order
+from agentd.datastores.duplicate_keys import key_not_unique
 from agentd.datastores.failures import StepFailure, failed_running, refused_type
 from agentd.datastores.port import (
     Cells,
@@ -31,9 +32,12 @@ from agentd.datastores.port import (
     not_found,
 )
 from agentd.datastores.postgresql_definitions import definitions
+from agentd.datastores.postgresql_eviction import evict
+from agentd.datastores.postgresql_privileges import require_privileges, require_writable
 from agentd.datastores.postgresql_replacing import IDENTIFIER_BYTES_MAX
 from agentd.datastores.postgresql_roles import require_ordinary_role
 from agentd.datastores.postgresql_session import PostgresqlSession, connected
+from agentd.datastores.postgresql_writing import writing
 from agentd.proof.types import SUPPORTED, Column, Columns, ColumnType
 
 QUERY_TIMEOUT_S = 60.0
@@ -200,23 +204,36 @@ class PostgresqlDatastore:
         self, location: Location, writer: Writer, source: Input, batches: Iterator[pa.RecordBatch]
     ) -> Published:
         """COPY into a staging table, then swap it in behind the fence."""
-        with connected(self._place, self._attempt_id) as session:
-            self._take_over(session, location, writer, ledger.staging_of(writer))
+        with writing(self._place, location, writer, "nothing was swapped") as (session, watched):
+            self._take_over(session, location, watched, source, ledger.staging_of(watched))
 
             def stage(staging: str) -> int:
-                return self._stage(session, location, writer, source, staging, batches)
+                return self._stage(session, location, watched, source, staging, batches)
 
-            return ledger.stage_and_publish(session, location, writer, source, stage, self._content(session))
+            return ledger.stage_and_publish(session, location, watched, source, stage, self._content(session))
 
     def _content(self, session: PostgresqlSession) -> Content:
         return lambda table, columns: self._rows(session, Location(table, table), columns)
 
-    def _take_over(self, session: PostgresqlSession, location: Location, writer: Writer, staging: str = "") -> None:
-        """Refuse a stale writer, then end earlier writers of the target, then claim."""
+    def _take_over(
+        self,
+        session: PostgresqlSession,
+        location: Location,
+        writer: Writer,
+        source: Input | None = None,
+        staging: str = "",
+    ) -> None:
+        """Refuse what cannot end well, then a stale writer; then end earlier writers of the target, and claim.
+
+        Without `source` nothing is going to be published.
+        """
         session.work_in(location.object)
         session.writer = writer
+        require_writable(session, self._place)
+        if source is not None:
+            require_privileges(session, self._place, location, replaces=source.replace)
         ledger.require_not_stale(session, writer)
-        session.evict(writer)
+        evict(session, writer)
         ledger.claim(session, writer, staging)
 
     def _stage(
@@ -251,21 +268,31 @@ class PostgresqlDatastore:
                 rows += batch.num_rows
                 writer.progress(rows)
         if location.key:
-            session.add_key(staging, location.key)
+            self._add_key(session, staging, location)
         session.run(f"ANALYZE {session.named(staging)}")
         return rows
 
+    def _add_key(self, session: PostgresqlSession, staging: str, location: Location) -> None:
+        try:
+            session.add_key(staging, location.key)
+        except psycopg.errors.UniqueViolation:
+            names = ", ".join(pgsql.Identifier(name).as_string(session.connection) for name in location.key)
+            doubled = f"SELECT {names} FROM {session.named(staging)} GROUP BY {names} HAVING count(*) > 1 LIMIT 1"
+            found = session.rows(doubled)
+            place = f"{self._place.shown}, {location.object!r}"
+            raise key_not_unique(place, location.key, found[0] if found else None) from None
+
     def adopt(self, location: Location, writer: Writer, source: Input) -> Published | None:
         """Put our fence on this migration's own earlier publish of the same input, if it is what is there."""
-        with connected(self._place, self._attempt_id) as session:
-            self._take_over(session, location, writer)
-            return ledger.adopt(session, location, writer, source)
+        with writing(self._place, location, writer, "nothing was swapped") as (session, watched):
+            self._take_over(session, location, watched, source)
+            return ledger.adopt(session, location, watched, source)
 
     def withdraw(self, location: Location, writer: Writer, undo: Undo) -> None:
         """Raise the fence; put the kept table back, or drop ours."""
-        with connected(self._place, self._attempt_id) as session:
-            self._take_over(session, location, writer)
-            ledger.withdraw(session, location, writer, undo, self._content(session))
+        with writing(self._place, location, writer, "nothing was put back") as (session, watched):
+            self._take_over(session, location, watched)
+            ledger.withdraw(session, location, watched, undo, self._content(session))
 
     def drop_former(self, location: Location, writer: Writer) -> Removed:
         """Raise the fence; drop the kept table."""

@@ -7,7 +7,6 @@ The library is the one that sqlite-utils picks, so that one process never has tw
 read-only. Names of tables are resolved when queries run, so views go on working over a replaced table.
 """
 
-import resource
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,17 +21,10 @@ from agentd.datastores import ledger
 from agentd.datastores.arrow_form import require_names, required_is_null
 from agentd.datastores.as_published import Content
 from agentd.datastores.definitions import Definition
+from agentd.datastores.duplicate_keys import key_not_unique
 from agentd.datastores.eviction import holding
-from agentd.datastores.failures import (
-    FILE_TOO_LARGE,
-    StepFailure,
-    failed_running,
-    naming_os_errors,
-    no_room,
-    require_file,
-)
+from agentd.datastores.failures import StepFailure, failed_running, naming_os_errors, require_file
 from agentd.datastores.port import (
-    BATCH_ROWS,
     Cells,
     Description,
     FenceRecord,
@@ -47,25 +39,18 @@ from agentd.datastores.port import (
 )
 from agentd.datastores.sharing import Sharing
 from agentd.datastores.sqlite_definitions import definitions
+from agentd.datastores.sqlite_failures import failed, said_by
 from agentd.datastores.sqlite_session import BUSY_S, SqliteSession, quoted, sqlite3
+from agentd.datastores.sqlite_utf8 import fetched
 from agentd.datastores.sqlite_values import SPELLED, from_values, to_values
 from agentd.datastores.text_cells import Unfit
 from agentd.proof.types import Columns, arrow_schema
 
 QUERY_TIMEOUT_S = 60.0
-_PAGE_BYTES_MAX = 65536
 
 # SQLite's authorizer codes: what a SELECT needs, and nothing else.
 _SELECT, _READ, _FUNCTION, _RECURSIVE = 21, 20, 31, 33
 _OK, _DENY = 0, 1
-
-
-def _is_at_limit(path: Path) -> bool:
-    """Whether the database or its journal has grown to where this process may write no further."""
-    limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
-    beside = [path.with_name(path.name + suffix) for suffix in ("", "-journal", "-wal")]
-    lengths = [each.stat().st_size for each in beside if each.exists()]
-    return limit != resource.RLIM_INFINITY and any(length + _PAGE_BYTES_MAX > limit for length in lengths)
 
 
 class SqliteDatastore:
@@ -91,7 +76,7 @@ class SqliteDatastore:
             yield SqliteSession(connection, self._place)
         except sqlite3.Error as err:
             met_a_journal = mode == "ro" and _is_left_in_the_middle(err)
-            raise (self._left_in_the_middle() if met_a_journal else self._named(err)) from err
+            raise (self._left_in_the_middle() if met_a_journal else failed(err, self._place)) from err
         finally:
             if connection is not None:
                 connection.close()
@@ -141,29 +126,6 @@ class SqliteDatastore:
             "The next opening with write access rolls it back; give the agent's user write access to the file.",
             retryable=True,
         )
-
-    def _named(self, err: Exception) -> StepFailure:
-        said, name = str(err), self._place.name
-        if "disk I/O error" in said:
-            # SQLite does not say which error it met, so the one that a host's policy makes is recognised by its cause.
-            at_limit = _is_at_limit(self._place.path)
-            broken = ("disk_error", "The device reports errors; check it before retrying.", False)
-            code, hint, retryable = FILE_TOO_LARGE if at_limit else broken
-            return StepFailure(code, f"datastore {name!r} (SQLite): {said}", hint, retryable=retryable)
-        if "disk is full" in said:
-            return no_room(f"datastore {name!r} (SQLite)", self._place.path)
-        for mark, code, hint, retryable in (
-            ("locked", "busy", "Another process holds the file.", True),
-            ("not a database", "corrupt_file", "Check the Datastore's path.", False),
-            ("malformed", "corrupt_file", "Run `PRAGMA integrity_check` on the file.", False),
-            ("unable to open", "permission_denied", "Give the agent's user access to file and directory.", False),
-            ("readonly", "permission_denied", "Give the agent's user write access to file and directory.", False),
-            ("UNIQUE constraint", "key_not_unique", "The declared key names more than one row.", False),
-            ("NOT NULL constraint", "value_does_not_fit", "A required or key column holds NULL.", False),
-        ):
-            if mark in said:
-                return StepFailure(code, f"datastore {name!r} (SQLite): {said}", hint, retryable=retryable)
-        return StepFailure("engine_error", f"datastore {name!r} (SQLite): {said}")
 
     def check(self) -> None:
         """The file opens as SQLite, or its directory is there for it to be created in."""
@@ -236,9 +198,10 @@ class SqliteDatastore:
         rowid = self._has_rowid(session, table)
         names = ", ".join(quoted(c.name) for c in columns)
         chosen = ("rowid, " if rowid else "NULL, ") + names
-        cursor = session.connection.execute(f"SELECT {chosen} FROM {quoted(table)}")
+        statement = f"SELECT {chosen} FROM {quoted(table)}"
+        cursor = session.connection.execute(statement)
         done = 0
-        while rows := cursor.fetchmany(BATCH_ROWS):
+        while rows := fetched(cursor, statement, columns, place):
             rowids, *values = zip(*rows, strict=True)
             yield self._batch(values, columns, place, rowids if rowid else None, done)
             done += len(rows)
@@ -329,10 +292,28 @@ class SqliteDatastore:
         for batch in batches:
             writer.check_cancelled()
             values = list(self._values(batch, source.columns, location, rows))
-            session.patiently(writer, partial(_insert, session, insert, values))
+            try:
+                session.patiently(writer, partial(_insert, session, insert, values))
+            except sqlite3.IntegrityError as err:
+                if "UNIQUE constraint" not in str(err):
+                    raise
+                raise self._doubled(session, staging, location, batch, source.columns) from None
             rows += batch.num_rows
             writer.progress(rows)
         return rows
+
+    def _doubled(
+        self, session: SqliteSession, staging: str, location: Location, batch: pa.RecordBatch, columns: Columns
+    ) -> StepFailure:
+        """Failure that tells the shape of the first key that is in the batch twice, or in an earlier one."""
+        own = [columns[[c.name for c in columns].index(name)] for name in location.key]
+        where = " AND ".join(f"{quoted(name)} = ?" for name in location.key)
+        seen: set[tuple[Any, ...]] = set()
+        for key in self._values(batch, tuple(own), location, 0):
+            if key in seen or session.rows(f"SELECT 1 FROM {quoted(staging)} WHERE {where}", key):
+                return key_not_unique(f"{self._place.name}:{location.object}", location.key, key)
+            seen.add(key)
+        return key_not_unique(f"{self._place.name}:{location.object}", location.key)
 
     def _values(
         self, batch: pa.RecordBatch, columns: Columns, location: Location, done: int
@@ -397,7 +378,7 @@ class SqliteDatastore:
                 if prepared:
                     raise failed_running(type(err).__name__) from err
                 raise StepFailure(
-                    "bad_sql", f"the query was refused: {err}", "It must be one SELECT of this file."
+                    "bad_sql", f"the query was refused: {said_by(err)}", "It must be one SELECT of this file."
                 ) from err
             return [[_cell(value) for value in row] for row in rows]
 

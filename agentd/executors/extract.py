@@ -37,7 +37,7 @@ class Extract:
     def run(self, ctx: Context) -> bytes:
         """Read and stage; memory is bounded by one batch and one open part."""
         params = decoded(k.ExtractParams(), ctx.params)
-        source = opened(ctx, params.source.datastore)
+        source = opened(ctx, params.source.datastore, "source")
         where = location(params.source)
         ctx.progress(0, stage="reading")
         description = source.describe(where)

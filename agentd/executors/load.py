@@ -63,14 +63,14 @@ class Load:
     def probe(self, ctx: Context) -> bytes | None:
         """Take over an earlier attempt's publish of the same input under our fence, if that is what is there."""
         params = decoded(k.LoadParams(), ctx.params)
-        store = opened(ctx, params.destination.datastore, writes=True)
+        store = opened(ctx, params.destination.datastore, "destination", writes=True)
         published = store.adopt(_agreed(params), ctx.writer(), _input(params))
         return None if published is None else _result(params, published)
 
     def run(self, ctx: Context) -> bytes:
         """Stage at the destination, then publish."""
         params = decoded(k.LoadParams(), ctx.params)
-        store = opened(ctx, params.destination.datastore, writes=True)
+        store = opened(ctx, params.destination.datastore, "destination", writes=True)
         rows = int(params.input.rows)
         ctx.progress(0, rows, stage="reading")
         batches = staging.rows_of(ctx, params.input)
@@ -82,7 +82,7 @@ class Load:
         """Withdraw at the destination."""
         params = decoded(k.LoadParams(), ctx.params)
         forward = decoded(k.LoadResult(), ctx.forward_result)
-        store = opened(ctx, params.destination.datastore, writes=True)
+        store = opened(ctx, params.destination.datastore, "destination", writes=True)
         undo = Undo(
             columns(params.input.columns),
             int(forward.published_fence),

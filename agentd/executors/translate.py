@@ -12,6 +12,7 @@ from agentd.datastores.definitions import KINDS, Definition, Waiver
 from agentd.datastores.failures import StepFailure
 from agentd.datastores.port import (
     LOCK_WAIT_S,
+    SYSTEM,
     CsvPlace,
     Datastore,
     DuckdbPlace,
@@ -127,8 +128,12 @@ def _shared(files: k.CsvStore | k.ParquetStore | k.SqliteStore | k.DuckdbStore) 
     return int(files.file_mode or "0", 8), files.group
 
 
-def place(ctx: Context, message: k.Datastore) -> Place:
-    """Where a datastore is, once the host's policy allows it and its secret is resolved."""
+def _file(text: str, what: str) -> str:
+    return str(_absolute(text, what)) if text else ""
+
+
+def place(ctx: Context, message: k.Datastore, side: str = "") -> Place:
+    """Where a datastore is, once the host's policy allows it and its secret is resolved. `side` is for messages."""
     ctx.allow_datastore(message)
     which = message.WhichOneof("engine")
     name = message.name
@@ -159,14 +164,21 @@ def place(ctx: Context, message: k.Datastore) -> Place:
             ctx.datastore_secret(message) if found.password_ref else "",
             found.schema or "public",
             found.sslmode or "prefer",
+            SYSTEM if found.sslrootcert == SYSTEM else _file(found.sslrootcert, "sslrootcert"),
+            _file(found.sslcert, "sslcert"),
+            _file(found.sslkey, "sslkey"),
+            side=side,
             lock_wait_s=found.lock_wait_s or LOCK_WAIT_S,
         )
     raise bad_params(f"datastore {name!r} has no engine this agent knows")
 
 
-def opened(ctx: Context, message: k.Datastore, writes: bool = False) -> Datastore:
-    """The datastore of a message, allowed by policy; one on a file system is the one that it was."""
-    found = place(ctx, message)
+def opened(ctx: Context, message: k.Datastore, side: str = "", *, writes: bool = False) -> Datastore:
+    """The datastore of a message, allowed by policy; one on a file system is the one that it was.
+
+    Messages say that it is the `side` of a migration: source, or destination.
+    """
+    found = place(ctx, message, side)
     if isinstance(found, CsvPlace | ParquetPlace):
         require_mounted(ctx, found.name, found.root, marks=writes)
     elif isinstance(found, SqlitePlace | DuckdbPlace):

@@ -148,7 +148,7 @@ def _failure(
 
 def _source_unchanged(proof: _Proof) -> bool:
     params = proof.params
-    store = opened(proof.ctx, params.source.datastore)
+    store = opened(proof.ctx, params.source.datastore, "source")
     found = columns(params.extracted.columns)
     digest = proof.reread(store, location(params.source), found, "reading source")
     if isinstance(digest, StepFailure):
@@ -172,7 +172,7 @@ def _transform_repeats(proof: _Proof) -> None:
 
 def _destination_holds(proof: _Proof) -> bool:
     params = proof.params
-    store = opened(proof.ctx, params.destination.datastore)
+    store = opened(proof.ctx, params.destination.datastore, "destination")
     found = columns(params.loaded.columns)
     digest = proof.reread(store, location(params.destination), found, "reading destination")
     if isinstance(digest, StepFailure):
@@ -188,7 +188,7 @@ def _fence_stands(proof: _Proof) -> None:
     params = proof.params
     if not params.published_fence:
         return
-    store = opened(proof.ctx, params.destination.datastore)
+    store = opened(proof.ctx, params.destination.datastore, "destination")
     record = store.read_fence(location(params.destination), proof.ctx.target)
     found = record.published_fence if record is not None else 0
     proof.same("published fence", int(params.published_fence), found)
@@ -196,7 +196,7 @@ def _fence_stands(proof: _Proof) -> None:
 
 def _answers(proof: _Proof, question: k.TestQuery) -> None:
     params = proof.params
-    store = opened(proof.ctx, params.destination.datastore)
+    store = opened(proof.ctx, params.destination.datastore, "destination")
     expected = [_expected(question.name, text) for text in question.expected_rows_json]
     found = columns(params.loaded.columns)
     scratch = proof.ctx.directory / "query"

@@ -106,6 +106,7 @@ def outcome_to_text(outcome: Outcome) -> str:
             "message": failure.message,
             "hint": failure.hint,
             "retryable": failure.retryable,
+            "unreachable": failure.unreachable,
         }
     return json.dumps(told)
 
@@ -140,6 +141,7 @@ def _failure(told: dict[str, Any]) -> Failure:
         message=str(told["message"]),
         hint=str(told.get("hint", "")),
         retryable=bool(told.get("retryable", False)),
+        unreachable=bool(told.get("unreachable", False)),
     )
 
 

@@ -171,6 +171,7 @@ def result(outcome: Outcome) -> pb.AttemptResult:
                 message=outcome.failure.message[:_MESSAGE_CHARACTERS_MAX],
                 hint=outcome.failure.hint[:_MESSAGE_CHARACTERS_MAX],
                 retryable=outcome.failure.retryable,
+                unreachable=outcome.failure.unreachable,
             )
         )
     return message

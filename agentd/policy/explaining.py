@@ -72,6 +72,8 @@ def _datastore(rule: DatastoreRule) -> Iterator[str]:
         )
     if rule.secrets:
         yield f"  It, and nothing else, is given {_list(rule.secrets)} as its password."
+    if rule.certificates:
+        yield f"  It, and nothing else, may use the certificates and keys {_list(rule.certificates)}."
     if rule.deletes:
         yield "  What is there may be replaced and removed." if rule.deletes == "allow" else "  What is there stays."
 

@@ -127,10 +127,19 @@ class Policy:
     def check_datastore_secret(self, asked: PlaceAsked) -> None:
         """Raise PolicyRefused unless this datastore, defined like this, may be given the secret that it asks for."""
         self.check_place(asked)
+        self.check_certificates(asked)
         rule = self.rule_of(asked.name)
         if asked.secret and not rule.gives(asked.secret):
             message = f"datastore {asked.name!r} may not be given the secret {asked.secret!r} on this host"
             raise self._refused(message, _key(rule, "secrets"))
+
+    def check_certificates(self, asked: PlaceAsked) -> None:
+        """Raise PolicyRefused unless this datastore may use the certificates and the key that it names."""
+        rule = self.rule_of(asked.name)
+        for path in asked.certificates:
+            if not rule.shows(path):
+                message = f"datastore {asked.name!r} may not use the certificate or key {path!r} on this host"
+                raise self._refused(message, _key(rule, "certificates"))
 
     def program(self, name: str) -> ProgramRule:
         """The program of this name; raises PolicyRefused where the host names none."""

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 ANYTHING = "*"
 POSTGRESQL_PORT = 5432
+# In place of the path of a certificate: those that the host trusts.
+SYSTEM = "system"
 # libpq's modes, weakest first: a datastore may be asked for with the named one or a stronger.
 SSLMODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 FILE_ENGINES = ("csv", "parquet", "sqlite", "duckdb")
@@ -30,6 +32,7 @@ class PlaceAsked:
     schema: str = ""
     sslmode: str = ""
     secret: str = ""
+    certificates: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,7 @@ class DatastoreRule:
     schemas: tuple[str, ...] = (ANYTHING,)
     sslmode: str = SSLMODES[0]
     secrets: tuple[str, ...] = ()
+    certificates: tuple[str, ...] = ()
 
     @property
     def table(self) -> str:
@@ -82,11 +86,15 @@ class DatastoreRule:
             return f"is asked for with sslmode {wanted!r}, and at least {self.sslmode!r} is demanded", "sslmode"
         return None
 
+    def shows(self, path: str) -> bool:
+        """Whether this datastore may use the certificate, or the key, at a path; `system` are those the host trusts."""
+        return self.is_bound and (matches(path, self.certificates) or (path == SYSTEM and not self.certificates))
+
     def gives(self, ref: str) -> bool:
         """Whether this datastore may be given the secret behind a reference."""
         return self.is_bound and matches(ref, self.secrets)
 
 
 def matches(ref: str, patterns: tuple[str, ...]) -> bool:
-    """Whether a reference to a secret fits one of the patterns, without climbing out of any."""
+    """Whether a path, or a reference to a secret, fits one of the patterns, without climbing out of any."""
     return ".." not in ref.split("/") and any(fnmatch.fnmatchcase(ref, pattern) for pattern in patterns)

@@ -25,7 +25,7 @@ from agentd.release_tree import POLICY
 _LISTS = ("kinds", "roots", "secrets", "readable")
 _KEYS = (*_LISTS, "datastores", "deletes", "wall", "programs", *limits.KEYS)
 _DATASTORE_TEXTS = ("engine", "access", "deletes", "sslmode")
-_DATASTORE_LISTS = ("paths", "hosts", "databases", "users", "schemas", "secrets")
+_DATASTORE_LISTS = ("paths", "hosts", "databases", "users", "schemas", "secrets", "certificates")
 _PROGRAM_TEXTS = ("path", "sha256", "safe_to_repeat", "undo")
 _PROGRAM_LISTS = ("arguments", "reads", "writes")
 _PROGRAM_KEYS = (*_PROGRAM_TEXTS, *_PROGRAM_LISTS, "values", "environment", "secrets", "timeout_s", "output_bytes_max")
@@ -120,11 +120,13 @@ def _datastore(name: str, table: Mapping[str, Any]) -> DatastoreRule:
     lists["hosts"] = tuple(host.strip("[]") for host in lists["hosts"])
     if lists["secrets"] and ANYTHING in lists["hosts"]:
         raise PolicyBroken("allows any host and has secrets: a password would go anywhere; name the hosts")
-    is_database = engine == "postgresql" or any(lists[key] for key in ("hosts", "databases", "users", "secrets"))
+    of_databases = ("hosts", "databases", "users", "secrets", "certificates")
+    is_database = engine == "postgresql" or any(lists[key] for key in of_databases)
     if is_database and not all(lists[key] for key in ("hosts", "databases", "users")):
         raise PolicyBroken("needs hosts, databases and users: what is not listed is not allowed")
-    if engine in FILE_ENGINES and lists["secrets"]:
-        raise PolicyBroken(f"has secrets, and {engine} takes none: remove them")
+    for key in ("secrets", "certificates"):
+        if engine in FILE_ENGINES and lists[key]:
+            raise PolicyBroken(f"has {key}, and {engine} takes none: remove them")
     lists["schemas"] = lists["schemas"] or (ANYTHING,)
     _paths(table, "paths", "path")
     return DatastoreRule(

@@ -147,10 +147,17 @@ class ChildSide:
         return self.outcome(OutcomeKind.SUCCEEDED, result)
 
     def failed(
-        self, code: str, message: str, hint: str = "", *, retryable: bool = False, result: bytes = b""
+        self,
+        code: str,
+        message: str,
+        hint: str = "",
+        *,
+        retryable: bool = False,
+        unreachable: bool = False,
+        result: bytes = b"",
     ) -> Outcome:
         """The outcome of an attempt that cannot go on."""
-        return self.outcome(OutcomeKind.FAILED, result, Failure(code, message, hint, retryable))
+        return self.outcome(OutcomeKind.FAILED, result, Failure(code, message, hint, retryable, unreachable))
 
     def fenced(self, message: str, hint: str = "") -> Outcome:
         """The outcome of an attempt that its destination refused."""

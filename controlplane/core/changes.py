@@ -43,6 +43,8 @@ class MoveStep(NamedTuple):
     reason_code: str
     reason: str
     hint: str
+    unreachable_since: float | None = None
+    losses: int = 0
 
 
 class KeepResult(NamedTuple):

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from controlplane.core.changes import Changes, EndAttempt, GrantLease, KeepResult, MoveStep
 from controlplane.core.events import Event
 from controlplane.core.model import Agent, Attempt, Candidate, Failure, Outcome, Step, attempt_id, first_fence
-from controlplane.core.retrying import backoff_s, may_retry
+from controlplane.core.retrying import backoff_s, is_outage_over, may_retry, outage_began_at, outage_pause_s
 from controlplane.core.states import AgentState, AttemptState, Direction, StepState, step_after
 
 # A slot is still taken by a child that is being stopped: soon there is room, so asking again at once would only spin.
@@ -150,8 +150,11 @@ def overrun(lease: LiveLease, now: float) -> Failure | None:
     return None
 
 
-def settle(step: Step, attempt: Attempt, outcome: Outcome, now: float) -> Changes | Refused:
-    """Decide what the reported end of an attempt means; refuse a report that no longer holds the step."""
+def settle(step: Step, attempt: Attempt, outcome: Outcome, now: float, *, moved: bool = False) -> Changes | Refused:
+    """Decide what the reported end of an attempt means; refuse a report that no longer holds the step.
+
+    ``moved`` tells whether the attempt got on with its work before it ended.
+    """
     if outcome.fence != attempt.fence:
         return Refused(f"fence {outcome.fence} does not hold this step, {attempt.fence} does")
     if attempt.state is not AttemptState.RUNNING:
@@ -159,7 +162,7 @@ def settle(step: Step, attempt: Attempt, outcome: Outcome, now: float) -> Change
     if outcome.state is AttemptState.SUCCEEDED:
         return _succeed(step, attempt, outcome, now)
     failure = outcome.failure or Failure("unknown", "the agent gave no reason")
-    return _fall_back(step, attempt, outcome.state, failure, now, outcome=outcome)
+    return _fall_back(step, attempt, outcome.state, failure, now, outcome=outcome, moved=moved)
 
 
 def expire(step: Step, attempt: Attempt, failure: Failure, now: float, *, lock_delay_s: float) -> Changes:
@@ -196,12 +199,12 @@ def _fall_back(
     now: float,
     *,
     outcome: Outcome | None = None,
+    moved: bool = False,
     lock_delay_s: float = 0.0,
 ) -> Changes:
     """End the attempt without success and bring its step to its next try, or to its end."""
-    own_fault = state in (AttemptState.FAILED, AttemptState.FENCED) and failure.code not in NOT_THE_STEPS_FAULT
-    counted = own_fault or failure.code.endswith("_timeout")
-    failures = step.failures + (1 if counted else 0)
+    verdict = _judged(step, attempt, state, failure, moved=moved, now=now)
+    failures, losses = step.failures + verdict.failure, step.losses + verdict.loss
     changes = Changes()
     changes.ends.append(EndAttempt(attempt.id, attempt.fence, state, now, failure, outcome.use if outcome else None))
     changes.events.append(
@@ -218,9 +221,8 @@ def _fall_back(
     )
     if outcome and outcome.result and attempt.direction is Direction.FORWARD:
         changes.results.append(KeepResult(step.id, outcome.result))
-    if may_retry(step, retryable=failure.retryable, failures=failures):
-        waits_as_after = failures if counted else 1 if failure.code == NO_FREE_SLOT else 0
-        ready_at = now + backoff_s(step, waits_as_after)
+    if may_retry(step, retryable=failure.retryable, failures=failures, losses=losses):
+        ready_at = now + verdict.pause_s
         if not step.fenced:
             ready_at = max(ready_at, now + lock_delay_s)
         to_state, event, deadline_at = StepState.READY, "StepReadied", ready_at + step.queue_s
@@ -238,11 +240,44 @@ def _fall_back(
             failures,
             failure.code,
             failure.message,
-            failure.hint,
+            _longer(step, failure) if to_state is not StepState.READY and failure.unreachable else failure.hint,
+            verdict.unreachable_since if to_state is StepState.READY else None,
+            losses,
         )
     )
     changes.events.append(Event(now, event, step.id, step.migration_id, detail=failure.message))
     return changes
+
+
+def _longer(step: Step, failure: Failure) -> str:
+    """The hint of an outage that was too long for its step."""
+    waited = f"it was away longer than the step waits (retry.unreachableFor, {step.unreachable_for_s:g} s)"
+    hint = failure.hint.rstrip(".")
+    return f"{hint}; {waited}: `haulier migration retry` once it is back".removeprefix("; ")
+
+
+class _Verdict(NamedTuple):
+    """What the end of a try says about its step: 1 where it counts as a failure or a loss, and the pause after it."""
+
+    failure: int
+    loss: int
+    pause_s: float
+    unreachable_since: float | None
+
+
+def _judged(
+    step: Step, attempt: Attempt, state: AttemptState, failure: Failure, *, moved: bool, now: float
+) -> _Verdict:
+    """Tell a failure of the work from an outage, and both from an attempt that was merely lost."""
+    if state is AttemptState.FAILED and failure.unreachable:
+        began_at = outage_began_at(step, attempt, moved=moved, now=now)
+        counts = is_outage_over(step, began_at, now)
+        return _Verdict(int(counts), 0, outage_pause_s(step, began_at, now), began_at)
+    own_fault = state in (AttemptState.FAILED, AttemptState.FENCED) and failure.code not in NOT_THE_STEPS_FAULT
+    if own_fault or failure.code.endswith("_timeout"):
+        return _Verdict(1, 0, backoff_s(step, step.failures + 1), None)
+    # A lost attempt says nothing of the outage either: it goes on counting.
+    return _Verdict(0, 1, backoff_s(step, 1 if failure.code == NO_FREE_SLOT else 0), step.unreachable_since)
 
 
 def end_of(step: Step) -> tuple[StepState, str]:

@@ -62,6 +62,9 @@ class Step(NamedTuple):
     reason_code: str
     reason: str
     hint: str
+    unreachable_for_s: float  # how long an outage may last before its tries count as failures
+    unreachable_since: float | None  # when the outage began that the last tries met; None while there is none
+    losses: int  # tries since the last fresh start that counted as nothing, because they were lost
 
 
 class Attempt(NamedTuple):
@@ -137,6 +140,7 @@ class StepPlan:
     backoff_initial_s: float
     backoff_factor: float
     backoff_max_s: float
+    unreachable_for_s: float = 900.0
     pivot: bool = False
     compensatable: bool = True
     fenced: bool = True
@@ -144,12 +148,16 @@ class StepPlan:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why an attempt did not succeed, fit for a person."""
+    """Why an attempt did not succeed, fit for a person.
+
+    ``unreachable``: what the step needs was away, which says nothing about the step's own work.
+    """
 
     code: str
     message: str
     hint: str = ""
     retryable: bool = True
+    unreachable: bool = False
 
 
 class Use(NamedTuple):

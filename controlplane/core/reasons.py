@@ -52,16 +52,7 @@ def holds(step: Step, around: Surroundings, now: float) -> list[Hold]:
         return [_earlier(step, other) for other in around.waits_for]
     found: list[Hold] = []
     if step.ready_at > now:
-        wait_s = step.ready_at - now
-        found.append(
-            Hold(
-                "retry_backoff",
-                f"try {step.attempts} did not succeed ({step.reason_code}: {step.reason}); "
-                f"the next is due in {wait_s:.0f} s",
-                "wait, or start afresh with `haulier migration retry` once it has failed",
-                wait_s,
-            )
-        )
+        found.append(_pause(step, now))
     found += _lock_delay(step, around, now)
     found += [_reached(limit) for limit in around.reached]
     found += _no_agent(around)
@@ -76,6 +67,28 @@ def holds(step: Step, around: Surroundings, now: float) -> list[Hold]:
             )
         )
     return found
+
+
+def _pause(step: Step, now: float) -> Hold:
+    """The wait after a try that did not succeed: of the work, or because what it needs is away."""
+    wait_s = step.ready_at - now
+    told = f"({step.reason_code}: {step.reason}); the next is due in {wait_s:.0f} s"
+    if step.unreachable_since is None:
+        lifted_by = "wait, or start afresh with `haulier migration retry` once it has failed"
+        return Hold("retry_backoff", f"try {step.attempts} did not succeed {told}", lifted_by, wait_s)
+    away_s = now - step.unreachable_since
+    left_s = step.unreachable_for_s - away_s
+    until = (
+        f"for {left_s:.0f} s more this uses up none of its {step.attempts_max} tries"
+        if left_s > 0
+        else f"that is longer than retry.unreachableFor, so tries count: {step.failures} of {step.attempts_max}"
+    )
+    return Hold(
+        "unreachable",
+        f"what it needs has been away for {away_s:.0f} s, and {until}: try {step.attempts} did not succeed {told}",
+        "its return; then the step goes on by itself",
+        wait_s,
+    )
 
 
 def _lock_delay(step: Step, around: Surroundings, now: float) -> list[Hold]:

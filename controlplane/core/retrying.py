@@ -1,10 +1,16 @@
-"""When a failed try becomes another try, and when it becomes a failed step."""
+"""When a failed try becomes another try, and when it becomes a failed step.
 
-from controlplane.core.model import Step
+Failures of the work itself count against `attempts_max`. What says nothing about the work does not: a lost attempt (a
+killed agent, a dead host), and an *outage*, a row of tries that found what they need unreachable. Neither is without
+bound (promise S6): losses end at `LOSSES_MAX`, and an outage that lasts longer than `unreachable_for_s` counts.
+"""
 
-# Losing an attempt (a killed agent, a dead host) says nothing about the step, so losses do not use up
-# attempts_max; but a step that kills every agent it meets must end some day (promise S6).
+from controlplane.core.model import Attempt, Step
+
+# A step that kills every agent it meets must end some day.
 LOSSES_MAX = 100
+# However short the step's own pauses are: whoever is away is not asked more often.
+OUTAGE_PAUSE_MIN_S = 1.0
 
 
 def backoff_s(step: Step, failures: int) -> float:
@@ -19,6 +25,33 @@ def backoff_s(step: Step, failures: int) -> float:
     return min(step.backoff_max_s, step.backoff_initial_s * step.backoff_factor ** min(failures - 1, 64))
 
 
-def may_retry(step: Step, *, retryable: bool, failures: int) -> bool:
-    """Tell whether another try is allowed, ``failures`` counting the one that just ended."""
-    return retryable and failures < step.attempts_max and step.attempts < step.attempts_max + LOSSES_MAX
+def may_retry(step: Step, *, retryable: bool, failures: int, losses: int) -> bool:
+    """Tell whether another try is allowed, ``failures`` and ``losses`` counting the one that just ended."""
+    return retryable and failures < step.attempts_max and losses < LOSSES_MAX
+
+
+def outage_began_at(step: Step, attempt: Attempt, *, moved: bool, now: float) -> float:
+    """Return since when the step's outage lasts, after a try that found what it needs unreachable.
+
+    Time in which a try got on with its work is no part of the outage: with ``moved`` it is taken out, so that a load of
+    an hour that is interrupted twice has not been unreachable for an hour.
+    """
+    if step.unreachable_since is None:
+        return now
+    worked_s = now - attempt.granted_at if moved else 0.0
+    return min(now, step.unreachable_since + worked_s)
+
+
+def is_outage_over(step: Step, began_at: float, now: float) -> bool:
+    """Tell whether an outage has lasted so long that its tries count like failures of the work."""
+    return now - began_at >= step.unreachable_for_s
+
+
+def outage_pause_s(step: Step, began_at: float, now: float) -> float:
+    """Return the seconds to wait before whoever is away is asked again: growing like the wait between failures.
+
+    A row of waits that grow by ``backoff_factor`` has, after the seconds s, the next wait of
+    ``backoff_initial_s + (backoff_factor - 1) * s``; so no count has to be kept.
+    """
+    grown_s = step.backoff_initial_s + (step.backoff_factor - 1.0) * (now - began_at)
+    return max(OUTAGE_PAUSE_MIN_S, min(step.backoff_max_s, grown_s))

@@ -52,6 +52,7 @@ class StepPlan:
     backoff_initial_s: float
     backoff_factor: float
     backoff_max_s: float
+    unreachable_for_s: float
     pivot: bool
     # "auto" or "none".
     undo: str
@@ -239,6 +240,7 @@ def _plan(
         backoff_initial_s=duration_s(step.retry.backoff.initial),
         backoff_factor=step.retry.backoff.factor,
         backoff_max_s=duration_s(step.retry.backoff.max),
+        unreachable_for_s=duration_s(step.retry.unreachable_for),
         pivot=step.pivot,
         undo=undo,
         fenced=built_in is None or built_in.fenced,

@@ -6,7 +6,7 @@ import re
 from pathlib import PurePosixPath
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from controlplane.manifests.model import Duration, Line, Model, Placement, Text, refusal
 
@@ -66,6 +66,10 @@ def _group(value: str) -> str:
     if not _GROUP_FORM.fullmatch(value):
         raise refusal(f"{value!r} is no name of a group", "write the group's name as `getent group` shows it")
     return value
+
+
+def _authorities(value: str) -> str:
+    return value if value == "system" else _absolute(value)
 
 
 AbsolutePath = Annotated[Line, AfterValidator(_absolute)]
@@ -152,6 +156,27 @@ class PostgresqlSpec(EngineSpec):
         default="prefer", description="libpq sslmode."
     )
     lock_wait: Duration = LOCK_WAIT
+    sslrootcert: Annotated[Line, AfterValidator(_authorities)] | None = Field(
+        default=None,
+        description="Absolute path on the host of the CA's certificates, or system for those that the host trusts.",
+    )
+    sslcert: AbsolutePath | None = Field(
+        default=None, description="Absolute path on the host of the certificate that the role shows."
+    )
+    sslkey: AbsolutePath | None = Field(
+        default=None, description="Absolute path on the host of that certificate's private key."
+    )
+
+    @model_validator(mode="after")
+    def _certificates_agree(self) -> PostgresqlSpec:
+        if self.sslmode.startswith("verify-") and self.sslrootcert is None:
+            raise refusal(
+                f"sslmode {self.sslmode} needs sslrootcert: whom to trust",
+                "write the path of the CA's file on the host, or `system` for the certificates that the host trusts",
+            )
+        if (self.sslcert is None) != (self.sslkey is None):
+            raise refusal("sslcert and sslkey belong together", "give both, or neither")
+        return self
 
 
 DatastoreSpec = CsvSpec | ParquetSpec | SqliteSpec | DuckdbSpec | PostgresqlSpec

@@ -50,6 +50,9 @@ def datastore_message(name: str, spec: DatastoreSpec) -> kinds_pb2.Datastore:
                 schema=spec.schema_,
                 sslmode=spec.sslmode,
                 lock_wait_s=lock_wait_s(spec.lock_wait),
+                sslrootcert=spec.sslrootcert or "",
+                sslcert=spec.sslcert or "",
+                sslkey=spec.sslkey or "",
             )
         )
     return message

@@ -46,10 +46,14 @@ class Backoff(Model):
 
 
 class Retry(Model):
-    """How often a step is tried."""
+    """How often a step is tried. What could not be reached says nothing of the work, so it counts by time."""
 
     attempts: Annotated[int, Field(strict=True, ge=1, le=1000)] = Field(default=5, description="Attempts in all.")
     backoff: Backoff = Field(default=Backoff(), description="Wait between attempts.")
+    unreachable_for: Duration = Field(
+        default="15m",
+        description="How long what the step needs may be unreachable before such attempts count.",
+    )
 
 
 class StepSpec(Model):

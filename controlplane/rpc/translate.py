@@ -80,7 +80,9 @@ def outcome_of(result: pb.AttemptResult) -> Outcome:
     failure = None
     if result.HasField("failure"):
         said = result.failure
-        failure = Failure(said.code[:64], said.message[:TEXT_MAX], said.hint[:TEXT_MAX], said.retryable)
+        failure = Failure(
+            said.code[:64], said.message[:TEXT_MAX], said.hint[:TEXT_MAX], said.retryable, said.unreachable
+        )
     use = result.use
     return Outcome(
         result.attempt_id,

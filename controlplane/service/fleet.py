@@ -262,8 +262,10 @@ class Fleet:
         if any(outcome.failure is not None and outcome.failure.code == STOPPING for outcome in outcomes):
             session.stopping = True
 
+        moved = self.book.moved(outcome.attempt_id for outcome in outcomes)
+
         def settle_and_grant(tx: Tx) -> tuple[Settlement, list[GrantedLease]]:
-            settled = settle(tx, agent.id, outcomes, now)
+            settled = settle(tx, agent.id, outcomes, now, moved)
             return settled, self._grant_in(tx, session, terms, now)
 
         call = Brief(settle_and_grant) if len(outcomes) + agent.slots <= BRIEF_STEPS_MAX else settle_and_grant

@@ -118,6 +118,10 @@ class LeaseBook:
             lease.moved_at = now
             self._dirty.add(lease.attempt_id)
 
+    def moved(self, attempt_ids: Iterable[str]) -> frozenset[str]:
+        """Return those of the attempts whose watermark has grown."""
+        return frozenset(each for each in attempt_ids if each in self.leases and self.leases[each].watermark > 0)
+
     def due(self, now: float) -> list[LiveLease]:
         """Return the leases that have expired or overrun one of their limits."""
         return [lease for lease in self.leases.values() if now >= lease.expires_at or overrun(lease, now) is not None]

@@ -99,6 +99,7 @@ def _step(plan: compiling.StepPlan) -> StepPlan:
         backoff_initial_s=plan.backoff_initial_s,
         backoff_factor=plan.backoff_factor,
         backoff_max_s=plan.backoff_max_s,
+        unreachable_for_s=plan.unreachable_for_s,
         pivot=plan.pivot,
         compensatable=plan.undo == "auto",
         fenced=plan.fenced,

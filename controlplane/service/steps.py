@@ -1,7 +1,7 @@
 """The hot path: granting leases and settling how they ended. Plain functions over one transaction."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -109,8 +109,11 @@ def equip(tx: Tx, leases: Sequence[tuple[Attempt, Step]]) -> list[GrantedLease]:
     return equipped
 
 
-def settle(tx: Tx, agent_id: str, outcomes: Sequence[Outcome], now: float) -> Settlement:
-    """Make the reported ends of attempts durable; every report is acknowledged, also one that comes too late."""
+def settle(tx: Tx, agent_id: str, outcomes: Sequence[Outcome], now: float, moved: Collection[str] = ()) -> Settlement:
+    """Make the reported ends of attempts durable; every report is acknowledged, also one that comes too late.
+
+    ``moved`` are the ids of those attempts that got on with their work.
+    """
     done = Settlement(acknowledged=[outcome.attempt_id for outcome in outcomes])
     found = tx.attempts_with_steps(done.acknowledged)
     changes = Changes()
@@ -121,7 +124,7 @@ def settle(tx: Tx, agent_id: str, outcomes: Sequence[Outcome], now: float) -> Se
             # Promise A1: an agent reaches only its own leases; whatever it says of others is not even recorded there.
             continue
         kept, values_s = admitted(tx, step, outcome)
-        decision = leasing.settle(step, attempt, kept, now)
+        decision = leasing.settle(step, attempt, kept, now, moved=attempt.id in moved)
         if isinstance(decision, leasing.Refused):
             _note_late(changes, attempt, outcome, decision, now)
             continue

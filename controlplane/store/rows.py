@@ -26,7 +26,8 @@ _tuple = tuple.__new__
 STEP_COLUMNS = (
     "id, migration_id, ordinal, name, kind, placement_class, priority, state, direction, ready_at, "
     "queue_deadline_at, attempts, failures, attempts_max, target, fenced, pivot, compensatable, touched, queue_s, "
-    "start_to_finish_s, progress_s, backoff_initial_s, backoff_factor, backoff_max_s, reason_code, reason, hint"
+    "start_to_finish_s, progress_s, backoff_initial_s, backoff_factor, backoff_max_s, reason_code, reason, hint, "
+    "unreachable_for_s, unreachable_since, losses"
 )
 ATTEMPT_COLUMNS = (
     "id, step_id, migration_id, number, direction, agent_id, incarnation, fence, target, state, granted_at, "
@@ -48,7 +49,7 @@ def step_of(row: Sequence[Any]) -> Step:
             row[16] != 0,
             row[17] != 0,
             row[18] != 0,
-            *row[19:28],
+            *row[19:31],
         ),
     )
 
@@ -136,6 +137,9 @@ def step_row(migration: Migration, step_id: str, ordinal: int, plan: StepPlan, p
         "",
         "",
         "",
+        plan.unreachable_for_s,
+        None,
+        0,
     )
 
 
@@ -176,6 +180,7 @@ def end_row(end: EndAttempt) -> tuple[Any, ...]:
                 "message": failure.message,
                 "hint": failure.hint,
                 "retryable": failure.retryable,
+                "unreachable": failure.unreachable,
             }
         ),
         None
@@ -198,6 +203,8 @@ def step_move_row(move: MoveStep) -> tuple[Any, ...]:
         move.reason_code,
         move.reason,
         move.hint,
+        move.unreachable_since,
+        move.losses,
         move.step_id,
         move.from_state,
     )

@@ -72,6 +72,9 @@ def a_step(**changes: Any) -> Step:
         reason_code="",
         reason="",
         hint="",
+        unreachable_for_s=900.0,
+        unreachable_since=None,
+        losses=0,
     )
     return step._replace(**changes)
 

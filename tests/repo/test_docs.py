@@ -238,7 +238,7 @@ def failure_codes() -> set[str]:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
                 called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-                if called in ("StepFailure", "Failure", "failed") and isinstance(node.args[0].value, str):
+                if called in ("StepFailure", "Failure", "failed", "_Known") and isinstance(node.args[0].value, str):
                     found.add(node.args[0].value)
             elif isinstance(node, ast.Tuple) and [type(getattr(cell, "value", None)) for cell in node.elts] == TABLED:
                 found.add(node.elts[0].value)  # type: ignore[attr-defined]

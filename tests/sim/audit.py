@@ -11,6 +11,7 @@ from controlplane.core.model import Attempt
 from controlplane.core.states import AGENT_TRANSITIONS, LIVENESS_TRANSITIONS, AgentState, Liveness
 from controlplane.service.examining import findings
 from tests.sim.heads import ALARMS
+from tests.sim.outages import Outages
 from tests.sim.turns import Turns
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class Shape:
     target: dict[str, str] = field(default_factory=dict)
     does: dict[str, str] = field(default_factory=dict)
     attempts_max: dict[str, int] = field(default_factory=dict)
+    unreachable_for_s: dict[str, float] = field(default_factory=dict)
     datastores: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
@@ -54,6 +56,8 @@ class Audit:
         self._agents: dict[str, tuple[AgentState, Liveness]] = {}
         self.barred_at: dict[str, float] = {}  # agents whose identity was taken away, as far as the log was followed
         self._failures: dict[str, int] = {}
+        self._outages = Outages(world)
+        self._borne: set[str] = set()  # steps whose last try met an outage that must not count
         self._datastores: dict[str, tuple[str, ...]] = {}  # of each attempt
         self._migration_of_target: dict[str, str] = {}
         self._unconfirmed_end: dict[str, float] = {}  # unfenced target → when an attempt ended that may still live
@@ -132,6 +136,10 @@ class Audit:
             self.barred_at.pop(event.subject, None)
         if event.type == "StepUndoPlanned" or event.detail == "asked to retry":
             self._failures.pop(event.subject, None)
+            self._outages.is_over(event.subject)
+        if event.type in ("StepFailed", "StepStuck") and event.subject in self._borne:
+            self._broken("S9", event.subject, "it ended at an outage that had not lasted as long as it may")
+        self._borne.discard(event.subject)
         if event.attempt_id is None or event.attempt_id not in attempts:
             if event.type == "StepFailed" and "no agent took" in event.detail:
                 self._world.mark("a step waited too long for an agent")
@@ -185,7 +193,10 @@ class Audit:
         if event.detail.startswith("kind_refused"):
             # Work is offered by what an agent said it runs, and no host here takes anything back.
             self._broken("L6", attempt.id, "a lease that was sent again was refused for good")
-        if event.type in ("AttemptFailed", "AttemptFenced"):
+        bearable_s = self.steps_of(attempt.migration_id).unreachable_for_s[attempt.step_id]
+        if self._outages.is_borne(event, attempt.step_id, bearable_s):
+            self._borne.add(attempt.step_id)
+        elif event.type in ("AttemptFailed", "AttemptFenced"):
             self._count_failure(event, attempt)
         if event.type in ("StepSucceeded", "StepUndone"):
             if (attempt.id, attempt.fence) not in self._watch.told_success:
@@ -238,6 +249,7 @@ class Audit:
             classes = tx.classes()
             for step in tx.steps_of(migration_id):
                 shape.attempts_max[step.id] = step.attempts_max
+                shape.unreachable_for_s[step.id] = step.unreachable_for_s
                 shape.datastores[step.id] = classes[step.placement_class].datastores
                 body = tx.body(step.id)
                 assert body is not None, "every step has a body"

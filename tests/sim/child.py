@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentd.core import events
 from agentd.core.grants import Direction, Failure, Grant, Outcome, OutcomeKind, Progress, ResourceUse
+from tests.sim import outages
 from tests.sim.destinations import Obstructed, Refused, Writer
 
 if TYPE_CHECKING:
@@ -23,10 +24,10 @@ RENEWAL_WAIT_S = 20.0
 class _Ends(Exception):
     """The attempt ends with this outcome."""
 
-    def __init__(self, kind: OutcomeKind, code: str, *, retryable: bool = False) -> None:
+    def __init__(self, kind: OutcomeKind, code: str, *, retryable: bool = False, unreachable: bool = False) -> None:
         super().__init__(code)
         self.kind = kind
-        self.failure = Failure(code, f"the step ended: {code}", "", retryable)
+        self.failure = Failure(code, f"the step ended: {code}", "", retryable, unreachable)
 
 
 class Child:
@@ -133,6 +134,7 @@ class Child:
         chances = self._params["undo_fails" if undo else "fails"]
         trouble = rng.random()
         does = self._params["does"]
+        self._checkpoint()
         if does == "publish":
             yield from self._claim()
             if not undo and self.world.destinations.adopt(self.grant.target, self._writer):
@@ -143,7 +145,7 @@ class Child:
             yield rng.uniform(0.3, 1.0) * float(self._params["tick_s"])
             self._advance(tick + 1, ticks)
             if trouble < chances[0] and tick == ticks // 2:
-                raise _Ends(OutcomeKind.FAILED, "unreachable", retryable=True)
+                raise _Ends(OutcomeKind.FAILED, "busy", retryable=True)
             if trouble < chances[1] and tick == ticks // 2:
                 raise _Ends(OutcomeKind.FAILED, "type_mismatch")
             if trouble < chances[2] and tick == ticks // 2:
@@ -178,6 +180,7 @@ class Child:
             yield 1.0
             self._checkpoint()
         yield from self._reach("before publish")
+        self._checkpoint()
         destinations.begin(target, self._writer)
         yield from self._reach("publish open")
         yield self.host.rng.uniform(0.001, 0.5)
@@ -218,5 +221,7 @@ class Child:
             raise _Ends(OutcomeKind.FAILED, "disconnected", retryable=True)
         if grant.start_to_finish_s and now >= self.started_at + grant.start_to_finish_s:
             raise _Ends(OutcomeKind.FAILED, "timed_out", retryable=True)
+        if self.world.destinations.is_away(grant.target):
+            raise _Ends(OutcomeKind.FAILED, outages.CODE, retryable=True, unreachable=True)
         if self._stop_asked:
             raise _Ends(OutcomeKind.CANCELLED, "cancelled")

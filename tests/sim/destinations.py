@@ -69,11 +69,16 @@ class Destinations:
 
     def __init__(self, told: Told) -> None:
         self.targets: dict[str, Target] = {}
+        self.away: set[str] = set()  # first parts of the names of targets that cannot be reached now
         self._told = told
 
     def add(self, name: str, *, fenced: bool, initial: str) -> Target:
         """Create a target with what is there before anybody moves anything."""
         return self.targets.setdefault(name, Target(name, fenced, initial, initial))
+
+    def is_away(self, name: str) -> bool:
+        """Whether nobody can reach the target now: its server is down, or its file system not mounted."""
+        return name.partition("/")[0] in self.away
 
     def is_blocked(self, name: str, writer: Writer) -> bool:
         """Whether somebody else's open publish transaction keeps a writer waiting."""

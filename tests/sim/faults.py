@@ -49,6 +49,7 @@ class Faults:
             self._arm_stop,
             self._arm_stop,
             self._arm_stop,
+            self._outage,
         ]
         # A history with two kinds of fault goes deeper than one with all of them.
         if rng.random() < 0.5:
@@ -75,6 +76,7 @@ class Faults:
         self.last_at = world.loop.time()
         world.event("faults end", "world")
         self.start_fails = 0.0
+        world.destinations.away.clear()
         for host in world.hosts:
             host.wire.up_blocked = host.wire.down_blocked = False
             host.wire.slow_s = 0.0
@@ -188,6 +190,14 @@ class Faults:
     def _slow(self) -> None:
         wire = self._host().wire
         wire.slow_s = self._rng.choice((0.0, 1.0, 8.0))
+
+    def _outage(self) -> None:
+        """What steps write to is away, for seconds or for minutes."""
+        destinations = self._world.destinations
+        name = self._rng.choice(sorted({each.partition("/")[0] for each in destinations.targets}))
+        self._note("a destination cannot be reached", name)
+        destinations.away.add(name)
+        self._world.loop.call_later(self._rng.choice((5.0, 40.0, 200.0)), destinations.away.discard, name)
 
     def _stop_daemon(self) -> None:
         host = self._host()

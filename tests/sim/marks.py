@@ -26,6 +26,7 @@ MARKS = (
     "a result was reported again",
     "a step ran out of tries",
     "a step waited too long for an agent",
+    "a try met an outage",
     "a stopped process carried on",
     "a successor evicted a process on its host",
     "a writer met another's open transaction",

@@ -136,6 +136,7 @@ def _step(
         backoff_initial_s=rng.choice((1.0, 5.0)),
         backoff_factor=2.0,
         backoff_max_s=rng.choice((10.0, 30.0)),
+        unreachable_for_s=rng.choice((20.0, 90.0, 900.0)),
         pivot=pivot,
         compensatable=undoable,
         fenced=does != "unfenced",

@@ -266,7 +266,7 @@ class Cemetery:
         how, code = ended.groups() if ended else ("", "")
         if how == "fenced":
             return "refused by the destination"
-        if code in ("evicted", "connection_lost"):
+        if code in ("unreachable", "connection_lost"):
             return "its session was ended"
         if how == "succeeded" and late:
             return "its report was refused"

@@ -195,16 +195,18 @@ class AttemptResult(_message.Message):
     def __init__(self, attempt_id: _Optional[str] = ..., fence: _Optional[int] = ..., outcome: _Optional[_Union[AttemptOutcome, str]] = ..., result: _Optional[bytes] = ..., failure: _Optional[_Union[AttemptFailure, _Mapping]] = ..., use: _Optional[_Union[ResourceUse, _Mapping]] = ...) -> None: ...
 
 class AttemptFailure(_message.Message):
-    __slots__ = ("code", "message", "hint", "retryable")
+    __slots__ = ("code", "message", "hint", "retryable", "unreachable")
     CODE_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     HINT_FIELD_NUMBER: _ClassVar[int]
     RETRYABLE_FIELD_NUMBER: _ClassVar[int]
+    UNREACHABLE_FIELD_NUMBER: _ClassVar[int]
     code: str
     message: str
     hint: str
     retryable: bool
-    def __init__(self, code: _Optional[str] = ..., message: _Optional[str] = ..., hint: _Optional[str] = ..., retryable: _Optional[bool] = ...) -> None: ...
+    unreachable: bool
+    def __init__(self, code: _Optional[str] = ..., message: _Optional[str] = ..., hint: _Optional[str] = ..., retryable: _Optional[bool] = ..., unreachable: _Optional[bool] = ...) -> None: ...
 
 class ResourceUse(_message.Message):
     __slots__ = ("wall_s", "cpu_s", "rss_bytes_max", "read_bytes", "written_bytes", "memory_limit_bytes")

@@ -175,7 +175,7 @@ class DuckdbStore(_message.Message):
     def __init__(self, path: _Optional[str] = ..., file_mode: _Optional[str] = ..., group: _Optional[str] = ..., lock_wait_s: _Optional[int] = ...) -> None: ...
 
 class PostgresqlStore(_message.Message):
-    __slots__ = ("host", "port", "database", "user", "password_ref", "schema", "sslmode", "lock_wait_s")
+    __slots__ = ("host", "port", "database", "user", "password_ref", "schema", "sslmode", "sslrootcert", "sslcert", "sslkey", "lock_wait_s")
     HOST_FIELD_NUMBER: _ClassVar[int]
     PORT_FIELD_NUMBER: _ClassVar[int]
     DATABASE_FIELD_NUMBER: _ClassVar[int]
@@ -183,6 +183,9 @@ class PostgresqlStore(_message.Message):
     PASSWORD_REF_FIELD_NUMBER: _ClassVar[int]
     SCHEMA_FIELD_NUMBER: _ClassVar[int]
     SSLMODE_FIELD_NUMBER: _ClassVar[int]
+    SSLROOTCERT_FIELD_NUMBER: _ClassVar[int]
+    SSLCERT_FIELD_NUMBER: _ClassVar[int]
+    SSLKEY_FIELD_NUMBER: _ClassVar[int]
     LOCK_WAIT_S_FIELD_NUMBER: _ClassVar[int]
     host: str
     port: int
@@ -191,8 +194,11 @@ class PostgresqlStore(_message.Message):
     password_ref: str
     schema: str
     sslmode: str
+    sslrootcert: str
+    sslcert: str
+    sslkey: str
     lock_wait_s: int
-    def __init__(self, host: _Optional[str] = ..., port: _Optional[int] = ..., database: _Optional[str] = ..., user: _Optional[str] = ..., password_ref: _Optional[str] = ..., schema: _Optional[str] = ..., sslmode: _Optional[str] = ..., lock_wait_s: _Optional[int] = ...) -> None: ...
+    def __init__(self, host: _Optional[str] = ..., port: _Optional[int] = ..., database: _Optional[str] = ..., user: _Optional[str] = ..., password_ref: _Optional[str] = ..., schema: _Optional[str] = ..., sslmode: _Optional[str] = ..., sslrootcert: _Optional[str] = ..., sslcert: _Optional[str] = ..., sslkey: _Optional[str] = ..., lock_wait_s: _Optional[int] = ...) -> None: ...
 
 class Datastore(_message.Message):
     __slots__ = ("name", "csv", "parquet", "sqlite", "duckdb", "postgresql")

@@ -166,7 +166,7 @@ def test_a_stopped_attempt_is_superseded_and_refused(
         assert k.LoadResult.FromString(bytes.fromhex(outcome["result"])).published_fence == 3
     else:
         assert outcome["ended"] in ("killed", "failed"), outcome
-        assert outcome.get("code", "fenced") in ("fenced", "evicted", "connection_lost"), outcome
+        assert outcome.get("code", "fenced") in ("fenced", "unreachable", "connection_lost"), outcome
     assert scene.place.seen() == (seen if ending == "published" else None)
 
 
@@ -288,5 +288,5 @@ def test_overtaken_where_nobody_can_be_evicted(make_scene: MakeScene, engine: st
     else:
         with pytest.raises(StepFailure) as caught:
             Load().run(old)
-        assert caught.value.code in ("fenced", "evicted", "connection_lost")
+        assert caught.value.code in ("fenced", "unreachable", "connection_lost")
     assert scene.place.seen() == (seen if ending == "published" else None)

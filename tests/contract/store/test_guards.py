@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from controlplane.core.changes import Changes, GrantLease
+from controlplane.core.changes import Changes, GrantLease, MoveStep
 from controlplane.core.events import Event
 from controlplane.core.model import Step
 from controlplane.core.states import AttemptState, MigrationState, StepState
@@ -104,6 +104,18 @@ def test_a_step_moves_from_where_the_decision_saw_it(store: StoreUnderTest) -> N
     failed = now_is(store, step)
     assert (failed.state, failed.failures, failed.ready_at) == (StepState.FAILED, 1, NOW)
     assert (failed.reason_code, failed.reason, failed.hint) == ("code", "why", "how")
+
+
+def test_a_step_remembers_its_outage_and_its_losses(store: StoreUnderTest) -> None:
+    step = one_step(store)
+    assert (step.unreachable_for_s, step.unreachable_since, step.losses) == (900.0, None, 0)
+    changed = Changes()
+    changed.step_moves.append(
+        MoveStep(step.id, step.state, step.state, step.direction, 0.0, None, 1, "", "", "", NOW, losses=7)
+    )
+    store.write(lambda tx: tx.apply(changed))
+    found = now_is(store, step)
+    assert (found.unreachable_since, found.losses) == (NOW, 7)
 
 
 def test_a_migration_moves_from_where_the_decision_saw_it(store: StoreUnderTest) -> None:

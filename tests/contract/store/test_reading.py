@@ -312,7 +312,8 @@ def test_a_failure_is_kept_as_it_was_told(store: StoreUnderTest) -> None:
     store.write(lambda tx: end(tx, attempt, AttemptState.FAILED, failure=failure))
     (row,) = store.read(lambda tx: tx.attempts_of_steps(step.migration_id))
     assert row["failure"] == (
-        '{"code": "type_mismatch", "message": "no \\"type\\"\\nhere", "hint": "mend it", "retryable": false}'
+        '{"code": "type_mismatch", "message": "no \\"type\\"\\nhere", "hint": "mend it", '
+        '"retryable": false, "unreachable": false}'
     )
 
 

@@ -3,6 +3,7 @@
 from tests.sim.planting import Change, Planted
 
 BATCHER = "controlplane.store.sqlite.batcher"
+TRANSLATE = "controlplane.rpc.translate"
 REAPER = "controlplane.loops.lease_reaper"
 
 PLANTED = (
@@ -11,6 +12,18 @@ PLANTED = (
         "When the disk refuses the commit, the calls are answered with what they computed.",
         ("C1", "L1"),
         (Change(BATCHER, "return [Answer(None, _failed(error)) for _ in answers]", "return answers"),),
+    ),
+    Planted(
+        "outage-never-forgotten",
+        "When an outage is over, the store keeps when it began: the next one begins then.",
+        ("S9",),
+        (Change("sql:move_step", "unreachable_since = ?,", "unreachable_since = coalesce(?, unreachable_since),"),),
+    ),
+    Planted(
+        "outage-lost-on-the-wire",
+        "An agent's word that what it needs is away is read only where the failure is final, which it never is.",
+        ("S9",),
+        (Change(TRANSLATE, "said.retryable, said.unreachable", "said.retryable, said.unreachable > said.retryable"),),
     ),
     Planted(
         "failed-steps-left-nothing",

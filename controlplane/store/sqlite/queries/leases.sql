@@ -55,7 +55,7 @@ UPDATE attempt SET state = ?, ended_at = ?, failure = ?, use = ? WHERE id = ? AN
 -- name: move_step
 -- Bring a step from one state to another.
 UPDATE step SET state = ?, direction = ?, ready_at = ?, queue_deadline_at = ?, failures = ?, reason_code = ?,
-reason = ?, hint = ? WHERE id = ? AND state = ?;
+reason = ?, hint = ?, unreachable_since = ?, losses = ? WHERE id = ? AND state = ?;
 
 -- name: keep_result
 -- Keep the result of a step.

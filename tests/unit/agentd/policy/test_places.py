@@ -23,6 +23,7 @@ users = ["haulier"]
 schemas = ["public", "sales"]
 sslmode = "require"
 secrets = ["file:/run/secrets/*"]
+certificates = ["/etc/haulier/tls/*"]
 [datastores.exports]
 engine = "csv"
 paths = ["{root}/exports"]
@@ -39,6 +40,7 @@ WAREHOUSE = PlaceAsked(
     user="haulier",
     sslmode="verify-full",
     secret="file:/run/secrets/warehouse",
+    certificates=("/etc/haulier/tls/ca.crt", "/etc/haulier/tls/haulier.crt", "/etc/haulier/tls/haulier.key"),
 )
 
 
@@ -72,6 +74,9 @@ def test_a_database_is_allowed_where_the_host_says_it_is(law: Policy) -> None:
         ({"engine": "sqlite", "path": "/etc/passwd"}, "engine"),
         ({"secret": "env:OWN_KEY"}, "secrets"),
         ({"secret": "file:/run/secrets/../../etc/shadow"}, "secrets"),
+        ({"certificates": ("/etc/haulier/agent.key",)}, "certificates"),
+        ({"certificates": ("/etc/haulier/tls/../agent.key",)}, "certificates"),
+        ({"certificates": ("system",)}, "certificates"),
         ({"name": "unknown"}, "datastores"),
         ({"name": "scratch"}, "hosts"),
     ],
@@ -81,6 +86,15 @@ def test_its_name_cannot_be_given_another_meaning(law: Policy, changed: dict[str
         law.check_datastore_secret(replace(WAREHOUSE, **changed))  # type: ignore[arg-type]
     assert f"under {key} " in caught.value.hint
     assert str(law.path) in caught.value.hint
+
+
+def test_what_the_host_trusts_may_be_trusted_where_it_names_no_certificates(law: Policy, tmp_path: Path) -> None:
+    path = tmp_path / "plain.toml"
+    path.write_text(TEXT.format(root=tmp_path).replace('certificates = ["/etc/haulier/tls/*"]', ""))
+    plain = reading.load(path, None)
+    plain.check_certificates(replace(WAREHOUSE, certificates=("system",)))
+    with pytest.raises(PolicyRefused, match="may not use the certificate or key"):
+        plain.check_certificates(replace(WAREHOUSE, certificates=("/etc/haulier/tls/ca.crt",)))
 
 
 def test_files_are_where_the_host_says_and_only_read_where_it_says(law: Policy, tmp_path: Path) -> None:
@@ -103,6 +117,11 @@ def test_files_are_where_the_host_says_and_only_read_where_it_says(law: Policy, 
         ('[datastores.x]\nengine = "postgresql"', "needs hosts, databases and users"),
         ('[datastores.x]\nsecrets = ["env:A"]', "needs hosts, databases and users"),
         ('[datastores.x]\nengine = "csv"\nhosts=["h"]\ndatabases=["d"]\nusers=["u"]\nsecrets=["env:A"]', "takes none"),
+        (
+            '[datastores.x]\nengine = "csv"\nhosts=["h"]\ndatabases=["d"]\nusers=["u"]\ncertificates=["/a"]',
+            "takes none",
+        ),
+        ('[datastores.x]\ncertificates = ["/a"]', "needs hosts, databases and users"),
         ('[datastores.x]\nengine = "oracle"', "must be one of csv"),
         ('[datastores.x]\nhost = ["h"]', "did you mean 'hosts'"),
         ("[datastores.x]\nports = [0]", "1 to 65535"),
@@ -131,4 +150,5 @@ def test_the_law_reads_as_sentences(law: Policy) -> None:
     assert "Datastore exports may only be read as csv" in text
     assert "at db.example.com, port 5432, database warehouse, role haulier, with sslmode require or stronger" in text
     assert "nothing else, is given file:/run/secrets/*" in text
+    assert "nothing else, may use the certificates and keys /etc/haulier/tls/*" in text
     assert "Not limited: " in text and "memory_bytes_max" in text

@@ -1,14 +1,15 @@
 """Renewing a lease, and what the end of an attempt means."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controlplane.core.changes import Changes
+from controlplane.core.changes import Changes, MoveStep
 from controlplane.core.leasing import LiveLease, Refused, Renewed, expire, overrun, renew, settle
-from controlplane.core.model import Failure, Use
+from controlplane.core.model import Failure, Step, Use
 from controlplane.core.retrying import LOSSES_MAX
 from controlplane.core.states import (
     ATTEMPT_TRANSITIONS,
@@ -217,7 +218,58 @@ def test_where_the_destination_cannot_fence_a_delay_passes_first() -> None:
     assert expire(patient, an_attempt(), slow, NOW, lock_delay_s=60.0).step_moves[0].ready_at == NOW + 300.0
 
 
+AWAY = Failure("unreachable", "no connection", "start it", unreachable=True)
+
+
+def an_outage(step: Step, failure: Failure = AWAY, **changes: Any) -> MoveStep:
+    """What the report of an unreachable datastore, now, does with the step."""
+    outcome = an_outcome(state=AttemptState.FAILED, result=b"", failure=failure)
+    decided = settle(step, an_attempt_at(step, granted_at=NOW - 50.0), outcome, NOW, **changes)
+    assert isinstance(decided, Changes)
+    return decided.step_moves[0]
+
+
+def test_an_outage_uses_up_no_try_until_it_lasts_too_long() -> None:
+    first = an_outage(a_leased_step(failures=2, losses=4))
+    assert (first.to_state, first.failures, first.losses) == (StepState.READY, 2, 4)
+    assert (first.unreachable_since, first.ready_at) == (NOW, NOW + 2.0)
+    later = an_outage(a_leased_step(attempts=40, failures=2, unreachable_since=NOW - 899.0))
+    assert (later.to_state, later.failures, later.unreachable_since) == (StepState.READY, 2, NOW - 899.0)
+    assert (later.ready_at, later.hint) == (NOW + 60.0, "start it")
+    counted = an_outage(a_leased_step(failures=1, unreachable_since=NOW - 900.0))
+    assert (counted.to_state, counted.failures, counted.unreachable_since) == (StepState.READY, 2, NOW - 900.0)
+    last = an_outage(a_leased_step(failures=2, unreachable_since=NOW - 900.0))
+    assert (last.to_state, last.failures, last.unreachable_since) == (StepState.FAILED, 3, None)
+    assert last.hint == (
+        "start it; it was away longer than the step waits (retry.unreachableFor, 900 s): "
+        "`haulier migration retry` once it is back"
+    )
+
+
+def test_work_is_no_part_of_an_outage() -> None:
+    step = a_leased_step(unreachable_since=NOW - 900.0)
+    assert an_outage(step, moved=True).failures == 0
+    assert an_outage(step, moved=True).unreachable_since == NOW - 850.0
+
+
+def test_an_outage_in_undo_is_borne_alike() -> None:
+    step = a_leased_step(direction=Direction.UNDO, attempts_max=1)
+    assert an_outage(step).to_state is StepState.READY
+    assert an_outage(step._replace(unreachable_since=NOW - 900.0)).to_state is StepState.STUCK
+
+
+def test_an_outage_is_over_once_a_try_gets_to_its_work() -> None:
+    away = a_leased_step(unreachable_since=NOW - 10.0)
+    assert an_outage(away, Failure("busy", "locked")).unreachable_since is None
+    lost = expire(away, an_attempt(), Failure("lease_expired", "silent"), NOW, lock_delay_s=0.0).step_moves[0]
+    assert (lost.unreachable_since, lost.losses) == (NOW - 10.0, 1)
+    fenced = an_outcome(state=AttemptState.FENCED, failure=Failure("fenced", "overtaken", unreachable=True))
+    decided = settle(away, an_attempt(), fenced, NOW)
+    assert isinstance(decided, Changes)
+    assert (decided.step_moves[0].unreachable_since, decided.step_moves[0].failures) == (None, 1)
+
+
 def test_a_step_that_loses_every_agent_it_meets_ends() -> None:
-    step = a_leased_step(attempts=3 + LOSSES_MAX)
+    step = a_leased_step(attempts=LOSSES_MAX, losses=LOSSES_MAX - 1)
     changes = expire(step, an_attempt_at(step), Failure("lease_expired", "silent"), NOW, lock_delay_s=0.0)
     assert changes.step_moves[0].to_state is StepState.FAILED

@@ -110,6 +110,25 @@ def test_a_backoff_says_what_failed_and_when_the_next_try_is() -> None:
     assert holds(step._replace(ready_at=NOW), around(), NOW) == []
 
 
+def test_an_outage_says_since_when_and_until_when_it_uses_up_nothing() -> None:
+    step = a_ready_step(
+        ready_at=NOW + 12.0,
+        attempts=9,
+        failures=1,
+        unreachable_since=NOW - 300.0,
+        reason_code="unreachable",
+        reason="no route",
+    )
+    hold = only(step, around())
+    assert (hold.code, hold.lifts_in_s) == ("unreachable", 12.0)
+    assert hold.message == (
+        "what it needs has been away for 300 s, and for 600 s more this uses up none of its 3 tries: "
+        "try 9 did not succeed (unreachable: no route); the next is due in 12 s"
+    )
+    late = only(step._replace(unreachable_since=NOW - 900.0), around())
+    assert "for 900 s, and that is longer than retry.unreachableFor, so tries count: 1 of 3" in late.message
+
+
 def test_without_any_agent_one_must_join() -> None:
     hold = only(a_ready_step(), around(agents=()))
     assert hold == Hold("no_agent", "no agent has joined", "join one with `haulier-agentd join`")

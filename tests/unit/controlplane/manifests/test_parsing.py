@@ -44,6 +44,7 @@ def test_the_examples_are_right_and_nothing_is_lost() -> None:
 
 
 _STORE = "apiVersion: haulier/v1\nkind: Datastore\nmetadata: {name: lake}\nspec:\n"
+_TLS = _STORE + "  engine: postgresql\n  host: h\n  database: d\n  user: u\n"
 
 
 @pytest.mark.parametrize(
@@ -138,6 +139,10 @@ _STORE = "apiVersion: haulier/v1\nkind: Datastore\nmetadata: {name: lake}\nspec:
             "one of disable",
             '"require"',
         ),
+        (_TLS + "  sslmode: verify-ca\n", 4, "spec", "sslmode verify-ca needs sslrootcert", "`system`"),
+        (_TLS + "  sslrootcert: ca.crt\n", 9, "spec.sslrootcert", "absolute path", ""),
+        (_TLS + "  sslcert: /etc/tls/a.crt\n", 4, "spec", "belong together", "both"),
+        (_TLS + "  sslkey: /etc/tls/a.key\n", 4, "spec", "belong together", "both"),
     ],
 )
 def test_a_mistake_is_named_with_line_field_and_near_miss(
