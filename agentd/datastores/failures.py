@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import gettempdir
 
-from agentd.datastores.room import free_words
+from agentd.room import free_words, is_full
 
 
 class StepFailure(Exception):
@@ -116,11 +116,6 @@ _AWAY_HINT = "Bring back the file system, share or device behind this path; the 
 
 _NO_ROOM_HINT = "Free space there, or let the Datastore lie on a larger file system; then retry."
 _QUOTA_HINT = "Raise the quota of the agent's user, or free space there; then retry."
-
-
-def is_full(error: OSError) -> bool:
-    """Whether a file system had no room left, or the user's quota none."""
-    return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def no_room(doing: str, path: Path, needed: str = "", *, quota: bool = False) -> StepFailure:

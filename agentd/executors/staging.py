@@ -20,13 +20,13 @@ from agentd.datastores.failures import StepFailure, naming_os_errors
 from agentd.datastores.file_log import sync_directory
 from agentd.datastores.parquet import FileWriter, batches_of
 from agentd.datastores.port import ParquetPlace, Removed
-from agentd.datastores.room import size
 from agentd.datastores.sharing import Sharing
 from agentd.executors.context import Context
 from agentd.executors.mounts import require_mounted
 from agentd.executors.translate import bad_params, column_message, columns, place
 from agentd.proof.digests import DatasetDigest, combined
 from agentd.proof.types import Columns
+from agentd.room import size
 
 MANIFEST = "manifest.json"
 PART_ROWS = 131_072

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from agentd.journal.journal import Contents, Entry, Journal, JournalBroken
+from agentd.room import free_words
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -32,6 +33,7 @@ class JournalWriter:
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="journal")
         self._journal: Journal | None = None
+        self._path = Path()
         self._waiting: list[_Waiting] = []
         self._writing: asyncio.Task[None] | None = None
         self._failed: JournalFailed | None = None
@@ -56,6 +58,7 @@ class JournalWriter:
                 journal.close()
                 raise JournalFailed(f"{path} cannot be written: {error}") from error
 
+        self._path = path
         self._journal, contents = await self._on_thread(opened)
         return contents
 
@@ -90,7 +93,9 @@ class JournalWriter:
                     # The transaction was taken back as a whole, so it may be tried again. Nothing starts
                     # meanwhile,
                     # while heartbeats and running steps go on.
-                    log.error("the journal cannot be written (%s): free some space", error)
+                    log.error(
+                        "%s cannot be written (%s): %s; free some space", self._path, error, free_words(self._path)
+                    )
                     self._waiting = batch + self._waiting
                     await asyncio.sleep(_FULL_PAUSE_S)
                     continue

@@ -15,6 +15,7 @@ from pathlib import Path
 from agentd.core.events import ChildAdopted, ChildEnded, ChildEvent, ChildProgressed, ChildStarted
 from agentd.core.grants import Failure, Grant, Outcome, OutcomeKind, Progress, ResourceUse
 from agentd.journal.encoding import Undecodable
+from agentd.room import free_words, is_full
 from agentd.runner.attempt_files import ATTEMPTS, AttemptDirectory, Deadlines, Settings, Spec
 from agentd.runner.cages import Cages
 from agentd.runner.host_client import HostClient, HostFailed
@@ -114,6 +115,11 @@ class Runner:
     def _tell_not_started(self, grant: Grant, error: Exception) -> None:
         message = f"the attempt's process cannot be started: {error}"
         failure = Failure("start_failed", message, "see the agent's log on its host", retryable=True)
+        if isinstance(error, OSError) and is_full(error):
+            place = self._attempts / grant.attempt_id
+            message = f"the attempt's directory cannot be written: no space left at {place}: {free_words(place)}"
+            hint = "Free space on the file system of the agent's state directory; then retry."
+            failure = Failure("disk_full", message, hint, retryable=True)
         outcome = Outcome(grant.attempt_id, grant.fence, OutcomeKind.FAILED, failure=failure)
         self._tell(ChildEnded(grant.attempt_id, outcome, ResourceUse()))
 

@@ -47,7 +47,7 @@ ROOMS = {
     "controlplane.config": "pydantic yaml",
     "agentd": "",
     "agentd.core": "",
-    "agentd.journal": "agentd.core sqlite_utils",
+    "agentd.journal": "agentd.core agentd.room sqlite_utils",
     "agentd.link": f"agentd.own_python agentd.core {CONTRACT} grpc cryptography",
     # What a release brings lies in its tree.
     "agentd.policy": "agentd.core agentd.release_tree yaml",
@@ -65,10 +65,10 @@ ROOMS = {
     "agentd.vital_signs": "agentd.service_notices",
     "agentd.unit_drop_in": "agentd.policy",
     "agentd.watch": "agentd.core watchfiles",
-    "agentd.runner": "agentd.own_python agentd.core agentd.journal agentd.policy psutil",
+    "agentd.runner": "agentd.own_python agentd.room agentd.core agentd.journal agentd.policy psutil",
     "agentd.proof": "pyarrow",
-    "agentd.datastores": f"agentd.proof {CONTRACT} pyarrow duckdb psycopg sqlite_utils pysqlite3",
-    "agentd.executors": f"agentd.datastores agentd.proof {CONTRACT} pyarrow duckdb",
+    "agentd.datastores": f"agentd.proof agentd.room {CONTRACT} pyarrow duckdb psycopg sqlite_utils pysqlite3",
+    "agentd.executors": f"agentd.room agentd.datastores agentd.proof {CONTRACT} pyarrow duckdb",
 }
 # Composition roots know their whole side, and whatever libraries it takes to start it.
 ROOTS = {

@@ -4,15 +4,14 @@ import errno
 import marshal
 import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.kit.mounting import can_mount
 from tests.system.contents import Place, rows_at
 from tests.system.scene import Scene, datastore, migration, workflow
 
@@ -21,16 +20,6 @@ DISK_BYTES = 24 * 1024 * 1024
 ROOM_BYTES = 24 * 1024
 # The agent alone sees the small disk: it lives in a mount namespace of its own.
 CRAMPED = ("unshare", "--mount", "sh", "-c", f'mount -t tmpfs -o size={DISK_BYTES} none "$0" && exec "$@"')
-
-
-@cache
-def can_mount() -> bool:
-    """Tell whether this machine lets us mount in a namespace of our own."""
-    try:
-        command = ["unshare", "--mount", "sh", "-c", "mount -t tmpfs -o size=4096 none /mnt"]
-        return subprocess.run(command, capture_output=True, check=False, timeout=30).returncode == 0
-    except OSError:
-        return False
 
 
 @pytest.fixture(scope="module")

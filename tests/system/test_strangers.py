@@ -166,3 +166,26 @@ def test_work_goes_on_after_all_of_them(scene: Scene) -> None:
     scene.start("after-strangers")
     scene.require_end(["after-strangers"], "MigrationSucceeded", 60.0)
     assert "Traceback" not in scene.log("controlplane")
+
+
+def test_a_copy_of_a_state_directory_is_named_by_everybody(scene: Scene, tmp_path: Path) -> None:
+    """On one host and one boot: the copy begins with the higher incarnation, and wins nothing by it."""
+    scene.add_agent("copied", {"zone": "nowhere"})
+    scene.await_agents()
+    state, copy, log = scene.world.root / "agents" / "copied" / "state", tmp_path / "copy", tmp_path / "log"
+    shutil.copytree(state, copy, ignore=shutil.ignore_patterns("*.socket"))
+    pid = start(agent_with(scene, copy), log)
+    try:
+        until(
+            lambda: "is cloned" in log.read_text() and "is cloned" in scene.log("copied"), 60.0, "both to be told", log
+        )
+    finally:
+        end(pid, 15.0)
+        scene.world.kill("copied")
+    agents = scene.ask(op.ListAgentsRequest(), op.ListAgentsResponse)["agents"]
+    shown = next(each["state"] for each in agents if each["name"] == "copied")
+    assert shown.startswith("cloned: two daemons on one host show its identity")
+    events = scene.haulier("events", "--subject", "copied").out
+    for text in (shown, log.read_text(), scene.log("copied"), events, scene.log("controlplane")):
+        told = " ".join(text.split())
+        assert str(state) in told and str(copy) in told, told

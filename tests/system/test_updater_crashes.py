@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.kit import reports
-from tests.system.updater_crashes import can_mount, crash_all, has_strace
+from tests.kit.mounting import can_mount
+from tests.system.updater_crashes import crash_all, has_strace
 
 pytestmark = [
     pytest.mark.timeout(600),

@@ -28,6 +28,7 @@ from typing import Any
 
 from controlplane.releases.building import Built
 from tests.kit import reports
+from tests.kit.mounting import can_mount
 from tests.kit.upgrading import Forge, UpgradingHost, stand_in
 from tests.kit.verbs import leave
 
@@ -67,12 +68,6 @@ def has_strace() -> bool:
         return subprocess.run(command, capture_output=True, check=False, timeout=30).returncode == 0
     except OSError:
         return False
-
-
-def can_mount() -> bool:
-    """Tell whether this machine lets us mount in a namespace of our own."""
-    command = ["unshare", "--mount", "sh", "-c", "mount -t tmpfs -o size=4096 none /mnt"]
-    return subprocess.run(command, capture_output=True, check=False, timeout=30).returncode == 0
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from haulier.v1 import agent_pb2 as pb
 
 from tests.integration.agentd.door import Door
 from tests.integration.agentd.world import CONFIG, World, cwd_of, until_gone, until_path, world
+from tests.kit.mounting import can_mount
 
 
 @pytest.mark.parametrize(
@@ -250,3 +251,22 @@ async def holding(it: World, attempt_id: str, door: Door | None = None, **orders
     await (door or it.door).grant(attempt_id, "hold", {"until": until, **orders})
     await until_path(it.attempt(attempt_id) / "holding")
     return it.child_pid(attempt_id)
+
+
+@pytest.mark.skipif(not can_mount(), reason="this machine lets nobody mount a small disk: run as root")
+def test_no_room_for_an_attempts_own_files_is_named(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path) as it:
+            attempts = it.state / "attempts"
+            attempts.mkdir()
+            small = 'mount -t tmpfs -o size=16k none "$0" && exec "$@"'
+            it.command = ["unshare", "--mount", "sh", "-c", small, str(attempts), *it.command]
+            await it.start_agent()
+            await it.door.grant("att_1", "echo", b"x" * 40_000)
+            failure = (await it.door.result("att_1")).failure
+            assert (failure.code, failure.retryable) == ("disk_full", True)
+            assert str(attempts / "att_1") in failure.message
+            assert "of 16.4 kB are free" in failure.message
+            assert "state directory" in failure.hint
+
+    asyncio.run(story())

@@ -236,7 +236,9 @@ def test_what_may_wait_is_written_with_the_next_or_at_the_end(tmp_path: Path) ->
     journal.close()
 
 
-def test_a_full_disk_is_waited_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_waited_out_and_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     """The limit on pages is SQLite's own way to run out of room: the same error as of a full file system."""
     monkeypatch.setattr(batching, "_FULL_PAUSE_S", 0.0)
     large = replace(GRANT, params=b"x" * 200_000)
@@ -265,6 +267,8 @@ def test_a_full_disk_is_waited_out(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     asyncio.run(story())
     assert len(failures) == 1
     assert "disk is full" in failures[0]
+    assert str(tmp_path / "journal.db") in caplog.text
+    assert "are free" in caplog.text
     journal = Journal.open(tmp_path / "journal.db")
     assert [each.grant for each in journal.begin_incarnation().attempts] == [large]
     journal.close()

@@ -1,9 +1,15 @@
 """How much room a file system has left, in words."""
 
+import errno
 import os
 from pathlib import Path
 
 _UNITS = ("B", "kB", "MB", "GB", "TB")
+
+
+def is_full(error: OSError) -> bool:
+    """Whether a file system had no room left, or the user's quota none."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def free_words(path: Path) -> str:
