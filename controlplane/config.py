@@ -123,3 +123,13 @@ def host_port(host: str, port: int | str) -> str:
     ('[::1]:7421', 'cp.example:7421')
     """
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def reached_at(listen: str) -> str:
+    """Return the host at which a process of this host reaches a listening address.
+
+    >>> reached_at("0.0.0.0:80"), reached_at("[::]:80"), reached_at("[::1]:80"), reached_at("")
+    ('127.0.0.1', '::1', '::1', '127.0.0.1')
+    """
+    host = listen.rpartition(":")[0].strip("[]")
+    return {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - nothing is bound here

@@ -20,19 +20,20 @@ def ask(state: Path, listening_file: str, probe: str) -> tuple[bool, list[dict[s
     Raises ``Silent`` when nobody answers, ``StoreFailed`` when there is nobody who could by HTTP.
     """
     try:
-        port = json.loads((state / listening_file).read_text(encoding="utf-8"))["http"]
+        told = json.loads((state / listening_file).read_text(encoding="utf-8"))
+        host, port = str(told.get("http_host", "127.0.0.1")), told["http"]
     except (OSError, ValueError, KeyError):
         raise Silent(f"no control plane serves on {state}") from None
     if not port:
         raise StoreFailed("probes_http_listen is not set: set it, or ask gRPC health on probes_listen")
     try:
-        return _asked(port, "/livez" if probe == "liveness" else "/readyz")
+        return _asked(host, port, "/livez" if probe == "liveness" else "/readyz")
     except (OSError, ValueError, http.client.HTTPException) as error:
         raise Silent(f"the control plane on {state} does not answer its probes: {error}") from None
 
 
-def _asked(port: int, path: str) -> tuple[bool, list[dict[str, Any]]]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=ANSWER_S_MAX)
+def _asked(host: str, port: int, path: str) -> tuple[bool, list[dict[str, Any]]]:
+    connection = http.client.HTTPConnection(host, port, timeout=ANSWER_S_MAX)
     try:
         connection.request("GET", path, headers={"Accept": "application/json"})
         answer = connection.getresponse()

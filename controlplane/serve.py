@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from controlplane.backing_up import BackupKeeper
-from controlplane.config import Config, ConfigError, host_port
+from controlplane.config import Config, ConfigError, host_port, reached_at
 from controlplane.identity.audit_key import AuditKey, head_is_signed
 from controlplane.identity.authorities import Authorities
 from controlplane.identity.roles import OPERATOR_ROLES, RULES
@@ -277,6 +277,7 @@ class ControlPlane:
             await self.http_probes.start(self.config.probes_http_listen)
         ports = {
             "http": self.http_probes.port,
+            "http_host": reached_at(self.config.probes_http_listen),
             "agents": self.listeners.agents_port,
             "door": self.listeners.door_port,
             "probes": self.listeners.probes_port,

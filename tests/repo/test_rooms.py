@@ -83,7 +83,7 @@ ROOTS = {
     "agentd.__main__": "agentd",
     "agentd.updater": "agentd",
     "agentd.runnerhost": "agentd.runner agentd.executors agentd.datastores agentd.proof agentd.policy haulier.v1"
-    " agentd.allowing agentd.enclosing agentd.program_door agentd.release_tree",
+    " agentd.allowing agentd.enclosing agentd.program_door agentd.release_tree agentd.room",
     "agentd.program_door": "agentd.datastores agentd.executors agentd.policy agentd.runner",
     # Where the host's law meets what a step is told, and where it becomes the kernel's.
     "agentd.allowing": "agentd.policy agentd.executors agentd.datastores haulier.v1",

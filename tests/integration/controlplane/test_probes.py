@@ -3,6 +3,7 @@
 import http.client
 import json
 import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests.integration.controlplane.program import Serving, controlplane, serving
-from tests.kit.processes import until
+from tests.kit.processes import program, until
 
 HTTP = {"HAULIER_CONTROLPLANE_PROBES_HTTP_LISTEN": "127.0.0.1:0"}
 
@@ -110,3 +111,34 @@ def test_nobody_answers(state: Path) -> None:
     with serving(state):
         done = controlplane("check", "--state", state)
         assert done.code == 3 and "probes_http_listen is not set" in done.line
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="this machine has no IPv6")
+@pytest.mark.parametrize("advertised", ["::1", "[::1]"])
+def test_everything_is_reached_by_ipv6_too(tmp_path: Path, advertised: str) -> None:
+    """With and without brackets: the probes, an operator's profile, a join token, the address of sessions."""
+    state, listens = tmp_path / "state", {"ADVERTISED_HOST": advertised}
+    listens |= {f"{name}_LISTEN": "[::1]:0" for name in ("AGENTS", "DOOR", "PROBES", "PROBES_HTTP")}
+    variables = {f"HAULIER_CONTROLPLANE_{name}": value for name, value in listens.items()}
+    assert controlplane("init", "--state", state, env=variables).code == 0
+    with serving(state, **variables):
+        assert controlplane("check", "--state", state).code == 0
+        profile = state / "operator.json"
+        told = json.loads(profile.read_text())
+        assert told["address"].startswith("[::1]:")
+        profile.write_text(json.dumps({**told, "address": f"[::1]:{ports(state)['door']}"}))
+        token = ended("controlplane.cli.main", "token", "create", "--agent", "edge", "--profile", profile)
+        agent = tmp_path / "agent"
+        token = next(word for word in token.split() if word.startswith("haulier-join."))
+        assert "[::1]:" in ended("agentd", "join", token, "--name", "edge", "--state", agent)
+        identity = json.loads((agent / "identity.json").read_text())
+        assert identity["session_address"] == f"[::1]:{ports(state)['agents']}"
+
+
+def ended(module: str, *arguments: str | Path) -> str:
+    """What one of our programs prints that ends well."""
+    done = subprocess.run(
+        [*program(module), *map(str, arguments)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
