@@ -277,13 +277,13 @@ class ControlPlane:
             await self.http_probes.start(self.config.probes_http_listen)
         ports = {
             "http": self.http_probes.port,
-            "http_host": reached_at(self.config.probes_http_listen),
             "agents": self.listeners.agents_port,
             "door": self.listeners.door_port,
             "probes": self.listeners.probes_port,
             "pid": os.getpid(),
         }
-        _write_atomically(self.config.state_dir / LISTENING_FILE, json.dumps(ports))
+        where = {**ports, "http_host": reached_at(self.config.probes_http_listen)}
+        _write_atomically(self.config.state_dir / LISTENING_FILE, json.dumps(where))
         _log.info("serving: %s", _places(self.config, ports))
 
     async def stop(self) -> None:

@@ -33,7 +33,8 @@ def start_time(pid: int) -> int | None:
     return None if fields[0] in "ZX" else int(fields[19])
 
 
-def _boot() -> dict[str, str]:
+def boot_of_host() -> dict[str, str]:
+    """This boot of this host, and the namespace in which its pids mean something."""
     return {
         "boot_id": Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
         "pid_namespace": str(Path("/proc/self/ns/pid").readlink()),
@@ -63,7 +64,7 @@ def holding(file: Path, writer: Writer) -> Iterator[None]:
             "fence": writer.fence,
             "pid": os.getpid(),
             "start_time": writer.outside(lambda: start_time(os.getpid())),
-            **_boot(),
+            **boot_of_host(),
         }
         temporary = path.with_suffix(f".{os.getpid()}.tmp")
         opened = temporary.open("w")
@@ -93,7 +94,7 @@ def evict(file: Path, writer: Writer) -> None:
         except (OSError, ValueError, KeyError, TypeError):
             # Gone since the listing, or torn by a crash before it was ever a record: nobody can be proven to hold it.
             continue
-        if pid == os.getpid() or {k: record.get(k) for k in _boot()} != _boot():
+        if pid == os.getpid() or {k: record.get(k) for k in boot_of_host()} != boot_of_host():
             continue
         if not _holds(pid, record, path, writer):
             path.unlink(missing_ok=True)

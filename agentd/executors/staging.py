@@ -21,6 +21,7 @@ from agentd.datastores.file_log import sync_directory
 from agentd.datastores.parquet import FileWriter, batches_of
 from agentd.datastores.port import ParquetPlace, Removed
 from agentd.datastores.sharing import Sharing
+from agentd.executors import leftovers
 from agentd.executors.context import Context
 from agentd.executors.mounts import require_mounted
 from agentd.executors.translate import bad_params, column_message, columns, place
@@ -124,22 +125,23 @@ def stage(
     directory = where.root / name
     amount = _Amount(directory, total)
     sharing = Sharing(where.name, where.file_mode or PRIVATE_MODE, where.group)
-    naming = naming_os_errors("staging parts", directory, amount.needed)
-    with _removed_unless_finished(directory), naming, sharing.applied():
+    with naming_os_errors("staging parts", directory, amount.needed), sharing.applied():
         _remove_attempt(directory)
-        _remove_dead(directory)
+        _remove_earlier(directory)
+        leftovers.remove_dead(ctx, where.root, _remove_unfinished)
         sharing.make(directory, where.root)
-        parts = list(_parts(ctx, directory, found, batches, part_rows, amount))
-        staged = k.Staged(
-            datastore=datastore,
-            directory=name,
-            columns=[column_message(c) for c in found],
-            parts=parts,
-            rows=sum(p.rows for p in parts),
-            digest=combined(p.digest for p in parts),
-        )
-        ctx.reach("before_publish")
-        _finish(directory, staged)
+        with _removed_unless_finished(directory), leftovers.recorded(ctx, where.root, name):
+            parts = list(_parts(ctx, directory, found, batches, part_rows, amount))
+            staged = k.Staged(
+                datastore=datastore,
+                directory=name,
+                columns=[column_message(c) for c in found],
+                parts=parts,
+                rows=sum(p.rows for p in parts),
+                digest=combined(p.digest for p in parts),
+            )
+            ctx.reach("before_publish")
+            _finish(directory, staged)
     ctx.reach("after_publish")
     return staged
 
@@ -170,11 +172,19 @@ def _removed_unless_finished(directory: Path) -> Iterator[None]:
         yield
     except BaseException:
         # An interrupt too leaves nothing that nobody will ever read; it goes on its way afterwards.
-        shutil.rmtree(directory, ignore_errors=True)
+        with suppress(StepFailure, OSError):
+            _remove_attempt(directory)
         raise
 
 
-def _remove_dead(own: Path) -> None:
+def _remove_unfinished(directory: Path) -> None:
+    """Remove what an attempt left that did not come to its end; what it finished stays, its word may be on its way."""
+    if not (directory / MANIFEST).exists():
+        with suppress(StepFailure, OSError):
+            _remove_attempt(directory)
+
+
+def _remove_earlier(own: Path) -> None:
     """Remove what earlier attempts of this step left: whoever staged it is not its step's attempt any more."""
     mine = _order(own.name)
     if mine is None or not own.parent.is_dir():

@@ -2,8 +2,10 @@
 
 import dataclasses
 import errno
+import json
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,12 +14,14 @@ import pytest
 from haulier.v1 import kinds_pb2 as k
 
 from agentd.__main__ import main
+from agentd.datastores.eviction import boot_of_host, start_time
 from agentd.datastores.failures import StepFailure
-from agentd.executors import mounts, staging
+from agentd.executors import leftovers, mounts, staging
 from agentd.executors.extract import Extract
+from agentd.executors.leftovers import RECORDS
 from agentd.executors.load import Load
 from agentd.executors.mounts import Known, _objection
-from tests.contract.executors.attempts import attempt
+from tests.contract.executors.attempts import Child, attempt
 from tests.contract.executors.conftest import MakeScene, Scene
 from tests.kit import torture
 
@@ -58,6 +62,64 @@ def test_what_dead_attempts_staged_goes_before_the_next_one_writes(make_scene: M
     staging.stage(after_restore, scene.staging, torture.COLUMNS, [rows])
     assert not later[1].exists()
     assert later[2].exists()
+
+
+def test_a_killed_attempt_of_any_step_makes_room_for_the_next_of_another(make_scene: MakeScene) -> None:
+    scene, params = filled(make_scene)
+    root = Path(scene.staging.parquet.root)
+    stopped, killed = (attempt(scene.home, "extract", params, 1) for _ in range(2))
+    for ctx, sent in ((stopped, signal.SIGSTOP), (killed, signal.SIGKILL)):
+        child = Child("extract", ctx, "before_publish", sent)
+        scene.children.append(child)
+        child.await_point()
+    left_by = {ctx.attempt_id: root / "mig_1" / "step_extract" / ctx.attempt_id for ctx in (stopped, killed)}
+    assert all(path.exists() for path in left_by.values())
+    other = attempt(scene.home, "extract", params, 1, migration_id="mig_2", step_id="step_other")
+    Extract().run(other)
+    assert left_by[stopped.attempt_id].exists(), "it lives, and may go on"
+    assert not left_by[killed.attempt_id].exists()
+    assert [path.stem for path in (root / RECORDS).iterdir()] == [stopped.attempt_id]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"directory": "../elsewhere/att_9"},
+        {"directory": "mig_1/step_1/../../../att_9"},
+        {"directory": "/etc/att_9"},
+        {"directory": "mig_1/step_1/att_8"},
+        {"boot_id": "another", "machine": "another"},
+        {"boot_id": "another", "machine": ""},
+        {"pid_namespace": "pid:[1]"},
+        {"pid": "1"},
+        {"pid": os.getpid(), "start_time": start_time(os.getpid())},
+    ],
+)
+def test_a_record_that_proves_nothing_removes_nothing(make_scene: MakeScene, changed: dict[str, object]) -> None:
+    scene = make_scene("csv")
+    root = Path(scene.staging.parquet.root)
+    removed: list[Path] = []
+    ctx = attempt(scene.home, "extract", k.ExtractParams(), 1)
+    (root / RECORDS).mkdir()
+    gone = {"directory": "mig_1/step_1/att_9", "pid": 2**22 - 1, "start_time": 1, "machine": "", **boot_of_host()}
+    (root / RECORDS / "att_9.json").write_text(json.dumps({**gone, **changed}))
+    leftovers.remove_dead(ctx, root, removed.append)
+    assert removed == []
+    (root / RECORDS / "att_9.json").write_text(json.dumps(gone))
+    leftovers.remove_dead(ctx, root, removed.append)
+    assert removed == [root / "mig_1/step_1/att_9"]
+
+
+def test_what_lies_in_the_way_and_is_nobodys_staging_is_never_removed(make_scene: MakeScene) -> None:
+    scene, params = filled(make_scene)
+    ctx = attempt(scene.home, "extract", params, 1)
+    theirs = Path(scene.staging.parquet.root) / "mig_1" / "step_extract" / ctx.attempt_id / "notes.txt"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_text("somebody's")
+    with pytest.raises(StepFailure) as caught:
+        Extract().run(ctx)
+    assert caught.value.code == "not_staged"
+    assert theirs.read_text() == "somebody's"
 
 
 @pytest.mark.parametrize(
