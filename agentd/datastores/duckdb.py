@@ -194,7 +194,8 @@ class DuckdbDatastore:
         """Open the file once no other process has it: a writer waits up to the Datastore's bound, a reader WAIT_S."""
         require_file(self._place.path, self._place.name)
         bound_s = WAIT_S if writer is None else self._place.lock_wait_s
-        patience = Patience(writer or _NOBODY, self._place.name, bound_s)
+        # A try hinders nobody here, so pauses are short.
+        patience = Patience(writer or _NOBODY, self._place.name, bound_s, pause_s=0.02, pause_max_s=0.5)
         while True:
             try:
                 return duckdb.connect(str(self._place.path), read_only=read_only)

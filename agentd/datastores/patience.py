@@ -28,15 +28,19 @@ class Holder:
 
 @dataclass(slots=True)
 class Patience:
-    """The wait of one writer for one thing, from the first try to the last. `bound_s` is how long it may take."""
+    """The wait of one writer for one thing, from the first try to the last.
+
+    `bound_s` is how long it may take; pauses begin with `pause_s` and grow to `pause_max_s`.
+    """
 
     writer: Writer
     datastore: str
     bound_s: float
+    pause_s: float = PAUSE_S
+    pause_max_s: float = PAUSE_MAX_S
     clock: Callable[[], float] = time.monotonic
     pause: Callable[[float], None] = time.sleep
     _began_at: float | None = None
-    _pause_s: float = PAUSE_S
     _seen_at: dict[str, float] = field(default_factory=dict)
 
     def bear(self, what: str, holders: Sequence[Holder]) -> None:
@@ -51,8 +55,8 @@ class Patience:
             raise self._over(what, said, holders)
         self.writer.check_cancelled()
         self.writer.waits(f"waiting for {what}, {said}")
-        self.pause(min(self._pause_s, began_at + self.bound_s - now))
-        self._pause_s = min(PAUSE_MAX_S, self._pause_s * PAUSE_FACTOR)
+        self.pause(min(self.pause_s, began_at + self.bound_s - now))
+        self.pause_s = min(self.pause_max_s, self.pause_s * PAUSE_FACTOR)
 
     def _said(self, holders: Sequence[Holder], now: float) -> str:
         if not holders:

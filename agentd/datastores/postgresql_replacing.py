@@ -78,7 +78,19 @@ def _owner(session: Session, oid: int) -> list[Definition]:
 
 
 def settle(session: Session, old: str, new: str) -> None:
-    """Give the new table the old one's privileges, neither fewer nor more, and its owner."""
+    """Give the new table the old one's privileges and its owner."""
+    give_privileges(session, old, new)
+    ((owner, is_other),) = session.rows(
+        "SELECT quote_ident(r.rolname), r.rolname <> current_user FROM pg_class c "
+        "JOIN pg_roles r ON r.oid = c.relowner WHERE c.oid = ?",
+        (session.oid(old),),
+    )
+    if is_other and _owner_can_be_given(session, session.oid(old) or 0):
+        session.run(f"ALTER TABLE {session.named(new)} OWNER TO {owner}")
+
+
+def give_privileges(session: Session, old: str, new: str) -> None:
+    """Give the new table the old one's privileges, neither fewer nor more."""
     for (grantee,) in session.rows(
         "SELECT DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(r.rolname) END FROM pg_class c "
         "CROSS JOIN aclexplode(c.relacl) AS a LEFT JOIN pg_roles r ON r.oid = a.grantee "
@@ -96,13 +108,6 @@ def settle(session: Session, old: str, new: str) -> None:
     for grantee, privilege, grantable in grants:
         option = " WITH GRANT OPTION" if grantable else ""
         session.run(f"GRANT {privilege} ON {session.named(new)} TO {grantee}{option}")
-    ((owner, is_other),) = session.rows(
-        "SELECT quote_ident(r.rolname), r.rolname <> current_user FROM pg_class c "
-        "JOIN pg_roles r ON r.oid = c.relowner WHERE c.oid = ?",
-        (session.oid(old),),
-    )
-    if is_other and _owner_can_be_given(session, session.oid(old) or 0):
-        session.run(f"ALTER TABLE {session.named(new)} OWNER TO {owner}")
 
 
 def key_name(session: Session, table: str) -> str:

@@ -101,9 +101,15 @@ class PostgresqlSession:
         return self.oid(table) is not None
 
     def create(self, table: str, columns: list[tuple[str, str, bool]], known_as: str) -> None:
-        """Create a table of (name, type, required) columns, with constraints named for the name it will have."""
+        """Create a table of (name, type, required) columns for the name that it will be known as.
+
+        From the start nobody may read it who may not read what is known by that name now.
+        """
         cells = ", ".join(self._declared(known_as, *column) for column in columns)
-        self.run(f"CREATE TABLE {self.named(table)} ({cells})")
+        with self.transaction():
+            self.run(f"CREATE TABLE {self.named(table)} ({cells})")
+            if self.exists(known_as):
+                postgresql_replacing.give_privileges(self, known_as, table)
 
     def _declared(self, known_as: str, name: str, kind: str, required: bool) -> str:
         said = f"{pgsql.Identifier(name).as_string(self.connection)} {kind}"

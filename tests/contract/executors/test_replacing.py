@@ -238,7 +238,18 @@ def test_privileges_are_the_old_ones_neither_more_nor_fewer(make_scene: MakeScen
         connection.execute(b"CREATE TABLE things (note text)")
         connection.execute(b"REVOKE SELECT ON things FROM PUBLIC")
         connection.execute(f"GRANT SELECT ON things TO {others} WITH GRANT OPTION".encode())
-    run("load", attempt(scene.home, "load", scene.load_params(scene.staged(), replace=True), 1))
+    staged: list[str] = []
+
+    def look(point: str) -> None:
+        if point == "before_publish":
+            with place.connect(place.server.admin) as looking:
+                sql = "SELECT relacl::text FROM pg_class WHERE relname LIKE 'haulier_staging%' AND relkind = 'r'"
+                staged.extend(str(found) for (found,) in looking.execute(sql.encode()))
+
+    params = scene.load_params(scene.staged(), replace=True)
+    run("load", attempt(scene.home, "load", params, 1, reach=look))
+    # Not even while they are staged may others read the rows.
+    assert len(staged) == 1 and "{=r/" not in staged[0] and ",=r/" not in staged[0]
     with place.connect() as connection:
         ((found,),) = connection.execute(b"SELECT relacl::text FROM pg_class WHERE oid = 'things'::regclass")
     assert f"{others}=r*/{place.server.role}" in str(found)
