@@ -74,9 +74,13 @@ class Audit:
         self._turns.before_look()
         touched: dict[str, None] = {}
         agents: dict[str, None] = {}
+        rollouts: set[str] = set()
         for event in fresh:
             if event.type in ALARMS:
                 self._broken("C6", event.subject, f"a false alarm: {event.type}: {event.detail}")
+            elif event.subject.startswith("roll_"):
+                rollouts.add(event.subject)
+                self._world.rollouts.follow(event)
             elif event.subject.startswith("ag_"):
                 agents[event.subject] = None
                 self._fold_agent(event)
@@ -88,6 +92,7 @@ class Audit:
                 self._events.setdefault(event.migration_id, []).append(event)
         for agent_id in agents:
             self._compare_agent(agent_id)
+        self._world.rollouts.committed(rollouts)
         attempts: dict[str, Attempt] = {}
         for migration_id in touched:
             attempts |= self._examine(migration_id)

@@ -45,6 +45,7 @@ def _play(world: World, loop: VirtualLoop) -> None:
         loop.call_later(world.rng.uniform(0.0, 5.0), host.start_daemon)
     loop.call_later(1.0, world.operators.begin)
     world.faults.begin()
+    world.rollouts.begin()
     troubled_s = world.rng.uniform(60.0, 300.0)
     loop.run_until(lambda: False, troubled_s)
     world.faults.end()
@@ -83,7 +84,7 @@ def _differ(world: World) -> bool:
 
 def _at_rest(world: World) -> bool:
     plane = world.plane
-    if plane is None or not plane.serving or world.operators.open_asks:
+    if plane is None or not plane.serving or world.operators.open_asks or world.rollouts.unfinished():
         return False
     states = world.watch.audit.migration_states
     return bool(states) and all(state in RESTED for state in states.values())
@@ -98,5 +99,7 @@ def _all_quiet(world: World) -> bool:
 def _unrested(world: World) -> str:
     rows = world.connection.execute("SELECT id, state FROM migration ORDER BY id").fetchall()
     return (
-        ", ".join(f"{name} is {state}" for name, state in rows if state not in RESTED) or "somebody waits for an answer"
+        ", ".join(f"{name} is {state}" for name, state in rows if state not in RESTED)
+        or ", ".join(world.rollouts.unfinished())
+        or "somebody waits for an answer"
     )

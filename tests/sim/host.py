@@ -14,11 +14,14 @@ from haulier.v1 import agent_pb2 as pb
 from agentd.core import effects, events
 from agentd.core.agent import Agent
 from agentd.core.grants import Capabilities, Failure, Grant, Identity, Outcome, OutcomeKind, ResourceUse
+from agentd.core.releases import HostFacts
+from agentd.core.upgrading import Upgrading
 from agentd.link import signatures, translate
 from agentd.link.outbox import Outbox
 from tests.sim.child import Child
 from tests.sim.disk import Disk, DiskFailed
 from tests.sim.network import KEEPALIVE_S, Stream, Wire
+from tests.sim.updater import FACTS, Updater
 from tests.sim.virtual_time import Process
 
 if TYPE_CHECKING:
@@ -54,6 +57,7 @@ class Host:
     clock_origin: float
     clock_rate: float
     leaves_head_out: bool = False  # as agents of the release before did, when they told of a started child
+    updater: Updater | None = None
     wire: Wire = field(init=False)
     disk: Disk = field(init=False)
     boot: int = 1
@@ -81,7 +85,7 @@ class Host:
 
     def start_daemon(self) -> None:
         """Start the daemon if none runs."""
-        if self.daemon is None and not self.paused:
+        if self.daemon is None and not self.paused and not (self.updater and self.updater.cannot_run):
             self.daemon = Daemon(self)
             self.daemon.start()
 
@@ -90,6 +94,11 @@ class Host:
         if self.daemon is not None:
             self.daemon.die()
             self.daemon = None
+
+    def restart_daemon(self) -> None:
+        """What the service manager does for the updater."""
+        self.kill_daemon()
+        self.start_daemon()
 
     def kill_children(self, attempt_id: str = "") -> None:
         """kill -9 of one child, or of all."""
@@ -140,16 +149,21 @@ class Daemon:
         self.process = Process(f"daemon of {host.name}")
         self.alive = True
         contents = host.disk.journal.begin_incarnation()
-        identity = Identity(contents.incarnation, "sim", host.boot_id(), state_place=host.name)
+        version, facts = "sim", HostFacts()
+        if host.updater is not None:
+            version, facts = host.updater.status.version, FACTS
+        identity = Identity(contents.incarnation, version, host.boot_id(), facts, state_place=host.name)
         capabilities = host.capabilities
         if contents.attempts:
             self.world.mark("attempts recovered from the journal")
             # What goes on is told of at once; which step kinds can run here is found out meanwhile.
             capabilities = replace(capabilities, kinds=(), kinds_known=False)
             self.world.loop.call_later(KINDS_KNOWN_S, lambda: self.post(events.ConfigReloaded(host.capabilities)))
+        upgrading = None if host.updater is None else Upgrading(host.updater.status, host.updater.wish)
         self.agent = Agent(
-            identity, capabilities, contents.attempts, contents.fences, contents.draining, None, contents.witnessed
+            identity, capabilities, contents.attempts, contents.fences, contents.draining, upgrading, contents.witnessed
         )
+        self.started_at = host.clock()
         self._inbox: deque[events.Event] = deque()
         self._scheduled = False
         self._wake: asyncio.TimerHandle | None = None
@@ -226,6 +240,8 @@ class Daemon:
         self.post(events.Ticked())
 
     def _carry_out(self, effect: effects.Effect) -> None:
+        if self.host.updater is not None and self.host.updater.carry_out(self, effect):
+            return
         match effect:
             case effects.SendReport():
                 self.world.watch.told(self.host, effect)

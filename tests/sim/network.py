@@ -187,6 +187,7 @@ class Stream:
         if self._up and self.server_open and self.plane.alive:
             message = self._up.popleft()
             self.world.event("arrived at the plane", self.agent_id, message)
+            self.world.rollouts.heard(self.agent_id)
             self.requests.put(message)
 
     def _arrive_down(self) -> None:

@@ -12,25 +12,34 @@ from controlplane.loops.agent_watcher import AgentWatcher
 from controlplane.loops.dispatcher import Dispatcher
 from controlplane.loops.driver import Driver, Loop
 from controlplane.loops.lease_reaper import LeaseReaper
+from controlplane.loops.rollout_pilot import RolloutPilot
 from controlplane.loops.workflow_advancer import WorkflowAdvancer
 from controlplane.rpc import agent_door
 from controlplane.rpc.agent_door import AgentDoor
 from controlplane.service import migrations as migrations_service
 from controlplane.service.audit_checking import AuditChecker
 from controlplane.service.audit_log import AuditLog
+from controlplane.service.calm import Calm
 from controlplane.service.errors import StoreFailed
 from controlplane.service.fleet import Fleet, FleetSettings
 from controlplane.service.identities import Identities
 from controlplane.service.joining import Joining
+from controlplane.service.loop_health import LoopHealth
 from controlplane.service.migrations import Migrations
 from controlplane.service.queries import Queries
+from controlplane.service.rollouts import Rollouts
 from controlplane.service.signals import Signal
 from controlplane.service.witnessing import Witnesses
+from tests.sim.rollouts import published
 from tests.sim.stored import SimStore
 from tests.sim.virtual_time import Process
 
 if TYPE_CHECKING:
     from tests.sim.world import World
+
+
+# Loops that run so often show, by being late, that heartbeats wait too.
+BRISK_S = 2.0
 
 
 @contextlib.contextmanager
@@ -81,6 +90,8 @@ class Plane:
         self.checker = AuditChecker(self.store, self.audit, self.clock)
         witnesses = Witnesses(self.audit)
         self.door = AgentDoor(self.fleet, nothing, self.identities, nothing, "", "sim", witnesses)
+        calm = Calm(settings.late_s, self._brisk)
+        self.rollouts = Rollouts(self.store, self.clock, self.fleet, published, "sim", calm)
         self._driver = Driver(self._loops(rng), self.clock)
 
     async def _no_clone(self, agent_id: str, why: str) -> None:
@@ -91,9 +102,15 @@ class Plane:
         """The control plane's own clock."""
         return self.world.loop.time() + self._offset
 
+    def _brisk(self) -> list[LoopHealth]:
+        brisk = [loop.health for loop in self._driver.loops if loop.period_s <= BRISK_S]
+        return [health for health in brisk if health.name != "rollout_pilot"]
+
     def _loops(self, rng: Random) -> list[Loop]:
         store, clock, fleet = self.store, self.clock, self.fleet
+        pilot = [Loop("rollout_pilot", RolloutPilot(self.rollouts).run, 4.0)] if self.world.rollouts.wanted else []
         return [
+            *pilot,
             Loop("lease_reaper", LeaseReaper(store, clock, fleet).run, rng.uniform(4.0, 10.0)),
             Loop("agent_watcher", AgentWatcher(store, clock, fleet).run, rng.uniform(5.0, 10.0)),
             Loop("dispatcher", Dispatcher(store, clock, fleet).run, rng.uniform(4.0, 9.0)),
@@ -117,6 +134,7 @@ class Plane:
             self.world.loop.call_later(1.0, self.world.start_plane)
             return
         self.world.watch.plane_started(self)
+        self.world.rollouts.plane_serves()
         self._driver.start()
         self.serving = True
         self.world.event("plane serves", self.process.name)

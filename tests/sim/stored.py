@@ -80,7 +80,14 @@ class SimStore:
         """Run ``call`` on what is committed."""
         if self.dead:
             return cast(T, await self._world.loop.create_future())
-        return call(self._batcher.tx)
+        found = call(self._batcher.tx)
+        if self._world.rollouts.wanted and self._rng.random() < 0.05:
+            # What was read may be old by the time that somebody acts upon it.
+            self._world.rollouts.slow_read()
+            read = self._world.loop.create_future()
+            self._world.loop.call_later(self._rng.uniform(0.001, 1.5), _wake, read)
+            await read
+        return found
 
     def newest_at(self) -> float:
         """The newest instant in the event log, as the real store tells it."""
@@ -154,3 +161,8 @@ class SimStore:
                 future.set_exception(answer.error)
             else:
                 future.set_result(answer.value)
+
+
+def _wake(waiting: "asyncio.Future[None]") -> None:
+    if not waiting.done():
+        waiting.set_result(None)

@@ -62,6 +62,9 @@ class Watch:
             self._grant_leaves(agent_id, grant)
         if message.HasField("shown_head"):
             self.heads.shown(agent_id, message.shown_head)
+        for directive in message.directives:
+            if directive.HasField("upgrade"):
+                self._world.rollouts.leaves_plane(agent_id, directive.upgrade)
         now = self._world.loop.time()
         for renewal in message.renewals:
             until = self.lease_until.get(renewal.attempt_id)
@@ -268,6 +271,7 @@ class Watch:
             self._check_target(target)
         for agent_id, message in self.sessions_differ():
             self._broken("L6", agent_id, message)
+        self._world.rollouts.at_rest()
         for agent_id, message in self.heads.differ():
             self._broken("C6", agent_id, message)
         for migration in self.audit.migrations():

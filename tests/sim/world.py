@@ -15,7 +15,9 @@ from tests.sim.explaining import Explaining
 from tests.sim.faults import Faults
 from tests.sim.network import Stream
 from tests.sim.operators import Operators
+from tests.sim.rollouts import Rollouts
 from tests.sim.stored import fresh_connection
+from tests.sim.updater import Updater
 from tests.sim.virtual_time import VirtualLoop
 from tests.sim.watch import Watch
 
@@ -52,6 +54,10 @@ class World:
         self.operators = Operators(self, Random(rng.getrandbits(64)))
         self.explaining = Explaining(self, Random(rng.getrandbits(64)))
         self.hosts = workloads.hosts_of(self, rng)
+        self.rollouts = Rollouts(self, Random(rng.getrandbits(64)))
+        if self.rollouts.wanted:
+            for host in self.hosts:
+                host.updater = Updater(host, Random(rng.getrandbits(64)))
         self.by_agent = {host.agent_id: host for host in self.hosts}
         self.streams: list[Stream] = []
         self.plane: planes.Plane | None = None
@@ -106,6 +112,7 @@ class World:
         if self.plane is not None:
             self.plane.kill()
             self.plane = None
+            self.rollouts.plane_ended()
             for stream in self.open_streams():
                 stream.cut(0.5)
 

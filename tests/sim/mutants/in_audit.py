@@ -46,13 +46,14 @@ PLANTED = (
     ),
     Planted(
         "witness-believed-before-compared",
-        "What an agent has seen is a root of ours, and need not be computed from the tree.",
+        "What we have signed is a root of ours, and need not be computed from the tree.",
         ("C6",),
         (
             Change(
                 WITNESSES,
                 "        self.seen[told.agent_id] = seen\n",
-                "        self.seen[told.agent_id] = seen\n        self._log.remember(seen.size, seen.root)\n",
+                "        self.seen[told.agent_id] = seen\n"
+                "        if self._is_signed(seen):\n            self._log.remember(seen.size, seen.root)\n",
             ),
         ),
     ),

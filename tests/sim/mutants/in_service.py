@@ -85,10 +85,10 @@ PLANTED = (
         (
             Change(
                 STEPS,
-                "decision = leasing.settle(step, attempt, outcome, now)",
+                "decision = leasing.settle(step, attempt, kept, now)",
                 "held = attempt.state is not AttemptState.LOST\n"
                 "        attempt = attempt if held else attempt._replace(state=AttemptState.RUNNING)\n"
-                "        decision = leasing.settle(step, attempt, outcome, now)",
+                "        decision = leasing.settle(step, attempt, kept, now)",
             ),
             Change("sql:end_attempt", "AND state = 'running'", "AND state IN ('running', 'lost')"),
         ),

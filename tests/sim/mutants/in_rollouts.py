@@ -1,0 +1,78 @@
+"""Planted in rollouts: hosts that are asked too many, too early, or after it was forbidden, and words misread."""
+
+from tests.sim.planting import Change, Planted
+
+ROLLOUTS = "controlplane.service.rollouts"
+CALM = "controlplane.service.calm"
+DOOR = "controlplane.rpc.agent_door"
+LINK = "agentd.link.translate"
+PLANNING = "controlplane.core.rollout_planning"
+
+PLANTED = (
+    Planted(
+        "looks-beside-decisions",
+        "A look needs no turn: what it decided is said in any case, because hosts are waiting for it.",
+        ("U6", "L4"),
+        (
+            Change(
+                ROLLOUTS,
+                "        async with self._turn:\n            now, unsaved_s = self._clock(),",
+                "        if True:\n            now, unsaved_s = self._clock(),",
+            ),
+            Change(
+                ROLLOUTS,
+                "                    return  # somebody decided meanwhile: the next look sees it\n",
+                "                    pass\n",
+            ),
+        ),
+    ),
+    Planted(
+        "a-paused-rollout-goes-on",
+        "The guard of a rollout's row is in the way of two looks at once, which do no harm.",
+        ("U6", "C3"),
+        (
+            Change(
+                ROLLOUTS,
+                "        async with self._turn:\n            now, unsaved_s = self._clock(),",
+                "        if True:\n            now, unsaved_s = self._clock(),",
+            ),
+            Change("sql:move_rollout", "revision = ?", "revision >= 0 * ?"),
+        ),
+    ),
+    Planted(
+        "probation-told-as-kept",
+        "A host that runs the new release and is well has kept it.",
+        ("U8",),
+        (
+            Change(
+                LINK,
+                "HostState.PROBATION: release_pb.RELEASE_STATE_PROBATION",
+                "HostState.PROBATION: release_pb.RELEASE_STATE_KEPT",
+            ),
+        ),
+    ),
+    Planted(
+        "release-heard-at-hello-alone",
+        "What a host runs changes with a restart, and after one it says hello.",
+        ("U8",),
+        (Change(DOOR, 'beat.HasField("release") and ', 'beat.HasField("release") and False and '),),
+    ),
+    Planted(
+        "back-at-once-and-calm",
+        "A control plane that has just started is as well as it will ever be.",
+        ("U7",),
+        (Change(CALM, "            self._calm_from = now + self._settle_s\n", "            self._calm_from = now\n"),),
+    ),
+    Planted(
+        "held-hosts-do-not-count",
+        "A host that is held does nothing, and so another may take its place.",
+        ("U6",),
+        (
+            Change(
+                PLANNING,
+                "row.state in MOVING and not self._is_set_aside(row))\n        return self.policy",
+                "row.state in MOVING - PATIENT)\n        return self.policy",
+            ),
+        ),
+    ),
+)
