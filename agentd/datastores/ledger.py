@@ -232,6 +232,7 @@ def _drop_kept(session: SqlSession, writer: Writer) -> Removed:
             if differ:
                 raise stuck.kept_replaced(each.kept, differ)
             writer.before_destructive()
+            session.lock([each.kept], writer)
             session.drop(each.kept)
     return Removed(len(kept))
 

@@ -10,7 +10,9 @@ from haulier.v1 import kinds_pb2 as k
 from sqlite_utils import Database
 
 from agentd.datastores.failures import StepFailure
+from agentd.executors.context import Context
 from agentd.executors.load import Load
+from agentd.executors.translate import location, opened
 from tests.contract.executors.attempts import attempt, run
 from tests.contract.executors.conftest import MakeScene, Scene
 from tests.contract.executors.places import DuckdbPlace, PostgresqlPlace, SqlitePlace
@@ -81,6 +83,31 @@ def test_an_idle_reader_of_a_table_delays_the_swap_and_nobody_else(make_scene: M
     waiting = [mark for mark, stage in zip(watched.marks, watched.stages, strict=True) if stage in watched.waits]
     assert waiting == sorted(set(waiting))
     assert scene.place.left_over() == []
+
+
+def test_dropping_former_content_waits_for_who_still_reads_it(make_scene: MakeScene) -> None:
+    scene = make_scene("postgresql")
+    place = scene.place
+    assert isinstance(place, PostgresqlPlace)
+    place.put_earlier()
+    params = scene.load_params(scene.staged(), replace=True)
+    run("load", attempt(scene.home, "load", params, 1))
+
+    def drop_former(ctx: Context) -> int:
+        return opened(ctx, params.destination.datastore).drop_former(location(params.destination), ctx.writer()).count
+
+    with place.connect() as reader:
+        ((kept,),) = reader.execute(
+            b"SELECT relname FROM pg_class WHERE relname LIKE 'haulier_kept%' AND relkind = 'r' "
+            b"AND relnamespace = to_regnamespace(current_schema())"
+        )
+        reader.execute(b"BEGIN")
+        reader.execute(f"SELECT count(*) FROM {kept}".encode())
+        watched, ending = begin(scene, drop_former, params, 2)
+        watched.await_waits(1)
+        assert f"a lock on '{kept}', held by pid {reader.info.backend_pid}" in watched.waits[-1]
+        reader.execute(b"COMMIT")
+        assert ending.result(WAITED_S) == 1
 
 
 def test_a_wait_is_bounded_and_names_who_it_was_for(make_scene: MakeScene) -> None:
