@@ -141,7 +141,8 @@ def _failure(
     return StepFailure(
         "verification_failed",
         f"dataset {params.destination.dataset!r} is not proven: check failed: {said}{more}{rows}",
-        "Look at the named rows. Roll the migration back, or mend the cause and start it again.",
+        "Look at the named rows. What was there before is put back; mend the cause, then retry the migration: it reads "
+        "the source anew.",
         result=serialised,
     )
 

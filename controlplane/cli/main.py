@@ -15,6 +15,7 @@ from controlplane.cli.commands import (
     agents,
     audit,
     authority,
+    deleting,
     fleet,
     local,
     manifests,
@@ -60,6 +61,7 @@ def build() -> typer.Typer:
 
     app.command("apply")(manifests.apply)
     app.command("validate")(manifests.validate)
+    app.command("delete")(deleting.delete)
     app.command("start")(migrations.start)
     app.command("status")(observing.status)
     app.command("why")(observing.why)

@@ -53,21 +53,28 @@ def _change(outcome: op.ManifestOutcome) -> str:
     return enum_word("ManifestChange", op.ManifestChange.DESCRIPTOR.values_by_number, outcome.change)
 
 
+def _goes(outcome: op.ManifestOutcome) -> bool:
+    return outcome.change == op.MANIFEST_CHANGE_DELETED
+
+
 def outcomes(done: Sequence[op.ManifestOutcome], *, files: int, would: bool, look: Look) -> RenderableType:
     """What changed, one line each while they are few, and counts by kind. `would`: nothing was kept."""
     changed = [outcome for outcome in done if outcome.change != op.MANIFEST_CHANGE_UNCHANGED]
     parts: list[RenderableType] = []
-    if changed and (len(changed) <= OUTCOMES_MAX or look.wide):
+    # What goes is always named.
+    listed = changed if len(changed) <= OUTCOMES_MAX or look.wide else [each for each in changed if _goes(each)]
+    if listed:
         table = pieces.table([pieces.column("kind"), pieces.column("name", flex=True), pieces.column("change")])
-        for outcome in changed:
+        for outcome in listed:
             table.add_row(pieces.name(outcome.kind), pieces.name(outcome.name), pieces.state(_change(outcome)))
         parts += [table, Text()]
+    parts += [pieces.prose(f"{each.kind} {each.name}: {each.note}") for each in done if each.note][:OUTCOMES_MAX]
     tally = Counter((outcome.kind, _change(outcome)) for outcome in done)
     lines = []
     for kind in sorted({kind for kind, _ in tally}):
         words = [
             f"{wording.count(number)} {word}"
-            for word in ("created", "updated", "unchanged")
+            for word in ("created", "updated", "unchanged", "deleted")
             if (number := tally[kind, word])
         ]
         lines.append(f"{wording.clean(kind)}: {', '.join(words)}")

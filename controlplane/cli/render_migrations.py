@@ -114,7 +114,7 @@ def problems_of(bad: Sequence[op.MigrationSummary]) -> list[Problem]:
 
 
 # What such a migration has proven is no longer at the destination, or soon will not be.
-_UNDOING = frozenset({"cancelling", "cancelled", "rolling_back", "rolled_back"})
+_UNDOING = frozenset({"restoring", "cancelling", "cancelled", "rolling_back", "rolled_back"})
 
 
 def migration_page(answer: op.GetMigrationResponse, look: Look) -> RenderableType:
@@ -130,7 +130,35 @@ def migration_page(answer: op.GetMigrationResponse, look: Look) -> RenderableTyp
     beside = left_behind([answer.migration])
     if beside is not None:
         parts += [Text(), beside]
+    parts += _other_runs(answer.iterations, answer.migration)
     return Group(*parts)
+
+
+def _iterations(migration: op.MigrationSummary) -> str:
+    """Which run of its name it is, where there are more."""
+    if migration.iterations <= 1:
+        return ""
+    others = f"`haulier migration get {migration.name} --iteration N` shows another"
+    return f"{migration.iteration} of {migration.iterations}; {others}"
+
+
+def _other_runs(iterations: Sequence[op.MigrationSummary], shown: op.MigrationSummary) -> list[RenderableType]:
+    """The other runs of its name: how each ended, and what it proved."""
+    others = [each for each in iterations if each.iteration != shown.iteration]
+    if not others:
+        return []
+    table = pieces.table(
+        [
+            pieces.column("iteration", justify="right"),
+            pieces.column("state"),
+            pieces.column("rows", justify="right"),
+            pieces.column("reason", flex=True),
+        ]
+    )
+    for each in others:
+        rows = wording.count(each.verified_rows) if each.verified_digest else ""
+        table.add_row(str(each.iteration), pieces.state(each.state), rows, pieces.prose(each.reason))
+    return [Text(), table]
 
 
 def _head(answer: op.GetMigrationResponse) -> RenderableType:
@@ -148,6 +176,7 @@ def _head(answer: op.GetMigrationResponse) -> RenderableType:
         ("staged", wording.size(migration.staged_bytes) if migration.staged_bytes else ""),
         ("kept", render_leftovers.kept(answer.leftovers)),
         ("rollback", render_leftovers.rollback(answer.leftovers)),
+        ("iteration", _iterations(migration)),
         ("id", migration.migration_id),
     ]
     for key, value in rows:

@@ -31,12 +31,12 @@ _MOODS: dict[Mood, str] = {
     Mood.GOOD: "verified succeeded alive serving created done kept passed well good approved",
     Mood.BUSY: "running leased granted started active asked fetching staged probation",
     Mood.WAITING: "planned pending ready proposed waiting blocked registered queued backing_off",
-    Mood.CAREFUL: "suspect draining drained cordoned cancelling undoing rolling_back returning paused held undecided "
-    "retrying updated fenced expired used",
+    Mood.CAREFUL: "suspect draining drained cordoned cancelling undoing rolling_back restoring returning paused held "
+    "undecided retrying updated fenced expired used",
     Mood.BAD: "failed halted lost error refused unwell revoked denied",
     Mood.HELP: "stuck cloned",
-    Mood.OVER: "cancelled rolled_back returned undone skipped gone unchanged ended abandoned superseded released "
-    "deleted",
+    Mood.OVER: "cancelled rolled_back returned undone skipped gone unchanged ended abandoned superseded accepted "
+    "released deleted",
 }
 _MOOD_OF = {word: mood for mood, words in _MOODS.items() for word in words.split()}
 
@@ -44,15 +44,21 @@ _MOOD_OF = {word: mood for mood, words in _MOODS.items() for word in words.split
 MIGRATION_STATES = (
     "running",
     "succeeded",
+    "restoring",
     "failed",
     "cancelling",
     "cancelled",
     "rolling_back",
     "rolled_back",
     "stuck",
+    "superseded",
+    "accepted",
+    "abandoned",
 )
 # A migration in one of these moves no more by itself.
-ENDED = frozenset({"verified", "succeeded", "failed", "cancelled", "stuck", "rolled_back"})
+ENDED = frozenset(
+    ["verified", "succeeded", "failed", "cancelled", "stuck", "rolled_back", "superseded", "accepted", "abandoned"]
+)
 # The ends that people wish for.
 ENDED_WELL = frozenset({"verified", "succeeded"})
 

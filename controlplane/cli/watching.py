@@ -53,7 +53,8 @@ def watch(
     seen: list[op.MigrationSummary] = []
     while True:
         try:
-            migrations = operator.listing(op.ListMigrationsRequest(), op.ListMigrationsResponse).migrations
+            request = op.ListMigrationsRequest(every_iteration=any(name.startswith("mig_") for name in wanted))
+            migrations = operator.listing(request, op.ListMigrationsResponse).migrations
         except Problem as problem:
             now = time.monotonic()
             away_since = now if away_since is None else away_since

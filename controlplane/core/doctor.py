@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from controlplane.core.cleaning import CLEAN_UP
 from controlplane.core.events import Event
 from controlplane.core.model import Attempt, Migration, Step
+from controlplane.core.restoring import is_refuted, leaves_something
 from controlplane.core.states import (
     ATTEMPT_TRANSITIONS,
     MIGRATION_ASKS_A_PERSON,
@@ -49,6 +50,7 @@ def examine(dossier: Dossier) -> list[Finding]:
     return [
         *_leases(dossier),
         *_ends(dossier),
+        *_restored(dossier),
         *_deadlines(dossier),
         *_order(dossier),
         *_pivots(dossier),
@@ -82,6 +84,19 @@ def examine_targets(attempts: Iterable[Attempt], fences: Mapping[str, int]) -> l
     return found
 
 
+def examine_iterations(iterations: Sequence[Migration]) -> list[Finding]:
+    """Check all runs of one name, oldest first (promise S7): numbered without a gap, at most one of them open."""
+    found = []
+    numbers = [each.iteration for each in iterations]
+    if numbers != list(range(1, len(numbers) + 1)):
+        found.append(Finding("S7", iterations[0].name, f"its iterations are numbered {numbers}"))
+    still = [each for each in iterations if each.state not in MIGRATION_ENDED]
+    if len(still) > 1:
+        said = ", ".join(f"{each.iteration} is {each.state}" for each in still)
+        found.append(Finding("S7", still[0].name, f"more than one iteration is open: {said}"))
+    return found
+
+
 def _leases(dossier: Dossier) -> Iterable[Finding]:
     live: dict[str, list[Attempt]] = {}
     for attempt in dossier.attempts:
@@ -111,6 +126,8 @@ def _ends(dossier: Dossier) -> Iterable[Finding]:
     # What cleans up after a migration moves when that has ended.
     states = {step.state for step in dossier.steps if step.kind != CLEAN_UP}
     ended = dossier.migration.state
+    if ended in MIGRATION_ENDED | MIGRATION_ASKS_A_PERSON and states & {StepState.READY, StepState.LEASED}:
+        yield Finding("L4", dossier.migration.id, f"{ended} although a step of it is ready or leased")
     if ended is MigrationState.SUCCEEDED and states != {StepState.SUCCEEDED}:
         yield Finding("L4", dossier.migration.id, f"succeeded with steps that are {', '.join(sorted(states))}")
     if ended in (MigrationState.CANCELLED, MigrationState.ROLLED_BACK):
@@ -118,6 +135,17 @@ def _ends(dossier: Dossier) -> Iterable[Finding]:
         left = [s.id for s in behind if s.state is not StepState.UNDONE]
         if left:
             yield Finding("S5", dossier.migration.id, f"{ended} although {', '.join(left)} was not undone")
+
+
+def _restored(dossier: Dossier) -> Iterable[Finding]:
+    """Promise D9: what a proof has refuted is not what is there when its migration ends failed."""
+    told = [event.type for event in dossier.events if event.subject == dossier.migration.id]
+    answers = [each for each in told if each in ("MigrationRefuted", "MigrationRetried")]
+    if dossier.migration.state is not MigrationState.FAILED or answers[-1:] != ["MigrationRefuted"]:
+        return
+    for step in dossier.steps:
+        if leaves_something(step) and step.state is not StepState.UNDONE and not is_refuted(step):
+            yield Finding("D9", step.id, f"its migration's proof failed, and it is {step.state}, not undone")
 
 
 def _deadlines(dossier: Dossier) -> Iterable[Finding]:
@@ -147,7 +175,7 @@ def _order(dossier: Dossier) -> Iterable[Finding]:
                 StepState.LEASED,
                 StepState.UNDONE,
             )
-            if undoing and step.state not in (StepState.UNDONE, StepState.CANCELLED):
+            if undoing and step.state not in (StepState.UNDONE, StepState.CANCELLED) and not is_refuted(step):
                 yield Finding("S5", other.id, f"its undo began before {step.name}, which needs it, was undone")
 
 

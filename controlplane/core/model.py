@@ -29,6 +29,8 @@ class Migration(NamedTuple):
     reason: str
     created_at: float
     ended_at: float | None  # when it last stopped moving; a retry of a failed one clears it
+    iteration: int = 1  # which run of its name this is
+    place: str = ""  # write target of what it publishes at its destination: "datastore/object"
 
 
 class Step(NamedTuple):

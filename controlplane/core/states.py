@@ -12,12 +12,16 @@ class MigrationState(StrEnum):
 
     RUNNING = "running"
     SUCCEEDED = "succeeded"
-    FAILED = "failed"  # a person decides: retry, or rollback
+    RESTORING = "restoring"  # its proof failed: putting back what was there before, on the way to failed
+    FAILED = "failed"  # a person decides: retry, rollback, accept or abandon
     CANCELLING = "cancelling"  # undoing what may have been written, on the way to cancelled
     CANCELLED = "cancelled"
     ROLLING_BACK = "rolling_back"
     ROLLED_BACK = "rolled_back"
     STUCK = "stuck"  # undo failed: a person decides; the source is untouched
+    SUPERSEDED = "superseded"  # another migration has published over it
+    ACCEPTED = "accepted"  # a person said that what is at the destination is right
+    ABANDONED = "abandoned"  # a person gave it up; the destination was left as it is
 
 
 class StepState(StrEnum):
@@ -86,6 +90,24 @@ MIGRATION_TRANSITIONS: dict[tuple[MigrationState | None, str], MigrationState] =
     (M.CANCELLING, "MigrationStuck"): M.STUCK,
     (M.ROLLING_BACK, "MigrationStuck"): M.STUCK,
     (M.STUCK, "MigrationUndoRetried"): M.ROLLING_BACK,
+    (M.RUNNING, "MigrationRefuted"): M.RESTORING,
+    (M.RESTORING, "MigrationFailed"): M.FAILED,
+    (M.RESTORING, "MigrationStuck"): M.STUCK,
+    (M.RESTORING, "MigrationCancelAsked"): M.CANCELLING,
+    (M.RESTORING, "MigrationRollbackAsked"): M.ROLLING_BACK,
+    (M.STUCK, "MigrationRestoreRetried"): M.RESTORING,
+    (M.FAILED, "MigrationAccepted"): M.ACCEPTED,
+    (M.STUCK, "MigrationAccepted"): M.ACCEPTED,
+    (M.FAILED, "MigrationAbandoned"): M.ABANDONED,
+    (M.STUCK, "MigrationAbandoned"): M.ABANDONED,
+    (M.RUNNING, "MigrationSuperseded"): M.SUPERSEDED,
+    (M.RESTORING, "MigrationSuperseded"): M.SUPERSEDED,
+    (M.CANCELLING, "MigrationSuperseded"): M.SUPERSEDED,
+    (M.ROLLING_BACK, "MigrationSuperseded"): M.SUPERSEDED,
+    (M.FAILED, "MigrationSuperseded"): M.SUPERSEDED,
+    (M.STUCK, "MigrationSuperseded"): M.SUPERSEDED,
+    # Once whoever published over it has been rolled back, its own content is what is there again.
+    (M.SUPERSEDED, "MigrationRollbackAsked"): M.ROLLING_BACK,
 }
 
 STEP_TRANSITIONS: dict[tuple[StepState | None, str], StepState] = {
@@ -114,6 +136,12 @@ STEP_TRANSITIONS: dict[tuple[StepState | None, str], StepState] = {
     (S.LEASED, "StepUndoPlanned"): S.BLOCKED,
     (S.SUCCEEDED, "StepUndoPlanned"): S.BLOCKED,
     (S.FAILED, "StepUndoPlanned"): S.BLOCKED,
+    (S.STUCK, "StepUndoPlanned"): S.BLOCKED,
+    # A retry that begins again plans every step anew.
+    (S.SUCCEEDED, "StepReplanned"): S.BLOCKED,
+    (S.FAILED, "StepReplanned"): S.BLOCKED,
+    (S.UNDONE, "StepReplanned"): S.BLOCKED,
+    (S.CANCELLED, "StepReplanned"): S.BLOCKED,
 }
 
 ATTEMPT_TRANSITIONS: dict[tuple[AttemptState | None, str], AttemptState] = {
@@ -165,9 +193,12 @@ LIVENESS_TRANSITIONS: dict[tuple[Liveness | None, str], Liveness] = {
 # Agents whose identity opens nothing.
 AGENT_BARRED = frozenset({G.REVOKED, G.CLONED, G.GONE})
 # What has work before it, forward or back; anything else stands still until somebody asks.
-MIGRATION_MOVING = frozenset({M.RUNNING, M.CANCELLING, M.ROLLING_BACK})
-MIGRATION_ENDED = frozenset({M.SUCCEEDED, M.CANCELLED, M.ROLLED_BACK})
+MIGRATION_UNDOING = frozenset({M.RESTORING, M.CANCELLING, M.ROLLING_BACK})
+MIGRATION_MOVING = MIGRATION_UNDOING | {M.RUNNING}
+MIGRATION_ENDED = frozenset({M.SUCCEEDED, M.CANCELLED, M.ROLLED_BACK, M.SUPERSEDED, M.ACCEPTED, M.ABANDONED})
 MIGRATION_ASKS_A_PERSON = frozenset({M.FAILED, M.STUCK})
+# Ends after which a migration holds its destination no longer: another dataset may go there.
+MIGRATION_LEFT_PLACE = frozenset({M.CANCELLED, M.ROLLED_BACK, M.SUPERSEDED, M.ABANDONED})
 STEP_UNFINISHED = frozenset({S.BLOCKED, S.READY, S.LEASED})
 
 

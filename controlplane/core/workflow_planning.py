@@ -6,17 +6,23 @@ from controlplane.core.changes import Changes, EndAttempt, MoveMigration, MoveSt
 from controlplane.core.events import Event, asked_by
 from controlplane.core.leasing import Refused, end_of
 from controlplane.core.model import Attempt, Failure, Migration, Step
+from controlplane.core.restoring import BACK, back_event, can_put_back, is_refuted, put_back, turn_back, why_refuted
+from controlplane.core.resuming import ready
 from controlplane.core.states import (
     MIGRATION_ENDED,
+    MIGRATION_UNDOING,
     AttemptState,
-    Direction,
     MigrationState,
     StepState,
     migration_after,
-    step_after,
 )
 
 _UNDONE = frozenset({StepState.UNDONE, StepState.CANCELLED})
+# Ends from which there is a way back.
+_ENDED_AS = {MigrationState.SUCCEEDED: "succeeded", MigrationState.SUPERSEDED: "been superseded"}
+_UNDOABLE_ENDS = frozenset(_ENDED_AS)
+# By this code a destination says that another migration has published over this one.
+PUBLISHED_OVER = "published_over"
 
 
 def advance(migration: Migration, steps: Sequence[Step], needs: Mapping[str, Sequence[str]], now: float) -> Changes:
@@ -26,35 +32,40 @@ def advance(migration: Migration, steps: Sequence[Step], needs: Mapping[str, Seq
     nothing.
     """
     changes = Changes()
-    undoing = migration.state in (MigrationState.CANCELLING, MigrationState.ROLLING_BACK)
+    undoing = migration.state in MIGRATION_UNDOING
     if not undoing and migration.state is not MigrationState.RUNNING:
         return changes
     state_of = {step.id: step.state for step in steps}
     held_by = _dependents(needs) if undoing else needs
-    passed = _UNDONE if undoing else frozenset({StepState.SUCCEEDED})
+    passed = {step.id for step in steps if _has_passed(step, undoing=undoing)}
     for step in steps:
-        if step.state is StepState.BLOCKED and all(state_of[i] in passed for i in held_by.get(step.id, ())):
+        if step.state is StepState.BLOCKED and passed.issuperset(held_by.get(step.id, ())):
             changes.step_moves.append(ready(step, now))
             changes.events.append(Event(now, "StepReadied", step.id, migration.id))
             state_of[step.id] = StepState.READY
-    _end(migration, set(state_of.values()), steps, changes, now, undoing=undoing)
+    if StepState.READY in state_of.values() or StepState.LEASED in state_of.values():
+        return changes
+    end = _end_undoing(migration, steps) if undoing else _end_forward(steps)
+    if end == _REFUTED:
+        changes = put_back(migration, steps, now)
+        changes.extend(advance(*_after(migration, steps, changes), needs, now))
+        return changes
+    if end is not None:
+        event, reason = end
+        to_state = migration_after(migration.state, event)
+        changes.migration_moves.append(MoveMigration(migration.id, migration.state, to_state, reason, now))
+        changes.events.append(Event(now, event, migration.id, migration.id, detail=reason))
     return changes
 
 
-def ready(step: Step, now: float) -> MoveStep:
-    """Bring a step to ready, with the deadline by which an agent must have taken it."""
-    return MoveStep(
-        step.id,
-        step.state,
-        StepState.READY,
-        step.direction,
-        now,
-        now + step.queue_s,
-        step.failures,
-        "",
-        "",
-        "",
-    )
+def _after(migration: Migration, steps: Sequence[Step], changes: Changes) -> tuple[Migration, list[Step]]:
+    """Return a migration and its steps as ``changes`` leave them, as far as a look at what is ready needs them."""
+    moved = {move.step_id: move for move in changes.step_moves}
+    after = [
+        step._replace(state=moved[step.id].to_state, direction=moved[step.id].direction) if step.id in moved else step
+        for step in steps
+    ]
+    return migration._replace(state=changes.migration_moves[0].to_state), after
 
 
 def fail_waiting(step: Step, failure: Failure, now: float) -> Changes:
@@ -89,7 +100,7 @@ def undo(
     now: float,
     by: str = "",
 ) -> Changes | Refused:
-    """Plan the way back: ``ask`` is ``MigrationCancelAsked`` or ``MigrationRollbackAsked``.
+    """Plan the way back: ``ask`` is ``MigrationCancelAsked`` or ``MigrationRollbackAsked``. What is undone stays so.
 
     Every step that was ever granted is undone, also one whose attempts all failed: a stopped process may still hold
     it, and only the higher fence that undo leaves at the destination keeps such a latecomer out.
@@ -101,14 +112,18 @@ def undo(
         if step.pivot and step.state is StepState.LEASED:
             # It may have taken effect already, unreported: undoing what came before it could lose the data.
             return Refused(f"step {step.name} is the pivot and is running: ask again once it has ended")
-    if migration.state in MIGRATION_ENDED and migration.state is not MigrationState.SUCCEEDED:
+    if migration.state in MIGRATION_ENDED - _UNDOABLE_ENDS:
         return Refused(f"the migration is already {migration.state}")
     if migration.state is MigrationState.STUCK:
-        return Refused("the migration is stuck: retry its undo with `haulier migration retry`")
+        return Refused(
+            f"the migration is stuck: `haulier migration retry {migration.name}` undoes it again, and "
+            f"`haulier migration accept {migration.name}` or `abandon` end it as it is"
+        )
     if migration.state in (MigrationState.CANCELLING, MigrationState.ROLLING_BACK):
         return Refused(f"the migration is already {migration.state}")
-    if migration.state is MigrationState.SUCCEEDED and ask == "MigrationCancelAsked":
-        return Refused("the migration has succeeded: undo it with `haulier migration rollback`")
+    if migration.state in _UNDOABLE_ENDS and ask == "MigrationCancelAsked":
+        ended = _ENDED_AS[migration.state]
+        return Refused(f"the migration has {ended}: undo it with `haulier migration rollback {migration.name}`")
     changes = Changes()
     to_state = migration_after(migration.state, ask)
     changes.migration_moves.append(MoveMigration(migration.id, migration.state, to_state, reason, None))
@@ -130,32 +145,10 @@ def undo(
                     reason,
                 )
             )
-        # A pivot that was tried may have taken effect, or may yet: its undo restores, and keeps the latecomer out.
-        event = "StepUndoPlanned" if step.touched and (step.compensatable or step.pivot) else "StepCancelled"
-        direction = Direction.UNDO if event == "StepUndoPlanned" else step.direction
-        changes.step_moves.append(
-            MoveStep(step.id, step.state, step_after(step.state, event), direction, 0.0, None, 0, "", reason, "")
-        )
-        changes.events.append(Event(now, event, step.id, migration.id, detail=reason))
-    return changes
-
-
-def retry(migration: Migration, steps: Sequence[Step], now: float, by: str = "") -> Changes | Refused:
-    """Give failed or stuck steps a fresh set of tries; ``by`` names who asked."""
-    event = {
-        MigrationState.FAILED: "MigrationRetried",
-        MigrationState.STUCK: "MigrationUndoRetried",
-    }.get(migration.state)
-    if event is None:
-        return Refused(f"the migration is {migration.state}: only a failed or stuck one can be retried")
-    changes = Changes()
-    to_state = migration_after(migration.state, event)
-    changes.migration_moves.append(MoveMigration(migration.id, migration.state, to_state, "", None))
-    changes.events.append(Event(now, event, migration.id, migration.id, detail=asked_by(by)))
-    for step in steps:
-        if step.state in (StepState.FAILED, StepState.STUCK):
-            changes.step_moves.append(ready(step._replace(failures=0), now))
-            changes.events.append(Event(now, "StepReadied", step.id, migration.id, detail="asked to retry"))
+        if step.state not in _UNDONE:
+            event = back_event(step)
+            changes.step_moves.append(turn_back(step, reason))
+            changes.events.append(Event(now, event, step.id, migration.id, detail=reason))
     return changes
 
 
@@ -168,38 +161,48 @@ def _dependents(needs: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
     return turned
 
 
-def _end(
-    migration: Migration,
-    states: set[StepState],
-    steps: Sequence[Step],
-    changes: Changes,
-    now: float,
-    *,
-    undoing: bool,
-) -> None:
-    """Append the migration's end to ``changes`` when its steps allow one."""
-    if StepState.READY in states or StepState.LEASED in states:
-        return
-    reason = ""
+_REFUTED = ("MigrationRefuted", "")
+
+
+def _has_passed(step: Step, *, undoing: bool) -> bool:
+    """Tell whether a step holds nothing back any more, in the direction that the migration goes."""
     if undoing:
-        if states <= _UNDONE:
-            event = "MigrationCancelled" if migration.state is MigrationState.CANCELLING else "MigrationRolledBack"
-            reason = migration.reason
-        elif StepState.STUCK in states:
-            event = "MigrationStuck"
-            reason = _reason(steps, StepState.STUCK)
-        else:
-            return
-    elif StepState.FAILED in states:
-        event = "MigrationFailed"
-        reason = _reason(steps, StepState.FAILED)
-    elif states == {StepState.SUCCEEDED}:
-        event = "MigrationSucceeded"
-    else:
-        return
-    to_state = migration_after(migration.state, event)
-    changes.migration_moves.append(MoveMigration(migration.id, migration.state, to_state, reason, now))
-    changes.events.append(Event(now, event, migration.id, migration.id, detail=reason))
+        return step.state in _UNDONE or is_refuted(step)
+    return step.state is StepState.SUCCEEDED
+
+
+def _end_forward(steps: Sequence[Step]) -> tuple[str, str] | None:
+    """Return the event and the reason by which a forward migration ends, with nothing ready or leased."""
+    states = {step.state for step in steps}
+    if StepState.FAILED in states:
+        if can_put_back(steps):
+            return _REFUTED
+        return _superseded(steps) or ("MigrationFailed", _reason(steps, StepState.FAILED))
+    return ("MigrationSucceeded", "") if states == {StepState.SUCCEEDED} else None
+
+
+def _end_undoing(migration: Migration, steps: Sequence[Step]) -> tuple[str, str] | None:
+    """Return the event and the reason by which the way back ends, with nothing ready or leased."""
+    restoring = migration.state is MigrationState.RESTORING
+    if all(_has_passed(step, undoing=True) for step in steps):
+        if restoring:
+            return "MigrationFailed", f"{why_refuted(migration, steps)}; {BACK}"
+        cancelling = migration.state is MigrationState.CANCELLING
+        return "MigrationCancelled" if cancelling else "MigrationRolledBack", migration.reason
+    if not any(step.state is StepState.STUCK for step in steps):
+        return None
+    reason = _reason(steps, StepState.STUCK)
+    if restoring:
+        reason = f"{reason}; it was to be put back because {why_refuted(migration, steps)}"
+    return _superseded(steps) or ("MigrationStuck", reason)
+
+
+def _superseded(steps: Sequence[Step]) -> tuple[str, str] | None:
+    """Return the end of a migration over which, as a destination said, another one has published."""
+    for step in steps:
+        if step.state in (StepState.FAILED, StepState.STUCK) and step.reason_code == PUBLISHED_OVER:
+            return "MigrationSuperseded", f"superseded: step {step.name}: {step.reason}"
+    return None
 
 
 def _reason(steps: Sequence[Step], state: StepState) -> str:

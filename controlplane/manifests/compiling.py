@@ -206,7 +206,9 @@ def _compile_steps(
         if problem is not None:
             problems.append(problem)
         template = template_of(step, values, {other.name: other.kind for other in workflow.steps})
-        undo = step.undo or ("none" if step.name in after_pivot else "auto")
+        built_in = BUILT_IN.get(step.kind)
+        nothing_to_undo = step.name in after_pivot or (built_in is not None and built_in.read_only)
+        undo = step.undo or ("none" if nothing_to_undo else "auto")
         plans.append(_plan(name, migration, step, template, Requires(step.kind, labels, touched), datastores, undo))
     if problems:
         raise NotCompilable(problems)

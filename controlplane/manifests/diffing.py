@@ -19,6 +19,7 @@ class Change(enum.Enum):
     CREATED = "created"
     UPDATED = "updated"
     UNCHANGED = "unchanged"
+    DELETED = "deleted"
 
 
 def canonical_json(model: BaseModel) -> str:

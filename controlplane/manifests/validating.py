@@ -22,15 +22,19 @@ _CANDIDATES_MAX = 400
 
 
 def validate(
-    documents: Sequence[Document], existing: Mapping[Key, Spec], refused: Collection[Key] = ()
+    documents: Sequence[Document],
+    existing: Mapping[Key, Spec],
+    refused: Collection[Key] = (),
+    free: Collection[str] = (),
 ) -> tuple[Finding, ...]:
     """Check parsed documents together with what is applied; a document hides the applied manifest of its name.
 
     ``existing`` maps (kind, name) to a spec (``documents.load_spec``). It may load lazily: keys are listed only to
     suggest a near miss and to find migrations to the same place; a spec is fetched once, and only where a document
     refers to it. ``refused`` (``Parsed.refused``) names those with findings of their own: they are not also missing.
+    ``free`` names migrations that have left their destination: they keep nobody from it.
     """
-    world = _World(documents, existing, frozenset(refused))
+    world = _World(documents, existing, frozenset(refused), frozenset(free))
     findings: list[Finding] = []
     for document in documents:
         findings += findings_at(document.place, _check(document, world))
@@ -40,10 +44,28 @@ def validate(
     return tuple(findings[:FINDINGS_MAX])
 
 
+def place_taken(name: str, existing: Mapping[Key, Spec], free: Collection[str]) -> str:
+    """Say why an applied migration cannot have its destination any more; empty when it can. See ``validate``."""
+    world = _World([], existing, frozenset(), frozenset(free))
+    spec = world.spec("Migration", name)
+    dataset = world.spec("Dataset", spec.dataset) if isinstance(spec, MigrationSpec) else None
+    if not isinstance(spec, MigrationSpec) or not isinstance(dataset, DatasetSpec):
+        return ""
+    problems = _check_places(name, spec, dataset, world)
+    return f"{problems[0].message}: {problems[0].hint}" if problems else ""
+
+
 class _World:
     """Everything by kind and name: the documents first, then what is applied."""
 
-    def __init__(self, documents: Sequence[Document], existing: Mapping[Key, Spec], refused: frozenset[Key]) -> None:
+    def __init__(
+        self,
+        documents: Sequence[Document],
+        existing: Mapping[Key, Spec],
+        refused: frozenset[Key],
+        free: frozenset[str],
+    ) -> None:
+        self.free = free
         self.documents = {document.key: document for document in documents}
         self.existing = existing
         self.refused = refused
@@ -172,7 +194,7 @@ def _check_places(name: str, spec: MigrationSpec, dataset: DatasetSpec, world: _
         message = f"the destination is where the dataset {shown(spec.dataset)} lives already"
         problems.append(Problem(("spec", "to"), message, "choose another datastore or object"))
     for other, its in world.destinations.get(place, []):
-        if other == name:
+        if other == name or other in world.free:
             continue
         if its.dataset != spec.dataset:
             message = f"the migration {shown(other)} takes the dataset {shown(its.dataset)} to the same place"

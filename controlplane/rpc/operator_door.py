@@ -9,6 +9,7 @@ import grpc
 from haulier.v1 import operator_pb2 as pb
 from haulier.v1 import operator_pb2_grpc
 
+from controlplane.core.deciding import ABANDON, ACCEPT
 from controlplane.core.model import Agent
 from controlplane.core.states import AgentState
 from controlplane.identity.peers import IdentityError
@@ -70,7 +71,7 @@ class OperatorDoor(operator_pb2_grpc.OperatorServiceServicer):
         self, request: pb.ValidateManifestsRequest, context: Any
     ) -> pb.ValidateManifestsResponse:
         """Check manifests without keeping them."""
-        applied = await self._s.inventory.validate(translate.files_of(request.files))
+        applied = await self._s.inventory.validate(translate.files_of(request.files), dict(request.prune_labels))
         return pb.ValidateManifestsResponse(
             findings=map(translate.finding, applied.findings), outcomes=translate.outcomes(applied)
         )
@@ -80,7 +81,9 @@ class OperatorDoor(operator_pb2_grpc.OperatorServiceServicer):
     ) -> pb.ApplyManifestsResponse:
         """Keep all manifests or none."""
         await required(context, "request_id", request.request_id)
-        applied = await self._s.inventory.apply(translate.files_of(request.files), request.request_id, by=caller_name())
+        applied = await self._s.inventory.apply(
+            translate.files_of(request.files), request.request_id, caller_name(), dict(request.prune_labels)
+        )
         return pb.ApplyManifestsResponse(
             findings=map(translate.finding, applied.findings), outcomes=translate.outcomes(applied)
         )
@@ -109,6 +112,15 @@ class OperatorDoor(operator_pb2_grpc.OperatorServiceServicer):
             manifest=translate.manifest(row, self._s.queries.now()), metadata_json=row.metadata
         )
 
+    async def DeleteManifest(  # noqa: N802
+        self, request: pb.DeleteManifestRequest, context: Any
+    ) -> pb.DeleteManifestResponse:
+        """Delete one manifest."""
+        await required(context, "kind", request.kind)
+        await required(context, "name", request.name)
+        gone = await self._s.inventory.delete(request.kind, request.name, by=caller_name())
+        return pb.DeleteManifestResponse(manifest=translate.manifest(gone, self._s.queries.now()))
+
     async def StartMigrations(  # noqa: N802
         self, request: pb.StartMigrationsRequest, context: Any
     ) -> pb.StartMigrationsResponse:
@@ -118,6 +130,7 @@ class OperatorDoor(operator_pb2_grpc.OperatorServiceServicer):
         return pb.StartMigrationsResponse(
             started=[await self._summary(migration_id) for migration_id in started.migration_ids],
             already_started=started.already,
+            held=[pb.HeldMigration(name=name, reason=reason) for name, reason in started.held.items()],
         )
 
     async def ListMigrations(  # noqa: N802
@@ -125,7 +138,9 @@ class OperatorDoor(operator_pb2_grpc.OperatorServiceServicer):
     ) -> pb.ListMigrationsResponse:
         """List migrations."""
         limit = _page(request.page_size)
-        rows = await self._s.queries.migrations(request.states, request.page_token, limit + 1)
+        rows = await self._s.queries.migrations(
+            request.states, request.page_token, limit + 1, every_iteration=request.every_iteration
+        )
         now = self._s.queries.now()
         return pb.ListMigrationsResponse(
             migrations=[translate.migration(row, now) for row in rows[:limit]],
@@ -134,7 +149,7 @@ class OperatorDoor(operator_pb2_grpc.OperatorServiceServicer):
 
     async def GetMigration(self, request: pb.GetMigrationRequest, context: Any) -> pb.GetMigrationResponse:  # noqa: N802
         """Show one migration."""
-        found = await self._s.queries.migration(request.migration, values=sees_values())
+        found = await self._s.queries.migration(request.migration, request.iteration, values=sees_values())
         return translate.detail(found, await self._s.clean_ups.left_by(found.summary["id"]), self._s.queries.now())
 
     async def CancelMigration(  # noqa: N802
@@ -148,9 +163,29 @@ class OperatorDoor(operator_pb2_grpc.OperatorServiceServicer):
     async def RetryMigration(  # noqa: N802
         self, request: pb.RetryMigrationRequest, context: Any
     ) -> pb.RetryMigrationResponse:
-        """Give failed or stuck steps a fresh set of attempts."""
+        """Let a failed or stuck migration go on."""
         retried = await self._s.migrations.retry(request.migration, by=caller_name())
-        return pb.RetryMigrationResponse(migration=await self._summary(retried))
+        return pb.RetryMigrationResponse(
+            migration=await self._summary(retried.migration_id),
+            begins_again_because=retried.again,
+            taken=map(translate.taken, retried.taken),
+        )
+
+    async def AcceptMigration(  # noqa: N802
+        self, request: pb.AcceptMigrationRequest, context: Any
+    ) -> pb.AcceptMigrationResponse:
+        """End a migration: what is there is right."""
+        await required(context, "reason", request.reason)
+        ended = await self._s.migrations.decide(request.migration, ACCEPT, request.reason, caller_name())
+        return pb.AcceptMigrationResponse(migration=await self._summary(ended))
+
+    async def AbandonMigration(  # noqa: N802
+        self, request: pb.AbandonMigrationRequest, context: Any
+    ) -> pb.AbandonMigrationResponse:
+        """End a migration: it is given up."""
+        await required(context, "reason", request.reason)
+        ended = await self._s.migrations.decide(request.migration, ABANDON, request.reason, caller_name())
+        return pb.AbandonMigrationResponse(migration=await self._summary(ended))
 
     async def RollbackMigration(  # noqa: N802
         self, request: pb.RollbackMigrationRequest, context: Any

@@ -28,6 +28,9 @@ class Scoping:
             "RetryMigration": self._migration,
             "RollbackMigration": self._migration,
             "CleanUpMigrations": self._clean_up,
+            "AcceptMigration": self._migration,
+            "AbandonMigration": self._migration,
+            "DeleteManifest": self._delete,
             "Why": lambda request, owners: ownership.require_subject(request.subject, owners),
             "TailLogs": lambda request, owners: ownership.require_attempt(request.attempt_id, owners),
         }
@@ -54,6 +57,8 @@ class Scoping:
         return response if keep is None else await keep(response, owners)
 
     async def _files(self, request: Any, owners: Owners) -> None:
+        if request.prune_labels:
+            raise OutOfScope("what a prune deletes may belong to others: it needs a role over everything")
         await self._o.require_files(translate.files_of(request.files), owners)
 
     async def _migration(self, request: Any, owners: Owners) -> None:
@@ -69,7 +74,12 @@ class Scoping:
             raise OutOfScope("name the migrations to clean up after: all of them are not this caller's")
         await self._o.require_migrations(request.migrations, owners)
 
-    async def _manifest(self, request: pb.GetManifestRequest, owners: Owners) -> None:
+    async def _delete(self, request: pb.DeleteManifestRequest, owners: Owners) -> None:
+        if request.kind in _SHARED_KINDS:
+            raise OutOfScope(f"{request.kind} {request.name} belongs to nobody: a role over everything deletes it")
+        await self._manifest(request, owners)
+
+    async def _manifest(self, request: pb.GetManifestRequest | pb.DeleteManifestRequest, owners: Owners) -> None:
         if request.kind in _SHARED_KINDS:
             return
         if request.kind == "Migration":

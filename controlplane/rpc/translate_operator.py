@@ -17,11 +17,13 @@ from controlplane.service.clean_up import Leftovers, StillKept
 from controlplane.service.inventory import Applied, Change, Finding, Resource, SourceFile
 from controlplane.service.loop_health import LoopHealth
 from controlplane.service.queries import MigrationDetail, StepHolds, result_json
+from controlplane.service.retrying import Taken
 
 _CHANGES = {
     Change.CREATED: pb.MANIFEST_CHANGE_CREATED,
     Change.UPDATED: pb.MANIFEST_CHANGE_UPDATED,
     Change.UNCHANGED: pb.MANIFEST_CHANGE_UNCHANGED,
+    Change.DELETED: pb.MANIFEST_CHANGE_DELETED,
 }
 
 
@@ -45,7 +47,8 @@ def finding(found: Finding) -> pb.Finding:
 def outcomes(applied: Applied) -> list[pb.ManifestOutcome]:
     """Write what an apply did or would do."""
     return [
-        pb.ManifestOutcome(kind=kind, name=name, change=_CHANGES[change]) for kind, name, change in applied.outcomes
+        pb.ManifestOutcome(kind=kind, name=name, change=_CHANGES[change], note=applied.notes.get((kind, name), ""))
+        for kind, name, change in applied.outcomes
     ]
 
 
@@ -81,6 +84,8 @@ def migration(row: Mapping[str, Any], now: float) -> pb.MigrationSummary:
         total=total,
         done_bytes=done_bytes,
         elapsed_s=max(0.0, (row["ended_at"] if ended else now) - row["created_at"]),
+        iteration=row["iteration"],
+        iterations=row["iterations"],
     )
     # Agents wrote these results: one that cannot be read must not hide every other migration.
     with contextlib.suppress(DecodeError):
@@ -111,6 +116,7 @@ def detail(found: MigrationDetail, left: StillKept | None, now: float) -> pb.Get
         migration=migration(found.summary, now),
         steps=[_step(step, found, now) for step in found.steps],
         leftovers=None if left is None else _leftovers(left, now),
+        iterations=[migration(row, now) for row in found.iterations],
     )
 
 
@@ -132,6 +138,11 @@ def leftovers_status(left: Leftovers, now: float) -> pb.LeftoversStatus:
         former_next_in_s=max(0.0, (left.former_next_at or now) - now),
         failed=left.failed,
     )
+
+
+def taken(field: Taken) -> pb.ManifestDifference:
+    """Write a field that a retry took."""
+    return pb.ManifestDifference(manifest=field.manifest, field=field.field, old_json=field.old, new_json=field.new)
 
 
 def _step(step: Step, found: MigrationDetail, now: float) -> pb.StepView:

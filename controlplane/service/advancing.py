@@ -35,7 +35,8 @@ def equip_readied(tx: Tx, changes: Changes, steps: Sequence[Step], now: float) -
     A step whose parameters cannot be made has failed.
     """
     by_id = {step.id: step for step in steps}
-    readied = [by_id[move.step_id] for move in changes.step_moves if move.to_state is StepState.READY]
+    moves = [move for move in changes.step_moves if move.to_state is StepState.READY]
+    readied = [by_id[move.step_id]._replace(direction=move.direction) for move in moves]
     return Counter(step.placement_class for step in readied if _equip(tx, step, steps, now))
 
 
@@ -45,8 +46,8 @@ def _equip(tx: Tx, step: Step, steps: Sequence[Step], now: float) -> bool:
         return True
     body = tx.body(step.id)
     assert body is not None, "every step has a body"
-    if body.params is not None:
-        return True
+    if body.params is not None and not step.touched:
+        return True  # of a step that was tried they may be those of before a retry that began again
     by_name = {other.name: other.id for other in steps}
     wanted = {name: by_name[name] for name in needed_results(body.template) if name in by_name}
     bodies = tx.bodies(list(wanted.values()))

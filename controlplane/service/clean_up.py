@@ -22,8 +22,8 @@ from controlplane.core.cleaning import (
 from controlplane.core.events import Event, asked_by
 from controlplane.core.model import Migration, Requirements, Step, StepPlan
 from controlplane.core.placement import class_of
+from controlplane.core.resuming import ready
 from controlplane.core.states import MIGRATION_ENDED, StepState
-from controlplane.core.workflow_planning import ready
 from controlplane.manifests.clean_up_params import clean_up_params
 from controlplane.service.errors import Precondition
 from controlplane.service.fleet import Fleet, NewWork

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from controlplane.core.doctor import Dossier, Finding, examine, examine_targets
+from controlplane.core.doctor import Dossier, Finding, examine, examine_iterations, examine_targets
 from controlplane.core.rollout_examining import examine_rollout
 from controlplane.store.port import Tx
 
@@ -15,6 +15,8 @@ def findings(tx: Tx) -> Iterator[Finding]:
     under_way = {each.id for each in tx.under_way()}
     for migration_id in tx.migration_ids():
         yield from findings_of(tx, migration_id, is_under_way=migration_id in under_way)
+    for name in tx.newest_iterations():
+        yield from examine_iterations(tx.iterations_of(name))
     for rollout in tx.rollouts("", ROLLOUTS_MAX):
         events = [event for _, event in tx.events_after(0, rollout.id, 1_000_000_000)]
         yield from examine_rollout(rollout, tx.rollout_hosts(rollout.id), events)

@@ -2,26 +2,28 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from controlplane.core.admitting import Limits
 from controlplane.core.events import Event, asked_by
+from controlplane.core.model import Migration
+from controlplane.core.states import MIGRATION_ENDED, MigrationState
 from controlplane.manifests.diffing import Change, canonical_json, change, digest
-from controlplane.manifests.documents import KINDS, Document, Spec, load_spec
+from controlplane.manifests.documents import KINDS, Document, load_spec
 from controlplane.manifests.findings import Finding, SourceFile, shown, suggestion
 from controlplane.manifests.migration import MigrationSpec
 from controlplane.manifests.parsing import Parsed, parse
 from controlplane.manifests.validating import validate
-from controlplane.service.errors import NotFound
+from controlplane.service.applied import AppliedSpecs, Key, Rows, left_places
+from controlplane.service.deleting import delete_in, specs_of, to_prune, why_kept
+from controlplane.service.errors import NotFound, Precondition
 from controlplane.service.fleet import Fleet, NewWork
 from controlplane.service.migrations import start_in
 from controlplane.service.not_found import no_manifest
 from controlplane.service.planning import limits_of
 from controlplane.service.repeating import answered
 from controlplane.store.port import Resource, Store, Tx
-
-Key = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,22 +32,10 @@ class Applied:
 
     findings: tuple[Finding, ...]
     outcomes: tuple[tuple[str, str, Change], ...] = ()
+    notes: Mapping[Key, str] = field(default_factory=dict)  # (kind, name) → what follows from it, for people
 
 
-class AppliedSpecs(Mapping[Key, Spec]):
-    """The applied manifests as ``validate`` wants them; a spec is read only when it is asked for."""
-
-    def __init__(self, rows: Mapping[Key, tuple[int, str, str]]) -> None:
-        self._rows = rows
-
-    def __getitem__(self, key: Key) -> Spec:
-        return load_spec(key[0], self._rows[key][2])
-
-    def __iter__(self) -> Iterator[Key]:
-        return iter(self._rows)
-
-    def __len__(self) -> int:
-        return len(self._rows)
+Labels = Mapping[str, str]
 
 
 class Inventory:
@@ -60,23 +50,28 @@ class Inventory:
         self._fleet = fleet
         self._migrations_max = migrations_max
 
-    async def validate(self, files: Sequence[SourceFile]) -> Applied:
-        """Check files together with what is applied, and say what an apply would do."""
+    async def validate(self, files: Sequence[SourceFile], prune: Labels | None = None) -> Applied:
+        """Check files together with what is applied, and say what an apply would do; see ``apply`` for ``prune``."""
         parsed = await asyncio.to_thread(parse, files)
-        rows = await self._store.read(lambda tx: tx.all_specs())
-        return await asyncio.to_thread(_judge, parsed, rows)
+        rows, free = await self._store.read(lambda tx: (tx.all_specs(), left_places(tx)))
+        judged = await asyncio.to_thread(_judge, parsed, rows, free)
+        if judged.findings:
+            return judged
+        return await self._store.read(lambda tx: _noted(tx, _pruned(tx, parsed.documents, judged, prune)))
 
-    async def apply(self, files: Sequence[SourceFile], request_id: str, by: str = "") -> Applied:
+    async def apply(
+        self, files: Sequence[SourceFile], request_id: str, by: str = "", prune: Labels | None = None
+    ) -> Applied:
         """Keep all manifests of ``files``, as ``by`` asked, or none when one is wrong.
 
-        Migrations that say ``start: auto`` start in the same transaction, once. A repeat of ``request_id`` changes
-        nothing.
+        Migrations that say ``start: auto`` start in the same transaction, once. With ``prune``, applied manifests that
+        carry all these labels and are not among the files are deleted. A repeat of ``request_id`` changes nothing.
         """
         now = self._clock()
         # Thousands of manifests take seconds of a core: agents' heartbeats must not wait for them.
         parsed = await asyncio.to_thread(parse, files)
-        seen = await self._store.read(lambda tx: tx.all_specs())
-        expected = await asyncio.to_thread(_judge, parsed, seen)
+        seen = await self._store.read(lambda tx: (tx.all_specs(), left_places(tx)))
+        expected = await asyncio.to_thread(_judge, parsed, *seen)
         if parsed.findings:
             return expected
         texts = await asyncio.to_thread(_texts, parsed.documents)
@@ -86,18 +81,52 @@ class Inventory:
             if before is not None:
                 outcomes = ((kind, name, Change(what)) for kind, name, what in json.loads(before))
                 return Applied((), tuple(outcomes)), NewWork()
-            rows = tx.all_specs()
+            rows, free = tx.all_specs(), left_places(tx)
             # Nearly always nobody else has applied anything meanwhile; then leases need not wait for the judging.
-            judged = expected if rows == seen else _judge(parsed, rows)
+            judged = expected if (rows, free) == seen else _judge(parsed, rows, free)
             if judged.findings:
                 return judged, NewWork()
             _put(tx, parsed.documents, texts, rows, now, by)
-            work = start_in(tx, _unstarted(tx, parsed.documents), now, by)
+            judged = _noted(tx, _pruned(tx, parsed.documents, judged, prune))
+            if judged.findings:
+                raise _Found(judged)
+            for kind, name, what in judged.outcomes:
+                if what is Change.DELETED:
+                    delete_in(tx, (kind, name), now, by)
+            held: dict[str, str] = {}
+            work = start_in(tx, _unstarted(tx, parsed.documents), now, by, held)
+            notes = {("Migration", name): f"not started yet: {reason}" for name, reason in held.items()}
+            judged = replace(judged, notes={**judged.notes, **notes})
             answer = json.dumps([[kind, name, what.value] for kind, name, what in judged.outcomes])
             tx.keep_answer(request_id, "ApplyManifests", answer, now)
             return judged, work
 
-        return await self._fleet.unbroken(self._kept(keep))
+        try:
+            return await self._fleet.unbroken(self._kept(keep))
+        except _Found as found:
+            return found.applied
+
+    async def delete(self, kind: str, name: str, by: str = "") -> Resource:
+        """Delete a manifest, as ``by`` asked; return it as it was. Raises ``NotFound`` or ``Precondition``."""
+        now = self._clock()
+
+        def delete(tx: Tx) -> Resource:
+            row = tx.resource(kind, name)
+            if row is None:
+                raise no_manifest(tx, kind, name)
+            why = why_kept(tx, (kind, name), specs_of(tx))
+            if why:
+                raise Precondition(f"{kind} {name} cannot be deleted: {why}")
+            delete_in(tx, (kind, name), now, by)
+            return row
+
+        return await self._fleet.unbroken(self._deleted(delete))
+
+    async def _deleted(self, delete: Callable[[Tx], Resource]) -> Resource:
+        row = await self._store.write(delete)
+        if row.kind == "Datastore":
+            self._fleet.set_limits(await self.limits())
+        return row
 
     async def _kept(self, keep: Callable[[Tx], tuple[Applied, NewWork]]) -> Applied:
         """Write, and let the fleet know of new limits and new work."""
@@ -130,9 +159,17 @@ class Inventory:
         return await self._store.read(lambda tx: tx.resources(kind, after, limit))
 
 
-def _judge(parsed: Parsed, rows: Mapping[Key, tuple[int, str, str]]) -> Applied:
+class _Found(Exception):
+    """Nothing of this apply is kept, for what it found inside the transaction."""
+
+    def __init__(self, applied: Applied) -> None:
+        super().__init__()
+        self.applied = applied
+
+
+def _judge(parsed: Parsed, rows: Rows, free: frozenset[str]) -> Applied:
     """Check documents against each other and against what is applied, and say what an apply would do."""
-    found = (*parsed.findings, *validate(parsed.documents, AppliedSpecs(rows), parsed.refused))
+    found = (*parsed.findings, *validate(parsed.documents, AppliedSpecs(rows), parsed.refused, free))
     if found:
         return Applied(found)
     outcomes = []
@@ -141,6 +178,41 @@ def _judge(parsed: Parsed, rows: Mapping[Key, tuple[int, str, str]]) -> Applied:
         old = rows.get(document.key)
         outcomes.append((document.kind, document.name, change(old[1] if old else None, new)))
     return Applied((), tuple(outcomes))
+
+
+def _pruned(tx: Tx, documents: Sequence[Document], judged: Applied, prune: Labels | None) -> Applied:
+    """Add what a prune deletes, or the findings that forbid it."""
+    if not prune:
+        return judged
+    going, findings = to_prune(tx, documents, prune)
+    if findings:
+        return Applied(tuple(findings))
+    return replace(judged, outcomes=(*judged.outcomes, *((r.kind, r.name, Change.DELETED) for r in going)))
+
+
+def _noted(tx: Tx, judged: Applied) -> Applied:
+    """Add what an update means for migrations that were started."""
+    updated = [(kind, name) for kind, name, what in judged.outcomes if what is Change.UPDATED]
+    newest = tx.newest_iterations() if updated else {}
+    notes = {key: note for key in updated if (note := _note(key, newest))}
+    return replace(judged, notes=notes)
+
+
+def _note(key: Key, newest: Mapping[str, Migration]) -> str:
+    kind, name = key
+    if kind == "Migration" and name in newest:
+        last = newest[name]
+        following = f"this is the definition of iteration {last.iteration + 1}"
+        if last.state in MIGRATION_ENDED:
+            return f"iteration {last.iteration} is {last.state}; {following}: `haulier migration start {name}`"
+        return f"iteration {last.iteration} is {last.state} and keeps what it was started with; {following}"
+    if kind in ("Dataset", "Datastore"):
+        failed = [each.name for each in newest.values() if each.state is MigrationState.FAILED]
+        reading = [each for each in failed if name in (newest[each].dataset, newest[each].source)]
+        if reading:
+            more = f" (and {len(reading) - 1} more)" if len(reading) > 1 else ""
+            return f"`haulier migration retry {reading[0]}`{more} takes it, where it changes how the source is read"
+    return ""
 
 
 def _texts(documents: Sequence[Document]) -> list[tuple[str, str, str]]:
@@ -153,17 +225,18 @@ def _put(
     tx: Tx,
     documents: Sequence[Document],
     texts: Sequence[tuple[str, str, str]],
-    rows: Mapping[Key, tuple[int, str, str]],
+    rows: Rows,
     now: float,
     by: str,
 ) -> None:
     """Keep what is new or different, each with its event."""
     resources, events = [], []
+    deleted = tx.deleted_generations()
     for document, (metadata, spec, fresh) in zip(documents, texts, strict=True):
         old = rows.get(document.key)
         if old is not None and old[1] == fresh:
             continue
-        generation = old[0] + 1 if old else 1
+        generation = (old[0] if old else deleted.get(document.key, 0)) + 1
         resources.append(Resource(document.kind, document.name, generation, fresh, metadata, spec, now))
         subject = f"{document.kind}/{document.name}"
         events.append(Event(now, "ManifestApplied", subject, detail=asked_by(by, f"generation {generation}")))
@@ -174,7 +247,7 @@ def _put(
 def _unstarted(tx: Tx, documents: Sequence[Document]) -> list[str]:
     """Name the migrations that want to start by themselves and never did."""
     wanted = [d.name for d in documents if isinstance(d.spec, MigrationSpec) and d.spec.start == "auto"]
-    known = tx.started_names() if wanted else set()
+    known = tx.newest_iterations() if wanted else {}
     return [name for name in wanted if name not in known]
 
 

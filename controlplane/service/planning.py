@@ -1,21 +1,32 @@
 """From an applied Migration manifest to the steps that the store keeps."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 
 from controlplane.core.admitting import Limits
-from controlplane.core.model import Requirements, StepPlan
+from controlplane.core.model import Migration, Requirements, StepPlan
+from controlplane.core.placement import class_of
 from controlplane.manifests import compiling, params
 from controlplane.manifests.dataset import DatasetSpec
 from controlplane.manifests.documents import Spec, load_spec
 from controlplane.manifests.migration import MigrationSpec
 from controlplane.manifests.model import duration_s
+from controlplane.manifests.taking import Taken, taken
 from controlplane.manifests.workflow import WorkflowSpec
 from controlplane.store.port import Resource, Tx
 
 
 class CannotPlan(Exception):
     """The manifests do not make a migration any more; the message says which and why."""
+
+
+class NotKnown(CannotPlan):
+    """What a migration was started with is not in the store any more."""
+
+
+Read = Callable[[str, str], tuple[int, str]]  # kind, name → generation and spec as JSON; raises CannotPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,37 +40,90 @@ class Planned:
     destination: str
     priority: int
     steps: tuple[StepPlan, ...]
+    place: str = ""  # write target of what it publishes at its destination
+    basis: Mapping[str, int] = field(default_factory=dict)  # "Kind/name" → generation it was planned from
     # How long what it leaves behind is kept after its end; None: as the control plane is set.
     staged_kept_s: float | None = None
     former_kept_s: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Replanned:
+    """What a retry that begins again would do: the plan, and what of the source side it takes."""
+
+    planned: Planned | None
+    taken: tuple[Taken, ...]
+
+
 def plan_migration(tx: Tx, resource: Resource) -> Planned:
     """Compile a Migration with the manifests it names, as they are applied now. Raises ``CannotPlan``."""
-    migration = load_spec("Migration", resource.spec)
+    return _plan(resource.name, (resource.generation, resource.spec), partial(_applied, tx))
+
+
+def replan_migration(tx: Tx, migration: Migration) -> Replanned:
+    """Compile a started migration anew with the source side as it is applied now; all else stays as it was started.
+
+    Raises ``CannotPlan``.
+    """
+    basis = tx.basis(migration.id)
+    before = partial(_as_started, tx, migration, basis)
+    definition = before("Migration", migration.name)
+    dataset_then, dataset_now = before("Dataset", migration.dataset), _applied(tx, "Dataset", migration.dataset)
+    source_now = str(json.loads(dataset_now[1])["datastore"])
+    store_then, store_now = before("Datastore", migration.source), _applied(tx, "Datastore", source_now)
+    spec = load_spec("Migration", definition[1])
+    assert isinstance(spec, MigrationSpec), "the kind decides the model"
+    destinations = {spec.to.datastore, spec.staging}
+
+    def read(kind: str, name: str) -> tuple[int, str]:
+        if kind == "Dataset":
+            return dataset_now
+        # A datastore that is source and destination at once stays as it was: the destination never changes.
+        if kind == "Datastore" and name == source_now and name not in destinations:
+            return store_now
+        return before(kind, name)
+
+    if source_now in destinations:
+        store_now = store_then if source_now == migration.source else store_now
+    found = taken(
+        (migration.dataset, dataset_then[1], dataset_now[1]),
+        (migration.source, store_then[1]),
+        (source_now, store_now[1]),
+    )
+    return Replanned(_plan(migration.name, definition, read), found)
+
+
+def _plan(name: str, definition: tuple[int, str], read: Read) -> Planned:
+    """Compile a Migration with the manifests that ``read`` gives. Raises ``CannotPlan``."""
+    basis = {f"Migration/{name}": definition[0]}
+
+    def loaded(kind: str, of: str) -> Spec:
+        basis[f"{kind}/{of}"], spec = read(kind, of)
+        return load_spec(kind, spec)
+
+    migration = load_spec("Migration", definition[1])
     assert isinstance(migration, MigrationSpec), "the kind decides the model"
-    workflow_row = _applied(tx, "Workflow", migration.workflow)
-    workflow = load_spec("Workflow", workflow_row.spec)
-    dataset = load_spec("Dataset", _applied(tx, "Dataset", migration.dataset).spec)
+    workflow = loaded("Workflow", migration.workflow)
+    dataset = loaded("Dataset", migration.dataset)
     assert isinstance(workflow, WorkflowSpec) and isinstance(dataset, DatasetSpec), "the kind decides the model"
     retention = migration.retention
-    stores = {
-        name: load_spec("Datastore", _applied(tx, "Datastore", name).spec)
-        for name in {dataset.datastore, migration.to.datastore, migration.staging}
-    }
+    names = {dataset.datastore, migration.to.datastore, migration.staging}
+    stores = {of: loaded("Datastore", of) for of in sorted(names)}
     try:
-        plan = compiling.compile_migration(resource.name, migration, workflow, dataset, stores)  # type: ignore[arg-type]
+        plan = compiling.compile_migration(name, migration, workflow, dataset, stores)  # type: ignore[arg-type]
         steps = tuple(_step(step) for step in plan.steps)
     except (compiling.NotCompilable, params.ParamsUnresolved) as error:
         raise CannotPlan(str(error)) from None
     return Planned(
         plan.dataset,
         plan.workflow,
-        workflow_row.generation,
+        basis[f"Workflow/{plan.workflow}"],
         plan.source,
         plan.destination,
         plan.priority,
         steps,
+        f"{migration.to.datastore}/{migration.to.object}",
+        basis,
         *(None if text is None else duration_s(text) for text in (retention.staged, retention.former)),
     )
 
@@ -74,11 +138,30 @@ def _set(specs: Mapping[str, Spec], field: str) -> dict[str, int]:
     return {name: limit for name, limit in limits.items() if limit is not None}
 
 
-def _applied(tx: Tx, kind: str, name: str) -> Resource:
+def _applied(tx: Tx, kind: str, name: str) -> tuple[int, str]:
     resource = tx.resource(kind, name)
     if resource is None:
         raise CannotPlan(f"there is no {kind} {name}: apply it first")
-    return resource
+    return resource.generation, resource.spec
+
+
+def _as_started(tx: Tx, migration: Migration, basis: Mapping[str, int], kind: str, name: str) -> tuple[int, str]:
+    """Read a manifest in the generation that a migration was planned from."""
+    # A store of before kept no basis: what was applied when the migration started is what it was planned from.
+    generation = basis.get(f"{kind}/{name}") or tx.generation_at(kind, name, migration.created_at)
+    spec = tx.generation_spec(kind, name, generation)
+    if spec is None:
+        raise NotKnown(f"the {kind} {name} that {migration.name} was started with is not known any more")
+    return generation, spec
+
+
+def keep_class(tx: Tx, plan: StepPlan, classes: dict[str, Requirements]) -> str:
+    """Return the placement class of a step, kept in the store and in ``classes``."""
+    placement = class_of(plan.requirements)
+    if placement not in classes:
+        tx.put_class(placement, plan.requirements)
+        classes[placement] = plan.requirements
+    return placement
 
 
 def _step(plan: compiling.StepPlan) -> StepPlan:

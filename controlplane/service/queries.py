@@ -17,7 +17,7 @@ from controlplane.service.errors import NotFound
 from controlplane.service.fleet import Fleet
 from controlplane.service.judging import as_heard, by_liveness
 from controlplane.service.limiting import what_holds
-from controlplane.service.migrations import find
+from controlplane.service.migrations import find, find_iteration
 from controlplane.service.not_found import no_agent
 from controlplane.store.port import Body, Store, Tx
 
@@ -31,6 +31,7 @@ class MigrationDetail:
     needs: Mapping[str, Sequence[str]]  # step id → names
     results: Mapping[str, bytes]
     attempts: Mapping[str, Sequence[Mapping[str, Any]]]
+    iterations: Sequence[Mapping[str, Any]] = ()  # summaries of all iterations of its name, oldest first
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,19 +55,24 @@ class Queries:
         """Return the instant by the control plane's clock, to turn stored instants into ages."""
         return self._clock()
 
-    async def migrations(self, states: Sequence[str], after: str, limit: int) -> list[Mapping[str, Any]]:
-        """Return migrations with their progress, in order of creation."""
-        return await self._store.read(lambda tx: tx.summaries(states, after, limit))
+    async def migrations(
+        self, states: Sequence[str], after: str, limit: int, *, every_iteration: bool = False
+    ) -> list[Mapping[str, Any]]:
+        """Return migrations with their progress, in order of creation; of a name the newest iteration, or all."""
+        return await self._store.read(lambda tx: tx.summaries(states, after, limit, every_iteration=every_iteration))
 
     async def summary(self, migration_id: str) -> Mapping[str, Any]:
         """Return one migration with its progress."""
         return await self._store.read(lambda tx: _summary(tx, migration_id))
 
-    async def migration(self, name_or_id: str, *, values: bool = False) -> MigrationDetail:
-        """Return one migration whole; values of rows only if ``values``. Raises ``NotFound`` or ``Precondition``."""
+    async def migration(self, name_or_id: str, iteration: int = 0, *, values: bool = False) -> MigrationDetail:
+        """Return one migration whole, its newest iteration for 0; values of rows only if ``values``.
+
+        Raises ``NotFound`` or ``Precondition``.
+        """
 
         def load(tx: Tx) -> MigrationDetail:
-            migration = find(tx, name_or_id)
+            migration = find_iteration(tx, name_or_id, iteration)
             steps = tx.steps_of(migration.id)
             names = {step.id: step.name for step in steps}
             bodies = tx.bodies(list(names))
@@ -79,6 +85,7 @@ class Queries:
                 {step_id: [names[i] for i in needed] for step_id, needed in tx.needs_of(migration.id).items()},
                 {step.id: result for step in steps if (result := _result(step, bodies[step.id], values)) is not None},
                 attempts,
+                [_summary(tx, each.id) for each in tx.iterations_of(migration.name)],
             )
 
         return await self._store.read(load)

@@ -1,8 +1,9 @@
 """The hot path: granting leases and settling how they ended. Plain functions over one transaction."""
 
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from controlplane.core import leasing
@@ -14,10 +15,14 @@ from controlplane.core.placement import datastores_in_use
 from controlplane.core.states import AttemptState, Direction, StepState
 from controlplane.service.advancing import advance
 from controlplane.service.limiting import admission, may_begin
+from controlplane.service.places import called, supersede_others
 from controlplane.service.shown_values import admitted
 from controlplane.store.port import Tx
 
 EVICT_MAX = 16
+# Write targets of steps that publish nothing at a destination begin with this.
+STAGING = "staging/"
+_MIGRATION_ID = re.compile(r"\bmig_[0-9a-f]+\b")
 
 
 class GrantedLease(NamedTuple):
@@ -118,8 +123,10 @@ def settle(tx: Tx, agent_id: str, outcomes: Sequence[Outcome], now: float, moved
     found = tx.attempts_with_steps(done.acknowledged)
     changes = Changes()
     settled: list[str] = []
+    published: list[str] = []
     for outcome in outcomes:
         attempt, step = found.get(outcome.attempt_id, (None, None))
+        outcome = _naming(tx, outcome)  # noqa: PLW2901 - the same, in words for people
         if attempt is None or step is None or attempt.agent_id != agent_id:
             # Promise A1: an agent reaches only its own leases; whatever it says of others is not even recorded there.
             continue
@@ -135,11 +142,28 @@ def settle(tx: Tx, agent_id: str, outcomes: Sequence[Outcome], now: float, moved
         changes.extend(decision)
         done.ended.append(attempt.id)
         settled.append(step.id)
+        if outcome.state is AttemptState.SUCCEEDED and attempt.direction is Direction.FORWARD:
+            published += [step.migration_id] if not step.target.startswith(STAGING) else []
         _count_ready(done.readied, decision, [step])
     tx.apply(changes)
     for migration_id in tx.moved_on_by(settled):
         done.readied += advance(tx, migration_id, now)
+    for migration_id in published:
+        supersede_others(tx, migration_id, now)
     return done
+
+
+def _naming(tx: Tx, outcome: Outcome) -> Outcome:
+    """Agents know migrations by their ids; people know them by name."""
+    failure = outcome.failure
+    if failure is None or "mig_" not in failure.message:
+        return outcome
+
+    def name(found: re.Match[str]) -> str:
+        known = tx.migration(found[0])
+        return called(known) if known is not None else found[0]
+
+    return replace(outcome, failure=replace(failure, message=_MIGRATION_ID.sub(name, failure.message)))
 
 
 def expire(tx: Tx, due: Iterable[tuple[str, int, Failure]], now: float, *, lock_delay_s: float) -> Settlement:

@@ -61,7 +61,7 @@ def attempt_of(row: Sequence[Any]) -> Attempt:
 
 def migration_of(row: Sequence[Any]) -> Migration:
     """Build a migration from its row."""
-    return Migration._make((*row[:8], MigrationState(row[8]), *row[9:12]))
+    return Migration._make((*row[:8], MigrationState(row[8]), *row[9:14]))
 
 
 def agent_of(row: Sequence[Any]) -> Agent:

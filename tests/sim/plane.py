@@ -17,6 +17,7 @@ from controlplane.loops.workflow_advancer import WorkflowAdvancer
 from controlplane.rpc import agent_door
 from controlplane.rpc.agent_door import AgentDoor
 from controlplane.service import migrations as migrations_service
+from controlplane.service import retrying as retrying_service
 from controlplane.service.audit_checking import AuditChecker
 from controlplane.service.audit_log import AuditLog
 from controlplane.service.calm import Calm
@@ -26,6 +27,7 @@ from controlplane.service.identities import Identities
 from controlplane.service.joining import Joining
 from controlplane.service.loop_health import LoopHealth
 from controlplane.service.migrations import Migrations
+from controlplane.service.planning import Replanned
 from controlplane.service.queries import Queries
 from controlplane.service.rollouts import Rollouts
 from controlplane.service.signals import Signal
@@ -53,6 +55,7 @@ def seams(seed: int) -> Iterator[None]:
     with (
         patch.object(agent_door, "agent_of", lambda context: context.identity),
         patch.object(migrations_service, "plan_migration", lambda tx, resource: _planner[0](resource.name)),
+        patch.object(retrying_service, "replan_migration", lambda tx, migration: Replanned(None, ())),
     ):
         try:
             yield

@@ -92,7 +92,8 @@ def _migration(rng: Random, load: Workload, name: str, count: int, trouble: floa
             initial = f"what was in {target}" if rng.random() < 0.5 else ""
             load.targets[target] = (fenced, initial)
         plans.append(_step(rng, name, index, needs, does, target, trouble, index == pivot_at, undoable))
-    return Planned(name, "sim", 1, "lake", destination, rng.choice((0, 0, 5)), tuple(plans))
+    # Migrations to one place move one dataset, or the second could never start.
+    return Planned(shared, "sim", 1, "lake", destination, rng.choice((0, 0, 5)), tuple(plans), place=shared)
 
 
 def _step(

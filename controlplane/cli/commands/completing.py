@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+import typer
+
 from controlplane.cli.problems import Problem
 
 if TYPE_CHECKING:
@@ -162,6 +164,11 @@ def words(known: Iterable[str]) -> Offer:
 
 def _beginning(incomplete: str, names: Iterable[str]) -> list[str]:
     return [name for name in names if name.startswith(incomplete)]
+
+
+def manifests_of_kind(context: typer.Context, incomplete: str) -> list[str]:
+    """Names of applied manifests of the kind that stands before them on the command line."""
+    return manifests(str(context.params.get("kind") or "").capitalize())(incomplete)
 
 
 def _ask(request: Message, answer: type[Message]) -> Message:

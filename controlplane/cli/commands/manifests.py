@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from controlplane.cli.commands import completing
-from controlplane.cli.commands.options import OutputOption, ProfileOption, TimeoutOption
+from controlplane.cli.commands.deleting import agree, prune_scope
+from controlplane.cli.commands.options import OutputOption, ProfileOption, SelectorOption, TimeoutOption
 from controlplane.cli.exits import Exit
 from controlplane.cli.terminal import OutputFormat, show, show_message, stdout_look
 
@@ -26,12 +27,30 @@ PathsArgument = Annotated[
 
 def apply(
     paths: PathsArgument,
+    prune: Annotated[
+        bool,
+        typer.Option("--prune", help="Delete what carries the labels of --selector and is not among the files."),
+    ] = False,
+    selector: SelectorOption = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Agree beforehand to what --prune deletes.")] = False,
     profile: ProfileOption = None,
     output: OutputOption = OutputFormat.table,
     timeout: TimeoutOption = APPLY_TIMEOUT_S,
 ) -> None:
     """Check manifests and keep them: all, or none when one is wrong."""
-    _submit(paths, profile, output, timeout, keep=True)
+    from haulier.v1 import operator_pb2 as op
+
+    from controlplane.cli.connection import connect
+    from controlplane.cli.manifest_files import gather
+
+    labels = prune_scope(selector or [], prune=prune)
+    files = gather(paths, sys.stdin.buffer)
+    with connect(profile, timeout_s=timeout) as operator:
+        if labels:
+            agree(operator, files, labels, yes=yes)
+        request = op.ApplyManifestsRequest(files=files, request_id=str(uuid.uuid4()), prune_labels=labels)
+        answer = operator.call(request, op.ApplyManifestsResponse)
+    _show_answer(answer, len(files), output, would=False)
 
 
 def validate(
@@ -39,36 +58,30 @@ def validate(
     offline: Annotated[
         bool, typer.Option("--offline", help="Ask no control plane: check the manifests against each other only.")
     ] = False,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Show what an apply with --prune and the same --selector would delete.")
+    ] = False,
+    selector: SelectorOption = None,
     profile: ProfileOption = None,
     output: OutputOption = OutputFormat.table,
     timeout: TimeoutOption = APPLY_TIMEOUT_S,
 ) -> None:
     """Check manifests against what is applied, and keep nothing."""
-    if offline:
-        from controlplane.cli.manifest_files import gather
-        from controlplane.cli.offline import validate_offline
-
-        files = gather(paths, sys.stdin.buffer)
-        _show_answer(validate_offline(files), len(files), output, would=True)
-        return
-    _submit(paths, profile, output, timeout, keep=False)
-
-
-def _submit(paths: list[str], profile: str | None, output: OutputFormat, timeout_s: float, *, keep: bool) -> None:
     from haulier.v1 import operator_pb2 as op
 
     from controlplane.cli.connection import connect
     from controlplane.cli.manifest_files import gather
+    from controlplane.cli.offline import validate_offline
 
+    labels = prune_scope(selector or [], prune=prune)
     files = gather(paths, sys.stdin.buffer)
-    answer: op.ApplyManifestsResponse | op.ValidateManifestsResponse
-    with connect(profile, timeout_s=timeout_s) as operator:
-        if keep:
-            request = op.ApplyManifestsRequest(files=files, request_id=str(uuid.uuid4()))
-            answer = operator.call(request, op.ApplyManifestsResponse)
-        else:
-            answer = operator.call(op.ValidateManifestsRequest(files=files), op.ValidateManifestsResponse)
-    _show_answer(answer, len(files), output, would=not keep)
+    if offline:
+        _show_answer(validate_offline(files), len(files), output, would=True)
+        return
+    with connect(profile, timeout_s=timeout) as operator:
+        request = op.ValidateManifestsRequest(files=files, prune_labels=labels)
+        answer = operator.call(request, op.ValidateManifestsResponse)
+    _show_answer(answer, len(files), output, would=True)
 
 
 def _show_answer(

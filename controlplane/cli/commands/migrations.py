@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,6 +20,14 @@ if TYPE_CHECKING:
     from haulier.v1 import operator_pb2 as op
 
     from controlplane.cli.connection import Operator
+
+    Changed = (
+        op.CancelMigrationResponse
+        | op.RetryMigrationResponse
+        | op.RollbackMigrationResponse
+        | op.AcceptMigrationResponse
+        | op.AbandonMigrationResponse
+    )
 
 MigrationArgument = Annotated[
     str, typer.Argument(metavar="MIGRATION", help="Name or mig_… id.", autocompletion=completing.migrations)
@@ -77,7 +85,10 @@ def start(
     profile: ProfileOption = None,
     output: OutputOption = OutputFormat.table,
 ) -> None:
-    """Start migrations that were applied."""
+    """Start migrations that were applied.
+
+    One that has ended starts again, as its next iteration; what the earlier ones proved stays.
+    """
     from haulier.v1 import operator_pb2 as op
 
     from controlplane.cli.connection import connect
@@ -85,7 +96,9 @@ def start(
 
     if bool(names) is every:
         raise Problem(
-            "name the migrations to start, or say --all", hint="haulier migration start --all", code=Exit.USAGE
+            "name the migrations to start, or say --all for all that were never started",
+            hint="haulier migration list --applied names them; then, for example: haulier migration start NAME",
+            code=Exit.USAGE,
         )
     with connect(profile) as operator:
         request = op.StartMigrationsRequest(names=names or [], request_id=str(uuid.uuid4()))
@@ -94,7 +107,9 @@ def start(
             subjects = [migration.migration_id for migration in answer.started] + list(answer.already_started)
             if not subjects:
                 note("nothing to start: every migration was started before")
+            _complain_of(answer.held)
             _follow(operator, subjects, output, live=live)
+            _end_with(answer.held)
             return
     if output is OutputFormat.json:
         show_message(answer)
@@ -103,12 +118,21 @@ def start(
         show(migration_table(answer.started, stdout_look(output)), output)
         note(f"{len(answer.started)} started; `haulier migration watch` shows how they move")
     elif not answer.already_started:
-        note("nothing to start: every migration was started before")
+        note("nothing to start: every migration was started before; one that ended starts again by its name")
     for name in answer.already_started:
-        note(
-            f"{name} was started before; `haulier migration get {name}` shows it. A migration is started once: "
-            "to move the dataset again, apply another Migration"
-        )
+        note(f"{name} is running already; `haulier migration watch {name}` shows how it moves")
+    _complain_of(answer.held)
+    _end_with(answer.held)
+
+
+def _complain_of(held: Sequence[op.HeldMigration]) -> None:
+    if held:
+        complain([Problem(each.reason, code=Exit.CONFLICT) for each in held])
+
+
+def _end_with(held: Sequence[op.HeldMigration]) -> None:
+    if held:
+        raise typer.Exit(Exit.CONFLICT)
 
 
 def watch(
@@ -174,6 +198,9 @@ def list_migrations(
         ),
     ] = None,
     live: Annotated[bool, typer.Option("--watch", "-w", help="Follow those under way, live.")] = False,
+    every: Annotated[
+        bool, typer.Option("--every-iteration", help="List every run of a name, not only the newest.")
+    ] = False,
     applied: Annotated[
         bool, typer.Option("--applied", help="List what was applied instead, whether it was started or not.")
     ] = False,
@@ -200,7 +227,8 @@ def list_migrations(
         if live:
             _follow(operator, [], output, live=True)
             return
-        listing = operator.listing(op.ListMigrationsRequest(states=states or []), op.ListMigrationsResponse)
+        request = op.ListMigrationsRequest(states=states or [], every_iteration=every)
+        listing = operator.listing(request, op.ListMigrationsResponse)
     if output is OutputFormat.json:
         show_message(listing)
     else:
@@ -227,15 +255,23 @@ def _list_applied(operator: Operator, output: OutputFormat) -> None:
         show(manifest_table(listing, "Migration", stdout_look(output)), output)
 
 
-def get(migration: MigrationArgument, profile: ProfileOption = None, output: OutputOption = OutputFormat.table) -> None:
-    """Show one migration: steps, attempts, failures, proof."""
+def get(
+    migration: MigrationArgument,
+    iteration: Annotated[
+        int, typer.Option("--iteration", min=0, help="Which run of that name; 0 is the newest.", show_default=False)
+    ] = 0,
+    profile: ProfileOption = None,
+    output: OutputOption = OutputFormat.table,
+) -> None:
+    """Show one migration: steps, attempts, failures, proof; of an earlier run too."""
     from haulier.v1 import operator_pb2 as op
 
     from controlplane.cli.connection import connect
     from controlplane.cli.render_migrations import migration_page
 
     with connect(profile) as operator:
-        answer = operator.call(op.GetMigrationRequest(migration=migration), op.GetMigrationResponse)
+        request = op.GetMigrationRequest(migration=migration, iteration=iteration)
+        answer = operator.call(request, op.GetMigrationResponse)
     if output is OutputFormat.json:
         show_message(answer)
     else:
@@ -262,7 +298,11 @@ def retry(
     profile: ProfileOption = None,
     output: OutputOption = OutputFormat.table,
 ) -> None:
-    """Give failed or stuck steps a fresh set of attempts."""
+    """Let a failed or stuck migration go on.
+
+    It goes on where it stopped. Where its former content was put back, or the Dataset or its Datastore has changed, it
+    begins again at its first step and takes the source side as it is applied now; what it took is listed.
+    """
     from haulier.v1 import operator_pb2 as op
 
     request = op.RetryMigrationRequest(migration=migration)
@@ -285,9 +325,35 @@ def rollback(
     _ask(request, op.RollbackMigrationResponse, {"rolled_back"} if wait else None, profile, output)
 
 
+def accept(
+    migration: RetriedArgument,
+    reason: ReasonOption,
+    profile: ProfileOption = None,
+    output: OutputOption = OutputFormat.table,
+) -> None:
+    """End a failed or stuck migration: what is at the destination is right. Nothing more is done there."""
+    from haulier.v1 import operator_pb2 as op
+
+    request = op.AcceptMigrationRequest(migration=migration, reason=reason)
+    _ask(request, op.AcceptMigrationResponse, None, profile, output)
+
+
+def abandon(
+    migration: RetriedArgument,
+    reason: ReasonOption,
+    profile: ProfileOption = None,
+    output: OutputOption = OutputFormat.table,
+) -> None:
+    """Give a failed or stuck migration up. Nothing more is done, and the destination is left as it is."""
+    from haulier.v1 import operator_pb2 as op
+
+    request = op.AbandonMigrationRequest(migration=migration, reason=reason)
+    _ask(request, op.AbandonMigrationResponse, None, profile, output)
+
+
 def _ask(
     request: Message,
-    kind: type[op.CancelMigrationResponse] | type[op.RetryMigrationResponse] | type[op.RollbackMigrationResponse],
+    kind: type[Changed],
     wished: Collection[str] | None,
     profile: str | None,
     output: OutputFormat,
@@ -298,6 +364,7 @@ def _ask(
 
     with connect(profile) as operator:
         answer = operator.call(request, kind, repeatable=False)
+        _say_what_was_taken(answer)
         if wished is not None:
             _follow(operator, [answer.migration.migration_id], output, live=True, wished=wished)
             return
@@ -305,6 +372,18 @@ def _ask(
         show_message(answer)
     else:
         show(migration_table([answer.migration], stdout_look(output)), output)
+
+
+def _say_what_was_taken(answer: Changed) -> None:
+    """Says why a retry begins again, and with what."""
+    from haulier.v1 import operator_pb2 as op
+
+    if not isinstance(answer, op.RetryMigrationResponse):
+        return
+    if answer.begins_again_because:
+        note(f"{answer.migration.name} begins again at its first step: {answer.begins_again_because}")
+    for each in answer.taken:
+        note(f"  took {each.manifest} {each.field}: {each.old_json or 'unset'} -> {each.new_json or 'unset'}")
 
 
 def noun() -> typer.Typer:
@@ -318,4 +397,6 @@ def noun() -> typer.Typer:
     app.command("retry")(retry)
     app.command("rollback")(rollback)
     app.command("clean-up")(cleaning.clean_up)
+    app.command("accept")(accept)
+    app.command("abandon")(abandon)
     return app

@@ -18,6 +18,10 @@ ProfileOption = Annotated[
 OutputOption = Annotated[
     OutputFormat, typer.Option("--output", "-o", help="table, wide (every column) or json.", show_default=False)
 ]
+SelectorOption = Annotated[
+    list[str] | None,
+    typer.Option("--selector", "-l", metavar="KEY=VALUE", help="A label; may be given again.", show_default=False),
+]
 ReasonOption = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for the record.")]
 TimeoutOption = Annotated[
     float, typer.Option("--timeout", metavar="SECONDS", min=0.1, help="Longest wait for an answer.", show_default=True)

@@ -131,13 +131,47 @@ class SqliteTx(AccessTx, AuditTx, CleanUpTx, RolloutsTx, RetentionTx):
         return migration_of(row) if row else None
 
     def migration_by_name(self, name: str) -> Migration | None:
-        """Return one migration by its manifest's name."""
+        """Return the newest iteration of a migration by its manifest's name."""
         row = self.maybe("migration_by_name", name)
         return migration_of(row) if row else None
 
-    def started_names(self) -> set[str]:
-        """Return the names of all migrations ever started."""
-        return {row[0] for row in self.all("started_names")}
+    def iterations_of(self, name: str) -> list[Migration]:
+        """Return all iterations of a name, oldest first."""
+        return [migration_of(row) for row in self.all("iterations_of", name)]
+
+    def newest_iterations(self) -> dict[str, Migration]:
+        """Return name → newest iteration, of all migrations ever started."""
+        return {row[1]: migration_of(row) for row in self.all("newest_iterations")}
+
+    def migrations_at(self, place: str) -> list[Migration]:
+        """Return every migration that publishes at a destination, oldest first."""
+        return [migration_of(row) for row in self.all("migrations_at", place)]
+
+    def asking_at(self, place: str) -> list[Migration]:
+        """Return the failed and stuck migrations to a destination."""
+        return [migration_of(row) for row in self.all("asking_at", place)]
+
+    def published_fence(self, migration: Migration) -> int:
+        """Return the fence under which a migration published at its destination; 0 where it did not, or is undone."""
+        return int(self.one("published_fence", migration.id, migration.place)[0] or 0)
+
+    def basis(self, migration_id: str) -> dict[str, int]:
+        """Return "Kind/name" → generation of what an iteration was planned from; empty where nobody kept it."""
+        row = self.maybe("basis", migration_id)
+        return json.loads(row[0]) if row else {}
+
+    def put_basis(self, migration_id: str, generations: Mapping[str, int]) -> None:
+        """Keep the generations that an iteration was planned from."""
+        self.run("put_basis", migration_id, json.dumps(generations, sort_keys=True))
+
+    def replan(self, migration_id: str, source: str, steps: Sequence[tuple[str, str, str, bytes | None]]) -> None:
+        """Plan steps anew: (step id, placement class, template, parameters where they are known already).
+
+        Parameters that are not known yet stay those of before until the step is ready again: its undo needs them.
+        """
+        self.guarded("replan_source", [(source, migration_id)])
+        self.guarded("replan_step", [(placement, step_id) for step_id, placement, _, _ in steps])
+        self.guarded("replan_body", [(template, params, step_id) for step_id, _, template, params in steps])
 
     def movable_migration_ids(self) -> list[str]:
         """Return the open migrations that a look may move on; those that only wait for a step to end are left out."""

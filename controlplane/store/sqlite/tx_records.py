@@ -69,6 +69,24 @@ class RecordsTx:
             self.sql["put_history"], [(r.kind, r.name, r.generation, r.spec, r.applied_at) for r in resources]
         )
 
+    def delete_resource(self, kind: str, name: str) -> None:
+        """Delete an applied manifest; its generations stay. Raises ``Conflict`` when it is not there."""
+        if self.run("delete_resource", kind, name) != 1:
+            raise Conflict(f"{kind} {name} is not applied")
+
+    def generation_spec(self, kind: str, name: str, generation: int) -> str | None:
+        """Return the spec of one generation of a manifest as JSON, also of a deleted one."""
+        row = self.maybe("generation_spec", kind, name, generation)
+        return row[0] if row else None
+
+    def generation_at(self, kind: str, name: str, at: float) -> int:
+        """Return which generation of a manifest was applied at an instant; 0 where none was."""
+        return int(self.one("generation_at", kind, name, at)[0] or 0)
+
+    def deleted_generations(self) -> dict[tuple[str, str], int]:
+        """Return (kind, name) → newest generation of every manifest that was deleted and not applied again."""
+        return {(kind, name): generation for kind, name, generation in self.all("deleted_generations")}
+
     def agent(self, agent_id: str) -> Agent | None:
         """Return one agent."""
         row = self.maybe("agent", agent_id)
@@ -146,14 +164,16 @@ class RecordsTx:
             rows = self.all("events_of_subject", subject, position, limit)
         return [(row[0], Event(*row[1:])) for row in rows]
 
-    def summaries(self, states: Sequence[str], after: str, limit: int) -> list[Mapping[str, Any]]:
-        """Return migrations with their progress, in order of creation, after an id."""
+    def summaries(
+        self, states: Sequence[str], after: str, limit: int, *, every_iteration: bool = False
+    ) -> list[Mapping[str, Any]]:
+        """Return migrations with their progress, in order of creation, after an id; of a name the newest iteration."""
         wanted = json.dumps(list(states), separators=(",", ":"))
-        return self._with_results(self.mappings("summaries", after, "", "", wanted, wanted, limit))
+        return self._with_results(self.mappings("summaries", after, "", "", wanted, wanted, every_iteration, limit))
 
     def summary(self, migration_id: str) -> Mapping[str, Any] | None:
         """Return one migration with its progress."""
-        rows = self._with_results(self.mappings("summaries", "", migration_id, migration_id, "[]", "[]", 1))
+        rows = self._with_results(self.mappings("summaries", "", migration_id, migration_id, "[]", "[]", True, 1))
         return rows[0] if rows else None
 
     def _with_results(self, rows: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -14,10 +14,12 @@ class ManifestChange(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     MANIFEST_CHANGE_CREATED: _ClassVar[ManifestChange]
     MANIFEST_CHANGE_UPDATED: _ClassVar[ManifestChange]
     MANIFEST_CHANGE_UNCHANGED: _ClassVar[ManifestChange]
+    MANIFEST_CHANGE_DELETED: _ClassVar[ManifestChange]
 MANIFEST_CHANGE_UNSPECIFIED: ManifestChange
 MANIFEST_CHANGE_CREATED: ManifestChange
 MANIFEST_CHANGE_UPDATED: ManifestChange
 MANIFEST_CHANGE_UNCHANGED: ManifestChange
+MANIFEST_CHANGE_DELETED: ManifestChange
 
 class ManifestFile(_message.Message):
     __slots__ = ("path", "content")
@@ -44,20 +46,31 @@ class Finding(_message.Message):
     def __init__(self, path: _Optional[str] = ..., line: _Optional[int] = ..., column: _Optional[int] = ..., field: _Optional[str] = ..., message: _Optional[str] = ..., hint: _Optional[str] = ...) -> None: ...
 
 class ManifestOutcome(_message.Message):
-    __slots__ = ("kind", "name", "change")
+    __slots__ = ("kind", "name", "change", "note")
     KIND_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     CHANGE_FIELD_NUMBER: _ClassVar[int]
+    NOTE_FIELD_NUMBER: _ClassVar[int]
     kind: str
     name: str
     change: ManifestChange
-    def __init__(self, kind: _Optional[str] = ..., name: _Optional[str] = ..., change: _Optional[_Union[ManifestChange, str]] = ...) -> None: ...
+    note: str
+    def __init__(self, kind: _Optional[str] = ..., name: _Optional[str] = ..., change: _Optional[_Union[ManifestChange, str]] = ..., note: _Optional[str] = ...) -> None: ...
 
 class ValidateManifestsRequest(_message.Message):
-    __slots__ = ("files",)
+    __slots__ = ("files", "prune_labels")
+    class PruneLabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     FILES_FIELD_NUMBER: _ClassVar[int]
+    PRUNE_LABELS_FIELD_NUMBER: _ClassVar[int]
     files: _containers.RepeatedCompositeFieldContainer[ManifestFile]
-    def __init__(self, files: _Optional[_Iterable[_Union[ManifestFile, _Mapping]]] = ...) -> None: ...
+    prune_labels: _containers.ScalarMap[str, str]
+    def __init__(self, files: _Optional[_Iterable[_Union[ManifestFile, _Mapping]]] = ..., prune_labels: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class ValidateManifestsResponse(_message.Message):
     __slots__ = ("findings", "outcomes")
@@ -68,12 +81,21 @@ class ValidateManifestsResponse(_message.Message):
     def __init__(self, findings: _Optional[_Iterable[_Union[Finding, _Mapping]]] = ..., outcomes: _Optional[_Iterable[_Union[ManifestOutcome, _Mapping]]] = ...) -> None: ...
 
 class ApplyManifestsRequest(_message.Message):
-    __slots__ = ("files", "request_id")
+    __slots__ = ("files", "request_id", "prune_labels")
+    class PruneLabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     FILES_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    PRUNE_LABELS_FIELD_NUMBER: _ClassVar[int]
     files: _containers.RepeatedCompositeFieldContainer[ManifestFile]
     request_id: str
-    def __init__(self, files: _Optional[_Iterable[_Union[ManifestFile, _Mapping]]] = ..., request_id: _Optional[str] = ...) -> None: ...
+    prune_labels: _containers.ScalarMap[str, str]
+    def __init__(self, files: _Optional[_Iterable[_Union[ManifestFile, _Mapping]]] = ..., request_id: _Optional[str] = ..., prune_labels: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class ApplyManifestsResponse(_message.Message):
     __slots__ = ("findings", "outcomes")
@@ -131,6 +153,20 @@ class GetManifestResponse(_message.Message):
     metadata_json: str
     def __init__(self, manifest: _Optional[_Union[ManifestSummary, _Mapping]] = ..., metadata_json: _Optional[str] = ...) -> None: ...
 
+class DeleteManifestRequest(_message.Message):
+    __slots__ = ("kind", "name")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    name: str
+    def __init__(self, kind: _Optional[str] = ..., name: _Optional[str] = ...) -> None: ...
+
+class DeleteManifestResponse(_message.Message):
+    __slots__ = ("manifest",)
+    MANIFEST_FIELD_NUMBER: _ClassVar[int]
+    manifest: ManifestSummary
+    def __init__(self, manifest: _Optional[_Union[ManifestSummary, _Mapping]] = ...) -> None: ...
+
 class StartMigrationsRequest(_message.Message):
     __slots__ = ("names", "request_id")
     NAMES_FIELD_NUMBER: _ClassVar[int]
@@ -140,15 +176,25 @@ class StartMigrationsRequest(_message.Message):
     def __init__(self, names: _Optional[_Iterable[str]] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class StartMigrationsResponse(_message.Message):
-    __slots__ = ("started", "already_started")
+    __slots__ = ("started", "already_started", "held")
     STARTED_FIELD_NUMBER: _ClassVar[int]
     ALREADY_STARTED_FIELD_NUMBER: _ClassVar[int]
+    HELD_FIELD_NUMBER: _ClassVar[int]
     started: _containers.RepeatedCompositeFieldContainer[MigrationSummary]
     already_started: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, started: _Optional[_Iterable[_Union[MigrationSummary, _Mapping]]] = ..., already_started: _Optional[_Iterable[str]] = ...) -> None: ...
+    held: _containers.RepeatedCompositeFieldContainer[HeldMigration]
+    def __init__(self, started: _Optional[_Iterable[_Union[MigrationSummary, _Mapping]]] = ..., already_started: _Optional[_Iterable[str]] = ..., held: _Optional[_Iterable[_Union[HeldMigration, _Mapping]]] = ...) -> None: ...
+
+class HeldMigration(_message.Message):
+    __slots__ = ("name", "reason")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    reason: str
+    def __init__(self, name: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class MigrationSummary(_message.Message):
-    __slots__ = ("migration_id", "name", "dataset", "workflow", "state", "reason", "source", "destination", "steps_done", "steps_total", "current_step", "stage", "watermark", "total", "done_bytes", "elapsed_s", "verified_rows", "verified_digest", "staged_bytes", "left_behind")
+    __slots__ = ("migration_id", "name", "dataset", "workflow", "state", "reason", "source", "destination", "steps_done", "steps_total", "current_step", "stage", "watermark", "total", "done_bytes", "elapsed_s", "verified_rows", "verified_digest", "staged_bytes", "left_behind", "iteration", "iterations")
     MIGRATION_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     DATASET_FIELD_NUMBER: _ClassVar[int]
@@ -169,6 +215,8 @@ class MigrationSummary(_message.Message):
     VERIFIED_DIGEST_FIELD_NUMBER: _ClassVar[int]
     STAGED_BYTES_FIELD_NUMBER: _ClassVar[int]
     LEFT_BEHIND_FIELD_NUMBER: _ClassVar[int]
+    ITERATION_FIELD_NUMBER: _ClassVar[int]
+    ITERATIONS_FIELD_NUMBER: _ClassVar[int]
     migration_id: str
     name: str
     dataset: str
@@ -189,17 +237,21 @@ class MigrationSummary(_message.Message):
     verified_digest: str
     staged_bytes: int
     left_behind: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, migration_id: _Optional[str] = ..., name: _Optional[str] = ..., dataset: _Optional[str] = ..., workflow: _Optional[str] = ..., state: _Optional[str] = ..., reason: _Optional[str] = ..., source: _Optional[str] = ..., destination: _Optional[str] = ..., steps_done: _Optional[int] = ..., steps_total: _Optional[int] = ..., current_step: _Optional[str] = ..., stage: _Optional[str] = ..., watermark: _Optional[int] = ..., total: _Optional[int] = ..., done_bytes: _Optional[int] = ..., elapsed_s: _Optional[float] = ..., verified_rows: _Optional[int] = ..., verified_digest: _Optional[str] = ..., staged_bytes: _Optional[int] = ..., left_behind: _Optional[_Iterable[str]] = ...) -> None: ...
+    iteration: int
+    iterations: int
+    def __init__(self, migration_id: _Optional[str] = ..., name: _Optional[str] = ..., dataset: _Optional[str] = ..., workflow: _Optional[str] = ..., state: _Optional[str] = ..., reason: _Optional[str] = ..., source: _Optional[str] = ..., destination: _Optional[str] = ..., steps_done: _Optional[int] = ..., steps_total: _Optional[int] = ..., current_step: _Optional[str] = ..., stage: _Optional[str] = ..., watermark: _Optional[int] = ..., total: _Optional[int] = ..., done_bytes: _Optional[int] = ..., elapsed_s: _Optional[float] = ..., verified_rows: _Optional[int] = ..., verified_digest: _Optional[str] = ..., staged_bytes: _Optional[int] = ..., left_behind: _Optional[_Iterable[str]] = ..., iteration: _Optional[int] = ..., iterations: _Optional[int] = ...) -> None: ...
 
 class ListMigrationsRequest(_message.Message):
-    __slots__ = ("states", "page_size", "page_token")
+    __slots__ = ("states", "page_size", "page_token", "every_iteration")
     STATES_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    EVERY_ITERATION_FIELD_NUMBER: _ClassVar[int]
     states: _containers.RepeatedScalarFieldContainer[str]
     page_size: int
     page_token: str
-    def __init__(self, states: _Optional[_Iterable[str]] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+    every_iteration: bool
+    def __init__(self, states: _Optional[_Iterable[str]] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., every_iteration: _Optional[bool] = ...) -> None: ...
 
 class ListMigrationsResponse(_message.Message):
     __slots__ = ("migrations", "next_page_token")
@@ -210,10 +262,12 @@ class ListMigrationsResponse(_message.Message):
     def __init__(self, migrations: _Optional[_Iterable[_Union[MigrationSummary, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class GetMigrationRequest(_message.Message):
-    __slots__ = ("migration",)
+    __slots__ = ("migration", "iteration")
     MIGRATION_FIELD_NUMBER: _ClassVar[int]
+    ITERATION_FIELD_NUMBER: _ClassVar[int]
     migration: str
-    def __init__(self, migration: _Optional[str] = ...) -> None: ...
+    iteration: int
+    def __init__(self, migration: _Optional[str] = ..., iteration: _Optional[int] = ...) -> None: ...
 
 class StepView(_message.Message):
     __slots__ = ("step_id", "name", "kind", "state", "reason", "hint", "needs", "attempts", "result_json")
@@ -276,14 +330,16 @@ class LeftoversView(_message.Message):
     def __init__(self, staged_removed_in_s: _Optional[float] = ..., former_removed_in_s: _Optional[float] = ..., way_back: _Optional[str] = ...) -> None: ...
 
 class GetMigrationResponse(_message.Message):
-    __slots__ = ("migration", "steps", "leftovers")
+    __slots__ = ("migration", "steps", "leftovers", "iterations")
     MIGRATION_FIELD_NUMBER: _ClassVar[int]
     STEPS_FIELD_NUMBER: _ClassVar[int]
     LEFTOVERS_FIELD_NUMBER: _ClassVar[int]
+    ITERATIONS_FIELD_NUMBER: _ClassVar[int]
     migration: MigrationSummary
     steps: _containers.RepeatedCompositeFieldContainer[StepView]
     leftovers: LeftoversView
-    def __init__(self, migration: _Optional[_Union[MigrationSummary, _Mapping]] = ..., steps: _Optional[_Iterable[_Union[StepView, _Mapping]]] = ..., leftovers: _Optional[_Union[LeftoversView, _Mapping]] = ...) -> None: ...
+    iterations: _containers.RepeatedCompositeFieldContainer[MigrationSummary]
+    def __init__(self, migration: _Optional[_Union[MigrationSummary, _Mapping]] = ..., steps: _Optional[_Iterable[_Union[StepView, _Mapping]]] = ..., leftovers: _Optional[_Union[LeftoversView, _Mapping]] = ..., iterations: _Optional[_Iterable[_Union[MigrationSummary, _Mapping]]] = ...) -> None: ...
 
 class CancelMigrationRequest(_message.Message):
     __slots__ = ("migration", "reason")
@@ -306,10 +362,26 @@ class RetryMigrationRequest(_message.Message):
     def __init__(self, migration: _Optional[str] = ...) -> None: ...
 
 class RetryMigrationResponse(_message.Message):
-    __slots__ = ("migration",)
+    __slots__ = ("migration", "begins_again_because", "taken")
     MIGRATION_FIELD_NUMBER: _ClassVar[int]
+    BEGINS_AGAIN_BECAUSE_FIELD_NUMBER: _ClassVar[int]
+    TAKEN_FIELD_NUMBER: _ClassVar[int]
     migration: MigrationSummary
-    def __init__(self, migration: _Optional[_Union[MigrationSummary, _Mapping]] = ...) -> None: ...
+    begins_again_because: str
+    taken: _containers.RepeatedCompositeFieldContainer[ManifestDifference]
+    def __init__(self, migration: _Optional[_Union[MigrationSummary, _Mapping]] = ..., begins_again_because: _Optional[str] = ..., taken: _Optional[_Iterable[_Union[ManifestDifference, _Mapping]]] = ...) -> None: ...
+
+class ManifestDifference(_message.Message):
+    __slots__ = ("manifest", "field", "old_json", "new_json")
+    MANIFEST_FIELD_NUMBER: _ClassVar[int]
+    FIELD_FIELD_NUMBER: _ClassVar[int]
+    OLD_JSON_FIELD_NUMBER: _ClassVar[int]
+    NEW_JSON_FIELD_NUMBER: _ClassVar[int]
+    manifest: str
+    field: str
+    old_json: str
+    new_json: str
+    def __init__(self, manifest: _Optional[str] = ..., field: _Optional[str] = ..., old_json: _Optional[str] = ..., new_json: _Optional[str] = ...) -> None: ...
 
 class RollbackMigrationRequest(_message.Message):
     __slots__ = ("migration", "reason")
@@ -340,6 +412,34 @@ class CleanUpMigrationsResponse(_message.Message):
     cleaning: _containers.RepeatedCompositeFieldContainer[MigrationSummary]
     clean: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, cleaning: _Optional[_Iterable[_Union[MigrationSummary, _Mapping]]] = ..., clean: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class AcceptMigrationRequest(_message.Message):
+    __slots__ = ("migration", "reason")
+    MIGRATION_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    migration: str
+    reason: str
+    def __init__(self, migration: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class AcceptMigrationResponse(_message.Message):
+    __slots__ = ("migration",)
+    MIGRATION_FIELD_NUMBER: _ClassVar[int]
+    migration: MigrationSummary
+    def __init__(self, migration: _Optional[_Union[MigrationSummary, _Mapping]] = ...) -> None: ...
+
+class AbandonMigrationRequest(_message.Message):
+    __slots__ = ("migration", "reason")
+    MIGRATION_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    migration: str
+    reason: str
+    def __init__(self, migration: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class AbandonMigrationResponse(_message.Message):
+    __slots__ = ("migration",)
+    MIGRATION_FIELD_NUMBER: _ClassVar[int]
+    migration: MigrationSummary
+    def __init__(self, migration: _Optional[_Union[MigrationSummary, _Mapping]] = ...) -> None: ...
 
 class WhyRequest(_message.Message):
     __slots__ = ("subject",)

@@ -55,6 +55,11 @@ class OperatorServiceStub:
                 request_serializer=haulier_dot_v1_dot_operator__pb2.GetManifestRequest.SerializeToString,
                 response_deserializer=haulier_dot_v1_dot_operator__pb2.GetManifestResponse.FromString,
                 _registered_method=True)
+        self.DeleteManifest = channel.unary_unary(
+                '/haulier.v1.OperatorService/DeleteManifest',
+                request_serializer=haulier_dot_v1_dot_operator__pb2.DeleteManifestRequest.SerializeToString,
+                response_deserializer=haulier_dot_v1_dot_operator__pb2.DeleteManifestResponse.FromString,
+                _registered_method=True)
         self.StartMigrations = channel.unary_unary(
                 '/haulier.v1.OperatorService/StartMigrations',
                 request_serializer=haulier_dot_v1_dot_operator__pb2.StartMigrationsRequest.SerializeToString,
@@ -89,6 +94,16 @@ class OperatorServiceStub:
                 '/haulier.v1.OperatorService/CleanUpMigrations',
                 request_serializer=haulier_dot_v1_dot_operator__pb2.CleanUpMigrationsRequest.SerializeToString,
                 response_deserializer=haulier_dot_v1_dot_operator__pb2.CleanUpMigrationsResponse.FromString,
+                _registered_method=True)
+        self.AcceptMigration = channel.unary_unary(
+                '/haulier.v1.OperatorService/AcceptMigration',
+                request_serializer=haulier_dot_v1_dot_operator__pb2.AcceptMigrationRequest.SerializeToString,
+                response_deserializer=haulier_dot_v1_dot_operator__pb2.AcceptMigrationResponse.FromString,
+                _registered_method=True)
+        self.AbandonMigration = channel.unary_unary(
+                '/haulier.v1.OperatorService/AbandonMigration',
+                request_serializer=haulier_dot_v1_dot_operator__pb2.AbandonMigrationRequest.SerializeToString,
+                response_deserializer=haulier_dot_v1_dot_operator__pb2.AbandonMigrationResponse.FromString,
                 _registered_method=True)
         self.Why = channel.unary_unary(
                 '/haulier.v1.OperatorService/Why',
@@ -164,8 +179,15 @@ class OperatorServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DeleteManifest(self, request, context):
+        """Deletes a manifest; refused while something needs it. What its migrations proved stays.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def StartMigrations(self, request, context):
-        """Starts the migrations that were applied but not yet started.
+        """Starts migrations: those never started, and those that ended, as their next iteration.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -193,7 +215,7 @@ class OperatorServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RetryMigration(self, request, context):
-        """Gives the failed or stuck steps of a migration a fresh set of attempts.
+        """Lets a failed or stuck migration go on: where it stopped, or from its first step where the source has changed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -208,6 +230,20 @@ class OperatorServiceServicer:
 
     def CleanUpMigrations(self, request, context):
         """Removes what ended migrations left behind: staged parts, and what a rollback would put back.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AcceptMigration(self, request, context):
+        """Ends a failed or stuck migration: a person says that what is at the destination is right.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AbandonMigration(self, request, context):
+        """Ends a failed or stuck migration: a person gives it up, and the destination is left as it is.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -292,6 +328,11 @@ def add_OperatorServiceServicer_to_server(servicer, server):
                     request_deserializer=haulier_dot_v1_dot_operator__pb2.GetManifestRequest.FromString,
                     response_serializer=haulier_dot_v1_dot_operator__pb2.GetManifestResponse.SerializeToString,
             ),
+            'DeleteManifest': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteManifest,
+                    request_deserializer=haulier_dot_v1_dot_operator__pb2.DeleteManifestRequest.FromString,
+                    response_serializer=haulier_dot_v1_dot_operator__pb2.DeleteManifestResponse.SerializeToString,
+            ),
             'StartMigrations': grpc.unary_unary_rpc_method_handler(
                     servicer.StartMigrations,
                     request_deserializer=haulier_dot_v1_dot_operator__pb2.StartMigrationsRequest.FromString,
@@ -326,6 +367,16 @@ def add_OperatorServiceServicer_to_server(servicer, server):
                     servicer.CleanUpMigrations,
                     request_deserializer=haulier_dot_v1_dot_operator__pb2.CleanUpMigrationsRequest.FromString,
                     response_serializer=haulier_dot_v1_dot_operator__pb2.CleanUpMigrationsResponse.SerializeToString,
+            ),
+            'AcceptMigration': grpc.unary_unary_rpc_method_handler(
+                    servicer.AcceptMigration,
+                    request_deserializer=haulier_dot_v1_dot_operator__pb2.AcceptMigrationRequest.FromString,
+                    response_serializer=haulier_dot_v1_dot_operator__pb2.AcceptMigrationResponse.SerializeToString,
+            ),
+            'AbandonMigration': grpc.unary_unary_rpc_method_handler(
+                    servicer.AbandonMigration,
+                    request_deserializer=haulier_dot_v1_dot_operator__pb2.AbandonMigrationRequest.FromString,
+                    response_serializer=haulier_dot_v1_dot_operator__pb2.AbandonMigrationResponse.SerializeToString,
             ),
             'Why': grpc.unary_unary_rpc_method_handler(
                     servicer.Why,
@@ -477,6 +528,33 @@ class OperatorService:
             '/haulier.v1.OperatorService/GetManifest',
             haulier_dot_v1_dot_operator__pb2.GetManifestRequest.SerializeToString,
             haulier_dot_v1_dot_operator__pb2.GetManifestResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteManifest(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/haulier.v1.OperatorService/DeleteManifest',
+            haulier_dot_v1_dot_operator__pb2.DeleteManifestRequest.SerializeToString,
+            haulier_dot_v1_dot_operator__pb2.DeleteManifestResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -666,6 +744,60 @@ class OperatorService:
             '/haulier.v1.OperatorService/CleanUpMigrations',
             haulier_dot_v1_dot_operator__pb2.CleanUpMigrationsRequest.SerializeToString,
             haulier_dot_v1_dot_operator__pb2.CleanUpMigrationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AcceptMigration(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/haulier.v1.OperatorService/AcceptMigration',
+            haulier_dot_v1_dot_operator__pb2.AcceptMigrationRequest.SerializeToString,
+            haulier_dot_v1_dot_operator__pb2.AcceptMigrationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AbandonMigration(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/haulier.v1.OperatorService/AbandonMigration',
+            haulier_dot_v1_dot_operator__pb2.AbandonMigrationRequest.SerializeToString,
+            haulier_dot_v1_dot_operator__pb2.AbandonMigrationResponse.FromString,
             options,
             channel_credentials,
             insecure,

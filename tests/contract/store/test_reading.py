@@ -54,7 +54,7 @@ def test_what_was_planned_is_read_back_whole(store: StoreUnderTest) -> None:
     assert store.read(lambda tx: tx.migration(migration.id)) == migration
     assert store.read(lambda tx: tx.migration_by_name("m1")) == migration
     assert store.read(lambda tx: tx.migration("mig_none")) is None
-    assert store.read(lambda tx: tx.started_names()) == {"m1"}
+    assert store.read(lambda tx: tx.newest_iterations()) == {"m1": migration}
     assert store.read(lambda tx: tx.migration_ids()) == [migration.id]
 
 

@@ -158,7 +158,7 @@ def test_a_migration_from_start_to_rollback(applied: str, world: World, haulier:
     assert started.code == 0
     again = haulier("start", applied)
     assert (again.code, again.out) == (0, "")
-    assert "was started before" in again.err
+    assert "is running already" in again.err
 
     why = haulier("why", f"{applied}/extract", "-o", "json").value["steps"]
     assert why[0]["holds"][0]["code"] == "no_agent"

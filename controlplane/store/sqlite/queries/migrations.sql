@@ -1,6 +1,6 @@
 -- name: insert_migration
 -- A started migration.
-INSERT INTO migration VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+INSERT INTO migration VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: insert_step
 -- A planned step.
@@ -19,16 +19,54 @@ INSERT INTO need (needs_id, step_id) VALUES (?, ?);
 SELECT * FROM migration WHERE id = ?;
 
 -- name: migration_by_name
--- One migration by the name of its manifest.
-SELECT * FROM migration WHERE name = ?;
+-- The newest iteration of a migration by the name of its manifest.
+SELECT * FROM migration WHERE name = ? ORDER BY iteration DESC LIMIT 1;
 
--- name: started_names
--- Names of all migrations ever started.
-SELECT name FROM migration;
+-- name: iterations_of
+-- All iterations of a name, oldest first.
+SELECT * FROM migration WHERE name = ? ORDER BY iteration;
+
+-- name: newest_iterations
+-- The newest iteration of every name that was ever started.
+SELECT m.* FROM migration m WHERE m.iteration = (SELECT max(o.iteration) FROM migration o WHERE o.name = m.name);
+
+-- name: migrations_at
+-- Every migration to one destination, oldest first.
+SELECT * FROM migration WHERE place = ? ORDER BY created_at, id;
+
+-- name: asking_at
+-- Failed and stuck migrations to one destination.
+SELECT * FROM migration WHERE place = ? AND state IN ('failed', 'stuck') ORDER BY id;
+
+-- name: published_fence
+-- The fence under which a migration's content became what is at its destination; NULL where it never did or is undone.
+SELECT max(a.fence) FROM step s JOIN attempt a ON a.step_id = s.id
+WHERE s.migration_id = ? AND s.target = ? AND s.state = 'succeeded' AND s.direction = 'forward'
+AND a.state = 'succeeded' AND a.direction = 'forward';
+
+-- name: basis
+-- The generations that an iteration was planned from.
+SELECT generations FROM basis WHERE migration_id = ?;
+
+-- name: put_basis
+-- Keep the generations that an iteration was planned from.
+INSERT INTO basis VALUES (?, ?) ON CONFLICT (migration_id) DO UPDATE SET generations = excluded.generations;
+
+-- name: replan_step
+-- Give a step what it is told from now on; its parameters stay those of before until it is ready again.
+UPDATE step SET placement_class = ? WHERE id = ?;
+
+-- name: replan_body
+-- The template of a planned step, anew.
+UPDATE step_body SET template = ?, params = coalesce(?, params) WHERE step_id = ?;
+
+-- name: replan_source
+-- The datastore that an iteration reads from, anew.
+UPDATE migration SET source = ? WHERE id = ?;
 
 -- name: movable_migration_ids
 -- Open migrations that a look may move on: undoing ones, those with nothing ready or leased, and those with a blocked step that nothing holds.
-SELECT m.id FROM migration m WHERE m.state IN ('running', 'cancelling', 'rolling_back') AND (
+SELECT m.id FROM migration m WHERE m.state IN ('running', 'restoring', 'cancelling', 'rolling_back') AND (
   m.state <> 'running'
   OR NOT EXISTS (SELECT 1 FROM step s WHERE s.migration_id = m.id AND s.state IN ('ready', 'leased'))
   OR EXISTS (SELECT 1 FROM step b WHERE b.migration_id = m.id AND b.state = 'blocked' AND NOT EXISTS (
@@ -86,8 +124,10 @@ UPDATE step SET queue_deadline_at = ? WHERE id = ? AND state = 'ready';
 SELECT count(*) FROM (SELECT 1 FROM step WHERE state = 'ready' AND placement_class = ? AND ready_at <= ? LIMIT +?);
 
 -- name: summaries
--- Migrations with their progress; an empty id means any, an empty array of states means all.
+-- Migrations with their progress; an empty id means any, an empty array of states means all; of a name only the newest
+-- iteration, or all of them.
 SELECT m.id, m.name, m.dataset, m.workflow, m.state, m.reason, m.source, m.destination, m.created_at, m.ended_at,
+m.iteration, (SELECT max(o.iteration) FROM migration o WHERE o.name = m.name) AS iterations,
 (SELECT count(*) FROM step s WHERE s.migration_id = m.id AND s.kind <> 'clean_up' AND s.state = 'succeeded') AS steps_done,
 (SELECT count(*) FROM step s WHERE s.migration_id = m.id AND s.kind <> 'clean_up') AS steps_total,
 (SELECT s.name FROM step s WHERE s.migration_id = m.id AND s.kind <> 'clean_up' AND s.state IN ('leased', 'ready', 'failed', 'stuck', 'blocked')
@@ -97,6 +137,7 @@ SELECT m.id, m.name, m.dataset, m.workflow, m.state, m.reason, m.source, m.desti
  WHERE s.migration_id = m.id AND s.kind <> 'clean_up' AND a.state = 'running' ORDER BY s.ordinal LIMIT 1) AS live
 FROM migration m
 WHERE m.id > ? AND (? = '' OR m.id = ?) AND (? = '[]' OR m.state IN (SELECT value FROM json_each(?)))
+AND (? OR m.iteration = (SELECT max(o.iteration) FROM migration o WHERE o.name = m.name))
 ORDER BY m.id LIMIT +?;
 
 -- name: results_of_kind
@@ -106,8 +147,9 @@ WHERE s.migration_id IN (SELECT value FROM json_each(?)) AND s.kind IN (SELECT v
 AND s.state = 'succeeded' AND b.result IS NOT NULL;
 
 -- name: count_migrations
--- Migrations by state.
-SELECT state, count(*) FROM migration GROUP BY state;
+-- Migrations by state, of each name the newest iteration.
+SELECT m.state, count(*) FROM migration m
+WHERE m.iteration = (SELECT max(o.iteration) FROM migration o WHERE o.name = m.name) GROUP BY m.state;
 
 -- name: count_steps
 -- Steps by state.

@@ -1,6 +1,6 @@
 -- name: expired_migrations
--- Migrations that ended well or were taken back before an instant, that were cleaned up, and that nobody has compacted.
-SELECT id FROM migration m WHERE state IN ('succeeded', 'cancelled', 'rolled_back') AND ended_at < ?
+-- Migrations that ended before an instant, that were cleaned up, and that nobody has compacted.
+SELECT id FROM migration m WHERE state IN ('succeeded', 'cancelled', 'rolled_back', 'superseded', 'accepted', 'abandoned') AND ended_at < ?
 AND NOT EXISTS (SELECT 1 FROM compacted_migration c WHERE c.id = m.id)
 AND NOT EXISTS (SELECT 1 FROM clean_up k WHERE k.migration_id = m.id
   AND (k.staged_planned_at IS NULL OR k.former_planned_at IS NULL))

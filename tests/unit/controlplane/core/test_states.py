@@ -11,7 +11,9 @@ from controlplane.core.states import (
     LIVENESS_TRANSITIONS,
     MIGRATION_ASKS_A_PERSON,
     MIGRATION_ENDED,
+    MIGRATION_LEFT_PLACE,
     MIGRATION_TRANSITIONS,
+    MIGRATION_UNDOING,
     STEP_TRANSITIONS,
     AgentState,
     AttemptState,
@@ -73,7 +75,10 @@ def test_an_ended_attempt_never_moves_again() -> None:
 
 def test_nothing_leaves_an_ended_migration_but_undoing_a_successful_one() -> None:
     leaving = {key for key in MIGRATION_TRANSITIONS if key[0] in MIGRATION_ENDED}
-    assert leaving == {(MigrationState.SUCCEEDED, "MigrationRollbackAsked")}
+    assert leaving == {
+        (MigrationState.SUCCEEDED, "MigrationRollbackAsked"),
+        (MigrationState.SUPERSEDED, "MigrationRollbackAsked"),
+    }
 
 
 def test_a_migration_that_neither_ended_nor_asks_a_person_can_reach_an_end() -> None:
@@ -82,5 +87,13 @@ def test_a_migration_that_neither_ended_nor_asks_a_person_can_reach_an_end() -> 
         assert {after for (before, _), after in MIGRATION_TRANSITIONS.items() if before is state} & ends
 
 
-def test_undone_and_cancelled_steps_stay_so() -> None:
-    assert not [key for key in STEP_TRANSITIONS if key[0] in (StepState.UNDONE, StepState.CANCELLED)]
+def test_undone_and_cancelled_steps_stay_so_but_for_a_retry_that_begins_again() -> None:
+    leaving = {event for state, event in STEP_TRANSITIONS if state in (StepState.UNDONE, StepState.CANCELLED)}
+    assert leaving == {"StepReplanned"}
+
+
+def test_every_state_of_a_migration_is_open_or_ended() -> None:
+    moving = {MigrationState.RUNNING} | MIGRATION_UNDOING
+    assert moving | MIGRATION_ASKS_A_PERSON | MIGRATION_ENDED == set(MigrationState)
+    assert not moving & MIGRATION_ENDED and not MIGRATION_ASKS_A_PERSON & MIGRATION_ENDED
+    assert MIGRATION_LEFT_PLACE <= MIGRATION_ENDED
