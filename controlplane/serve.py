@@ -133,7 +133,8 @@ class ControlPlane:
         self.clock = steady_clock(self.store.newest_at())
         self.changed = Signal()
         self.fleet = Fleet(self.store, self.clock, _fleet_settings(config), self.changed)
-        self.inventory = Inventory(self.store, self.clock, self.fleet, config.migrations_max)
+        self.approvals = _approvals(self.store, self.clock, config)
+        self.inventory = Inventory(self.store, self.clock, self.fleet, config.migrations_max, self.approvals)
         self.identities = Identities(
             self.store, self.clock, time.time, authorities, os.urandom, self.fleet, config.agent_certificate_ttl_s
         )
@@ -153,7 +154,7 @@ class ControlPlane:
         services = Services(
             self.fleet,
             self.inventory,
-            Migrations(self.store, self.clock, self.fleet),
+            Migrations(self.store, self.clock, self.fleet, self.approvals),
             Queries(self.store, self.clock, self.fleet),
             self.joining,
             outputs,
@@ -190,7 +191,7 @@ class ControlPlane:
     def _build_keepers(self) -> None:
         config = self.config
         terms = config.staged_kept_s, config.former_kept_s, config.history_kept_s
-        self.clean_ups = CleanUps(self.store, self.clock, self.fleet, *terms)
+        self.clean_ups = CleanUps(self.store, self.clock, self.fleet, *terms, self.approvals)
         self.backups = BackupKeeper(config, config.state_dir / STORE_FILE)
 
     def _build_releases(self) -> None:
@@ -230,10 +231,7 @@ class ControlPlane:
 
     def _build_access(self, queries: Queries) -> Guards:
         """Put together who may do what, and the door to change that."""
-        config = self.config
-        _check_methods(config.two_persons)
         change = AuthorityChange(self.store, self.clock, self.identities, os.urandom)
-        self.approvals = Approvals(self.store, self.clock, config.two_persons, config.approval_ttl_s)
         self.refusals = Refusals(self.store, self.clock, self.fleet)
         self.access_door = AccessDoor(AccessServices(self.identities, change, self.operators, self.approvals, queries))
         scoping = Scoping(Ownership(self.store))
@@ -324,6 +322,11 @@ def _fleet_settings(config: Config) -> FleetSettings:
         lock_delay_s=config.lock_delay_s,
         disconnected_max_s=config.disconnected_max_s,
     )
+
+
+def _approvals(store: SqliteStore, clock: Callable[[], float], config: Config) -> Approvals:
+    _check_methods(config.two_persons)
+    return Approvals(store, clock, config.two_persons, config.approval_ttl_s)
 
 
 def _check_methods(chosen: Sequence[str]) -> None:

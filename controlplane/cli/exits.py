@@ -15,6 +15,7 @@ class Exit(IntEnum):
     INTERNAL = 6
     FORBIDDEN = 7
     NO_PROFILE = 8
+    AWAITS_APPROVAL = 9
     INTERRUPTED = 130
 
 
@@ -28,6 +29,7 @@ MEANING: dict[Exit, str] = {
     Exit.INTERNAL: "an error inside the control plane or this program",
     Exit.FORBIDDEN: "the control plane does not let you: the token is refused, or its role may not",
     Exit.NO_PROFILE: "there is no profile, or it cannot be used",
+    Exit.AWAITS_APPROVAL: "waits for the approval of a second person; the message names it",
     Exit.INTERRUPTED: "interrupted; what runs on the agents goes on",
 }
 

@@ -6,9 +6,23 @@ from collections.abc import Sequence
 
 from haulier.v1 import operator_pb2 as op
 
-from controlplane.manifests.findings import SourceFile
+from controlplane.manifests.findings import WARNING, Finding, SourceFile
+from controlplane.manifests.idle_fields import warnings_of
 from controlplane.manifests.parsing import parse
 from controlplane.manifests.validating import validate
+
+
+def _message(finding: Finding) -> op.Finding:
+    weight = op.FINDING_SEVERITY_WARNING if finding.severity == WARNING else op.FINDING_SEVERITY_ERROR
+    return op.Finding(
+        path=finding.path,
+        line=finding.line,
+        column=finding.column,
+        field=finding.field,
+        message=finding.message,
+        hint=finding.hint,
+        severity=weight,
+    )
 
 
 def validate_offline(files: Sequence[op.ManifestFile]) -> op.ValidateManifestsResponse:
@@ -16,17 +30,7 @@ def validate_offline(files: Sequence[op.ManifestFile]) -> op.ValidateManifestsRe
     parsed = parse([SourceFile(file.path, file.content) for file in files])
     found = [*parsed.findings, *validate(parsed.documents, {}, parsed.refused)]
     answer = op.ValidateManifestsResponse(
-        findings=[
-            op.Finding(
-                path=finding.path,
-                line=finding.line,
-                column=finding.column,
-                field=finding.field,
-                message=finding.message,
-                hint=finding.hint,
-            )
-            for finding in found
-        ]
+        findings=map(_message, found), warnings=map(_message, () if found else warnings_of(parsed.documents))
     )
     if not found:
         for document in parsed.documents:

@@ -61,6 +61,8 @@ _TRANSPORT = re.compile(
     r"sendmsg|broken pipe|keepalive|ping timeout|subchannel|channel|stream (removed|refused)|network|name resol",
     re.IGNORECASE,
 )
+# In the trailing metadata of a call that waits for a second person: the id of its approval.
+APPROVAL_KEY = "haulier-approval"
 _HINT_MARK = "\nhint: "
 
 
@@ -85,6 +87,8 @@ def of_rpc_error(error: grpc.RpcError, *, address: str, profile_path: str, timeo
         hint = hint or f"the profile {profile_path} may belong to another control plane or an older one: fetch it again"
     elif status == "PERMISSION_DENIED":
         hint = hint or "this profile's role may not do that"
+    elif status == "FAILED_PRECONDITION" and APPROVAL_KEY in dict(error.trailing_metadata() or ()):
+        code = Exit.AWAITS_APPROVAL
     elif status == "UNIMPLEMENTED":
         what = "the control plane does not know this call"
         hint = "it is older than this program: use the `haulier` of its version"

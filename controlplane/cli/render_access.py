@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from haulier.v1 import access_pb2 as ac
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 from rich.text import Text
 
 from controlplane.cli import render_pieces as pieces
@@ -82,3 +82,22 @@ def approvals_table(approvals: Sequence[ac.ApprovalView], look: Look) -> Rendera
         ]
         table.add_row(*cells[: len(columns)])
     return table
+
+
+def approval_page(approval: ac.ApprovalView, look: Look) -> RenderableType:
+    """One call under the rule of two persons, with every line of its list."""
+    head = Text()
+    head.append(f"{wording.clean(approval.approval_id)} ").append_text(pieces.state(approval.state))
+    head.append(f"  {wording.clean(approval.method)}, asked by {wording.clean(approval.asked_by)} ")
+    head.append(f"{wording.duration(approval.asked_ago_s)} ago")
+    parts: list[RenderableType] = [head]
+    if approval.decided_by:
+        parts.append(pieces.prose(f"decided by {approval.decided_by}: {approval.reason or 'no reason was given'}"))
+    if not approval.items:
+        parts.append(pieces.prose(approval.summary))
+        return Group(*parts)
+    table = pieces.table([pieces.column("name", flex=True), pieces.column("as it was asked for", fold=True)])
+    for item in approval.items:
+        table.add_row(pieces.name(item.name), pieces.prose(item.state))
+    count = wording.plural(len(approval.items), "thing")
+    return Group(*parts, Text(), table, Text(f"{count} · list {approval.plan_hash[:12]}", style=pieces.QUIET))

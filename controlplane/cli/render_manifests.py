@@ -49,6 +49,23 @@ def findings(found: Sequence[op.Finding]) -> RenderableType:
     return text
 
 
+# Fields that do not act are said once, with the first few places of each.
+_WARNED_PLACES_MAX = 5
+
+
+def warnings(found: Sequence[op.Finding]) -> str:
+    """One warning per field, with the places where it is set, and a hint."""
+    places: dict[tuple[str, str, str], list[str]] = {}
+    for finding in found:
+        places.setdefault((finding.field, finding.message, finding.hint), []).append(place(finding))
+    lines = []
+    for (field, message, hint), at in places.items():
+        more = f" and {len(at) - _WARNED_PLACES_MAX} more" if len(at) > _WARNED_PLACES_MAX else ""
+        lines.append(f"warning: {field}: {message} ({', '.join(at[:_WARNED_PLACES_MAX])}{more})")
+        lines.append(f"    hint: {hint}")
+    return "\n".join(lines)
+
+
 def _change(outcome: op.ManifestOutcome) -> str:
     return enum_word("ManifestChange", op.ManifestChange.DESCRIPTOR.values_by_number, outcome.change)
 

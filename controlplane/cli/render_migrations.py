@@ -40,6 +40,8 @@ def migration_table(migrations: Sequence[op.MigrationSummary], look: Look) -> Re
             pieces.column("dataset", flex=True),
             pieces.column("workflow", flex=True),
             pieces.column("migration"),
+            pieces.column("owner", flex=True),
+            pieces.column("labels", flex=True),
         ]
     table = pieces.table(columns)
     for migration in migrations:
@@ -61,6 +63,8 @@ def _cells(migration: op.MigrationSummary, look: Look) -> list[Text]:
         pieces.quiet(migration.dataset),
         pieces.quiet(migration.workflow),
         pieces.quiet(migration.migration_id),
+        pieces.quiet(migration.owner),
+        pieces.quiet(", ".join(f"{key}={value}" for key, value in sorted(migration.labels.items()))),
     ]
 
 

@@ -39,6 +39,7 @@ PLAIN = frozenset(
         "ApprovalAsked",
         "ApprovalDenied",
         "ApprovalGiven",
+        "ApprovalWithdrawn",
         "AuditLogAccepted",
         "AuthorityRetired",
         "AuthorityRotated",

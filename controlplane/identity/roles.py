@@ -75,6 +75,7 @@ RULES: Mapping[str, frozenset[Role]] = MappingProxyType(
         "/haulier.v1.AccessService/ListOperatorTokens": _ADMINISTERING,
         "/haulier.v1.AccessService/RevokeOperatorToken": _ADMINISTERING,
         "/haulier.v1.AccessService/ListApprovals": _READING,
+        "/haulier.v1.AccessService/GetApproval": _READING,
         "/haulier.v1.AccessService/DecideApproval": _APPROVING,
         "/haulier.v1.AccessService/GetAuthority": _READING,
         "/haulier.v1.AccessService/RotateAuthority": _ADMINISTERING,

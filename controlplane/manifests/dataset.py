@@ -117,15 +117,22 @@ class DatasetSpec(Model):
     columns: Columns = Field(default=(), description="Columns in order. CSV and SQLite sources must declare them.")
     key: tuple[Line, ...] = Field(default=(), max_length=COLUMNS_MAX, description="Columns of the primary key.")
     depends_on: tuple[Name, ...] = Field(
-        default=(), max_length=1000, description="Datasets that must move before this one."
+        default=(),
+        max_length=1000,
+        description="Datasets that must move first. Does not act yet: it is warned about.",
     )
     consumers: tuple[Annotated[Consumer, BeforeValidator(_consumer)], ...] = Field(
         default=(), max_length=1000, description="Who reads it: names, or mappings with name, contact and location."
     )
     priority: Priority = Field(default=0, description="Higher moves first.")
-    window: Line | None = Field(default=None, description="When it may move, as text or a cron expression.")
+    window: Line | None = Field(
+        default=None,
+        description="When it may move. Does not act yet: it is warned about.",
+    )
     transformations: tuple[Transformation, ...] = Field(
-        default=(), max_length=1000, description="Changes of shape it needs."
+        default=(),
+        max_length=1000,
+        description="Changes of shape it needs. Do not act: see transform of a Migration.",
     )
     show_values: YesNo = Field(
         default=False, description="True where values of rows that differ may be sent to the control plane."

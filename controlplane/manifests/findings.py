@@ -18,6 +18,9 @@ class SourceFile:
     content: bytes
 
 
+ERROR, WARNING = "error", "warning"
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Finding:
     """One complaint. ``line`` and ``column`` count from 1; 0 means that the whole file is meant."""
@@ -28,6 +31,7 @@ class Finding:
     field: str
     message: str
     hint: str = ""
+    severity: str = ERROR  # an ERROR keeps everything from being kept, a WARNING nothing
 
     def __str__(self) -> str:
         """Read like a compiler's message: ``file:line:column: field: message (hint)``."""

@@ -11,7 +11,7 @@ from controlplane.identity.roles import Role
 from controlplane.rpc import translate_operator as translate
 from controlplane.rpc.callers import caller_name
 from controlplane.rpc.requests import required
-from controlplane.service.approvals import Approval, Approvals
+from controlplane.service.approvals import Approval, Approvals, items_of, plan_digest_of
 from controlplane.service.authority_change import AuthorityChange, AuthorityState
 from controlplane.service.identities import Identities
 from controlplane.service.operators import Operators
@@ -98,6 +98,14 @@ class AccessDoor(access_pb2_grpc.AccessServiceServicer):
         """List calls under the rule of two persons."""
         return pb.ListApprovalsResponse(approvals=map(self._approval, await self._s.approvals.all()))
 
+    async def GetApproval(self, request: pb.GetApprovalRequest, context: Any) -> pb.GetApprovalResponse:  # noqa: N802
+        """Show one call under the rule of two persons."""
+        await required(context, "approval_id", request.approval_id)
+        known = await self._s.approvals.one(request.approval_id)
+        view = self._approval(known)
+        view.items.extend(pb.ApprovalItem(name=item.name, state=item.state) for item in items_of(known))
+        return pb.GetApprovalResponse(approval=view)
+
     async def DecideApproval(  # noqa: N802
         self, request: pb.DecideApprovalRequest, context: Any
     ) -> pb.DecideApprovalResponse:
@@ -136,6 +144,7 @@ class AccessDoor(access_pb2_grpc.AccessServiceServicer):
             expires_in_s=known.expires_at - now,
             decided_by=known.decided_by,
             reason=known.reason,
+            plan_hash=plan_digest_of(known),
         )
 
 

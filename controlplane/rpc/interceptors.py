@@ -11,12 +11,14 @@ import grpc
 from google.protobuf import text_format
 from google.protobuf.message import DecodeError
 
+from controlplane.core.gating import GATED_METHODS
 from controlplane.identity.operator_tokens import Recognised
 from controlplane.identity.roles import OPERATOR_ROLES, Role, may_call, why_refused
 from controlplane.rpc.callers import CALLER, Caller, address_of, agent_of
 from controlplane.rpc.operator_door import STATUS_OF
 from controlplane.rpc.scoping import Scoping
 from controlplane.service.approvals import Approvals
+from controlplane.service.errors import AwaitsApproval
 from controlplane.service.identities import Identities
 from controlplane.service.operators import Operators
 from controlplane.service.ownership import OutOfScope
@@ -28,6 +30,9 @@ _log = logging.getLogger("haulier.rpc")
 _TIMER_S_MAX = 30 * 86_400.0
 # How long a message under way may take when its stream is to end at once.
 _LAST_WRITE_S_MAX = 0.3
+
+# In the trailing metadata of a call that waits for a second person: the id of its approval.
+APPROVAL_KEY = "haulier-approval"
 
 # What a call's status is until somebody says one.
 _NOT_SAID = (None, 0, grpc.StatusCode.OK)
@@ -173,6 +178,8 @@ class Gate(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         if caller.role not in OPERATOR_ROLES or request is None:
             return
         approvals = self._guards.approvals
+        if short in GATED_METHODS:
+            return  # its service resolves what it would touch, and asks the gate in the transaction of the effect
         if approvals.concerns(short, lambda field: bool(getattr(request, field, None))):
             said, summary = _essence(request)
             await approvals.take(caller.name, short, said, summary)
@@ -201,6 +208,8 @@ async def _answering(context: Any, details: Any) -> AsyncIterator[None]:
     try:
         yield
     except tuple(STATUS_OF) as error:
+        if isinstance(error, AwaitsApproval):
+            context.set_trailing_metadata(((APPROVAL_KEY, error.approval_id),))
         await _end(context, STATUS_OF[type(error)], str(error))
     except grpc.aio.AbortError:
         raise

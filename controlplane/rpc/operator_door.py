@@ -9,21 +9,23 @@ import grpc
 from haulier.v1 import operator_pb2 as pb
 from haulier.v1 import operator_pb2_grpc
 
+from controlplane.core import gating
 from controlplane.core.deciding import ABANDON, ACCEPT
 from controlplane.core.model import Agent
 from controlplane.core.states import AgentState
 from controlplane.identity.peers import IdentityError
+from controlplane.rpc import selecting
 from controlplane.rpc import translate_operator as translate
 from controlplane.rpc.callers import caller_name, sees_values
 from controlplane.rpc.requests import required
 from controlplane.service.clean_up import CleanUps
-from controlplane.service.errors import Conflict, Damaged, NotFound, Precondition, StoreFailed
+from controlplane.service.errors import AwaitsApproval, Conflict, Damaged, NotFound, Precondition, StoreFailed
 from controlplane.service.fleet import Fleet
 from controlplane.service.identities import TooMany
 from controlplane.service.inventory import Inventory
 from controlplane.service.joining import Joining
 from controlplane.service.loop_health import LoopHealth
-from controlplane.service.migrations import Migrations
+from controlplane.service.migrations import Acted, Migrations
 from controlplane.service.outputs import Outputs
 from controlplane.service.ownership import OutOfScope
 from controlplane.service.queries import Queries
@@ -73,7 +75,9 @@ class OperatorDoor(operator_pb2_grpc.OperatorServiceServicer):
         """Check manifests without keeping them."""
         applied = await self._s.inventory.validate(translate.files_of(request.files), dict(request.prune_labels))
         return pb.ValidateManifestsResponse(
-            findings=map(translate.finding, applied.findings), outcomes=translate.outcomes(applied)
+            findings=map(translate.finding, applied.findings),
+            outcomes=translate.outcomes(applied),
+            warnings=map(translate.finding, applied.warnings),
         )
 
     async def ApplyManifests(  # noqa: N802
@@ -84,8 +88,14 @@ class OperatorDoor(operator_pb2_grpc.OperatorServiceServicer):
         applied = await self._s.inventory.apply(
             translate.files_of(request.files), request.request_id, caller_name(), dict(request.prune_labels)
         )
+        asked = applied.asked
         return pb.ApplyManifestsResponse(
-            findings=map(translate.finding, applied.findings), outcomes=translate.outcomes(applied)
+            findings=map(translate.finding, applied.findings),
+            outcomes=translate.outcomes(applied),
+            warnings=map(translate.finding, applied.warnings),
+            approval_id=asked.approval.id if asked else "",
+            waiting_for_approval=applied.waiting,
+            approval_expires_in_s=asked.approval.expires_at - self._s.queries.now() if asked else 0.0,
         )
 
     async def ListManifests(  # noqa: N802
@@ -126,11 +136,13 @@ class OperatorDoor(operator_pb2_grpc.OperatorServiceServicer):
     ) -> pb.StartMigrationsResponse:
         """Start migrations."""
         await required(context, "request_id", request.request_id)
-        started = await self._s.migrations.start(request.names, request.request_id, by=caller_name())
+        acted = await self._s.migrations.act(selecting.call_of(gating.START, request))
         return pb.StartMigrationsResponse(
-            started=[await self._summary(migration_id) for migration_id in started.migration_ids],
-            already_started=started.already,
-            held=[pb.HeldMigration(name=name, reason=reason) for name, reason in started.held.items()],
+            started=await self._summaries(request, acted),
+            already_started=acted.already,
+            held=selecting.held(acted),
+            outcome=selecting.outcome(acted),
+            warnings=map(translate.finding, acted.warnings),
         )
 
     async def ListMigrations(  # noqa: N802
@@ -155,21 +167,15 @@ class OperatorDoor(operator_pb2_grpc.OperatorServiceServicer):
     async def CancelMigration(  # noqa: N802
         self, request: pb.CancelMigrationRequest, context: Any
     ) -> pb.CancelMigrationResponse:
-        """Stop a migration."""
+        """Stop migrations."""
         await required(context, "reason", request.reason)
-        ended = await self._s.migrations.undo(request.migration, "MigrationCancelAsked", request.reason, caller_name())
-        return pb.CancelMigrationResponse(migration=await self._summary(ended))
+        return pb.CancelMigrationResponse(**await self._act(gating.CANCEL, request, context))
 
     async def RetryMigration(  # noqa: N802
         self, request: pb.RetryMigrationRequest, context: Any
     ) -> pb.RetryMigrationResponse:
-        """Let a failed or stuck migration go on."""
-        retried = await self._s.migrations.retry(request.migration, by=caller_name())
-        return pb.RetryMigrationResponse(
-            migration=await self._summary(retried.migration_id),
-            begins_again_because=retried.again,
-            taken=map(translate.taken, retried.taken),
-        )
+        """Let failed or stuck migrations go on."""
+        return pb.RetryMigrationResponse(**await self._act(gating.RETRY, request, context))
 
     async def AcceptMigration(  # noqa: N802
         self, request: pb.AcceptMigrationRequest, context: Any
@@ -190,12 +196,9 @@ class OperatorDoor(operator_pb2_grpc.OperatorServiceServicer):
     async def RollbackMigration(  # noqa: N802
         self, request: pb.RollbackMigrationRequest, context: Any
     ) -> pb.RollbackMigrationResponse:
-        """Undo a migration."""
+        """Undo migrations."""
         await required(context, "reason", request.reason)
-        undone = await self._s.migrations.undo(
-            request.migration, "MigrationRollbackAsked", request.reason, caller_name()
-        )
-        return pb.RollbackMigrationResponse(migration=await self._summary(undone))
+        return pb.RollbackMigrationResponse(**await self._act(gating.ROLLBACK, request, context))
 
     async def CleanUpMigrations(  # noqa: N802
         self, request: pb.CleanUpMigrationsRequest, context: Any
@@ -294,6 +297,25 @@ class OperatorDoor(operator_pb2_grpc.OperatorServiceServicer):
             **counts,
         )
 
+    async def _act(self, method: str, request: Any, context: Any) -> dict[str, Any]:
+        """Do what is asked of one migration or of a selection; return the fields of the answer."""
+        if not request.HasField("selection"):
+            await required(context, "migration", request.migration)
+        acted = await self._s.migrations.act(selecting.call_of(method, request))
+        fields: dict[str, Any] = {"outcome": selecting.outcome(acted)}
+        if request.HasField("selection"):
+            fields["migrations"] = await self._summaries(request, acted)
+        elif not request.dry_run:
+            done = acted.migration_ids or [await self._s.migrations.id_of(request.migration)]
+            fields["migration"] = await self._summary(done[0])
+        if method == gating.RETRY:
+            fields |= {"begins_again_because": acted.again, "taken": map(translate.taken, acted.taken)}
+        return fields
+
+    async def _summaries(self, request: Any, acted: Acted) -> list[pb.MigrationSummary]:
+        # What a dry run would start is not there.
+        return [] if request.dry_run else [await self._summary(migration_id) for migration_id in acted.migration_ids]
+
     async def _summary(self, migration_id: str) -> pb.MigrationSummary:
         return translate.migration(await self._s.queries.summary(migration_id), self._s.queries.now())
 
@@ -308,6 +330,7 @@ class OperatorDoor(operator_pb2_grpc.OperatorServiceServicer):
 STATUS_OF: dict[type[Exception], grpc.StatusCode] = {
     NotFound: grpc.StatusCode.NOT_FOUND,
     Precondition: grpc.StatusCode.FAILED_PRECONDITION,
+    AwaitsApproval: grpc.StatusCode.FAILED_PRECONDITION,
     IdentityError: grpc.StatusCode.INVALID_ARGUMENT,
     Conflict: grpc.StatusCode.ABORTED,
     StoreFailed: grpc.StatusCode.UNAVAILABLE,

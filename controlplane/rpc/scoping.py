@@ -8,6 +8,7 @@ from haulier.v1 import operator_pb2 as pb
 
 from controlplane.identity.roles import OWNER_METHODS
 from controlplane.rpc import translate_operator as translate
+from controlplane.rpc.selecting import chooses, names_in
 from controlplane.service.ownership import OutOfScope, Owners, Ownership
 
 _SHARED_KINDS = ("Datastore", "Workflow")  # they belong to nobody, hold no secret, and every manifest names them
@@ -62,12 +63,13 @@ class Scoping:
         await self._o.require_files(translate.files_of(request.files), owners)
 
     async def _migration(self, request: Any, owners: Owners) -> None:
-        await self._o.require_migrations([request.migration], owners)
+        if not chooses(request):  # what filters find is looked for among the data of these owners alone
+            await self._o.require_migrations(names_in(request), owners)
 
     async def _start(self, request: pb.StartMigrationsRequest, owners: Owners) -> None:
-        if not request.names:
+        if not names_in(request) and not chooses(request):
             raise OutOfScope("name the migrations to start: all of them are not this caller's")
-        await self._o.require_migrations(request.names, owners)
+        await self._migration(request, owners)
 
     async def _clean_up(self, request: pb.CleanUpMigrationsRequest, owners: Owners) -> None:
         if request.all or not request.migrations:

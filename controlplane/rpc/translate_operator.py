@@ -27,6 +27,9 @@ _CHANGES = {
 }
 
 
+_SEVERITIES = {"error": pb.FINDING_SEVERITY_ERROR, "warning": pb.FINDING_SEVERITY_WARNING}
+
+
 def files_of(files: Iterable[pb.ManifestFile]) -> list[SourceFile]:
     """Read files of manifests."""
     return [SourceFile(file.path, file.content) for file in files]
@@ -41,6 +44,7 @@ def finding(found: Finding) -> pb.Finding:
         field=found.field,
         message=found.message,
         hint=found.hint,
+        severity=_SEVERITIES[found.severity],
     )
 
 
@@ -86,6 +90,8 @@ def migration(row: Mapping[str, Any], now: float) -> pb.MigrationSummary:
         elapsed_s=max(0.0, (row["ended_at"] if ended else now) - row["created_at"]),
         iteration=row["iteration"],
         iterations=row["iterations"],
+        labels=json.loads(row["labels"] or "{}"),
+        owner=row["owner"] or "",
     )
     # Agents wrote these results: one that cannot be read must not hide every other migration.
     with contextlib.suppress(DecodeError):

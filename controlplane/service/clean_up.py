@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from controlplane.core import gating
 from controlplane.core.changes import Changes
 from controlplane.core.cleaning import (
     CLEAN_UP,
@@ -20,14 +21,16 @@ from controlplane.core.cleaning import (
     to_clean,
 )
 from controlplane.core.events import Event, asked_by
+from controlplane.core.gating import Item, Plan
 from controlplane.core.model import Migration, Requirements, Step, StepPlan
 from controlplane.core.placement import class_of
 from controlplane.core.resuming import ready
 from controlplane.core.states import MIGRATION_ENDED, StepState
 from controlplane.manifests.clean_up_params import clean_up_params
+from controlplane.service.approvals import Approvals
 from controlplane.service.errors import Precondition
 from controlplane.service.fleet import Fleet, NewWork
-from controlplane.service.migrations import find
+from controlplane.service.selection import find
 from controlplane.service.way_back import left_nothing, was_empty, way_back_of
 from controlplane.store.port import Leftovers as Leftovers
 from controlplane.store.port import Store, Tx
@@ -62,7 +65,14 @@ class CleanUps:
     """See the module."""
 
     def __init__(
-        self, store: Store, clock: Callable[[], float], fleet: Fleet, staged_s: float, former_s: float, history_s: float
+        self,
+        store: Store,
+        clock: Callable[[], float],
+        fleet: Fleet,
+        staged_s: float,
+        former_s: float,
+        history_s: float,
+        approvals: Approvals | None = None,
     ) -> None:
         """Without a word in the manifest, staged parts are kept for ``staged_s`` and former content for ``former_s``;
         never longer than ``history_s``, after which nobody knows any more what was left where."""
@@ -71,6 +81,7 @@ class CleanUps:
         self._fleet = fleet
         self._default = Kept("", staged_s, former_s)
         self._history_s = history_s
+        self._approvals = approvals or Approvals(store, clock)
 
     def terms(self, kept: Kept) -> Kept:
         """Return how long a migration's leftovers are kept, with all that its manifest leaves open filled in."""
@@ -98,15 +109,22 @@ class CleanUps:
 
         A clean-up that failed is tried anew. Raises ``NotFound``, or ``Precondition`` for one that has not ended.
         """
-        return await self._fleet.unbroken(self._ask(names, by))
+        return await self._approvals.through(lambda: self._fleet.unbroken(self._ask(names, by)))
 
     async def _ask(self, names: Sequence[str] | None, by: str) -> CleanUpAsked:
         now = self._clock()
 
         def ask(tx: Tx) -> tuple[CleanUpAsked, NewWork]:
             asked, work = CleanUpAsked(), NewWork()
-            for name in tx.uncleaned_migrations(MIGRATION_ENDED) if names is None else dict.fromkeys(names):
-                migration = find(tx, name)
+            wanted = tx.uncleaned_migrations(MIGRATION_ENDED) if names is None else dict.fromkeys(names)
+            found = {migration.id: migration for migration in (find(tx, name) for name in wanted)}
+            items = tuple(Item(each.name, each.id) for each in found.values())
+            said = "--all" if names is None else ", ".join(sorted(wanted))
+            # Which of them has anything left is asked afterwards: a list that is approved names them all.
+            passed = self._approvals.pass_in(
+                tx, Plan(gating.CLEAN_UP, said, items), by, is_ruled=self._approvals.lists(gating.CLEAN_UP)
+            )
+            for migration in (found[item.state] for item in passed.items):
                 begun = _ask_one(tx, migration, now, by, work)
                 (asked.migration_ids if begun else asked.clean).append(migration.id if begun else migration.name)
             return asked, work

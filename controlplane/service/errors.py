@@ -11,8 +11,16 @@ class Precondition(Exception):
     """The thing is not in a state that allows what was asked."""
 
 
+class AwaitsApproval(Precondition):
+    """A second person must agree first; ``approval_id`` is what they agree to."""
+
+    def __init__(self, message: str, approval_id: str) -> None:
+        super().__init__(message)
+        self.approval_id = approval_id
+
+
 class Damaged(Exception):
     """What lies here is not what was stored; the message says how to bring it again."""
 
 
-__all__ = ["Conflict", "Damaged", "NotFound", "Precondition", "StoreFailed"]
+__all__ = ["AwaitsApproval", "Conflict", "Damaged", "NotFound", "Precondition", "StoreFailed"]

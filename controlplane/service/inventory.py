@@ -5,20 +5,25 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from controlplane.core import gating
 from controlplane.core.admitting import Limits
 from controlplane.core.events import Event, asked_by
+from controlplane.core.gating import Item, Plan
 from controlplane.core.model import Migration
 from controlplane.core.states import MIGRATION_ENDED, MigrationState
 from controlplane.manifests.diffing import Change, canonical_json, change, digest
 from controlplane.manifests.documents import KINDS, Document, load_spec
 from controlplane.manifests.findings import Finding, SourceFile, shown, suggestion
+from controlplane.manifests.idle_fields import warnings_of
 from controlplane.manifests.migration import MigrationSpec
 from controlplane.manifests.parsing import Parsed, parse
 from controlplane.manifests.validating import validate
 from controlplane.service.applied import AppliedSpecs, Key, Rows, left_places
+from controlplane.service.approvals import Approvals, Asked
 from controlplane.service.deleting import delete_in, specs_of, to_prune, why_kept
 from controlplane.service.errors import NotFound, Precondition
 from controlplane.service.fleet import Fleet, NewWork
+from controlplane.service.generations import generations_of
 from controlplane.service.migrations import start_in
 from controlplane.service.not_found import no_manifest
 from controlplane.service.planning import limits_of
@@ -33,6 +38,9 @@ class Applied:
     findings: tuple[Finding, ...]
     outcomes: tuple[tuple[str, str, Change], ...] = ()
     notes: Mapping[Key, str] = field(default_factory=dict)  # (kind, name) → what follows from it, for people
+    warnings: tuple[Finding, ...] = ()  # fields that are set and do not act
+    asked: Asked | None = None  # the approval that migrations with ``start: auto`` wait for
+    waiting: tuple[str, ...] = ()  # names of those migrations
 
 
 Labels = Mapping[str, str]
@@ -42,9 +50,15 @@ class Inventory:
     """Every applied manifest."""
 
     def __init__(
-        self, store: Store, clock: Callable[[], float], fleet: Fleet, migrations_max: int | None = None
+        self,
+        store: Store,
+        clock: Callable[[], float],
+        fleet: Fleet,
+        migrations_max: int | None = None,
+        approvals: Approvals | None = None,
     ) -> None:
         """``migrations_max``: most migrations under way in all; None sets no limit."""
+        self._approvals = approvals or Approvals(store, clock)
         self._store = store
         self._clock = clock
         self._fleet = fleet
@@ -57,6 +71,7 @@ class Inventory:
         judged = await asyncio.to_thread(_judge, parsed, rows, free)
         if judged.findings:
             return judged
+        judged = replace(judged, warnings=await asyncio.to_thread(warnings_of, parsed.documents))
         return await self._store.read(lambda tx: _noted(tx, _pruned(tx, parsed.documents, judged, prune)))
 
     async def apply(
@@ -75,6 +90,7 @@ class Inventory:
         if parsed.findings:
             return expected
         texts = await asyncio.to_thread(_texts, parsed.documents)
+        warned = await asyncio.to_thread(warnings_of, parsed.documents)
 
         def keep(tx: Tx) -> tuple[Applied, NewWork]:
             before = answered(tx, request_id, "ApplyManifests")
@@ -90,21 +106,42 @@ class Inventory:
             judged = _noted(tx, _pruned(tx, parsed.documents, judged, prune))
             if judged.findings:
                 raise _Found(judged)
-            for kind, name, what in judged.outcomes:
-                if what is Change.DELETED:
-                    delete_in(tx, (kind, name), now, by)
-            held: dict[str, str] = {}
-            work = start_in(tx, _unstarted(tx, parsed.documents), now, by, held)
-            notes = {("Migration", name): f"not started yet: {reason}" for name, reason in held.items()}
-            judged = replace(judged, notes={**judged.notes, **notes})
+            self._delete_pruned(tx, judged, prune, now, by)
+            judged, work = self._start_unstarted(tx, parsed.documents, judged, now, by)
             answer = json.dumps([[kind, name, what.value] for kind, name, what in judged.outcomes])
             tx.keep_answer(request_id, "ApplyManifests", answer, now)
             return judged, work
 
         try:
-            return await self._fleet.unbroken(self._kept(keep))
+            applied = await self._approvals.through(lambda: self._fleet.unbroken(self._kept(keep)))
+            return applied if applied.findings else replace(applied, warnings=warned)
         except _Found as found:
             return found.applied
+
+    def _delete_pruned(self, tx: Tx, judged: Applied, prune: Labels | None, now: float, by: str) -> None:
+        """Delete what a prune found, if that passes the gate. Raises ``NotApproved``."""
+        going = [(kind, name) for kind, name, what in judged.outcomes if what is Change.DELETED]
+        said = ",".join(f"{key}={value}" for key, value in sorted((prune or {}).items()))
+        self._approvals.pass_in(
+            tx, _deletion(tx, f"--prune {said}", going), by, is_ruled=self._approvals.lists(gating.DELETE)
+        )
+        for key in going:
+            delete_in(tx, key, now, by)
+
+    def _start_unstarted(
+        self, tx: Tx, documents: Sequence[Document], judged: Applied, now: float, by: str
+    ) -> tuple[Applied, NewWork]:
+        """Start what says ``start: auto`` and passes the gate; what does not was applied, and waits."""
+        names = _unstarted(tx, documents)
+        plan = Plan(gating.START, "start: auto", tuple(Item(name, generations_of(tx, name)) for name in names))
+        passed = self._approvals.pass_or_ask(tx, plan, by, is_ruled=self._approvals.lists(gating.START))
+        if isinstance(passed, Asked):
+            return replace(judged, asked=passed, waiting=tuple(names)), NewWork()
+        held: dict[str, str] = {}
+        work = start_in(tx, [item.name for item in passed.items], now, by, held)
+        held |= dict.fromkeys(passed.left_out, "it was applied after the approval: apply it again to ask for it")
+        notes = {("Migration", name): f"not started yet: {reason}" for name, reason in held.items()}
+        return replace(judged, notes={**judged.notes, **notes}), work
 
     async def delete(self, kind: str, name: str, by: str = "") -> Resource:
         """Delete a manifest, as ``by`` asked; return it as it was. Raises ``NotFound`` or ``Precondition``."""
@@ -117,10 +154,12 @@ class Inventory:
             why = why_kept(tx, (kind, name), specs_of(tx))
             if why:
                 raise Precondition(f"{kind} {name} cannot be deleted: {why}")
+            plan = _deletion(tx, f"{kind} {name}", [(kind, name)])
+            self._approvals.pass_in(tx, plan, by, is_ruled=self._approvals.lists(gating.DELETE))
             delete_in(tx, (kind, name), now, by)
             return row
 
-        return await self._fleet.unbroken(self._deleted(delete))
+        return await self._approvals.through(lambda: self._fleet.unbroken(self._deleted(delete)))
 
     async def _deleted(self, delete: Callable[[Tx], Resource]) -> Resource:
         row = await self._store.write(delete)
@@ -178,6 +217,12 @@ def _judge(parsed: Parsed, rows: Rows, free: frozenset[str]) -> Applied:
         old = rows.get(document.key)
         outcomes.append((document.kind, document.name, change(old[1] if old else None, new)))
     return Applied((), tuple(outcomes))
+
+
+def _deletion(tx: Tx, asked: str, keys: Sequence[Key]) -> Plan:
+    """Write a deletion as what a second person agrees to: each manifest in the generation that goes."""
+    rows = [row for key in keys if (row := tx.resource(*key)) is not None]
+    return Plan(gating.DELETE, asked, tuple(Item(f"{r.kind}/{r.name}", f"generation {r.generation}") for r in rows))
 
 
 def _pruned(tx: Tx, documents: Sequence[Document], judged: Applied, prune: Labels | None) -> Applied:

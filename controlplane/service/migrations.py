@@ -1,73 +1,102 @@
 """Starting, stopping, retrying and undoing migrations."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
-from controlplane.core import deciding, workflow_planning
+from controlplane.core import deciding, gating, workflow_planning
 from controlplane.core.changes import Changes
 from controlplane.core.cleaning import Kept
 from controlplane.core.events import Event, asked_by
+from controlplane.core.gating import Plan
 from controlplane.core.leasing import Refused
 from controlplane.core.model import Attempt, Migration, Requirements, StepPlan
 from controlplane.core.states import MIGRATION_ENDED, MIGRATION_LEFT_PLACE, MigrationState
+from controlplane.manifests.documents import FINDINGS_MAX, load_spec
+from controlplane.manifests.findings import Finding
+from controlplane.manifests.idle_fields import warnings_about
 from controlplane.manifests.validating import place_taken
 from controlplane.service.advancing import advance
 from controlplane.service.applied import AppliedSpecs, left_places
+from controlplane.service.approvals import Approvals
 from controlplane.service.errors import NotFound, Precondition
 from controlplane.service.fleet import Fleet, NewWork
-from controlplane.service.not_found import NAMES_MAX, no_manifest, no_such
+from controlplane.service.not_found import no_manifest
 from controlplane.service.places import PlaceTaken, called, published_over, require_free, superseded_at_last
 from controlplane.service.planning import CannotPlan, keep_class, plan_migration
 from controlplane.service.repeating import answered
-from controlplane.service.retrying import Retried, retry_in
+from controlplane.service.retrying import Retried, Taken, retry_in
+from controlplane.service.selection import Owners, Resolved, Selection, find, resolve
 from controlplane.service.way_back import require_way_back
 from controlplane.store.port import Store, Tx
 
 
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What somebody asks to be done with migrations, all of them in one transaction."""
+
+    method: str  # of ``core.gating``
+    selection: Selection
+    by: str = ""
+    reason: str = ""
+    within: Owners = frozenset()  # only over data of these owners; empty means over everything
+    request_id: str = ""
+    dry_run: bool = False  # say what would be done, and do nothing
+    plan_digest: str = ""  # do it only if the selection still means this list; empty does not ask
+
+
 @dataclass(slots=True)
-class Started:
-    """What a start did."""
+class Acted:
+    """What a call did, or would do."""
 
     migration_ids: list[str] = field(default_factory=list)
-    already: list[str] = field(default_factory=list)  # under way before
-    held: dict[str, str] = field(default_factory=dict)  # name → what keeps it, when all were asked for
+    already: list[str] = field(default_factory=list)  # where it was so, or under way, before
+    held: dict[str, str] = field(default_factory=dict)  # name → why it was left out, where filters chose
+    not_approved: list[str] = field(default_factory=list)  # what came to match after the approval
+    names: list[str] = field(default_factory=list)  # of ``migration_ids``, or of what a dry run would touch
+    plan_digest: str = ""
+    needs_approval: bool = False  # only told by a dry run
+    warnings: tuple[Finding, ...] = ()  # of a start: fields that are set and do not act
+    again: str = ""  # of a retry of one: see ``Retried``
+    taken: tuple[Taken, ...] = ()
+
+
+@dataclass(slots=True)
+class _Effects:
+    """What a transaction did that the fleet must learn of once it is durable."""
+
+    work: NewWork = field(default_factory=NewWork)
+    stopped: list[Attempt] = field(default_factory=list)
+
+
+class _DryRun(Exception):
+    """Nothing of this transaction is kept."""
+
+    def __init__(self, acted: Acted) -> None:
+        super().__init__()
+        self.acted = acted
 
 
 class Migrations:
     """What operators do with migrations."""
 
-    def __init__(self, store: Store, clock: Callable[[], float], fleet: Fleet) -> None:
+    def __init__(
+        self, store: Store, clock: Callable[[], float], fleet: Fleet, approvals: Approvals | None = None
+    ) -> None:
         self._store = store
         self._clock = clock
         self._fleet = fleet
+        self._approvals = approvals or Approvals(store, clock)
 
-    async def start(self, names: Sequence[str], request_id: str, by: str = "") -> Started:
+    async def start(self, names: Sequence[str], request_id: str, by: str = "") -> Acted:
         """Start the named migrations, as ``by`` asked, all of them or none; without names, all that never were and can.
 
         What has ended starts again, as its next iteration; what is under way goes on. Raises ``NotFound`` or
         ``Precondition``. A repeat of ``request_id`` gets the first answer.
         """
-        return await self._fleet.unbroken(self._start(names, request_id, by))
-
-    async def _start(self, names: Sequence[str], request_id: str, by: str) -> Started:
-        now = self._clock()
-
-        def start(tx: Tx) -> tuple[Started, NewWork]:
-            before = answered(tx, request_id, "StartMigrations")
-            if before is not None:
-                return Started(**json.loads(before)), NewWork()
-            wanted, already = _to_start(tx, names)
-            held: dict[str, str] = {}
-            work = start_in(tx, wanted, now, by, None if names else held)
-            done = Started(work.migration_ids, already, held)
-            answer = json.dumps({"migration_ids": done.migration_ids, "already": done.already, "held": held})
-            tx.keep_answer(request_id, "StartMigrations", answer, now)
-            return done, work
-
-        done, work = await self._store.write(start)
-        self._fleet.take_work(work)
-        return done
+        selection = Selection(tuple(names), every=not names)
+        return await self.act(Call(gating.START, selection, by, request_id=request_id))
 
     async def undo(self, name_or_id: str, ask: str, reason: str, by: str = "") -> str:
         """Cancel or roll back a migration (``ask`` names the event), as ``by`` asked; return its id.
@@ -75,108 +104,170 @@ class Migrations:
         One over which another has published ends as superseded instead. Raises ``NotFound`` or ``Precondition``.
         Asking again for what is under way changes nothing.
         """
-        return await self._fleet.unbroken(self._undo(name_or_id, ask, reason, by))
-
-    async def _undo(self, name_or_id: str, ask: str, reason: str, by: str) -> str:
-        now = self._clock()
-
-        def undo(tx: Tx) -> tuple[str, dict[str, int], list[Attempt]]:
-            migration = find(tx, name_or_id)
-            under_way = {
-                "MigrationCancelAsked": (MigrationState.CANCELLING, MigrationState.CANCELLED),
-                "MigrationRollbackAsked": (MigrationState.ROLLING_BACK, MigrationState.ROLLED_BACK),
-            }[ask]
-            if migration.state in under_way or superseded_at_last(tx, migration, now):
-                return migration.id, {}, []
-            _require_undoable(tx, migration)
-            require_way_back(tx, migration)
-            live = tx.live_of_migration(migration.id)
-            decision = workflow_planning.undo(
-                migration, tx.steps_of(migration.id), live, ask=ask, reason=reason, now=now, by=by
-            )
-            if isinstance(decision, Refused):
-                raise Precondition(f"{migration.name}: {decision.because}")
-            tx.apply(decision)
-            return migration.id, advance(tx, migration.id, now), list(live.values())
-
-        migration_id, readied, stopped = await self._store.write(undo)
-        self._fleet.cancel((a.agent_id, a.id, a.fence, reason) for a in stopped)
-        self._fleet.offer(readied)
-        self._fleet.changed.ring()
-        return migration_id
+        method = gating.CANCEL if ask == "MigrationCancelAsked" else gating.ROLLBACK
+        return await self._act_on(name_or_id, method, reason, by)
 
     async def retry(self, name_or_id: str, by: str = "") -> Retried:
         """Let a failed or stuck migration go on, as ``by`` asked; see ``retrying.retry_in``.
 
         Raises ``NotFound`` or ``Precondition``.
         """
-        return await self._fleet.unbroken(self._retry(name_or_id, by))
-
-    async def _retry(self, name_or_id: str, by: str) -> Retried:
-        now = self._clock()
-
-        def retry(tx: Tx) -> tuple[Retried, NewWork]:
-            return retry_in(tx, find(tx, name_or_id), now, by)
-
-        retried, work = await self._store.write(retry)
-        self._fleet.take_work(work)
-        return retried
+        acted = await self.act(Call(gating.RETRY, Selection((name_or_id,)), by))
+        return Retried(acted.migration_ids[0], acted.again, acted.taken)
 
     async def decide(self, name_or_id: str, event: str, reason: str, by: str = "") -> str:
         """End a failed or stuck migration as it is (``event`` is of ``core.deciding``); return its id.
 
         Raises ``NotFound`` or ``Precondition``. Asking again for what is so changes nothing.
         """
-        return await self._fleet.unbroken(self._decide(name_or_id, event, reason, by))
+        method = gating.ACCEPT if event == deciding.ACCEPT else gating.ABANDON
+        return await self._act_on(name_or_id, method, reason, by)
 
-    async def _decide(self, name_or_id: str, event: str, reason: str, by: str) -> str:
+    async def id_of(self, name_or_id: str) -> str:
+        """Return the id of a started migration. Raises ``NotFound`` or ``Precondition``."""
+        return (await self._store.read(lambda tx: find(tx, name_or_id))).id
+
+    async def _act_on(self, name_or_id: str, method: str, reason: str, by: str) -> str:
+        acted = await self.act(Call(method, Selection((name_or_id,)), by, reason))
+        return acted.migration_ids[0] if acted.migration_ids else await self.id_of(name_or_id)
+
+    async def act(self, call: Call) -> Acted:
+        """Do what is asked: for names, all or none; for what filters find, each that can be, and why not of the others.
+
+        Raises ``NotFound`` or ``Precondition``, also where a second person must agree first. A repeat of a request id
+        gets the first answer.
+        """
+        return await self._approvals.through(lambda: self._fleet.unbroken(self._act(call)))
+
+    async def _act(self, call: Call) -> Acted:
         now = self._clock()
 
-        def decide(tx: Tx) -> str:
-            migration = find(tx, name_or_id)
-            if migration.state is _DECIDED[event]:
-                return migration.id
-            decision = deciding.decide(migration, event, reason, now, by)
-            if isinstance(decision, Refused):
-                raise Precondition(f"{migration.name}: {decision.because}")
-            tx.apply(decision)
-            return migration.id
+        def work(tx: Tx) -> tuple[Acted, _Effects]:
+            before = answered(tx, call.request_id, call.method) if call.request_id else None
+            if before is not None:
+                return _acted_from(before), _Effects()
+            resolved = resolve(tx, call.method, call.selection, call.within, call.reason)
+            if call.plan_digest and call.plan_digest != resolved.plan.digest:
+                raise Precondition(f"{resolved.plan.asked}: what this means has changed since it was shown: look again")
+            acted = Acted(already=resolved.already, held=resolved.left_out, plan_digest=resolved.plan.digest)
+            effects = _Effects()
+            self._do(tx, call, resolved, acted, effects, now)
+            if call.method == gating.START:
+                acted.warnings = _warnings(tx, acted.names)
+            if call.dry_run:
+                raise _DryRun(acted)
+            if call.request_id:
+                tx.keep_answer(call.request_id, call.method, _text_of(acted), now)
+            return acted, effects
 
-        migration_id = await self._store.write(decide)
-        self._fleet.changed.ring()
-        return migration_id
+        try:
+            acted, effects = await self._store.write(work)
+        except _DryRun as dry:
+            return dry.acted
+        self._fleet.cancel((a.agent_id, a.id, a.fence, call.reason) for a in effects.stopped)
+        self._fleet.take_work(effects.work)
+        return acted
 
-
-_DECIDED = {deciding.ACCEPT: MigrationState.ACCEPTED, deciding.ABANDON: MigrationState.ABANDONED}
-
-
-def _to_start(tx: Tx, names: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Split the wanted names into those to start and those under way. Raises ``Precondition``."""
-    newest = tx.newest_iterations() if not names else {}
-    if not names:
-        return [r.name for r in tx.resources("Migration", "", 1_000_000) if r.name not in newest], []
-    to_start, already = [], []
-    for name in dict.fromkeys(names):
-        known = tx.migration_by_name(name)
-        if known is None or known.state in MIGRATION_ENDED:
-            to_start.append(name)
-        elif known.state is MigrationState.RUNNING:
-            already.append(name)
+    def _do(self, tx: Tx, call: Call, resolved: Resolved, acted: Acted, effects: _Effects, now: float) -> None:
+        """Pass the gate, then do it with one after the other."""
+        if call.dry_run:
+            items = resolved.plan.items
+            acted.needs_approval = bool(items) and self._is_ruled(call)
         else:
-            raise Precondition(f"{name} is {known.state}: {_INSTEAD[known.state]}".replace("NAME", name))
-    return to_start, already
+            passed = self._approvals.pass_in(tx, resolved.plan, call.by, is_ruled=self._is_ruled(call))
+            if call.method == gating.RETRY and not passed.approval_id:
+                self._require_takes_approved(tx, resolved, call)
+            items, acted.not_approved = passed.items, list(passed.left_out)
+        refused: list[str] = []
+        for name, _ in items:
+            migration = resolved.migrations[name]
+            try:
+                acted.migration_ids.append(_do_one(tx, call, name, migration, acted, effects, now))
+                acted.names.append(name)
+            except Precondition as error:
+                # A refusal comes before the first write, so that the others can go on.
+                refused.append(str(error))
+                acted.held[name] = str(error)
+        if refused and not call.selection.is_open:
+            raise Precondition("; ".join(refused))
+
+    def _is_ruled(self, call: Call) -> bool:
+        return self._approvals.concerns(call.method, lambda field: field == "names" and bool(call.selection.names))
+
+    def _require_takes_approved(self, tx: Tx, resolved: Resolved, call: Call) -> None:
+        """A retry that reads from elsewhere than what was started is a start as far as the second person goes."""
+        takes = tuple(item for item in resolved.plan.items if " with " in item.state)
+        plan = Plan(gating.START, f"retry of {resolved.plan.asked}", takes)
+        self._approvals.pass_in(tx, plan, call.by, is_ruled=self._approvals.lists(gating.START))
 
 
-_ON_ITS_WAY_BACK = "wait for its end with `haulier migration watch NAME`, then start it again"
-_INSTEAD = {
-    MigrationState.FAILED: "`haulier migration retry NAME` goes on with it; to start anew, end it first with "
-    "`haulier migration cancel NAME --reason …`",
-    MigrationState.STUCK: "`haulier migration retry NAME` undoes it again; `haulier migration accept NAME --reason …` "
-    "or `abandon` end it as it is",
-    MigrationState.RESTORING: "its proof failed, and the former content is being put back: " + _ON_ITS_WAY_BACK,
-    MigrationState.CANCELLING: _ON_ITS_WAY_BACK,
-    MigrationState.ROLLING_BACK: _ON_ITS_WAY_BACK,
-}
+def _do_one(
+    tx: Tx, call: Call, name: str, migration: Migration | None, acted: Acted, effects: _Effects, now: float
+) -> str:
+    """Do it with one migration; return its id. Raises ``Precondition`` before anything is written."""
+    if call.method == gating.START:
+        work = start_in(tx, [name], now, call.by)
+        effects.work.classes |= work.classes
+        effects.work.readied += work.readied
+        return work.migration_ids[0]
+    assert migration is not None, "it was started"
+    if call.method == gating.RETRY:
+        retried, work = retry_in(tx, migration, now, call.by)
+        effects.work.classes |= work.classes
+        effects.work.readied += work.readied
+        acted.again, acted.taken = retried.again, retried.taken
+    elif call.method in _UNDOING:
+        readied, stopped = _undo_in(tx, migration, _UNDOING[call.method], call, now)
+        effects.work.readied += readied
+        effects.stopped += stopped
+    else:
+        decision = deciding.decide(migration, _DECIDING[call.method], call.reason, now, call.by)
+        if isinstance(decision, Refused):
+            raise Precondition(f"{migration.name}: {decision.because}")
+        tx.apply(decision)
+    return migration.id
+
+
+_UNDOING = {gating.CANCEL: "MigrationCancelAsked", gating.ROLLBACK: "MigrationRollbackAsked"}
+_DECIDING = {gating.ACCEPT: deciding.ACCEPT, gating.ABANDON: deciding.ABANDON}
+
+
+def _undo_in(tx: Tx, migration: Migration, ask: str, call: Call, now: float) -> tuple[Counter[str], list[Attempt]]:
+    """Set out on the way back; return how many steps became ready per class, and the attempts to stop."""
+    if superseded_at_last(tx, migration, now):
+        return Counter(), []
+    _require_undoable(tx, migration)
+    require_way_back(tx, migration)
+    live = tx.live_of_migration(migration.id)
+    steps = tx.steps_of(migration.id)
+    decision = workflow_planning.undo(migration, steps, live, ask=ask, reason=call.reason, now=now, by=call.by)
+    if isinstance(decision, Refused):
+        raise Precondition(f"{migration.name}: {decision.because}")
+    tx.apply(decision)
+    return advance(tx, migration.id, now), list(live.values())
+
+
+def _warnings(tx: Tx, names: Sequence[str]) -> tuple[Finding, ...]:
+    """Warn about the fields of the datasets that are set and do not act, each dataset once."""
+    migrations = (tx.resource("Migration", name) for name in names)
+    datasets = dict.fromkeys(str(json.loads(row.spec)["dataset"]) for row in migrations if row is not None)
+    found: list[Finding] = []
+    for dataset in datasets:
+        row = tx.resource("Dataset", dataset)
+        if row is not None:
+            found += warnings_about("Dataset", dataset, load_spec("Dataset", row.spec))
+    return tuple(found[:FINDINGS_MAX])
+
+
+def _text_of(acted: Acted) -> str:
+    return json.dumps(asdict(acted))
+
+
+def _acted_from(text: str) -> Acted:
+    said = json.loads(text)
+    said["taken"] = tuple(Taken(**each) for each in said.get("taken", ()))
+    said["warnings"] = tuple(Finding(**each) for each in said.get("warnings", ()))
+    return Acted(**said)
 
 
 def _require_undoable(tx: Tx, migration: Migration) -> None:
@@ -197,17 +288,6 @@ def _require_undoable(tx: Tx, migration: Migration) -> None:
             f"{migration.name}: its iteration {newest.iteration} is {newest.state}: end that first, "
             f"then iteration {migration.iteration} can be undone"
         )
-
-
-def find(tx: Tx, name_or_id: str) -> Migration:
-    """Return a started migration by id or name; raise ``NotFound``."""
-    migration = tx.migration(name_or_id) or tx.migration_by_name(name_or_id)
-    if migration is None:
-        if tx.resource("Migration", name_or_id) is not None:
-            raise Precondition(f"migration {name_or_id} was not started yet: `haulier migration start {name_or_id}`")
-        known = {*tx.newest_iterations(), *(row.name for row in tx.resources("Migration", "", NAMES_MAX))}
-        raise no_such("migration", name_or_id, sorted(known), "haulier migration list")
-    return migration
 
 
 def find_iteration(tx: Tx, name_or_id: str, iteration: int) -> Migration:

@@ -17,8 +17,9 @@ from controlplane.service.errors import NotFound
 from controlplane.service.fleet import Fleet
 from controlplane.service.judging import as_heard, by_liveness
 from controlplane.service.limiting import what_holds
-from controlplane.service.migrations import find, find_iteration
+from controlplane.service.migrations import find_iteration
 from controlplane.service.not_found import no_agent
+from controlplane.service.selection import find
 from controlplane.store.port import Body, Store, Tx
 
 

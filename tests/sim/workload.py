@@ -195,4 +195,5 @@ def joined(host: Host) -> Agent:
 
 def manifest(name: str) -> Resource:
     """The applied manifest of a migration; its content is the workload's business."""
-    return Resource("Migration", name, 1, "digest", "{}", "{}", 0.0)
+    spec = {"dataset": name, "workflow": "sim", "to": {"datastore": "lake"}, "staging": "lake"}
+    return Resource("Migration", name, 1, "digest", "{}", json.dumps(spec), 0.0)

@@ -10,12 +10,13 @@ from controlplane.cli.commands import completing
 from controlplane.cli.commands.deleting import agree, prune_scope
 from controlplane.cli.commands.options import OutputOption, ProfileOption, SelectorOption, TimeoutOption
 from controlplane.cli.exits import Exit
-from controlplane.cli.terminal import OutputFormat, show, show_message, stdout_look
+from controlplane.cli.terminal import OutputFormat, note, show, show_message, stdout_look
 
 if TYPE_CHECKING:
     from haulier.v1 import operator_pb2 as op
 
 APPLY_TIMEOUT_S = 120.0
+_NAMED_MAX = 12
 
 PathsArgument = Annotated[
     list[str],
@@ -51,6 +52,9 @@ def apply(
         request = op.ApplyManifestsRequest(files=files, request_id=str(uuid.uuid4()), prune_labels=labels)
         answer = operator.call(request, op.ApplyManifestsResponse)
     _show_answer(answer, len(files), output, would=False)
+    if answer.approval_id:
+        say_what_waits(answer)
+        raise typer.Exit(Exit.AWAITS_APPROVAL)
 
 
 def validate(
@@ -96,8 +100,21 @@ def _show_answer(
     else:
         look = stdout_look(output)
         show(render_manifests.outcomes(answer.outcomes, files=files, would=would, look=look), output)
+    if answer.warnings and output is not OutputFormat.json:
+        note(render_manifests.warnings(answer.warnings))
     if answer.findings:
         raise typer.Exit(Exit.BAD_ANSWER)
+
+
+def say_what_waits(answer: "op.ApplyManifestsResponse") -> None:
+    """Says which migrations with `start: auto` were applied and not started, and how they start."""
+    waiting = answer.waiting_for_approval
+    named = ", ".join(waiting[:_NAMED_MAX]) + (f" and {len(waiting) - _NAMED_MAX} more" if waiting[_NAMED_MAX:] else "")
+    note(
+        f"applied, and not started: {named}. Starting takes a second person: {answer.approval_id} waits for it, for "
+        f"{answer.approval_expires_in_s:.0f} s more. Once `haulier approval approve {answer.approval_id}` was given "
+        "by somebody with the role approver, give the same command again"
+    )
 
 
 def noun(kind: str) -> typer.Typer:

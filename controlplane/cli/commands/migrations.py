@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from controlplane.cli.commands import cleaning, completing
+from controlplane.cli.commands import choosing, cleaning, completing
 from controlplane.cli.commands.options import OutputOption, ProfileOption, ReasonOption
 from controlplane.cli.exits import Exit
 from controlplane.cli.problems import Problem
@@ -32,28 +32,27 @@ if TYPE_CHECKING:
 MigrationArgument = Annotated[
     str, typer.Argument(metavar="MIGRATION", help="Name or mig_… id.", autocompletion=completing.migrations)
 ]
-CancelledArgument = Annotated[
-    str,
-    typer.Argument(
-        metavar="MIGRATION",
-        help="Name or mig_… id.",
-        autocompletion=completing.migrations_in(*completing.CANCELLED),
-    ),
-]
 RetriedArgument = Annotated[
     str,
     typer.Argument(
         metavar="MIGRATION", help="Name or mig_… id.", autocompletion=completing.migrations_in(*completing.RETRIED)
     ),
 ]
-RolledBackArgument = Annotated[
-    str,
-    typer.Argument(
-        metavar="MIGRATION",
-        help="Name or mig_… id.",
-        autocompletion=completing.migrations_in(*completing.ROLLED_BACK),
-    ),
-]
+
+
+def _names_in(*states: str) -> Any:
+    """Names of migrations, several; completion offers those in these states."""
+    return typer.Argument(
+        metavar="[NAME]...",
+        help="Names or mig_… ids.",
+        show_default=False,
+        autocompletion=completing.migrations_in(*states),
+    )
+
+
+CancelledNames = Annotated[list[str] | None, _names_in(*completing.CANCELLED)]
+RetriedNames = Annotated[list[str] | None, _names_in(*completing.RETRIED)]
+RolledBackNames = Annotated[list[str] | None, _names_in(*completing.ROLLED_BACK)]
 WaitOption = Annotated[
     bool, typer.Option("--wait", help="Wait for the end; exit 0 only if that is what was asked for.")
 ]
@@ -80,6 +79,11 @@ StartableArgument = Annotated[
 def start(
     names: StartableArgument = None,
     every: Annotated[bool, typer.Option("--all", help="Start all that were applied and never started.")] = False,
+    state: choosing.StateOption = None,
+    selector: choosing.SelectorOption = None,
+    owner: choosing.OwnerOption = None,
+    dry_run: choosing.DryRunOption = False,
+    yes: choosing.YesOption = False,
     wait: Annotated[bool, typer.Option("--wait", help="Wait for the end; exit 0 only if all are verified.")] = False,
     live: Annotated[bool, typer.Option("--watch", "-w", help="Like --wait, with live progress.")] = False,
     profile: ProfileOption = None,
@@ -87,22 +91,39 @@ def start(
 ) -> None:
     """Start migrations that were applied.
 
-    One that has ended starts again, as its next iteration; what the earlier ones proved stays.
+    One that has ended starts again, as its next iteration; what the earlier ones proved stays. Filters find what was
+    never started, unless --state says otherwise.
     """
     from haulier.v1 import operator_pb2 as op
 
     from controlplane.cli.connection import connect
-    from controlplane.cli.render_migrations import migration_table
+    from controlplane.cli.render_manifests import warnings
 
-    if bool(names) is every:
+    if not (names or every or state or selector or owner):
         raise Problem(
             "name the migrations to start, or say --all for all that were never started",
             hint="haulier migration list --applied names them; then, for example: haulier migration start NAME",
             code=Exit.USAGE,
         )
+    chosen = choosing.choice(names, state, selector, owner, otherwise=every)
+    request = op.StartMigrationsRequest(names=names or [], request_id=str(uuid.uuid4()))
+    if chosen.filters:
+        request.selection.CopyFrom(chosen.selection())
     with connect(profile) as operator:
-        request = op.StartMigrationsRequest(names=names or [], request_id=str(uuid.uuid4()))
-        answer = operator.call(request, op.StartMigrationsResponse)
+        answer = choosing.submit(
+            operator,
+            request,
+            op.StartMigrationsResponse,
+            "started",
+            asks=chosen.filters,
+            dry_run=dry_run,
+            yes=yes,
+        )
+        if answer.warnings and output is not OutputFormat.json:
+            note(warnings(answer.warnings))
+        if dry_run:
+            choosing.show_dry_run(answer, "started", output)
+            return
         if wait or live:
             subjects = [migration.migration_id for migration in answer.started] + list(answer.already_started)
             if not subjects:
@@ -111,6 +132,12 @@ def start(
             _follow(operator, subjects, output, live=live)
             _end_with(answer.held)
             return
+    _show_started(answer, output)
+
+
+def _show_started(answer: op.StartMigrationsResponse, output: OutputFormat) -> None:
+    from controlplane.cli.render_migrations import migration_table
+
     if output is OutputFormat.json:
         show_message(answer)
         return
@@ -121,6 +148,7 @@ def start(
         note("nothing to start: every migration was started before; one that ended starts again by its name")
     for name in answer.already_started:
         note(f"{name} is running already; `haulier migration watch {name}` shows how it moves")
+    choosing.say_not_approved(answer.outcome)
     _complain_of(answer.held)
     _end_with(answer.held)
 
@@ -279,50 +307,105 @@ def get(
 
 
 def cancel(
-    migration: CancelledArgument,
     reason: ReasonOption,
+    names: CancelledNames = None,
+    state: choosing.StateOption = None,
+    selector: choosing.SelectorOption = None,
+    owner: choosing.OwnerOption = None,
+    dry_run: choosing.DryRunOption = False,
+    yes: choosing.YesOption = False,
     wait: WaitOption = False,
     profile: ProfileOption = None,
     output: OutputOption = OutputFormat.table,
 ) -> None:
-    """Stop a migration and undo what its steps may have written."""
+    """Stop migrations and undo what their steps may have written."""
     from haulier.v1 import operator_pb2 as op
 
-    request = op.CancelMigrationRequest(migration=migration, reason=reason)
-    _ask(request, op.CancelMigrationResponse, {"cancelled"} if wait else None, profile, output)
+    chosen = choosing.choice(names, state, selector, owner)
+    request = op.CancelMigrationRequest(reason=reason)
+    wished = {"cancelled"} if wait else None
+    _change(chosen, request, op.CancelMigrationResponse, "cancelled", wished, profile, output, dry_run=dry_run, yes=yes)
 
 
 def retry(
-    migration: RetriedArgument,
+    names: RetriedNames = None,
+    state: choosing.StateOption = None,
+    selector: choosing.SelectorOption = None,
+    owner: choosing.OwnerOption = None,
+    dry_run: choosing.DryRunOption = False,
+    yes: choosing.YesOption = False,
     wait: WaitOption = False,
     profile: ProfileOption = None,
     output: OutputOption = OutputFormat.table,
 ) -> None:
-    """Let a failed or stuck migration go on.
+    """Let failed or stuck migrations go on.
 
-    It goes on where it stopped. Where its former content was put back, or the Dataset or its Datastore has changed, it
-    begins again at its first step and takes the source side as it is applied now; what it took is listed.
+    Each goes on where it stopped. Where its former content was put back, or the Dataset or its Datastore has changed,
+    it begins again at its first step and takes the source side as it is applied now; what it took is listed.
     """
     from haulier.v1 import operator_pb2 as op
 
-    request = op.RetryMigrationRequest(migration=migration)
+    chosen = choosing.choice(names, state, selector, owner)
+    request = op.RetryMigrationRequest()
     # What a retry leads to depends on what was stuck: the way forward, or the way back.
     wished = {"succeeded", "rolled_back", "cancelled"} if wait else None
-    _ask(request, op.RetryMigrationResponse, wished, profile, output)
+    _change(chosen, request, op.RetryMigrationResponse, "retried", wished, profile, output, dry_run=dry_run, yes=yes)
 
 
 def rollback(
-    migration: RolledBackArgument,
     reason: ReasonOption,
+    names: RolledBackNames = None,
+    state: choosing.StateOption = None,
+    selector: choosing.SelectorOption = None,
+    owner: choosing.OwnerOption = None,
+    dry_run: choosing.DryRunOption = False,
+    yes: choosing.YesOption = False,
     wait: WaitOption = False,
     profile: ProfileOption = None,
     output: OutputOption = OutputFormat.table,
 ) -> None:
-    """Undo a migration in reverse order, before its cut-over."""
+    """Undo migrations in reverse order, before their cut-over."""
     from haulier.v1 import operator_pb2 as op
 
-    request = op.RollbackMigrationRequest(migration=migration, reason=reason)
-    _ask(request, op.RollbackMigrationResponse, {"rolled_back"} if wait else None, profile, output)
+    chosen = choosing.choice(names, state, selector, owner)
+    request = op.RollbackMigrationRequest(reason=reason)
+    wished = {"rolled_back"} if wait else None
+    kind = op.RollbackMigrationResponse
+    _change(chosen, request, kind, "rolled back", wished, profile, output, dry_run=dry_run, yes=yes)
+
+
+def _change(
+    chosen: choosing.Choice,
+    request: Any,
+    kind: type[Changed],
+    verb: str,
+    wished: Collection[str] | None,
+    profile: str | None,
+    output: OutputFormat,
+    *,
+    dry_run: bool,
+    yes: bool,
+) -> None:
+    """Asks for a change of what was chosen and shows it; with `wished` end states, waits for the end first."""
+    from controlplane.cli.connection import connect
+
+    if len(chosen.names) == 1 and not dry_run:
+        request.migration = chosen.names[0]
+        _ask(request, kind, wished, profile, output)
+        return
+    request.selection.CopyFrom(chosen.selection())
+    with connect(profile) as operator:
+        asks = chosen.filters
+        answer = choosing.submit(operator, request, kind, verb, asks=asks, dry_run=dry_run, yes=yes)
+        if dry_run:
+            choosing.show_dry_run(answer, verb, output)
+            return
+        if wished is not None and answer.migrations:
+            choosing.say_left_out(answer.outcome)
+            ids = [migration.migration_id for migration in answer.migrations]
+            _follow(operator, ids, output, live=True, wished=wished)
+            return
+    choosing.show_done(answer, verb, output)
 
 
 def accept(

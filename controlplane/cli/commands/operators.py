@@ -1,4 +1,4 @@
-"""`haulier operator create|list|revoke` and `haulier approval list|approve|deny`."""
+"""`haulier operator create|list|revoke` and `haulier approval list|show|approve|deny`."""
 
 from __future__ import annotations
 
@@ -129,6 +129,23 @@ def list_approvals(profile: ProfileOption = None, output: OutputOption = OutputF
         show(approvals_table(answer.approvals, stdout_look(output)), output)
 
 
+def show_approval(
+    approval: ApprovalArgument, profile: ProfileOption = None, output: OutputOption = OutputFormat.table
+) -> None:
+    """Show all that one approval is about: every name, and what it was when it was asked for."""
+    from haulier.v1 import access_pb2 as ac
+
+    from controlplane.cli.connection import connect
+    from controlplane.cli.render_access import approval_page
+
+    with connect(profile) as operator:
+        answer = operator.call(ac.GetApprovalRequest(approval_id=approval), ac.GetApprovalResponse)
+    if output is OutputFormat.json:
+        show_message(answer)
+    else:
+        show(approval_page(answer.approval, stdout_look(output)), output)
+
+
 def approve(
     approval: ApprovalArgument,
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for the record.")] = "",
@@ -179,6 +196,7 @@ def approval_noun() -> typer.Typer:
     """`haulier approval`."""
     app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Calls that take two persons.")
     app.command("list")(list_approvals)
+    app.command("show")(show_approval)
     app.command("approve")(approve)
     app.command("deny")(deny)
     return app

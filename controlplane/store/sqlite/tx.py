@@ -13,7 +13,7 @@ from controlplane.core.changes import Changes
 from controlplane.core.events import Event
 from controlplane.core.model import Attempt, Candidate, Migration, Step, StepPlan
 from controlplane.core.states import MIGRATION_MOVING, Direction
-from controlplane.store.port import Body, Conflict, Flush, LiveRow
+from controlplane.store.port import Body, Conflict, Flush, LiveRow, Selectable
 from controlplane.store.rows import (
     ATTEMPT_WIDTH,
     attempt_of,
@@ -172,6 +172,14 @@ class SqliteTx(AccessTx, AuditTx, CleanUpTx, RolloutsTx, RetentionTx):
         self.guarded("replan_source", [(source, migration_id)])
         self.guarded("replan_step", [(placement, step_id) for step_id, placement, _, _ in steps])
         self.guarded("replan_body", [(template, params, step_id) for step_id, _, template, params in steps])
+
+    def selectable(self) -> list[Selectable]:
+        """Return every Migration that was applied or started with what people select it by, in order of name."""
+        rows = self.all("selectable")
+        return [
+            Selectable(name, migration_id, state, json.loads(labels), owner)
+            for name, migration_id, state, labels, owner in rows
+        ]
 
     def movable_migration_ids(self) -> list[str]:
         """Return the open migrations that a look may move on; those that only wait for a step to end are left out."""

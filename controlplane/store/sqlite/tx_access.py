@@ -95,6 +95,10 @@ class AccessTx(RecordsTx):
         """Return approvals, the newest first."""
         return [Approval(*row) for row in self.all("approvals", limit)]
 
+    def open_approvals(self, asked_by: str, method: str, now: float) -> list[Approval]:
+        """Return what somebody has asked for by a method and may still use, the newest first."""
+        return [Approval(*row) for row in self.all("open_approvals", asked_by, method, now)]
+
     def approval_of(self, digest: str, now: float) -> Approval | None:
         """Return the approval of a call that is pending or approved and has not expired."""
         row = self.maybe("approval_of", digest, now)

@@ -138,7 +138,7 @@ class RevokeOperatorTokenResponse(_message.Message):
     def __init__(self, kept: _Optional[_Union[OperatorTokenView, _Mapping]] = ...) -> None: ...
 
 class ApprovalView(_message.Message):
-    __slots__ = ("approval_id", "method", "summary", "asked_by", "state", "asked_ago_s", "expires_in_s", "decided_by", "reason")
+    __slots__ = ("approval_id", "method", "summary", "asked_by", "state", "asked_ago_s", "expires_in_s", "decided_by", "reason", "items", "plan_hash")
     APPROVAL_ID_FIELD_NUMBER: _ClassVar[int]
     METHOD_FIELD_NUMBER: _ClassVar[int]
     SUMMARY_FIELD_NUMBER: _ClassVar[int]
@@ -148,6 +148,8 @@ class ApprovalView(_message.Message):
     EXPIRES_IN_S_FIELD_NUMBER: _ClassVar[int]
     DECIDED_BY_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    PLAN_HASH_FIELD_NUMBER: _ClassVar[int]
     approval_id: str
     method: str
     summary: str
@@ -157,7 +159,29 @@ class ApprovalView(_message.Message):
     expires_in_s: float
     decided_by: str
     reason: str
-    def __init__(self, approval_id: _Optional[str] = ..., method: _Optional[str] = ..., summary: _Optional[str] = ..., asked_by: _Optional[str] = ..., state: _Optional[str] = ..., asked_ago_s: _Optional[float] = ..., expires_in_s: _Optional[float] = ..., decided_by: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+    items: _containers.RepeatedCompositeFieldContainer[ApprovalItem]
+    plan_hash: str
+    def __init__(self, approval_id: _Optional[str] = ..., method: _Optional[str] = ..., summary: _Optional[str] = ..., asked_by: _Optional[str] = ..., state: _Optional[str] = ..., asked_ago_s: _Optional[float] = ..., expires_in_s: _Optional[float] = ..., decided_by: _Optional[str] = ..., reason: _Optional[str] = ..., items: _Optional[_Iterable[_Union[ApprovalItem, _Mapping]]] = ..., plan_hash: _Optional[str] = ...) -> None: ...
+
+class ApprovalItem(_message.Message):
+    __slots__ = ("name", "state")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    state: str
+    def __init__(self, name: _Optional[str] = ..., state: _Optional[str] = ...) -> None: ...
+
+class GetApprovalRequest(_message.Message):
+    __slots__ = ("approval_id",)
+    APPROVAL_ID_FIELD_NUMBER: _ClassVar[int]
+    approval_id: str
+    def __init__(self, approval_id: _Optional[str] = ...) -> None: ...
+
+class GetApprovalResponse(_message.Message):
+    __slots__ = ("approval",)
+    APPROVAL_FIELD_NUMBER: _ClassVar[int]
+    approval: ApprovalView
+    def __init__(self, approval: _Optional[_Union[ApprovalView, _Mapping]] = ...) -> None: ...
 
 class ListApprovalsRequest(_message.Message):
     __slots__ = ()

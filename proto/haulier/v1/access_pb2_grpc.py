@@ -60,6 +60,11 @@ class AccessServiceStub:
                 request_serializer=haulier_dot_v1_dot_access__pb2.ListApprovalsRequest.SerializeToString,
                 response_deserializer=haulier_dot_v1_dot_access__pb2.ListApprovalsResponse.FromString,
                 _registered_method=True)
+        self.GetApproval = channel.unary_unary(
+                '/haulier.v1.AccessService/GetApproval',
+                request_serializer=haulier_dot_v1_dot_access__pb2.GetApprovalRequest.SerializeToString,
+                response_deserializer=haulier_dot_v1_dot_access__pb2.GetApprovalResponse.FromString,
+                _registered_method=True)
         self.DecideApproval = channel.unary_unary(
                 '/haulier.v1.AccessService/DecideApproval',
                 request_serializer=haulier_dot_v1_dot_access__pb2.DecideApprovalRequest.SerializeToString,
@@ -122,6 +127,13 @@ class AccessServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetApproval(self, request, context):
+        """Shows one call under the rule of two persons, with all that it is about.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DecideApproval(self, request, context):
         """Agrees to a call that waits, or does not. Never for whoever asked.
         """
@@ -177,6 +189,11 @@ def add_AccessServiceServicer_to_server(servicer, server):
                     servicer.ListApprovals,
                     request_deserializer=haulier_dot_v1_dot_access__pb2.ListApprovalsRequest.FromString,
                     response_serializer=haulier_dot_v1_dot_access__pb2.ListApprovalsResponse.SerializeToString,
+            ),
+            'GetApproval': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetApproval,
+                    request_deserializer=haulier_dot_v1_dot_access__pb2.GetApprovalRequest.FromString,
+                    response_serializer=haulier_dot_v1_dot_access__pb2.GetApprovalResponse.SerializeToString,
             ),
             'DecideApproval': grpc.unary_unary_rpc_method_handler(
                     servicer.DecideApproval,
@@ -335,6 +352,33 @@ class AccessService:
             '/haulier.v1.AccessService/ListApprovals',
             haulier_dot_v1_dot_access__pb2.ListApprovalsRequest.SerializeToString,
             haulier_dot_v1_dot_access__pb2.ListApprovalsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetApproval(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/haulier.v1.AccessService/GetApproval',
+            haulier_dot_v1_dot_access__pb2.GetApprovalRequest.SerializeToString,
+            haulier_dot_v1_dot_access__pb2.GetApprovalResponse.FromString,
             options,
             channel_credentials,
             insecure,

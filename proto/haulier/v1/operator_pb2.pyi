@@ -8,6 +8,12 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class FindingSeverity(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    FINDING_SEVERITY_UNSPECIFIED: _ClassVar[FindingSeverity]
+    FINDING_SEVERITY_ERROR: _ClassVar[FindingSeverity]
+    FINDING_SEVERITY_WARNING: _ClassVar[FindingSeverity]
+
 class ManifestChange(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     MANIFEST_CHANGE_UNSPECIFIED: _ClassVar[ManifestChange]
@@ -15,6 +21,9 @@ class ManifestChange(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     MANIFEST_CHANGE_UPDATED: _ClassVar[ManifestChange]
     MANIFEST_CHANGE_UNCHANGED: _ClassVar[ManifestChange]
     MANIFEST_CHANGE_DELETED: _ClassVar[ManifestChange]
+FINDING_SEVERITY_UNSPECIFIED: FindingSeverity
+FINDING_SEVERITY_ERROR: FindingSeverity
+FINDING_SEVERITY_WARNING: FindingSeverity
 MANIFEST_CHANGE_UNSPECIFIED: ManifestChange
 MANIFEST_CHANGE_CREATED: ManifestChange
 MANIFEST_CHANGE_UPDATED: ManifestChange
@@ -30,20 +39,22 @@ class ManifestFile(_message.Message):
     def __init__(self, path: _Optional[str] = ..., content: _Optional[bytes] = ...) -> None: ...
 
 class Finding(_message.Message):
-    __slots__ = ("path", "line", "column", "field", "message", "hint")
+    __slots__ = ("path", "line", "column", "field", "message", "hint", "severity")
     PATH_FIELD_NUMBER: _ClassVar[int]
     LINE_FIELD_NUMBER: _ClassVar[int]
     COLUMN_FIELD_NUMBER: _ClassVar[int]
     FIELD_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     HINT_FIELD_NUMBER: _ClassVar[int]
+    SEVERITY_FIELD_NUMBER: _ClassVar[int]
     path: str
     line: int
     column: int
     field: str
     message: str
     hint: str
-    def __init__(self, path: _Optional[str] = ..., line: _Optional[int] = ..., column: _Optional[int] = ..., field: _Optional[str] = ..., message: _Optional[str] = ..., hint: _Optional[str] = ...) -> None: ...
+    severity: FindingSeverity
+    def __init__(self, path: _Optional[str] = ..., line: _Optional[int] = ..., column: _Optional[int] = ..., field: _Optional[str] = ..., message: _Optional[str] = ..., hint: _Optional[str] = ..., severity: _Optional[_Union[FindingSeverity, str]] = ...) -> None: ...
 
 class ManifestOutcome(_message.Message):
     __slots__ = ("kind", "name", "change", "note")
@@ -73,12 +84,14 @@ class ValidateManifestsRequest(_message.Message):
     def __init__(self, files: _Optional[_Iterable[_Union[ManifestFile, _Mapping]]] = ..., prune_labels: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class ValidateManifestsResponse(_message.Message):
-    __slots__ = ("findings", "outcomes")
+    __slots__ = ("findings", "outcomes", "warnings")
     FINDINGS_FIELD_NUMBER: _ClassVar[int]
     OUTCOMES_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
     findings: _containers.RepeatedCompositeFieldContainer[Finding]
     outcomes: _containers.RepeatedCompositeFieldContainer[ManifestOutcome]
-    def __init__(self, findings: _Optional[_Iterable[_Union[Finding, _Mapping]]] = ..., outcomes: _Optional[_Iterable[_Union[ManifestOutcome, _Mapping]]] = ...) -> None: ...
+    warnings: _containers.RepeatedCompositeFieldContainer[Finding]
+    def __init__(self, findings: _Optional[_Iterable[_Union[Finding, _Mapping]]] = ..., outcomes: _Optional[_Iterable[_Union[ManifestOutcome, _Mapping]]] = ..., warnings: _Optional[_Iterable[_Union[Finding, _Mapping]]] = ...) -> None: ...
 
 class ApplyManifestsRequest(_message.Message):
     __slots__ = ("files", "request_id", "prune_labels")
@@ -98,12 +111,20 @@ class ApplyManifestsRequest(_message.Message):
     def __init__(self, files: _Optional[_Iterable[_Union[ManifestFile, _Mapping]]] = ..., request_id: _Optional[str] = ..., prune_labels: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class ApplyManifestsResponse(_message.Message):
-    __slots__ = ("findings", "outcomes")
+    __slots__ = ("findings", "outcomes", "warnings", "approval_id", "waiting_for_approval", "approval_expires_in_s")
     FINDINGS_FIELD_NUMBER: _ClassVar[int]
     OUTCOMES_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    APPROVAL_ID_FIELD_NUMBER: _ClassVar[int]
+    WAITING_FOR_APPROVAL_FIELD_NUMBER: _ClassVar[int]
+    APPROVAL_EXPIRES_IN_S_FIELD_NUMBER: _ClassVar[int]
     findings: _containers.RepeatedCompositeFieldContainer[Finding]
     outcomes: _containers.RepeatedCompositeFieldContainer[ManifestOutcome]
-    def __init__(self, findings: _Optional[_Iterable[_Union[Finding, _Mapping]]] = ..., outcomes: _Optional[_Iterable[_Union[ManifestOutcome, _Mapping]]] = ...) -> None: ...
+    warnings: _containers.RepeatedCompositeFieldContainer[Finding]
+    approval_id: str
+    waiting_for_approval: _containers.RepeatedScalarFieldContainer[str]
+    approval_expires_in_s: float
+    def __init__(self, findings: _Optional[_Iterable[_Union[Finding, _Mapping]]] = ..., outcomes: _Optional[_Iterable[_Union[ManifestOutcome, _Mapping]]] = ..., warnings: _Optional[_Iterable[_Union[Finding, _Mapping]]] = ..., approval_id: _Optional[str] = ..., waiting_for_approval: _Optional[_Iterable[str]] = ..., approval_expires_in_s: _Optional[float] = ...) -> None: ...
 
 class ListManifestsRequest(_message.Message):
     __slots__ = ("kind", "page_size", "page_token")
@@ -167,23 +188,70 @@ class DeleteManifestResponse(_message.Message):
     manifest: ManifestSummary
     def __init__(self, manifest: _Optional[_Union[ManifestSummary, _Mapping]] = ...) -> None: ...
 
+class MigrationSelection(_message.Message):
+    __slots__ = ("names", "states", "labels", "owners", "every")
+    class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    NAMES_FIELD_NUMBER: _ClassVar[int]
+    STATES_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    OWNERS_FIELD_NUMBER: _ClassVar[int]
+    EVERY_FIELD_NUMBER: _ClassVar[int]
+    names: _containers.RepeatedScalarFieldContainer[str]
+    states: _containers.RepeatedScalarFieldContainer[str]
+    labels: _containers.ScalarMap[str, str]
+    owners: _containers.RepeatedScalarFieldContainer[str]
+    every: bool
+    def __init__(self, names: _Optional[_Iterable[str]] = ..., states: _Optional[_Iterable[str]] = ..., labels: _Optional[_Mapping[str, str]] = ..., owners: _Optional[_Iterable[str]] = ..., every: _Optional[bool] = ...) -> None: ...
+
+class SelectionOutcome(_message.Message):
+    __slots__ = ("names", "left_out", "already", "not_approved", "plan_hash", "needs_approval")
+    NAMES_FIELD_NUMBER: _ClassVar[int]
+    LEFT_OUT_FIELD_NUMBER: _ClassVar[int]
+    ALREADY_FIELD_NUMBER: _ClassVar[int]
+    NOT_APPROVED_FIELD_NUMBER: _ClassVar[int]
+    PLAN_HASH_FIELD_NUMBER: _ClassVar[int]
+    NEEDS_APPROVAL_FIELD_NUMBER: _ClassVar[int]
+    names: _containers.RepeatedScalarFieldContainer[str]
+    left_out: _containers.RepeatedCompositeFieldContainer[HeldMigration]
+    already: _containers.RepeatedScalarFieldContainer[str]
+    not_approved: _containers.RepeatedScalarFieldContainer[str]
+    plan_hash: str
+    needs_approval: bool
+    def __init__(self, names: _Optional[_Iterable[str]] = ..., left_out: _Optional[_Iterable[_Union[HeldMigration, _Mapping]]] = ..., already: _Optional[_Iterable[str]] = ..., not_approved: _Optional[_Iterable[str]] = ..., plan_hash: _Optional[str] = ..., needs_approval: _Optional[bool] = ...) -> None: ...
+
 class StartMigrationsRequest(_message.Message):
-    __slots__ = ("names", "request_id")
+    __slots__ = ("names", "request_id", "selection", "dry_run", "plan_hash")
     NAMES_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    SELECTION_FIELD_NUMBER: _ClassVar[int]
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    PLAN_HASH_FIELD_NUMBER: _ClassVar[int]
     names: _containers.RepeatedScalarFieldContainer[str]
     request_id: str
-    def __init__(self, names: _Optional[_Iterable[str]] = ..., request_id: _Optional[str] = ...) -> None: ...
+    selection: MigrationSelection
+    dry_run: bool
+    plan_hash: str
+    def __init__(self, names: _Optional[_Iterable[str]] = ..., request_id: _Optional[str] = ..., selection: _Optional[_Union[MigrationSelection, _Mapping]] = ..., dry_run: _Optional[bool] = ..., plan_hash: _Optional[str] = ...) -> None: ...
 
 class StartMigrationsResponse(_message.Message):
-    __slots__ = ("started", "already_started", "held")
+    __slots__ = ("started", "already_started", "held", "outcome", "warnings")
     STARTED_FIELD_NUMBER: _ClassVar[int]
     ALREADY_STARTED_FIELD_NUMBER: _ClassVar[int]
     HELD_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
     started: _containers.RepeatedCompositeFieldContainer[MigrationSummary]
     already_started: _containers.RepeatedScalarFieldContainer[str]
     held: _containers.RepeatedCompositeFieldContainer[HeldMigration]
-    def __init__(self, started: _Optional[_Iterable[_Union[MigrationSummary, _Mapping]]] = ..., already_started: _Optional[_Iterable[str]] = ..., held: _Optional[_Iterable[_Union[HeldMigration, _Mapping]]] = ...) -> None: ...
+    outcome: SelectionOutcome
+    warnings: _containers.RepeatedCompositeFieldContainer[Finding]
+    def __init__(self, started: _Optional[_Iterable[_Union[MigrationSummary, _Mapping]]] = ..., already_started: _Optional[_Iterable[str]] = ..., held: _Optional[_Iterable[_Union[HeldMigration, _Mapping]]] = ..., outcome: _Optional[_Union[SelectionOutcome, _Mapping]] = ..., warnings: _Optional[_Iterable[_Union[Finding, _Mapping]]] = ...) -> None: ...
 
 class HeldMigration(_message.Message):
     __slots__ = ("name", "reason")
@@ -194,7 +262,14 @@ class HeldMigration(_message.Message):
     def __init__(self, name: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class MigrationSummary(_message.Message):
-    __slots__ = ("migration_id", "name", "dataset", "workflow", "state", "reason", "source", "destination", "steps_done", "steps_total", "current_step", "stage", "watermark", "total", "done_bytes", "elapsed_s", "verified_rows", "verified_digest", "staged_bytes", "left_behind", "iteration", "iterations")
+    __slots__ = ("migration_id", "name", "dataset", "workflow", "state", "reason", "source", "destination", "steps_done", "steps_total", "current_step", "stage", "watermark", "total", "done_bytes", "elapsed_s", "verified_rows", "verified_digest", "staged_bytes", "left_behind", "iteration", "iterations", "labels", "owner")
+    class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     MIGRATION_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     DATASET_FIELD_NUMBER: _ClassVar[int]
@@ -217,6 +292,8 @@ class MigrationSummary(_message.Message):
     LEFT_BEHIND_FIELD_NUMBER: _ClassVar[int]
     ITERATION_FIELD_NUMBER: _ClassVar[int]
     ITERATIONS_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    OWNER_FIELD_NUMBER: _ClassVar[int]
     migration_id: str
     name: str
     dataset: str
@@ -239,7 +316,9 @@ class MigrationSummary(_message.Message):
     left_behind: _containers.RepeatedScalarFieldContainer[str]
     iteration: int
     iterations: int
-    def __init__(self, migration_id: _Optional[str] = ..., name: _Optional[str] = ..., dataset: _Optional[str] = ..., workflow: _Optional[str] = ..., state: _Optional[str] = ..., reason: _Optional[str] = ..., source: _Optional[str] = ..., destination: _Optional[str] = ..., steps_done: _Optional[int] = ..., steps_total: _Optional[int] = ..., current_step: _Optional[str] = ..., stage: _Optional[str] = ..., watermark: _Optional[int] = ..., total: _Optional[int] = ..., done_bytes: _Optional[int] = ..., elapsed_s: _Optional[float] = ..., verified_rows: _Optional[int] = ..., verified_digest: _Optional[str] = ..., staged_bytes: _Optional[int] = ..., left_behind: _Optional[_Iterable[str]] = ..., iteration: _Optional[int] = ..., iterations: _Optional[int] = ...) -> None: ...
+    labels: _containers.ScalarMap[str, str]
+    owner: str
+    def __init__(self, migration_id: _Optional[str] = ..., name: _Optional[str] = ..., dataset: _Optional[str] = ..., workflow: _Optional[str] = ..., state: _Optional[str] = ..., reason: _Optional[str] = ..., source: _Optional[str] = ..., destination: _Optional[str] = ..., steps_done: _Optional[int] = ..., steps_total: _Optional[int] = ..., current_step: _Optional[str] = ..., stage: _Optional[str] = ..., watermark: _Optional[int] = ..., total: _Optional[int] = ..., done_bytes: _Optional[int] = ..., elapsed_s: _Optional[float] = ..., verified_rows: _Optional[int] = ..., verified_digest: _Optional[str] = ..., staged_bytes: _Optional[int] = ..., left_behind: _Optional[_Iterable[str]] = ..., iteration: _Optional[int] = ..., iterations: _Optional[int] = ..., labels: _Optional[_Mapping[str, str]] = ..., owner: _Optional[str] = ...) -> None: ...
 
 class ListMigrationsRequest(_message.Message):
     __slots__ = ("states", "page_size", "page_token", "every_iteration")
@@ -342,34 +421,58 @@ class GetMigrationResponse(_message.Message):
     def __init__(self, migration: _Optional[_Union[MigrationSummary, _Mapping]] = ..., steps: _Optional[_Iterable[_Union[StepView, _Mapping]]] = ..., leftovers: _Optional[_Union[LeftoversView, _Mapping]] = ..., iterations: _Optional[_Iterable[_Union[MigrationSummary, _Mapping]]] = ...) -> None: ...
 
 class CancelMigrationRequest(_message.Message):
-    __slots__ = ("migration", "reason")
+    __slots__ = ("migration", "reason", "selection", "dry_run", "plan_hash", "request_id")
     MIGRATION_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    SELECTION_FIELD_NUMBER: _ClassVar[int]
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    PLAN_HASH_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     migration: str
     reason: str
-    def __init__(self, migration: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+    selection: MigrationSelection
+    dry_run: bool
+    plan_hash: str
+    request_id: str
+    def __init__(self, migration: _Optional[str] = ..., reason: _Optional[str] = ..., selection: _Optional[_Union[MigrationSelection, _Mapping]] = ..., dry_run: _Optional[bool] = ..., plan_hash: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class CancelMigrationResponse(_message.Message):
-    __slots__ = ("migration",)
+    __slots__ = ("migration", "migrations", "outcome")
     MIGRATION_FIELD_NUMBER: _ClassVar[int]
+    MIGRATIONS_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
     migration: MigrationSummary
-    def __init__(self, migration: _Optional[_Union[MigrationSummary, _Mapping]] = ...) -> None: ...
+    migrations: _containers.RepeatedCompositeFieldContainer[MigrationSummary]
+    outcome: SelectionOutcome
+    def __init__(self, migration: _Optional[_Union[MigrationSummary, _Mapping]] = ..., migrations: _Optional[_Iterable[_Union[MigrationSummary, _Mapping]]] = ..., outcome: _Optional[_Union[SelectionOutcome, _Mapping]] = ...) -> None: ...
 
 class RetryMigrationRequest(_message.Message):
-    __slots__ = ("migration",)
+    __slots__ = ("migration", "selection", "dry_run", "plan_hash", "request_id")
     MIGRATION_FIELD_NUMBER: _ClassVar[int]
+    SELECTION_FIELD_NUMBER: _ClassVar[int]
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    PLAN_HASH_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     migration: str
-    def __init__(self, migration: _Optional[str] = ...) -> None: ...
+    selection: MigrationSelection
+    dry_run: bool
+    plan_hash: str
+    request_id: str
+    def __init__(self, migration: _Optional[str] = ..., selection: _Optional[_Union[MigrationSelection, _Mapping]] = ..., dry_run: _Optional[bool] = ..., plan_hash: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class RetryMigrationResponse(_message.Message):
-    __slots__ = ("migration", "begins_again_because", "taken")
+    __slots__ = ("migration", "begins_again_because", "taken", "migrations", "outcome")
     MIGRATION_FIELD_NUMBER: _ClassVar[int]
     BEGINS_AGAIN_BECAUSE_FIELD_NUMBER: _ClassVar[int]
     TAKEN_FIELD_NUMBER: _ClassVar[int]
+    MIGRATIONS_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
     migration: MigrationSummary
     begins_again_because: str
     taken: _containers.RepeatedCompositeFieldContainer[ManifestDifference]
-    def __init__(self, migration: _Optional[_Union[MigrationSummary, _Mapping]] = ..., begins_again_because: _Optional[str] = ..., taken: _Optional[_Iterable[_Union[ManifestDifference, _Mapping]]] = ...) -> None: ...
+    migrations: _containers.RepeatedCompositeFieldContainer[MigrationSummary]
+    outcome: SelectionOutcome
+    def __init__(self, migration: _Optional[_Union[MigrationSummary, _Mapping]] = ..., begins_again_because: _Optional[str] = ..., taken: _Optional[_Iterable[_Union[ManifestDifference, _Mapping]]] = ..., migrations: _Optional[_Iterable[_Union[MigrationSummary, _Mapping]]] = ..., outcome: _Optional[_Union[SelectionOutcome, _Mapping]] = ...) -> None: ...
 
 class ManifestDifference(_message.Message):
     __slots__ = ("manifest", "field", "old_json", "new_json")
@@ -384,18 +487,30 @@ class ManifestDifference(_message.Message):
     def __init__(self, manifest: _Optional[str] = ..., field: _Optional[str] = ..., old_json: _Optional[str] = ..., new_json: _Optional[str] = ...) -> None: ...
 
 class RollbackMigrationRequest(_message.Message):
-    __slots__ = ("migration", "reason")
+    __slots__ = ("migration", "reason", "selection", "dry_run", "plan_hash", "request_id")
     MIGRATION_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    SELECTION_FIELD_NUMBER: _ClassVar[int]
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    PLAN_HASH_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     migration: str
     reason: str
-    def __init__(self, migration: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+    selection: MigrationSelection
+    dry_run: bool
+    plan_hash: str
+    request_id: str
+    def __init__(self, migration: _Optional[str] = ..., reason: _Optional[str] = ..., selection: _Optional[_Union[MigrationSelection, _Mapping]] = ..., dry_run: _Optional[bool] = ..., plan_hash: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class RollbackMigrationResponse(_message.Message):
-    __slots__ = ("migration",)
+    __slots__ = ("migration", "migrations", "outcome")
     MIGRATION_FIELD_NUMBER: _ClassVar[int]
+    MIGRATIONS_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
     migration: MigrationSummary
-    def __init__(self, migration: _Optional[_Union[MigrationSummary, _Mapping]] = ...) -> None: ...
+    migrations: _containers.RepeatedCompositeFieldContainer[MigrationSummary]
+    outcome: SelectionOutcome
+    def __init__(self, migration: _Optional[_Union[MigrationSummary, _Mapping]] = ..., migrations: _Optional[_Iterable[_Union[MigrationSummary, _Mapping]]] = ..., outcome: _Optional[_Union[SelectionOutcome, _Mapping]] = ...) -> None: ...
 
 class CleanUpMigrationsRequest(_message.Message):
     __slots__ = ("migrations", "all")

@@ -315,6 +315,12 @@ def test_a_chosen_call_takes_two_persons(tmp_path: Path) -> None:
             assert (await call(running, bob, "DecideApproval", deny)).approval.state == "denied"
             named = operator_pb2.StartMigrationsRequest(names=["m"], request_id="r1")
             assert (await refusal(call(running, admin, "StartMigrations", named)))[0] is grpc.StatusCode.NOT_FOUND
+            await call(
+                running,
+                admin,
+                "ApplyManifests",
+                apply(SHARED + "---\n" + WORKFLOW + "---\n" + manifests("air", "m"), "a1"),
+            )
             for request_id in ("r2", "r3"):
                 everything = operator_pb2.StartMigrationsRequest(request_id=request_id)
                 assert (await refusal(call(running, admin, "StartMigrations", everything)))[0] is FAILED_PRECONDITION
@@ -326,6 +332,62 @@ def test_a_chosen_call_takes_two_persons(tmp_path: Path) -> None:
             assert len(pending) == 1  # another request id is the same call
             types = {event.type for event in await running.events()}
             assert {"ApprovalAsked", "ApprovalGiven", "ApprovalDenied", "ApprovalUsed"} <= types
+
+    run(body())
+
+
+def test_what_starts_by_itself_waits_for_the_person_who_saw_its_names(tmp_path: Path) -> None:
+    async def body() -> None:
+        async with serving(tmp_path, two_persons=("StartMigrations",)) as running:
+            bob, admin = bearer((await create(running, "bob", "approver")).token), running.administrator
+            auto = manifests("air", "m").replace("staging: lake", "staging: lake\n  start: auto")
+            text = "---\n".join((SHARED, WORKFLOW, auto))
+            applied = await call(running, admin, "ApplyManifests", apply(text, "a1"))
+            assert len(applied.outcomes) == 5 and list(applied.waiting_for_approval) == ["m-to-lake"]
+            assert not (await call(running, admin, "ListMigrations", operator_pb2.ListMigrationsRequest())).migrations
+            shown = access_pb2.GetApprovalRequest(approval_id=applied.approval_id)
+            seen = (await call(running, bob, "GetApproval", shown)).approval
+            assert [item.name for item in seen.items] == ["m-to-lake"] and seen.plan_hash
+            assert "Dataset m 1" in seen.items[0].state and "m-to-lake" in seen.summary
+            # Another road to the same effect meets the same gate, and says by which code it waits.
+            started = running.operators().StartMigrations(
+                operator_pb2.StartMigrationsRequest(names=["m-to-lake"], request_id="s1"),
+                timeout=CALL_S,
+                metadata=admin,
+            )
+            assert (await refusal(started))[0] is FAILED_PRECONDITION
+            assert dict(await started.trailing_metadata())["haulier-approval"].startswith("apr_")
+            agree = access_pb2.DecideApprovalRequest(approval_id=applied.approval_id, agreed=True)
+            await call(running, bob, "DecideApproval", agree)
+            again = await call(running, admin, "ApplyManifests", apply(text, "a2"))
+            assert not again.approval_id
+            (moving,) = (await call(running, admin, "ListMigrations", operator_pb2.ListMigrationsRequest())).migrations
+            assert (moving.name, moving.state, moving.owner) == ("m-to-lake", "running", "air")
+
+    run(body())
+
+
+def test_filters_of_a_role_over_owners_find_their_data_alone(tmp_path: Path) -> None:
+    async def body() -> None:
+        async with serving(tmp_path) as running:
+            admin = running.administrator
+            text = "---\n".join((SHARED, WORKFLOW, manifests("air", "mine"), manifests("sea", "theirs")))
+            await call(running, admin, "ApplyManifests", apply(text, "a1"))
+            air = bearer((await create(running, "ann", "operator", "air")).token)
+            everything = operator_pb2.StartMigrationsRequest(request_id="s1")
+            assert (await refusal(call(running, air, "StartMigrations", everything)))[0] is DENIED
+            theirs = operator_pb2.MigrationSelection(names=["theirs-to-lake"])
+            named = operator_pb2.StartMigrationsRequest(selection=theirs, request_id="s2")
+            assert (await refusal(call(running, air, "StartMigrations", named)))[0] is DENIED
+            every = operator_pb2.MigrationSelection(every=True)
+            found = operator_pb2.StartMigrationsRequest(selection=every, request_id="s3")
+            started = await call(running, air, "StartMigrations", found)
+            assert [each.name for each in started.started] == ["mine-to-lake"]
+            reason = "enough"
+            of_all = operator_pb2.MigrationSelection(states=["running"])
+            request = operator_pb2.CancelMigrationRequest(selection=of_all, reason=reason, request_id="c1")
+            ended = await call(running, air, "CancelMigration", request)
+            assert list(ended.outcome.names) == ["mine-to-lake"]
 
     run(body())
 

@@ -83,13 +83,18 @@ SELECT * FROM approval ORDER BY asked_at DESC, id DESC LIMIT +?;
 SELECT * FROM approval WHERE digest = ? AND state IN ('pending', 'approved') AND expires_at > ?
 ORDER BY asked_at DESC LIMIT 1;
 
+-- name: open_approvals
+-- What somebody has asked for by a method and may still use, the newest first.
+SELECT * FROM approval WHERE asked_by = ? AND method = ? AND state IN ('pending', 'approved') AND expires_at > ?
+ORDER BY asked_at DESC, id DESC;
+
 -- name: pending_approvals
 -- How many of somebody's calls wait.
 SELECT count(*) FROM approval WHERE asked_by = ? AND state = 'pending' AND expires_at > ?;
 
 -- name: put_approval
 -- A call that waits for a second person.
-INSERT INTO approval VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+INSERT INTO approval VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: move_approval
 -- How it was decided, or that it was used.

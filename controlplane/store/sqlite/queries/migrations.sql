@@ -64,6 +64,16 @@ UPDATE step_body SET template = ?, params = coalesce(?, params) WHERE step_id = 
 -- The datastore that an iteration reads from, anew.
 UPDATE migration SET source = ? WHERE id = ?;
 
+-- name: selectable
+-- Every Migration that was applied or started, with its newest iteration, its labels and the owner of its dataset.
+SELECT n.name, coalesce(m.id, ''), coalesce(m.state, ''), coalesce(json_extract(r.metadata, '$.labels'), '{}'),
+coalesce(json_extract(d.spec, '$.owner'), '')
+FROM (SELECT name FROM resource WHERE kind = 'Migration' UNION SELECT name FROM migration) n
+LEFT JOIN resource r ON r.kind = 'Migration' AND r.name = n.name
+LEFT JOIN migration m ON m.name = n.name AND m.iteration = (SELECT max(o.iteration) FROM migration o WHERE o.name = n.name)
+LEFT JOIN resource d ON d.kind = 'Dataset' AND d.name = coalesce(json_extract(r.spec, '$.dataset'), m.dataset)
+ORDER BY n.name;
+
 -- name: movable_migration_ids
 -- Open migrations that a look may move on: undoing ones, those with nothing ready or leased, and those with a blocked step that nothing holds.
 SELECT m.id FROM migration m WHERE m.state IN ('running', 'restoring', 'cancelling', 'rolling_back') AND (
@@ -128,6 +138,8 @@ SELECT count(*) FROM (SELECT 1 FROM step WHERE state = 'ready' AND placement_cla
 -- iteration, or all of them.
 SELECT m.id, m.name, m.dataset, m.workflow, m.state, m.reason, m.source, m.destination, m.created_at, m.ended_at,
 m.iteration, (SELECT max(o.iteration) FROM migration o WHERE o.name = m.name) AS iterations,
+(SELECT json_extract(r.metadata, '$.labels') FROM resource r WHERE r.kind = 'Migration' AND r.name = m.name) AS labels,
+(SELECT json_extract(r.spec, '$.owner') FROM resource r WHERE r.kind = 'Dataset' AND r.name = m.dataset) AS owner,
 (SELECT count(*) FROM step s WHERE s.migration_id = m.id AND s.kind <> 'clean_up' AND s.state = 'succeeded') AS steps_done,
 (SELECT count(*) FROM step s WHERE s.migration_id = m.id AND s.kind <> 'clean_up') AS steps_total,
 (SELECT s.name FROM step s WHERE s.migration_id = m.id AND s.kind <> 'clean_up' AND s.state IN ('leased', 'ready', 'failed', 'stuck', 'blocked')

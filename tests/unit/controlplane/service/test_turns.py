@@ -127,7 +127,7 @@ def test_a_full_datastore_lets_migrations_elsewhere_pass() -> None:
 
 def test_a_retry_waits_for_its_turn_and_an_undo_never_does() -> None:
     async def body(room: Room) -> None:
-        retried = await room.start(*a_workflow("m1"), name="m1")
+        retried = await room.start(*a_workflow("m1"), name="m1", place="warehouse/m1")
         host = await room.connect(slots=8)
         assert host.session is not None
         lease = host.grants[0]
@@ -143,7 +143,7 @@ def test_a_retry_waits_for_its_turn_and_an_undo_never_does() -> None:
             await room.settled()
         assert room.store.see(lambda tx: tx.under_way()) == []
         room.fleet.set_limits(Limits(migrations_in_all=1))
-        await room.start(*a_workflow("m2"), name="m2")
+        await room.start(*a_workflow("m2"), name="m2", place="warehouse/m2")
         before = len(host.grants)
         await room.migrations.retry("m1")
         await room.settled()
