@@ -84,6 +84,25 @@ def test_row_security_never_hides_a_row(make_scene: MakeScene, how: str) -> None
             connection.execute(f"ALTER ROLE {who} NOBYPASSRLS".encode())
 
 
+def test_row_security_at_the_destination_does_not_shorten_the_proof(make_scene: MakeScene) -> None:
+    scene = make_scene("postgresql")
+    place = scene.place
+    assert isinstance(place, PostgresqlPlace)
+    with place.connect() as connection:
+        connection.execute(b"CREATE TABLE source AS SELECT i::bigint AS id FROM generate_series(1, 4) i")
+    found = extracted(scene, place.datastore, "source")
+    load = scene.load_params(found.output)
+    run("load", attempt(scene.home, "load", load, 2))
+    with place.connect() as connection:
+        connection.execute(b"CREATE POLICY half ON things USING (id > 2)")
+        connection.execute(b"ALTER TABLE things ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY")
+    source = k.DatasetLocation(dataset="things", datastore=place.datastore, object="source")
+    params = k.ValidateParams(source=source, extracted=found.output, loaded=found.output, destination=load.destination)
+    with pytest.raises(StepFailure) as caught:
+        Validate().run(attempt(scene.home, "validate", params, 2))
+    assert caught.value.code == "rows_hidden"
+
+
 def test_a_column_that_may_not_be_read_is_not_left_out(make_scene: MakeScene) -> None:
     scene = make_scene("postgresql")
     place = scene.place

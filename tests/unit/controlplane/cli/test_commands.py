@@ -162,6 +162,23 @@ def test_start_and_wait_is_well_only_if_all_ended_well(haulier: Haulier, far: Fa
     assert haulier("migration", "start", "a", flag).code == Exit.OK
 
 
+@pytest.mark.parametrize("output", ["table", "json"])
+def test_start_and_wait_names_what_did_not_come_along(haulier: Haulier, far: FarSide, output: str) -> None:
+    left = ["index: by_day", "policy: north_only"]
+    proven = op.MigrationSummary(
+        migration_id="mig_a", name="a", state="succeeded", verified_digest="ab" * 16, left_behind=left
+    )
+    far.says("StartMigrations", op.StartMigrationsResponse(started=[RUNNING]))
+    far.says("ListMigrations", listing(proven))
+    ended = haulier("migration", "start", "a", "--wait", "-o", output)
+    assert ended.code == Exit.OK
+    if output == "json":
+        assert json.loads(ended.out)["migrations"][0]["left_behind"] == left
+    else:
+        assert "DID NOT COME ALONG" in ended.out
+        assert "index: by_day · policy: north_only" in ended.out
+
+
 def test_watch_follows_one_and_gives_the_end_as_json(haulier: Haulier, far: FarSide) -> None:
     chapters = [listing(RUNNING), listing(WELL)]
     far.says("ListMigrations", lambda _request: chapters.pop(0))
