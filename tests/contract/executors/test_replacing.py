@@ -141,7 +141,7 @@ def everything_left(scene: Scene) -> list[object]:
         return list(
             connection.execute(
                 "SELECT relname FROM pg_class WHERE relnamespace = %s::regnamespace AND relkind IN ('r', 'i') "
-                "AND relname LIKE 'haulier%%' AND relname !~ '^haulier_(fence|publication)'",
+                "AND relname LIKE 'haulier%%' AND relname !~ '^haulier_(fence|publication|session)'",
                 (place.schema,),
             )
         )
