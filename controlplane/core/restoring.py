@@ -14,7 +14,8 @@ BACK = "the former content is back"
 
 def is_refuted(step: Step) -> bool:
     """Tell whether a step has found the migrated data to be wrong; such a step only reads, so it is never undone."""
-    return step.state is StepState.FAILED and step.reason_code in REFUTING and not step.compensatable
+    only_reads = not step.compensatable and not step.pivot
+    return step.state is StepState.FAILED and step.reason_code in REFUTING and only_reads
 
 
 def leaves_something(step: Step) -> bool:

@@ -198,7 +198,8 @@ def _check_places(name: str, spec: MigrationSpec, dataset: DatasetSpec, world: _
             continue
         if its.dataset != spec.dataset:
             message = f"the migration {shown(other)} takes the dataset {shown(its.dataset)} to the same place"
-            problems.append(Problem(("spec", "to", "object"), message, "choose another object"))
+            hint = f"choose another object, or cancel, roll back or delete the migration {other} first"
+            problems.append(Problem(("spec", "to", "object"), message, hint))
             break
         if (its.to.datastore, its.to.object) != (spec.to.datastore, spec.to.object):
             # Fences are kept by name: under two names one place would have two, and so two writers at once.

@@ -12,7 +12,7 @@ from controlplane.core.events import Event, asked_by
 from controlplane.core.gating import Plan
 from controlplane.core.leasing import Refused
 from controlplane.core.model import Attempt, Migration, Requirements, StepPlan
-from controlplane.core.states import MIGRATION_ENDED, MIGRATION_LEFT_PLACE, MigrationState
+from controlplane.core.states import MIGRATION_ENDED, MIGRATION_LEFT_PLACE, MIGRATION_MOVING, MigrationState
 from controlplane.manifests.documents import FINDINGS_MAX, load_spec
 from controlplane.manifests.findings import Finding
 from controlplane.manifests.idle_fields import warnings_about
@@ -23,7 +23,14 @@ from controlplane.service.approvals import Approvals
 from controlplane.service.errors import NotFound, Precondition
 from controlplane.service.fleet import Fleet, NewWork
 from controlplane.service.not_found import no_manifest
-from controlplane.service.places import PlaceTaken, called, published_over, require_free, superseded_at_last
+from controlplane.service.places import (
+    PlaceTaken,
+    called,
+    published_over,
+    require_free,
+    require_still,
+    superseded_at_last,
+)
 from controlplane.service.planning import CannotPlan, keep_class, plan_migration
 from controlplane.service.repeating import answered
 from controlplane.service.retrying import Retried, Taken, retry_in
@@ -274,6 +281,8 @@ def _require_undoable(tx: Tx, migration: Migration) -> None:
     """Refuse to undo what lies below, what another iteration is busy with, or what was let go of."""
     if tx.is_compacted(migration.id):
         raise Precondition(f"{migration.name} ended so long ago that what its undo takes was let go")
+    if migration.state not in MIGRATION_MOVING:
+        require_still(tx, migration)
     if migration.state not in MIGRATION_ENDED:
         return
     above = published_over(tx, migration)

@@ -36,6 +36,17 @@ def require_free(tx: Tx, name: str, dataset: str, place: str) -> None:
             )
 
 
+def require_still(tx: Tx, migration: Migration) -> None:
+    """Refuse to undo at a destination to which another migration is on its way. Raises ``PlaceTaken``."""
+    for other in tx.migrations_at(migration.place) if migration.place else ():
+        if other.id != migration.id and other.state in MIGRATION_MOVING:
+            raise PlaceTaken(
+                f"{migration.name}: the migration {called(other)} ({other.state}) is on its way to the same place, "
+                f"{migration.place}: wait for its end with `haulier migration watch {other.name}`, or stop it with "
+                f"`haulier migration cancel {other.name}`"
+            )
+
+
 def published_over(tx: Tx, migration: Migration) -> Migration | None:
     """Return the migration whose publish lies over that of this one, the newest; None where there is none."""
     own = tx.published_fence(migration)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from controlplane.core import resuming
 from controlplane.core.leasing import Refused
 from controlplane.core.model import Migration
-from controlplane.core.states import MigrationState
+from controlplane.core.states import MigrationState, StepState
 from controlplane.manifests.taking import Taken
 from controlplane.service.advancing import advance, equip_readied
 from controlplane.service.errors import Precondition
@@ -52,6 +52,8 @@ def retry_in(tx: Tx, migration: Migration, now: float, by: str = "") -> tuple[Re
     if isinstance(decision, Refused):
         raise Precondition(f"{migration.name}: {decision.because}")
     tx.apply(decision)
+    # Of what was undone nothing is left that a later undo could expect to find.
+    tx.forget_results([step.id for step in steps if again and step.state is StepState.UNDONE])
     work = NewWork()
     if replanned.taken:
         _replan(tx, migration, replanned, work)

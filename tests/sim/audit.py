@@ -8,7 +8,7 @@ from controlplane.core.doctor import Dossier, examine
 from controlplane.core.events import Event
 from controlplane.core.leasing import NOT_THE_STEPS_FAULT
 from controlplane.core.model import Attempt
-from controlplane.core.states import AGENT_TRANSITIONS, LIVENESS_TRANSITIONS, AgentState, Liveness
+from controlplane.core.states import AGENT_TRANSITIONS, LIVENESS_TRANSITIONS, MIGRATION_MOVING, AgentState, Liveness
 from controlplane.service.examining import findings
 from tests.sim.heads import ALARMS
 from tests.sim.outages import Outages
@@ -27,6 +27,8 @@ _MARKS = {
     "AgentLost": "an agent was believed lost",
     "StepFailed": "a step ran out of tries",
     "MigrationCancelAsked": "a migration was cancelled while it ran",
+    "MigrationRefuted": "what a proof refuted was to be put back",
+    "MigrationSuperseded": "a migration was superseded by another",
 }
 
 
@@ -139,6 +141,10 @@ class Audit:
             self.barred_at.setdefault(event.subject, self._world.loop.time())
         elif event.type == "AgentRejoined":
             self.barred_at.pop(event.subject, None)
+        if event.type == "MigrationStarted":
+            self._started(event)
+        elif event.type == "MigrationSuperseded" and event.detail.startswith("superseded by"):
+            self._superseded(event)
         if event.type == "StepUndoPlanned" or event.detail == "asked to retry":
             self._failures.pop(event.subject, None)
             self._outages.is_over(event.subject)
@@ -154,6 +160,25 @@ class Audit:
             self._granted(event, attempt)
         elif event.type in _ENDS:
             self._ended(event, attempt)
+
+    def _started(self, event: Event) -> None:
+        """Promise S7: no two migrations are under way to one destination."""
+        migration = self._world.tx.migration(event.subject)
+        assert migration is not None, "its event names it"
+        if migration.iteration > 1:
+            self._world.mark("a name ran again as its next iteration")
+        for other in self._world.tx.migrations_at(migration.place):
+            if other.id != migration.id and other.state in MIGRATION_MOVING:
+                self._broken("S7", migration.id, f"it was started to where {other.name} ({other.state}) is on its way")
+
+    def _superseded(self, event: Event) -> None:
+        """Promise S7: superseded is only over whom another has published."""
+        migration = self._world.tx.migration(event.subject)
+        assert migration is not None, "its event names it"
+        target = self._world.destinations.targets[migration.place]
+        newest = target.newest()
+        if newest is None or newest.migration_id == migration.id or migration.id not in target.publications:
+            self._broken("S7", migration.id, "superseded, and nobody has published over it")
 
     def _granted(self, event: Event, attempt: Attempt) -> None:
         now, target = self._world.world_time(event.at), attempt.target

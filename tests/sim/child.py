@@ -120,7 +120,6 @@ class Child:
             self.world.mark("a destination refused a stale writer")
             return self._outcome(OutcomeKind.FENCED, failure=Failure("fenced", str(error)))
         except Obstructed as error:
-            self.world.mark("an undo met a later migration's content")
             return self._outcome(OutcomeKind.FAILED, failure=Failure(error.code, error.code))
         return self._outcome(OutcomeKind.SUCCEEDED, result=result)
 
@@ -141,6 +140,9 @@ class Child:
                 self.world.mark("an earlier attempt's publish was taken over")
                 return self._result()
         ticks = 1 if undo else int(self._params["ticks"])
+        if not undo and rng.random() < self._params["refutes"]:
+            self.world.mark("a proof refuted what was moved")
+            raise _Ends(OutcomeKind.FAILED, "verification_failed")
         for tick in range(ticks):
             yield rng.uniform(0.3, 1.0) * float(self._params["tick_s"])
             self._advance(tick + 1, ticks)

@@ -143,7 +143,8 @@ class Destinations:
         target = self.targets[name]
         if undo:
             target.publications.pop(writer.migration_id, None)
-            target.content = target.initial
+            newest = target.newest()
+            target.content = content_of(newest.step_id) if newest else target.initial
         else:
             target.places += 1
             target.publications[writer.migration_id] = Publication(

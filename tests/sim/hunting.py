@@ -9,7 +9,15 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from tests.kit import reports
-from tests.sim.mutants import in_agent, in_audit, in_identities, in_rollouts, in_service, in_store_and_loops
+from tests.sim.mutants import (
+    in_agent,
+    in_audit,
+    in_identities,
+    in_migrations,
+    in_rollouts,
+    in_service,
+    in_store_and_loops,
+)
 from tests.sim.planting import NotPlanted, Planted, plant
 
 # One bug may take this long before it counts as not found.
@@ -18,6 +26,7 @@ ALL = (
     *in_audit.PLANTED,
     *in_rollouts.PLANTED,
     *in_service.PLANTED,
+    *in_migrations.PLANTED,
     *in_store_and_loops.PLANTED,
     *in_identities.PLANTED,
     *in_agent.PLANTED,

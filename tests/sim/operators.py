@@ -6,12 +6,14 @@ from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING
 
+from controlplane.core import deciding
 from controlplane.core.admitting import Limits
 from controlplane.core.states import AGENT_BARRED, AgentState
 from controlplane.service.errors import NotFound, Precondition, StoreFailed
 from controlplane.service.steps import Settlement
 from controlplane.store.port import JoinToken, Tx
 from tests.sim.virtual_time import Process
+from tests.sim.workload import manifest
 
 if TYPE_CHECKING:
     from tests.sim.plane import Plane
@@ -112,13 +114,23 @@ class Operators:
             return
         name = self._rng.choice(list(self._world.load.planned))
         host = self._rng.choice(self._world.hosts)
-        whims = ("cancel", "rollback", "retry", "retry", "drain", "resume", "resume", "budgets", "revoke")
+        whims = ["cancel", "rollback", "retry", "retry", "start", "start", "accept", "abandon", "delete", "apply"]
+        whims += ["drain", "resume", "resume", "budgets", "revoke"]
         whim = self._rng.choice(whims)
         if whim in ("cancel", "rollback"):
             asked = "MigrationCancelAsked" if whim == "cancel" else "MigrationRollbackAsked"
             self.ask(f"{whim} {name}", lambda plane: self._undo(plane, name, asked))
         elif whim == "retry":
-            self.ask(f"retry {name}", lambda plane: plane.migrations.retry(name))
+            self.ask(f"retry {name}", lambda plane: self._retry(plane, name))
+        elif whim == "start":
+            self.start([name])
+        elif whim in ("accept", "abandon"):
+            event = deciding.ACCEPT if whim == "accept" else deciding.ABANDON
+            self.ask(f"{whim} {name}", lambda plane: self._decide(plane, name, event))
+        elif whim == "delete":
+            self.ask(f"delete {name}", lambda plane: self._delete(plane, name))
+        elif whim == "apply":
+            self.ask(f"apply {name}", lambda plane: plane.store.write(lambda tx: _apply(tx, name)))
         elif whim == "revoke":
             self.ask(f"revoke {host.name}", lambda plane: self._revoke(plane, host.name))
             # Whoever took it away lets the host join again, sooner or later.
@@ -132,6 +144,19 @@ class Operators:
         else:
             self.set_state(host.name, AgentState.DRAINING if whim == "drain" else AgentState.SERVING)
         self._next()
+
+    async def _retry(self, plane: "Plane", name: str) -> None:
+        retried = await plane.migrations.retry(name)
+        if retried.again:
+            self._world.mark("a retry began again at its first step")
+
+    async def _decide(self, plane: "Plane", name: str, event: str) -> None:
+        migration_id = await plane.migrations.decide(name, event, REASON)
+        self._world.watch.decision_answered(migration_id)
+
+    async def _delete(self, plane: "Plane", name: str) -> None:
+        await plane.inventory.delete("Migration", name)
+        self._world.watch.deletion_answered(name)
 
     async def _undo(self, plane: "Plane", name: str, asked: str) -> None:
         migration_id = await plane.migrations.undo(name, asked, REASON)
@@ -175,6 +200,13 @@ class Operators:
         plane = self._world.plane
         if plane is not None and plane.serving:
             plane.fleet.set_limits(limits)
+
+
+def _apply(tx: Tx, name: str) -> None:
+    """Apply a deleted manifest again."""
+    if tx.resource("Migration", name) is None:
+        generation = tx.deleted_generations()["Migration", name]
+        tx.put_resources([manifest(name)._replace(generation=generation + 1)])
 
 
 def _give_up(answer: "asyncio.Future[str]", serving: "asyncio.Task[None]") -> None:

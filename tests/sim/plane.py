@@ -24,6 +24,7 @@ from controlplane.service.calm import Calm
 from controlplane.service.errors import StoreFailed
 from controlplane.service.fleet import Fleet, FleetSettings
 from controlplane.service.identities import Identities
+from controlplane.service.inventory import Inventory
 from controlplane.service.joining import Joining
 from controlplane.service.loop_health import LoopHealth
 from controlplane.service.migrations import Migrations
@@ -84,6 +85,7 @@ class Plane:
         self.changed = Signal()
         self.fleet = Fleet(self.store, self.clock, settings, self.changed)
         self.migrations = Migrations(self.store, self.clock, self.fleet)
+        self.inventory = Inventory(self.store, self.clock, self.fleet)
         self.queries = Queries(self.store, self.clock, self.fleet)
         nothing = cast(Any, None)  # joining, outputs and authorities are never asked in a session
         self.identities = Identities(self.store, self.clock, self.clock, nothing, rng.randbytes, self.fleet, 86_400.0)

@@ -34,6 +34,10 @@ def fresh_connection() -> Any:
     return connection
 
 
+# The slowest that a disk is.
+FSYNC_S_MAX = 1.5
+
+
 class FailingConnection:
     """A connection whose disk is full from one statement of the batch on."""
 
@@ -111,7 +115,7 @@ class SimStore:
             self._world.mark("plane killed after its commit, before the answer")
 
     def _fsync_s(self) -> float:
-        return self._rng.uniform(0.0005, 0.004) if self._rng.random() < 0.97 else self._rng.uniform(0.05, 1.5)
+        return self._rng.uniform(0.0005, 0.004) if self._rng.random() < 0.97 else self._rng.uniform(0.05, FSYNC_S_MAX)
 
     def _commit(self) -> None:
         if self.dead:

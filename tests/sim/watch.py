@@ -10,9 +10,12 @@ from haulier.v1 import agent_pb2 as pb
 
 from agentd.core import effects
 from agentd.core.grants import Grant, OutcomeKind
+from controlplane.core.restoring import is_refuted, leaves_something
+from controlplane.core.states import MIGRATION_ENDED, MigrationState, StepState
 from tests.sim.audit import Audit
 from tests.sim.destinations import Target, Writer
 from tests.sim.heads import Heads
+from tests.sim.stored import FSYNC_S_MAX
 
 if TYPE_CHECKING:
     from tests.sim.host import Host
@@ -44,6 +47,7 @@ class Watch:
         self._started: dict[str, list[str]] = {}
         self._undos: set[str] = set()
         self._drains: set[str] = set()
+        self._decided: set[str] = set()
 
     # What the control plane says.
 
@@ -214,6 +218,18 @@ class Watch:
         if before != migration_ids:
             self._broken("L6", request_id, f"the repeat was answered {migration_ids}, the first time {before}")
 
+    def decision_answered(self, migration_id: str) -> None:
+        """A migration was accepted or abandoned."""
+        self._decided.add(migration_id)
+        self._world.mark("a person ended a migration as it was")
+
+    def deletion_answered(self, name: str) -> None:
+        """A manifest was deleted: nothing open may have needed it."""
+        self._world.mark("a manifest was deleted")
+        newest = self._world.tx.migration_by_name(name)
+        if newest is not None and newest.state not in MIGRATION_ENDED:
+            self._broken("S7", name, f"its manifest was deleted, and iteration {newest.iteration} is {newest.state}")
+
     def undo_answered(self, migration_id: str) -> None:
         """A cancel or rollback was answered."""
         self._undos.add(migration_id)
@@ -246,8 +262,13 @@ class Watch:
         for migration_id in self._undos:
             if not self.audit.was_undone(migration_id):
                 self._broken("C1", migration_id, "its undo was answered, after the restart nobody knows of it")
+        for migration_id in self._decided:
+            state = self._world.tx.migration(migration_id).state  # type: ignore[union-attr]
+            if state not in (MigrationState.ACCEPTED, MigrationState.ABANDONED):
+                self._broken("C1", migration_id, f"its end was answered, after the restart it is {state}")
         self._welcomed_at.clear()
-        grace_until = self._world.loop.time() + plane.fleet.settings.ttl_s
+        # The commit of the grace may have taken so long to be told.
+        grace_until = self._world.loop.time() + plane.fleet.settings.ttl_s - FSYNC_S_MAX
         for attempt_id, lease in plane.fleet.book.leases.items():
             until = self._world.loop.time() + (lease.expires_at - plane.clock())
             self.lease_until[attempt_id] = max(self.lease_until.get(attempt_id, 0.0), until, grace_until)
@@ -310,6 +331,14 @@ class Watch:
                 self._broken("S1", step_id, "its migration has succeeded, its effect is not there")
             if state in ("cancelled", "rolled_back") and has:
                 self._broken("S5", step_id, f"its migration is {state}, its effect is still there")
+            if has and state == "failed" and self._was_refuted(migration_id):
+                self._broken("D9", step_id, "its migration's proof failed, its effect is still there")
+
+    def _was_refuted(self, migration_id: str) -> bool:
+        """Whether a failed migration's proof says that what was moved is wrong, and there was a way back."""
+        steps = self._world.tx.steps_of(migration_id)
+        passed = any(step.pivot and step.state is StepState.SUCCEEDED for step in steps)
+        return not passed and any(map(is_refuted, steps)) and any(map(leaves_something, steps))
 
 
 def rows(found: Any) -> list[Any]:

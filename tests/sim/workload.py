@@ -87,7 +87,7 @@ def _migration(rng: Random, load: Workload, name: str, count: int, trouble: floa
         does = "publish" if index == loads_at else rng.choice(("publish", "publish", "check", "unfenced"))
         target = shared if index == loads_at else f"staging/{name}/s{index}"
         fenced = does != "unfenced"
-        undoable = not (index == pivot_at or index in after_pivot or (does == "check" and rng.random() < 0.5))
+        undoable = not (index == pivot_at or index in after_pivot or does == "check")
         if target not in load.targets:
             initial = f"what was in {target}" if rng.random() < 0.5 else ""
             load.targets[target] = (fenced, initial)
@@ -115,6 +115,7 @@ def _step(
         "tick_s": rng.choice((0.2, 2.0, 6.0)),
         "fails": _chances(rng, trouble),
         "undo_fails": _chances(rng, trouble / 2),
+        "refutes": rng.choice((0.0, 0.0, 0.2)) if does == "check" else 0.0,
     }
     holes = []
     if needs and rng.random() < 0.3:
@@ -194,6 +195,6 @@ def joined(host: Host) -> Agent:
 
 
 def manifest(name: str) -> Resource:
-    """The applied manifest of a migration; its content is the workload's business."""
-    spec = {"dataset": name, "workflow": "sim", "to": {"datastore": "lake"}, "staging": "lake"}
+    """The applied manifest of a migration; what it says beyond names is the workload's business."""
+    spec = {"dataset": name, "workflow": "sim", "to": {"datastore": "lake", "object": name}, "staging": "lake"}
     return Resource("Migration", name, 1, "digest", "{}", json.dumps(spec), 0.0)

@@ -164,6 +164,10 @@ class SqliteTx(AccessTx, AuditTx, CleanUpTx, RolloutsTx, RetentionTx):
         """Keep the generations that an iteration was planned from."""
         self.run("put_basis", migration_id, json.dumps(generations, sort_keys=True))
 
+    def forget_results(self, step_ids: Sequence[str]) -> None:
+        """Forget what steps said of work that was undone since."""
+        self.run("forget_results", json.dumps(step_ids))
+
     def replan(self, migration_id: str, source: str, steps: Sequence[tuple[str, str, str, bytes | None]]) -> None:
         """Plan steps anew: (step id, placement class, template, parameters where they are known already).
 

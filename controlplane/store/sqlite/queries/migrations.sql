@@ -60,6 +60,10 @@ UPDATE step SET placement_class = ? WHERE id = ?;
 -- The template of a planned step, anew.
 UPDATE step_body SET template = ?, params = coalesce(?, params) WHERE step_id = ?;
 
+-- name: forget_results
+-- Forget what steps said of work that was undone since; the ids come as a JSON array.
+UPDATE step_body SET result = NULL WHERE step_id IN (SELECT value FROM json_each(?));
+
 -- name: replan_source
 -- The datastore that an iteration reads from, anew.
 UPDATE migration SET source = ? WHERE id = ?;
