@@ -12,7 +12,7 @@ from tests.sim.world import World
 # A world in which nothing goes wrong any more must come to rest within this many seconds of its own time.
 LIVENESS_BOUND_S = 4 * 3600.0
 # In so many histories somebody gets at the store when all is over.
-TAMPERED_WITH = 0.25
+TAMPERED_WITH = 0.15
 RESTED = tuple(sorted(state.value for state in MIGRATION_ENDED | MIGRATION_ASKS_A_PERSON))
 
 

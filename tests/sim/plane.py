@@ -121,7 +121,7 @@ class Plane:
             Loop("dispatcher", Dispatcher(store, clock, fleet).run, rng.uniform(4.0, 9.0)),
             Loop("workflow_advancer", WorkflowAdvancer(store, clock, fleet).run, rng.uniform(20.0, 60.0)),
             # Once a second in the product; here also more rarely, so that more happens between two heads.
-            Loop("audit_sealer", self.audit.seal, rng.choice((2.0, 10.0, 20.0))),
+            Loop("audit_sealer", self.audit.seal, rng.choice((2.0, 15.0, 20.0))),
             Loop("audit_checker", self.checker.run, rng.uniform(20.0, 60.0)),
         ]
 

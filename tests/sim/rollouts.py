@@ -53,7 +53,7 @@ class Rollouts:
     def __init__(self, world: "World", rng: Random) -> None:
         self._world = world
         self._rng = rng
-        self.wanted = rng.random() < 0.2
+        self.wanted = rng.random() < 0.15
         self._every_s = rng.choice((30.0, 120.0))
         ttl_s = world.settings.ttl_s
         self._missing_after_s = ttl_s * rng.choice((1, 3))
@@ -211,9 +211,7 @@ class Rollouts:
 
     def unfinished(self) -> list[str]:
         """Rollouts that go on by themselves."""
-        if not self.wanted:
-            return []
-        return [f"{each.id} is {each.state}" for each in self._world.tx.rollouts("", 100) if each.state in UNFINISHED]
+        return [f"{rollout_id} is {state}" for rollout_id, state in self._states.items() if state in UNFINISHED]
 
     def at_rest(self) -> None:
         """When all is over no host keeps a release that is bad."""

@@ -85,10 +85,10 @@ PLANTED = (
         (
             Change(
                 STEPS,
-                "decision = leasing.settle(step, attempt, kept, now)",
+                "decision = leasing.settle(step, attempt, kept, now, moved=attempt.id in moved)",
                 "held = attempt.state is not AttemptState.LOST\n"
                 "        attempt = attempt if held else attempt._replace(state=AttemptState.RUNNING)\n"
-                "        decision = leasing.settle(step, attempt, kept, now)",
+                "        decision = leasing.settle(step, attempt, kept, now, moved=attempt.id in moved)",
             ),
             Change("sql:end_attempt", "AND state = 'running'", "AND state IN ('running', 'lost')"),
         ),
@@ -149,7 +149,11 @@ PLANTED = (
         "A start that is asked again under the same request id is looked at with fresh eyes.",
         ("L6",),
         (
-            Change(MIGRATIONS, "if before is not None:", "if before is not None and not before:"),
+            Change(
+                MIGRATIONS,
+                "if before is not None:\n                return _acted_from",
+                "if before is not None and not before:\n                return _acted_from",
+            ),
             Change("sql:keep_answer", "INSERT INTO request", "INSERT OR REPLACE INTO request"),
         ),
     ),
