@@ -1,5 +1,7 @@
 """Errors of the operating system become one clear sentence."""
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -29,3 +31,11 @@ def test_a_failure_of_ours_passes_unchanged() -> None:
         raise Fenced("there", 3, "it has accepted fence 4 of att_4")
     assert str(caught.value).startswith("target 'there' refused fence 3: it has accepted fence 4 of att_4 (fenced).")
     assert not caught.value.retryable
+
+
+@pytest.mark.parametrize("number", [errno.ESTALE, errno.ENOTCONN, errno.EHOSTDOWN, errno.ENODEV, errno.ENXIO])
+def test_a_file_system_that_is_away_is_an_outage(number: int) -> None:
+    with pytest.raises(StepFailure) as caught, naming_os_errors("reading a staged part"):
+        raise OSError(number, os.strerror(number), "/mnt/staging/part")
+    assert (caught.value.code, caught.value.unreachable) == ("unreachable", True)
+    assert caught.value.message.startswith("reading a staged part: /mnt/staging/part ")
