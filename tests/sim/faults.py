@@ -9,7 +9,6 @@ from haulier.v1 import agent_pb2 as pb
 
 from agentd.core import events
 from tests.sim.network import Stream
-from tests.sim.virtual_time import Process
 
 if TYPE_CHECKING:
     from tests.sim.host import Host
@@ -170,7 +169,7 @@ class Faults:
     def _stop_plane(self) -> None:
         plane = self._world.plane
         if plane is not None and plane.serving:
-            self._world.loop.spawn(Process("stop"), plane.stop(), "stop")
+            self._world.loop.spawn(plane.stopping, plane.stop(), "stop")
 
     def _cut(self) -> None:
         streams = list(self._world.open_streams())

@@ -78,6 +78,7 @@ class Plane:
     def __init__(self, world: "World", number: int, settings: FleetSettings, rng: Random) -> None:
         self.world = world
         self.process = Process(f"plane {number}")
+        self.stopping = Process("stop")
         self.alive = True
         self.serving = False
         self.store = SimStore(world, world.connection, rng)
@@ -150,6 +151,8 @@ class Plane:
         self.alive = self.serving = False
         self.store.die()
         self.process.kill()
+        # Whatever it still waited for while it stopped will never come.
+        self.stopping.kill()
         self._look_at_loops()
 
     async def stop(self) -> None:

@@ -133,6 +133,7 @@ class World:
             self.plane.store.dead = True
             self.plane.alive = False
             self.plane.process.kill()
+            self.plane.stopping.kill()
         self.operators.process.kill()
         for host in self.hosts:
             if host.daemon is not None:
