@@ -87,7 +87,8 @@ PLACES: dict[str, dict[str, Any]] = {
     "parquet": {"root": "/srv/parquet"},
     "sqlite": {"path": "/srv/one.sqlite"},
     "duckdb": {"path": "/srv/one.duckdb"},
-    "postgresql": {"host": "pg", "database": "one", "user": "mover"},
+    # A certificate and its key are given together, so that one of them can change.
+    "postgresql": {"host": "pg", "database": "one", "user": "mover", "sslcert": "/etc/pg.crt", "sslkey": "/etc/pg.key"},
 }
 
 
