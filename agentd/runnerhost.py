@@ -77,6 +77,7 @@ class Doors:
             reach=self._side.reach,
             outside=self._side.outside,
             run_program=self.run_program,
+            say=print,
         )
 
     def progress(self, watermark: int, total: int = 0, done_bytes: int = 0, stage: str = "") -> None:

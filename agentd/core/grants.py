@@ -169,3 +169,4 @@ class HostSample:
     memory_total_bytes: int
     disk_free_bytes: int
     agent_rss_bytes: int
+    agent_cpu_cores: float = 0.0  # of the daemon and its children

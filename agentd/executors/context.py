@@ -74,7 +74,8 @@ class Context:
     datastore's own if the host lets it go there, `allow_datastore` raises StepFailure (policy_refused) where the host's
     policy does not allow a place, `check_cancelled` raises Cancelled, `before_destructive` raises where the local
     deadline has passed, `reach` marks exact points (before_publish, publish_open, after_publish), `outside` runs what
-    must see more of the host than a step may, `run_program` runs a program that the host names, or its undo.
+    must see more of the host than a step may, `run_program` runs a program that the host names, or its undo, `say`
+    puts a line into the attempt's output, in which no value of a row may stand.
     `places` is where the agent remembers the roots that its steps have used, None where nobody does.
     """
 
@@ -100,6 +101,7 @@ class Context:
     reach: Callable[[str], None] = field(default=_nothing)
     outside: Callable[[Callable[[], Any]], Any] = field(default=_directly)
     run_program: Callable[[str, Mapping[str, str], bool], ProgramEnded | None] = field(default=_no_programs)
+    say: Callable[[str], None] = field(default=_nothing)
 
     def writer(self, total: int = 0, stage: str = "staging") -> Writer:
         """This attempt as a destination knows it; rows that it takes in move the watermark under the stage's name."""

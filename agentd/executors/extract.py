@@ -7,7 +7,7 @@ from haulier.v1 import kinds_pb2 as k
 from agentd.datastores.failures import StepFailure
 from agentd.executors import staging
 from agentd.executors.context import Context
-from agentd.executors.translate import columns, decoded, definition_messages, location, opened
+from agentd.executors.translate import columns, counted, decoded, definition_messages, location, named, opened
 
 
 def _result(ctx: Context, params: k.ExtractParams, staged: k.Staged) -> bytes:
@@ -40,6 +40,7 @@ class Extract:
         source = opened(ctx, params.source.datastore, "source")
         where = location(params.source)
         ctx.progress(0, stage="reading")
+        ctx.say(f"reading {named(params.source)}")
         description = source.describe(where)
         found = where.columns or description.columns
         if not found:
@@ -56,8 +57,10 @@ class Extract:
             params.part_rows_max,
             description.rows_estimate,
         )
+        ctx.say(f"read {counted(staged.rows, 'row')} from {named(params.source)} into {staging.told(staged)}")
         return _result(ctx, params, staged)
 
     def undo(self, ctx: Context) -> None:
         """Remove the step's staged directory."""
         staging.remove_step(ctx, decoded(k.ExtractParams(), ctx.params).staging)
+        ctx.say("removed what this step had staged")

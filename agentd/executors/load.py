@@ -6,7 +6,17 @@ from agentd.datastores.failures import StepFailure
 from agentd.datastores.port import Input, Location, Published, Undo
 from agentd.executors import staging
 from agentd.executors.context import Context
-from agentd.executors.translate import columns, decoded, definition_messages, location, opened, waivers
+from agentd.executors.translate import (
+    columns,
+    counted,
+    decoded,
+    definition_messages,
+    fence,
+    location,
+    named,
+    opened,
+    waivers,
+)
 
 
 def _input(params: k.LoadParams) -> Input:
@@ -65,7 +75,12 @@ class Load:
         params = decoded(k.LoadParams(), ctx.params)
         store = opened(ctx, params.destination.datastore, "destination", writes=True)
         published = store.adopt(_agreed(params), ctx.writer(), _input(params))
-        return None if published is None else _result(params, published)
+        if published is None:
+            return None
+        ctx.say(
+            f"an earlier attempt had published these {counted(published.rows, 'row')} at {named(params.destination)}"
+        )
+        return _result(params, published)
 
     def run(self, ctx: Context) -> bytes:
         """Stage at the destination, then publish."""
@@ -73,9 +88,13 @@ class Load:
         store = opened(ctx, params.destination.datastore, "destination", writes=True)
         rows = int(params.input.rows)
         ctx.progress(0, rows, stage="reading")
+        ctx.say(f"loading {counted(rows, 'row')} into {named(params.destination)}")
         batches = staging.rows_of(ctx, params.input)
         published = store.publish(_agreed(params), ctx.writer(rows), _input(params), batches)
         ctx.progress(published.rows, rows, stage="publishing")
+        ctx.say(
+            f"published {counted(published.rows, 'row')} at {named(params.destination)} under fence {fence(ctx.fence)}"
+        )
         return _result(params, published)
 
     def undo(self, ctx: Context) -> None:
@@ -90,3 +109,4 @@ class Load:
             ctx.migration_name or ctx.migration_id,
         )
         store.withdraw(location(params.destination), ctx.writer(stage="comparing"), undo)
+        ctx.say(f"put back at {named(params.destination)} what was there before, or nothing where nothing was")

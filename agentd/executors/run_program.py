@@ -32,6 +32,7 @@ class RunProgram:
         """Run it; no fence holds it back at a destination, so it starts only under a renewed lease."""
         params = _params(ctx)
         ctx.before_destructive()
+        ctx.say(f"running the host's program {params.program}")
         ended = ctx.run_program(params.program, dict(params.values), False)
         output, is_cut = ("", False) if ended is None else (ended.output, ended.is_cut)
         return k.RunProgramResult(output=output, output_cut=is_cut).SerializeToString()

@@ -24,7 +24,7 @@ from agentd.datastores.sharing import Sharing
 from agentd.executors import leftovers
 from agentd.executors.context import Context
 from agentd.executors.mounts import require_mounted
-from agentd.executors.translate import bad_params, column_message, columns, place
+from agentd.executors.translate import bad_params, column_message, columns, counted, place
 from agentd.proof.digests import DatasetDigest, combined
 from agentd.proof.types import Columns
 from agentd.room import size
@@ -246,6 +246,11 @@ def _finish(directory: Path, staged: k.Staged) -> None:
     temporary.replace(directory / MANIFEST)
     for path in (directory, *list(directory.parents)[:3]):
         sync_directory(path)
+
+
+def told(staged: k.Staged) -> str:
+    """What was staged, for people: "3 parts, 12,345,678 bytes"."""
+    return f"{counted(len(staged.parts), 'part')}, {counted(sum(p.size_bytes for p in staged.parts), 'byte')}"
 
 
 def files_of(ctx: Context, staged: k.Staged) -> list[Path]:

@@ -10,7 +10,7 @@ from agentd.datastores.failures import StepFailure
 from agentd.datastores.locked_sql import select_from_parts
 from agentd.executors import staging
 from agentd.executors.context import Context
-from agentd.executors.translate import columns, decoded
+from agentd.executors.translate import columns, counted, decoded
 from agentd.proof.types import Columns
 
 OUTPUT = "the transform's output"
@@ -57,9 +57,12 @@ class Transform:
         params = decoded(k.TransformParams(), ctx.params)
         ctx.progress(0, int(params.input.rows), stage="reading")
         found, batches = selected(ctx, params.input, params.sql, columns(params.columns))
+        ctx.say(f"running the SELECT over {counted(params.input.rows, 'row')}")
         staged = staging.stage(ctx, _staging(params), found, batches)
+        ctx.say(f"it gave {counted(staged.rows, 'row')}, in {staging.told(staged)}")
         return k.TransformResult(output=staged).SerializeToString()
 
     def undo(self, ctx: Context) -> None:
         """Remove the step's staged directory."""
         staging.remove_step(ctx, _staging(decoded(k.TransformParams(), ctx.params)))
+        ctx.say("removed what this step had staged")

@@ -184,3 +184,18 @@ def opened(ctx: Context, message: k.Datastore, side: str = "", *, writes: bool =
     elif isinstance(found, SqlitePlace | DuckdbPlace):
         require_mounted(ctx, found.name, found.path.parent, marks=False)
     return open_datastore(found, ctx.attempt_id)
+
+
+def named(place: k.DatasetLocation) -> str:
+    """A location as people write it: "warehouse:crew"."""
+    return f"{place.datastore.name}:{place.object}"
+
+
+def counted(number: int, noun: str) -> str:
+    """ "1 row", "336,776 rows"."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def fence(number: int) -> str:
+    """A fence as GENERATION·COUNT."""
+    return f"{number >> 32}·{number & 0xFFFFFFFF}"

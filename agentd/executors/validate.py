@@ -16,7 +16,7 @@ from agentd.datastores.port import Cells, Datastore, Location
 from agentd.executors import showing, staging
 from agentd.executors.context import Context
 from agentd.executors.transform import selected
-from agentd.executors.translate import columns, decoded, definition_messages, location, opened
+from agentd.executors.translate import columns, decoded, definition_messages, location, named, opened
 from agentd.proof.diff import Reader, differences
 from agentd.proof.digests import DatasetDigest
 from agentd.proof.types import Columns
@@ -109,6 +109,7 @@ class Validate:
         """Make every check, name the differences, and fail with the result enclosed if any check failed."""
         params = decoded(k.ValidateParams(), ctx.params)
         proof = _Proof(ctx, params)
+        ctx.say(f"reading {named(params.source)} and {named(params.destination)} again")
         source_same = _source_unchanged(proof)
         _transform_repeats(proof)
         destination_same = _destination_holds(proof)
@@ -120,6 +121,8 @@ class Validate:
         elif not source_same:
             _name_differences(proof, params.extracted, params.source)
         _name_left_behind(proof)
+        for check in proof.result.checks:
+            ctx.say(f"ok      {check.name}" if check.passed else f"FAILED  {check.name}: found {check.found}")
         failed = [c for c in proof.result.checks if not c.passed]
         result = proof.result.SerializeToString()
         if failed:

@@ -130,6 +130,7 @@ def sample(seen: HostSample) -> pb.HostSample:
         memory_total_bytes=seen.memory_total_bytes,
         disk_free_bytes=seen.disk_free_bytes,
         agent_rss_bytes=seen.agent_rss_bytes,
+        agent_cpu_cores=seen.agent_cpu_cores,
     )
 
 

@@ -14,7 +14,10 @@ class HostSensor:
     def __init__(self, state: Path) -> None:
         self._state = state
         self._me = psutil.Process()
+        self._cpu_s: dict[int, float] = {}
+        self._looked_at = time.monotonic()
         psutil.cpu_percent()
+        self._own_cores([])
 
     def up_s(self) -> float:
         """For how long this daemon runs."""
@@ -23,6 +26,20 @@ class HostSensor:
     def own_rss_bytes(self) -> int:
         """Memory of this daemon alone."""
         return int(self._me.memory_info().rss)
+
+    def _own_cores(self, child_pids: list[int]) -> float:
+        """Cores that the daemon and these children used since the last look; one that began meanwhile counts whole."""
+        before, now = self._cpu_s, time.monotonic()
+        elapsed_s = max(now - self._looked_at, 1e-3)
+        self._cpu_s, self._looked_at = {}, now
+        for process in [self._me, *_alive(child_pids)]:
+            try:
+                times = process.cpu_times()
+            except psutil.Error:
+                continue
+            self._cpu_s[process.pid] = times.user + times.system
+        used_s = sum(max(spent_s - before.get(pid, 0.0), 0.0) for pid, spent_s in self._cpu_s.items())
+        return used_s / elapsed_s
 
     def sample(self, child_pids: list[int]) -> HostSample:
         """Look once; cheap enough for every heartbeat."""
@@ -39,4 +56,15 @@ class HostSensor:
             memory_total_bytes=memory.total,
             disk_free_bytes=psutil.disk_usage(str(self._state)).free,
             agent_rss_bytes=rss_bytes,
+            agent_cpu_cores=self._own_cores(child_pids),
         )
+
+
+def _alive(pids: list[int]) -> list[psutil.Process]:
+    found = []
+    for pid in pids:
+        try:
+            found.append(psutil.Process(pid))
+        except psutil.Error:
+            continue
+    return found

@@ -43,18 +43,18 @@ class _Patience:
 
 
 def events_from(
-    operator: Operator, *, after: int, subject: str, follow: bool, patience_s: float = PATIENCE_S
+    operator: Operator, request: op.WatchEventsRequest, *, patience_s: float = PATIENCE_S
 ) -> Iterator[op.WatchEventsResponse]:
-    """Yields events after a position, each once. With `follow`, a lost connection is taken up again at the last one."""
+    """Yields the events that are asked for, each once. With `follow`, a lost connection is taken up again at the last
+    one; `request` is changed meanwhile."""
     patience = _Patience(patience_s)
-    connected = False
+    connected, follow = False, request.follow
     while True:
-        request = op.WatchEventsRequest(after=after, subject=subject, follow=follow)
         try:
             for event in operator.stream(request, op.WatchEventsResponse):
                 connected = True
                 patience.news()
-                after = event.position
+                request.after, request.tail = event.position, 0
                 yield event
         except Problem as problem:
             # A first call that fails is told at once: there is nothing to take up.
@@ -68,7 +68,8 @@ def events_from(
 def log_pieces(
     operator: Operator, attempt_id: str, *, follow: bool, patience_s: float = PATIENCE_S
 ) -> Iterator[op.TailLogsResponse]:
-    """Yields an attempt's output from its first byte, each byte once, also across lost connections with `follow`."""
+    """Yields an attempt's output from its first byte, each byte once, also across lost connections with `follow`; at
+    last, of an attempt that has ended, a piece without data that says how."""
     patience = _Patience(patience_s)
     printed = 0
     connected = False
@@ -78,6 +79,9 @@ def log_pieces(
             for piece in operator.stream(op.TailLogsRequest(attempt_id=attempt_id, follow=follow), op.TailLogsResponse):
                 connected = True
                 patience.news()
+                if piece.state:
+                    yield piece
+                    continue
                 fresh = _unprinted(piece, offset, printed)
                 offset += piece.dropped_bytes + len(piece.data)
                 if fresh is not None:

@@ -15,6 +15,7 @@ class Pace:
 
     key: str = ""
     per_s: float = 0.0
+    half_life_s: float = HALF_LIFE_S
     _weight: float = field(default=0.0, repr=False)
     _value: float = field(default=0.0, repr=False)
     _at: float = field(default=0.0, repr=False)
@@ -27,7 +28,7 @@ class Pace:
         elapsed_s = at - self._at
         if elapsed_s <= 0:
             return
-        decay = math.exp2(-elapsed_s / HALF_LIFE_S)
+        decay = math.exp2(-elapsed_s / self.half_life_s)
         speed = (value - self._value) / elapsed_s
         total = self._weight * decay + (1 - decay)
         self.per_s = (self.per_s * self._weight * decay + speed * (1 - decay)) / total

@@ -157,8 +157,10 @@ def _proxy(path: Path, told: object, instead: str | None) -> Proxy | None:
             raise proxies.BadProxy("`proxy` must be text: http://HOST:PORT")
         return proxies.parse(told if instead is None else instead)
     except proxies.BadProxy as error:
-        where = str(path) if instead is None else PROXY_VARIABLE
-        raise Problem(str(error), where=where, hint="mend it, or take it away", code=Exit.UNREACHABLE) from None
+        told_by_profile = instead is None
+        where = str(path) if told_by_profile else PROXY_VARIABLE
+        code = Exit.NO_PROFILE if told_by_profile else Exit.UNREACHABLE
+        raise Problem(str(error), where=where, hint="mend it, or take it away", code=code) from None
 
 
 def _refusal(path: Path, what: str) -> Problem:

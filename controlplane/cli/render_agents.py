@@ -21,15 +21,19 @@ def agent_table(listing: op.ListAgentsResponse, look: Look) -> RenderableType:
         pieces.column("liveness", flex=True),
         pieces.column("slots", justify="right"),
         pieces.column("heard", justify="right"),
-        pieces.column("cpu", justify="right"),
-        pieces.column("rss", justify="right"),
+        pieces.column("agent cpu", justify="right"),
+        pieces.column("agent rss", justify="right"),
     ]
     if look.fits(110):
         columns += [pieces.column("version"), pieces.column("labels", flex=True)]
     if look.fits(140):
         columns += [pieces.column("datastores", flex=True), pieces.column("incarnation", justify="right")]
     if look.fits(200):
-        columns += [pieces.column("kinds", flex=True), pieces.column("agent", flex=True)]
+        columns += [
+            pieces.column("host cpu", justify="right"),
+            pieces.column("kinds", flex=True),
+            pieces.column("agent", flex=True),
+        ]
     table = pieces.table(columns)
     for agent in listing.agents:
         table.add_row(*_cells(agent)[: len(columns)])
@@ -54,12 +58,13 @@ def _cells(agent: op.AgentView) -> list[Text]:
         pieces.state(agent.liveness),
         Text(f"{agent.leases}/{agent.slots}"),
         Text(wording.duration(agent.heard_ago_s)),
-        Text(wording.percent(agent.sample.cpu_fraction) if sampled else ""),
+        Text(f"{agent.sample.agent_cpu_cores:.0%}" if agent.sample.HasField("agent_cpu_cores") else ""),
         Text(wording.size(agent.sample.agent_rss_bytes) if sampled else ""),
         pieces.quiet(agent.version),
         pieces.quiet(labels),
         pieces.quiet(",".join(agent.datastores)),
         Text(str(agent.incarnation)),
+        Text(wording.percent(agent.sample.cpu_fraction) if sampled else ""),
         pieces.quiet(",".join(agent.kinds)),
         pieces.quiet(agent.agent_id),
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from haulier.v1 import agent_pb2
 from haulier.v1 import operator_pb2 as op
@@ -13,16 +14,22 @@ from controlplane.cli import render_leftovers, states, wording
 from controlplane.cli import render_pieces as pieces
 from controlplane.cli.exits import Exit
 from controlplane.cli.problems import Problem
+from controlplane.cli.render_events import instant
 from controlplane.cli.render_proof import proof, rows_of, waived
 from controlplane.cli.terminal import Look
 
 
-def migration_table(migrations: Sequence[op.MigrationSummary], look: Look) -> RenderableType:
-    """Migrations one per line. Narrow terminals get fewer columns; `-o wide` gets all."""
+def migration_table(migrations: Sequence[op.MigrationSummary], look: Look, *, reasons: bool = True) -> RenderableType:
+    """Migrations one per line. Narrow terminals get fewer columns; `-o wide` gets all.
+
+    Where each has a reason for its state, that is shown instead of progress, unless `reasons` are told elsewhere.
+    """
     if not migrations:
         return pieces.nothing(
             "no migration to show; `haulier migration list --applied` shows what `haulier migration start` can start"
         )
+    if reasons and all(migration.reason for migration in migrations) and not look.wide:
+        return _reason_table(migrations)
     columns = [
         pieces.column("name", flex=True),
         pieces.column("state"),
@@ -42,6 +49,7 @@ def migration_table(migrations: Sequence[op.MigrationSummary], look: Look) -> Re
             pieces.column("migration"),
             pieces.column("owner", flex=True),
             pieces.column("labels", flex=True),
+            pieces.column("reason", flex=True),
         ]
     table = pieces.table(columns)
     for migration in migrations:
@@ -65,7 +73,78 @@ def _cells(migration: op.MigrationSummary, look: Look) -> list[Text]:
         pieces.quiet(migration.migration_id),
         pieces.quiet(migration.owner),
         pieces.quiet(", ".join(f"{key}={value}" for key, value in sorted(migration.labels.items()))),
+        pieces.name(_whole_reason(migration)),
     ]
+
+
+def _whole_reason(migration: op.MigrationSummary) -> str:
+    code = f"[{migration.reason_code}] " if migration.reason_code and migration.reason else ""
+    return f"{code}{migration.reason}"
+
+
+def _reason_table(migrations: Sequence[op.MigrationSummary]) -> RenderableType:
+    """Migrations that all stand where they are for a reason: it takes the room that progress would."""
+    columns = [pieces.column("name", flex=True), pieces.column("state"), pieces.column("reason", fold=True)]
+    table = pieces.table(columns)
+    for migration in migrations:
+        table.add_row(
+            pieces.name(migration.name), pieces.state(migration.state), pieces.prose(_whole_reason(migration))
+        )
+    return table
+
+
+# More names than these do not help to see what a group has in common.
+_NAMES_MAX = 3
+
+
+class ReasonGroup(NamedTuple):
+    """Migrations that stand in one state for one reason: the code of the failure, at the same step."""
+
+    state: str
+    step: str
+    code: str
+    names: list[str]
+    example: str
+
+
+def by_reason(migrations: Sequence[op.MigrationSummary]) -> list[ReasonGroup]:
+    """Migrations that have a reason for their state, grouped by it, the largest group first."""
+    groups: dict[tuple[str, str, str], ReasonGroup] = {}
+    for each in migrations:
+        if each.reason:
+            # Without a code, as after a cancel, the words of the person are the reason.
+            key = (each.state, each.current_step, each.reason_code or each.reason)
+            group = groups.setdefault(
+                key, ReasonGroup(each.state, each.current_step, each.reason_code, [], each.reason)
+            )
+            group.names.append(each.name)
+    return sorted(groups.values(), key=lambda group: (-len(group.names), group.state, group.step, group.code))
+
+
+def reason_table(groups: Sequence[ReasonGroup]) -> RenderableType:
+    """Groups of migrations by the reason for their state."""
+    if not groups:
+        return pieces.nothing("no migration has a reason to tell: none failed, is stuck, or was cancelled")
+    columns = [
+        pieces.column("count", justify="right"),
+        pieces.column("state"),
+        pieces.column("step"),
+        pieces.column("code"),
+        pieces.column("migrations", fold=True),
+        pieces.column("for example", fold=True),
+    ]
+    table = pieces.table(columns)
+    for group in groups:
+        more = f" and {len(group.names) - _NAMES_MAX} more" if len(group.names) > _NAMES_MAX else ""
+        table.add_row(
+            Text(wording.count(len(group.names))),
+            pieces.state(group.state),
+            pieces.name(group.step),
+            pieces.name(group.code),
+            pieces.prose(", ".join(group.names[:_NAMES_MAX]) + more),
+            pieces.prose(group.example),
+        )
+    return table
 
 
 def verdict(migrations: Sequence[op.MigrationSummary]) -> Text:
@@ -176,6 +255,8 @@ def _head(answer: op.GetMigrationResponse) -> RenderableType:
         ("dataset", migration.dataset),
         ("route", f"{migration.source} → {migration.destination}"),
         ("workflow", f"{migration.workflow}, {migration.steps_done} of {migration.steps_total} steps done"),
+        ("started", instant(migration.created_at) if migration.created_at else ""),
+        ("ended", instant(migration.ended_at) if migration.ended_at else ""),
         ("time", wording.duration(migration.elapsed_s)),
         ("staged", wording.size(migration.staged_bytes) if migration.staged_bytes else ""),
         ("kept", render_leftovers.kept(answer.leftovers)),
@@ -201,29 +282,31 @@ def _step_table(steps: Sequence[op.StepView], look: Look) -> RenderableType:
         pieces.column("agent", flex=True),
         pieces.column("time", justify="right"),
         pieces.column("rows", justify="right"),
-        pieces.column("fence", justify="right"),
     ]
-    if look.fits(100):
-        columns += [pieces.column("stage", flex=True), pieces.column("attempt")]
+    if look.fits(80):
+        columns += [pieces.column("stage", flex=True)]
     if look.fits(120):
         columns += [pieces.column("cpu", justify="right"), pieces.column("rss", justify="right")]
     if look.fits(140):
-        columns += [pieces.column("kind"), pieces.column("needs", flex=True)]
+        columns += [pieces.column("started"), pieces.column("kind"), pieces.column("needs", flex=True)]
+    if look.wide:
+        columns += [pieces.column("fence", justify="right"), pieces.column("attempt")]
     table = pieces.table(columns)
     for step in steps:
         head = [pieces.name(step.name), pieces.state(step.state)]
         tail = [pieces.quiet(step.kind), pieces.quiet(", ".join(step.needs))]
-        blank = [Text("")] * 9
+        blank = [Text("")] * 10
         newest_first = list(reversed(step.attempts))
         # The newest attempt stands beside its step; earlier ones follow below, indented.
         beside = _attempt_cells(newest_first[0]) if newest_first else blank
         rows = rows_of(step)
         if rows is not None:
             beside[_ROWS] = Text(wording.count(rows))
-        table.add_row(*[*head, *beside, *tail][: len(columns)])
+        table.add_row(*[*head, *beside[:8], *tail, *beside[8:]][: len(columns)])
         for earlier in newest_first[1:]:
             first = [Text("  ↳", style=pieces.QUIET), pieces.state(earlier.state)]
-            table.add_row(*[*first, *_attempt_cells(earlier)][: len(columns)])
+            cells = _attempt_cells(earlier)
+            table.add_row(*[*first, *cells[:8], Text(""), Text(""), *cells[8:]][: len(columns)])
     return table
 
 
@@ -235,11 +318,12 @@ def _attempt_cells(attempt: op.AttemptView) -> list[Text]:
         pieces.name(attempt.agent),
         Text(wording.duration(attempt.elapsed_s)),
         Text(_progress(attempt)),
-        Text(wording.fence(attempt.fence) if attempt.fence else ""),
         pieces.quiet(attempt.stage if _runs(attempt) else ""),
-        pieces.quiet(attempt.attempt_id),
         Text(wording.duration(attempt.use.cpu_s) if used else ""),
         Text(wording.size(attempt.use.rss_bytes_max) if used else ""),
+        pieces.quiet(instant(attempt.granted_at) if attempt.granted_at else ""),
+        Text(wording.fence(attempt.fence) if attempt.fence else ""),
+        pieces.quiet(attempt.attempt_id),
     ]
 
 
@@ -265,6 +349,18 @@ def _earlier(step: op.StepView) -> list[Text]:
         for attempt in step.attempts[:-1]
         if attempt.HasField("failure")
     ]
+
+
+def failure_text(state: str, failure: agent_pb2.AttemptFailure) -> Text:
+    """How an attempt ended, why, and how to mend it."""
+    text = Text(overflow="fold")
+    text.append_text(pieces.state(state)).append(": ")
+    if failure.code:
+        text.append(f"[{wording.clean(failure.code)}] ", style="yellow")
+    text.append(wording.clean_lines(failure.message))
+    if failure.hint:
+        text.append("\n  hint: ", style=pieces.QUIET).append(wording.clean_lines(failure.hint))
+    return text
 
 
 def _failure(step: op.StepView) -> Text | None:

@@ -290,7 +290,7 @@ def _facts(host: fl.HostView) -> list[Text]:
         pieces.name(" ".join(part for part in (facts.os, facts.os_version, facts.architecture) if part)),
         Text(str(facts.cores or "")),
         Text(wording.size(facts.memory_bytes) if facts.memory_bytes else ""),
-        Text(f"{host.leases}/{host.slots}"),
+        Text(f"{host.leases}/{host.slots}" + (" cordoned" if host.cordon_reason else "")),
         pieces.name(release.version),
         pieces.state(state) if state else Text(""),
         pieces.quiet(facts.time_zone),

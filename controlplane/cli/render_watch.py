@@ -25,6 +25,7 @@ _STATE_WIDTH = 14
 _RATE_WIDTH = 12
 _ETA_WIDTH = 6
 _GAP = 2
+_ROOMY_LINES = 10
 _FULL, _EMPTY = "━", "─"
 
 
@@ -79,30 +80,64 @@ def live_page(
     look: Look,
     *,
     height: int,
+    overall: Pace | None = None,
     trouble: str = "",
 ) -> RenderableType:
-    """The watched migrations within `height` lines: what moves comes first, what does not fit is counted.
+    """The watched migrations within `height` lines: what needs a person comes first, then what moves; those that wait
+    are summed up, and what does not fit is counted.
 
-    `paces` holds the rate of rows by migration id. `trouble` is shown when the control plane is away.
+    `paces` holds the rate of rows by migration id, `overall` that of `done_of` all. `trouble` is shown when the control
+    plane is away.
     """
-    room = max(height - 4, 1)
-    ranked = sorted(migrations, key=_rank)
-    shown = {migration.migration_id for migration in ranked[:room]}
+    waiting = [migration for migration in migrations if states.mood(migration.state) is states.Mood.WAITING]
+    ranked = sorted((m for m in migrations if states.mood(m.state) is not states.Mood.WAITING), key=_rank)
+    # The heading, what is counted, the foot; and where there is room a blank line and the bar over all.
+    roomy = height >= _ROOMY_LINES
+    room = max(height - 3 - bool(waiting) - bool(trouble) - 2 * roomy, 1)
     layout = _layout(migrations, look.width)
     table = pieces.table(layout.columns)
-    for migration in migrations:
-        if migration.migration_id in shown:
-            table.add_row(*_line(migration, paces.get(migration.migration_id), layout))
-    parts: list[RenderableType] = [table]
+    for migration in ranked[:room]:
+        table.add_row(*_line(migration, paces.get(migration.migration_id), layout))
+    parts: list[RenderableType] = [table] if ranked else []
     hidden = ranked[room:]
     if hidden:
         tally = Counter(migration.state for migration in hidden)
         words = ", ".join(f"{number} {wording.clean(word)}" for word, number in sorted(tally.items()))
         parts.append(pieces.nothing(f"… and {len(hidden)} more: {words}"))
-    parts += [Text(), _foot(migrations, paces)]
+    if waiting:
+        parts.append(_waiting(waiting, look))
+    parts += [Text(), _total(migrations, overall, look)] if roomy else []
+    parts.append(_foot(migrations, paces))
     if trouble:
         parts.append(Text(wording.clean(trouble), style="yellow"))
     return Group(*parts)
+
+
+def done_of(migrations: Sequence[op.MigrationSummary]) -> float:
+    """How much of all of them is done, in migrations: what ended counts whole, however it ended."""
+    return sum(1.0 if migration.state in states.ENDED else fraction(migration) for migration in migrations)
+
+
+def _waiting(waiting: Sequence[op.MigrationSummary], look: Look) -> Text:
+    looks = states.looks("waiting")
+    text = Text(f"{looks.symbol} {len(waiting)} waiting", style=looks.style)
+    first = wording.clean(waiting[0].name)
+    text.append(f": next {first}" if len(waiting) > 1 else f": {first}", style=pieces.QUIET)
+    text.append(f"; `haulier why {first}` says for what", style=pieces.QUIET)
+    text.truncate(look.width, overflow="ellipsis")
+    return text
+
+
+def _total(migrations: Sequence[op.MigrationSummary], overall: Pace | None, look: Look) -> Text:
+    """One bar over all, with the time that is left at the pace of late."""
+    done, count = done_of(migrations), len(migrations)
+    share = done / count if count else 1.0
+    width = min(max(look.width // 3, _BAR_WIDTH_MIN), 2 * _BAR_WIDTH_MAX)
+    text = Text("all  ").append_text(bar(share, width, "green")).append(f" {wording.percent(share):>4}")
+    left_s = overall.eta_s(count) if overall is not None and share < 1 else None
+    if left_s is not None:
+        text.append(f"  about {wording.duration(left_s)} left", style=pieces.QUIET)
+    return text
 
 
 _RANK = {
@@ -111,13 +146,12 @@ _RANK = {
     states.Mood.BUSY: 2,
     states.Mood.CAREFUL: 2,
     states.Mood.UNKNOWN: 3,
-    states.Mood.WAITING: 4,
 }
 
 
 def _rank(migration: op.MigrationSummary) -> tuple[int, bool]:
     moving = bool(migration.stage or migration.watermark)
-    return (_RANK.get(states.mood(migration.state), 5), not moving)
+    return (_RANK.get(states.mood(migration.state), 4), not moving)
 
 
 def _line(migration: op.MigrationSummary, pace: Pace | None, layout: _Layout) -> list[Text]:

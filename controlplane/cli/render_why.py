@@ -12,9 +12,13 @@ from controlplane.cli import wording
 
 def holds(answer: op.WhyResponse) -> RenderableType:
     """Per step what holds it, in order, each with what would lift it."""
-    if not answer.steps:
-        return pieces.nothing("nothing holds it: every step is done; `haulier migration get` shows how it ended")
     text = Text(overflow="fold")
+    if answer.migration.name:
+        text.append(wording.clean(answer.migration.name), style="bold").append("  ")
+        text.append_text(pieces.state(answer.migration.state)).append("\n")
+    if not answer.steps:
+        done = "nothing holds it: every step is done; `haulier migration get` shows how it ended"
+        return text.append(done, style=pieces.QUIET)
     for index, step in enumerate(answer.steps):
         if index:
             text.append("\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import Enum
 from typing import NamedTuple
 
@@ -42,6 +43,7 @@ _MOOD_OF = {word: mood for mood, words in _MOODS.items() for word in words.split
 
 # Every state that a migration can be in, in the order of its life.
 MIGRATION_STATES = (
+    "waiting",
     "running",
     "succeeded",
     "restoring",
@@ -64,8 +66,8 @@ ENDED_WELL = frozenset({"verified", "succeeded"})
 
 
 def mood(state: str) -> Mood:
-    """The mood of a state word; what follows a colon is its cause and does not count."""
-    return _MOOD_OF.get(state.partition(":")[0].strip().lower(), Mood.UNKNOWN)
+    """The mood of a state word; what follows a colon is its cause, what follows a comma comes second."""
+    return _MOOD_OF.get(re.split("[:,]", state)[0].strip().lower(), Mood.UNKNOWN)
 
 
 def looks(state: str) -> Looks:

@@ -18,11 +18,13 @@ from controlplane.cli.exits import Exit
 from controlplane.cli.pace import Pace
 from controlplane.cli.problems import Problem
 from controlplane.cli.terminal import Look, console, write
+from controlplane.manifests.findings import near_miss
 
 if TYPE_CHECKING:
     from rich.live import Live
 
 POLL_S = 0.5
+OVERALL_HALF_LIFE_S = 60.0
 # A restart of the control plane takes seconds; the work goes on without it, so the watcher waits for its return.
 PATIENCE_S = 120.0
 
@@ -82,9 +84,11 @@ def _refuse_unknown(wanted: Collection[str], migrations: Sequence[op.MigrationSu
     known = {migration.name for migration in migrations} | {migration.migration_id for migration in migrations}
     unknown = sorted(set(wanted) - known)
     if unknown:
+        near = near_miss(unknown[0], sorted(migration.name for migration in migrations))
         raise Problem(
             f"no migration {', '.join(unknown)} was started",
-            hint="`haulier migration list` shows those that were; `haulier migration start NAME` starts one",
+            hint=(f"did you mean {near}? " if near else "")
+            + "`haulier migration list` shows those that were; `haulier migration start NAME` starts one",
             code=Exit.NOT_FOUND,
         )
 
@@ -144,12 +148,15 @@ class _LiveScreen:
         self._live = live
         self._look = look
         self._paces: dict[str, Pace] = {}
+        # What is done of all moves in leaps: only over a while is there a pace in it.
+        self._overall = Pace(half_life_s=OVERALL_HALF_LIFE_S)
 
     def update(self, watched: Sequence[op.MigrationSummary], at: float, trouble: str) -> None:
         import shutil
 
-        from controlplane.cli.render_watch import live_page
+        from controlplane.cli.render_watch import done_of, live_page
 
+        self._overall.see(str(len(watched)), done_of(watched), at)
         for migration in watched:
             pace = self._paces.setdefault(migration.migration_id, Pace())
             pace.see(migration.current_step, migration.watermark, at)
@@ -157,5 +164,5 @@ class _LiveScreen:
         look = Look(terminal=True, colour=self._look.colour, width=max(size.columns, 40))
         # The window may have been resized since the last look.
         self._live.console.width = look.width
-        page = live_page(watched, self._paces, look, height=size.lines, trouble=trouble)
+        page = live_page(watched, self._paces, look, height=size.lines, overall=self._overall, trouble=trouble)
         self._live.update(page, refresh=True)

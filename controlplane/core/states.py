@@ -24,6 +24,9 @@ class MigrationState(StrEnum):
     ABANDONED = "abandoned"  # a person gave it up; the destination was left as it is
 
 
+WAITING = "waiting"
+
+
 class StepState(StrEnum):
     """Where one step stands, in the direction its row names."""
 
@@ -240,3 +243,8 @@ def liveness_after(liveness: Liveness | None, event: str) -> Liveness:
         return LIVENESS_TRANSITIONS[liveness, event]
     except KeyError:
         raise InvalidTransition(f"an agent that is {liveness} cannot meet {event}") from None
+
+
+def shown_state(state: str, *, working: bool) -> str:
+    """Return a migration's state as people see it: one that runs, while no attempt at its steps does, waits."""
+    return WAITING if state == MigrationState.RUNNING and not working else str(state)

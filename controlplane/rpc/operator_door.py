@@ -16,7 +16,7 @@ from controlplane.core.states import AgentState
 from controlplane.identity.peers import IdentityError
 from controlplane.rpc import selecting
 from controlplane.rpc import translate_operator as translate
-from controlplane.rpc.callers import caller_name, sees_values
+from controlplane.rpc.callers import CALLER, caller_name, sees_values
 from controlplane.rpc.requests import required
 from controlplane.service.clean_up import CleanUps
 from controlplane.service.errors import AwaitsApproval, Conflict, Damaged, NotFound, Precondition, StoreFailed
@@ -32,7 +32,7 @@ from controlplane.service.queries import Queries
 from controlplane.service.tallies import BAD_ENDS, GOOD_ENDS, Tallies
 
 PAGE_MAX = 1000
-EVENTS_AT_ONCE = 500
+TAIL_MAX = 100_000
 FOLLOW_LOOK_S = 1.0
 LATE_OUTPUT_S = 2.0
 OUTPUT_BYTES_AT_ONCE = 32 * 1024
@@ -215,7 +215,9 @@ class OperatorDoor(operator_pb2_grpc.OperatorServiceServicer):
     async def Why(self, request: pb.WhyRequest, context: Any) -> pb.WhyResponse:  # noqa: N802
         """Name what holds a step or migration."""
         await required(context, "subject", request.subject)
-        return translate.holds(await self._s.queries.why(request.subject))
+        queries = self._s.queries
+        answers, row = await queries.why(request.subject), await queries.summary_of(request.subject)
+        return translate.holds(answers, translate.migration(row, queries.now()))
 
     async def ListAgents(self, request: pb.ListAgentsRequest, context: Any) -> pb.ListAgentsResponse:  # noqa: N802
         """List agents."""
@@ -245,13 +247,24 @@ class OperatorDoor(operator_pb2_grpc.OperatorServiceServicer):
         self, request: pb.WatchEventsRequest, context: Any
     ) -> AsyncIterator[pb.WatchEventsResponse]:
         """Stream events."""
-        position = request.after
+        log = self._s.queries.event_reading()
+        hints = not CALLER.get().owners
+        wanted = await log.wanted(request.subject, request.types, request.since_ago_s, request.since_at, hints=hints)
+        position = await log.begin(wanted, request.after)
         with self._s.fleet.changed.watch() as watch:
+            if request.tail:
+                newest = await log.newest(wanted, min(request.tail, TAIL_MAX))
+                names = await log.names(newest)
+                for position, fact in newest:
+                    yield translate.event(position, fact, names[position])
+                if not request.follow:
+                    return
             while True:
-                found = await self._s.queries.events(position, request.subject, EVENTS_AT_ONCE)
-                for position, fact in found:
-                    yield translate.event(position, fact)
-                if len(found) == EVENTS_AT_ONCE:
+                found, position, more = await log.after(position, wanted)
+                names = await log.names(found)
+                for at, fact in found:
+                    yield translate.event(at, fact, names[at])
+                if more:
                     continue
                 if not request.follow or self._ending:
                     return
@@ -276,6 +289,9 @@ class OperatorDoor(operator_pb2_grpc.OperatorServiceServicer):
                     yield pb.TailLogsResponse(data=piece.data, dropped_bytes=piece.dropped_bytes)
                     continue
                 if not request.follow or over or (gives_up_at is not None and clock() >= gives_up_at):
+                    ended = await self._s.queries.ended_attempt(request.attempt_id)
+                    if ended is not None:
+                        yield translate.end_of_output(ended)
                     return
                 if gives_up_at is None and not await outputs.running(request.attempt_id):
                     # Its last piece may be on its way, or may never come: its agent is lost, or we were restarted.

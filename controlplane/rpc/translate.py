@@ -119,6 +119,8 @@ def sample_text(heartbeat: pb.Heartbeat) -> str:
     seen = [(name, getattr(sample, name)) for name in _SAMPLED]
     # All are numbers, and a number's `repr` is JSON's; thousands of heartbeats a second come by here.
     pairs = [f'"{name}": {value!r}' for name, value in seen if value and math.isfinite(value)]
+    if not sample.agent_cpu_cores and sample.HasField("agent_cpu_cores"):
+        pairs.append('"agent_cpu_cores": 0.0')
     return f"{{{', '.join(pairs)}}}"
 
 

@@ -11,7 +11,7 @@ from haulier.v1 import operator_pb2 as pb
 
 from controlplane.core.events import Event
 from controlplane.core.model import Agent, Step
-from controlplane.core.states import AGENT_BARRED
+from controlplane.core.states import AGENT_BARRED, shown_state
 from controlplane.rpc.translate import DIRECTIONS, sample_message
 from controlplane.service.clean_up import Leftovers, StillKept
 from controlplane.service.inventory import Applied, Change, Finding, Resource, SourceFile
@@ -76,8 +76,9 @@ def migration(row: Mapping[str, Any], now: float) -> pb.MigrationSummary:
         name=row["name"],
         dataset=row["dataset"],
         workflow=row["workflow"],
-        state=row["state"],
+        state=shown_state(row["state"], working=bool(row["live"])),
         reason=row["reason"],
+        reason_code=row["reason_code"] or "",
         source=row["source"],
         destination=row["destination"],
         steps_done=row["steps_done"],
@@ -92,6 +93,8 @@ def migration(row: Mapping[str, Any], now: float) -> pb.MigrationSummary:
         iterations=row["iterations"],
         labels=json.loads(row["labels"] or "{}"),
         owner=row["owner"] or "",
+        created_at=row["created_at"],
+        ended_at=row["ended_at"] or 0.0,
     )
     # Agents wrote these results: one that cannot be read must not hide every other migration.
     with contextlib.suppress(DecodeError):
@@ -178,6 +181,8 @@ def _attempt(row: Mapping[str, Any], now: float) -> pb.AttemptView:
         watermark=row["watermark"],
         total=row["total"],
         stage=row["stage"],
+        granted_at=row["granted_at"],
+        ended_at=row["ended_at"] or 0.0,
     )
     if row["failure"]:
         view.failure.CopyFrom(agent_pb2.AttemptFailure(**json.loads(row["failure"])))
@@ -186,9 +191,17 @@ def _attempt(row: Mapping[str, Any], now: float) -> pb.AttemptView:
     return view
 
 
-def holds(answers: Iterable[StepHolds]) -> pb.WhyResponse:
-    """Write what holds steps."""
-    response = pb.WhyResponse()
+def end_of_output(row: Mapping[str, Any]) -> pb.TailLogsResponse:
+    """Write how an attempt ended that prints no more."""
+    message = pb.TailLogsResponse(state=row["state"])
+    if row["failure"]:
+        message.failure.CopyFrom(agent_pb2.AttemptFailure(**json.loads(row["failure"])))
+    return message
+
+
+def holds(answers: Iterable[StepHolds], summary: pb.MigrationSummary) -> pb.WhyResponse:
+    """Write what holds steps of a migration."""
+    response = pb.WhyResponse(migration=summary)
     for answer in answers:
         view = response.steps.add(
             step_id=answer.step.id, name=f"{answer.migration}/{answer.step.name}", state=answer.step.state
@@ -219,8 +232,8 @@ def agent(known: Agent, sample: str, leases: int, now: float) -> pb.AgentView:
     )
 
 
-def event(position: int, fact: Event) -> pb.WatchEventsResponse:
-    """Write one event."""
+def event(position: int, fact: Event, names: Mapping[str, str]) -> pb.WatchEventsResponse:
+    """Write one event; ``names`` holds, by id, the names of what it speaks of."""
     data = {
         name: value
         for name, value in (
@@ -233,7 +246,7 @@ def event(position: int, fact: Event) -> pb.WatchEventsResponse:
         if value
     }
     return pb.WatchEventsResponse(
-        position=position, at=fact.at, type=fact.type, subject=fact.subject, data_json=json.dumps(data)
+        position=position, at=fact.at, type=fact.type, subject=fact.subject, data_json=json.dumps(data), names=names
     )
 
 

@@ -7,13 +7,21 @@ from typing import Any
 
 from controlplane.core import reasons
 from controlplane.core.admitting import Limits
-from controlplane.core.events import Event
 from controlplane.core.model import Agent, Migration, Step
 from controlplane.core.placement import datastores_in_use
-from controlplane.core.states import STEP_UNFINISHED, Direction, StepState
+from controlplane.core.states import (
+    STEP_UNFINISHED,
+    WAITING,
+    AttemptState,
+    Direction,
+    MigrationState,
+    StepState,
+    shown_state,
+)
 from controlplane.manifests import result_values
 from controlplane.manifests.params import ParamsUnresolved, decode_result
 from controlplane.service.errors import NotFound
+from controlplane.service.event_reading import EventReading
 from controlplane.service.fleet import Fleet
 from controlplane.service.judging import as_heard, by_liveness
 from controlplane.service.limiting import what_holds
@@ -59,8 +67,21 @@ class Queries:
     async def migrations(
         self, states: Sequence[str], after: str, limit: int, *, every_iteration: bool = False
     ) -> list[Mapping[str, Any]]:
-        """Return migrations with their progress, in order of creation; of a name the newest iteration, or all."""
-        return await self._store.read(lambda tx: tx.summaries(states, after, limit, every_iteration=every_iteration))
+        """Return migrations with their progress, in order of creation; of a name the newest iteration, or all.
+
+        ``states`` are those that people see.
+        """
+        stored = sorted({MigrationState.RUNNING if state == WAITING else state for state in states})
+        found: list[Mapping[str, Any]] = []
+        while len(found) < limit:
+            rows = await self._store.read(
+                lambda tx, after=after: tx.summaries(stored, after, limit, every_iteration=every_iteration)  # type: ignore[misc]
+            )
+            found += [row for row in rows if not states or _shown(row) in states]
+            if len(rows) < limit:
+                break
+            after = rows[-1]["id"]
+        return found[:limit]
 
     async def summary(self, migration_id: str) -> Mapping[str, Any]:
         """Return one migration with its progress."""
@@ -91,6 +112,17 @@ class Queries:
 
         return await self._store.read(load)
 
+    async def ended_attempt(self, attempt_id: str) -> Mapping[str, Any] | None:
+        """Return an attempt with all that it reported, once it has ended."""
+
+        def load(tx: Tx) -> Mapping[str, Any] | None:
+            known = tx.attempts([attempt_id]).get(attempt_id)
+            if known is None or known.state is AttemptState.RUNNING:
+                return None
+            return next((row for row in tx.attempts_of_steps(known.migration_id) if row["id"] == attempt_id), None)
+
+        return await self._store.read(load)
+
     async def agents(self) -> list[tuple[Agent, str, int]]:
         """Return all agents, each with its newest sample (JSON) and its live leases."""
 
@@ -116,9 +148,13 @@ class Queries:
 
         return await self._store.read(lambda tx: why(tx, subject, limits, now, lock_delay_s, heard))
 
-    async def events(self, after: int, subject: str, limit: int) -> list[tuple[int, Event]]:
-        """Return events after a position, of one subject or of all when it is empty."""
-        return await self._store.read(lambda tx: tx.events_after(after, subject, limit))
+    async def summary_of(self, subject: str) -> Mapping[str, Any]:
+        """Return the migration of a step or migration that ``why`` was asked about. Raises ``NotFound``."""
+        return await self._store.read(lambda tx: _summary(tx, _subject(tx, subject)[0].id))
+
+    def event_reading(self) -> EventReading:
+        """Return a reader of the event log for one stream."""
+        return EventReading(self._store, self._clock)
 
     async def counts(self) -> dict[str, dict[str, int]]:
         """Return counts by state, of agents by what is believed of them now."""
@@ -128,6 +164,10 @@ class Queries:
     async def generation(self) -> int:
         """Return the store generation."""
         return await self._store.read(lambda tx: tx.generation())
+
+
+def _shown(row: Mapping[str, Any]) -> str:
+    return shown_state(row["state"], working=bool(row["live"]))
 
 
 def _result(step: Step, body: Body, values: bool) -> bytes | None:

@@ -73,7 +73,11 @@ PLANES = op.MigrationSummary(
     current_step="load",
     elapsed_s=192,
     staged_bytes=26_100,
+    reason_code="wrong_password",
+    created_at=1_769_860_800.25,
+    ended_at=1_769_860_992.25,
 )
+IDLE = [op.MigrationSummary(migration_id=f"mig_{n}", name=f"idle-{n}", state="waiting") for n in range(12)]
 ALL = [FLIGHTS, WEATHER, PLANES]
 FAILURE = agent.AttemptFailure(
     code="wrong_password",
@@ -149,6 +153,7 @@ AGENTS = op.ListAgentsResponse(
             name=name,
             state=state,
             liveness=liveness,
+            cordon_reason="new disk" if name == "charlie" else "",
             incarnation=number,
             slots=8,
             leases=number,
@@ -157,7 +162,9 @@ AGENTS = op.ListAgentsResponse(
             labels={"zone": "eu-1"},
             heard_ago_s=heard_ago_s,
             version="0.1.0",
-            sample=agent.HostSample(cpu_fraction=0.43, agent_rss_bytes=61_400_000, memory_total_bytes=1),
+            sample=agent.HostSample(
+                cpu_fraction=0.43, agent_rss_bytes=61_400_000, memory_total_bytes=1, agent_cpu_cores=0.31 * number
+            ),
         )
         for number, name, state, liveness, heard_ago_s in (
             (1, "alpha", "serving", "alive", 0.6),
@@ -209,9 +216,16 @@ FOUND = [
 EVENT = op.WatchEventsResponse(
     position=219,
     at=1_769_860_800.25,
-    type="LeaseGranted",
+    type="AttemptFailed",
     subject="step_2",
-    data_json=f'{{"migration_id": "mig_100000029", "attempt_id": "att_2_1", "fence": {(9 << 32) + 6}}}',
+    data_json='{"migration_id": "mig_100000029", "attempt_id": "att_2_1", "agent_id": "ag_2",'
+    f' "fence": {(9 << 32) + 6}, "detail": "wrong_password: {FAILURE.message}"}}',
+    names={
+        "mig_100000029": "planes-to-exports",
+        "step_2": "planes-to-exports/load",
+        "att_2_1": "planes-to-exports/load#1",
+        "ag_2": "bravo",
+    },
 )
 
 
@@ -219,11 +233,16 @@ def watched(look: Look) -> RenderableType:
     pace = Pace()
     pace.see("load", 0, 0.0)
     pace.see("load", 13_000, 1.0)
-    return render_watch.live_page(ALL, {WEATHER.migration_id: pace}, look, height=24)
+    overall = Pace()
+    overall.see("15", 2.0, 0.0)
+    overall.see("15", 2.6, 10.0)
+    return render_watch.live_page([*ALL, *IDLE], {WEATHER.migration_id: pace}, look, height=24, overall=overall)
 
 
 PAGES: dict[str, Callable[[Look], RenderableType]] = {
     "migration-list": lambda look: render_migrations.migration_table(ALL, look),
+    "migration-list-failed": lambda look: render_migrations.migration_table([PLANES, PLANES], look),
+    "migration-list-by-reason": lambda look: render_migrations.reason_table(render_migrations.by_reason([PLANES] * 5)),
     "migration-get": lambda look: render_migrations.migration_page(PAGE, look),
     "migration-watch": watched,
     "agent-list": lambda look: render_agents.agent_table(AGENTS, look),

@@ -21,10 +21,11 @@ _TIMEOUT_S = 1.5
 Offer = Callable[[str], list[str]]
 
 # Which verb can do something with a migration in which state.
-WATCHED = ("running", "cancelling", "rolling_back")
-CANCELLED = ("running", "failed")
+WATCHED = ("waiting", "running", "cancelling", "rolling_back")
+CANCELLED = ("waiting", "running", "failed")
+BUSY = (*WATCHED, "failed", "stuck")
 RETRIED = ("failed", "stuck")
-ROLLED_BACK = ("running", "succeeded", "failed")
+ROLLED_BACK = ("waiting", "running", "succeeded", "failed")
 # The same for rollouts.
 STARTED = ("proposed",)
 PAUSED = ("running",)
@@ -54,12 +55,12 @@ def _migrations(*states: str) -> Offer:
 
 
 def startable(incomplete: str) -> list[str]:
-    """Names of applied Migrations that are not under way and have not ended well."""
+    """Names of applied Migrations that are not under way: those that ended start again as their next iteration."""
     from haulier.v1 import operator_pb2 as op
 
     listing: Any = _ask(op.ListManifestsRequest(kind="Migration"), op.ListManifestsResponse)
     started: Any = _ask(op.ListMigrationsRequest(), op.ListMigrationsResponse)
-    busy = {row.name for row in started.migrations}
+    busy = {row.name for row in started.migrations if row.state in BUSY}
     return _beginning(incomplete, (row.name for row in listing.manifests if row.name not in busy))
 
 

@@ -26,7 +26,7 @@ class Check:
     name: str
     ok: bool
     found: float
-    limit: float
+    limit: float | None  # none: it is shown, and counts for nothing
     message: str
 
 
@@ -38,6 +38,7 @@ class Limits:
     stuck_max: int = STUCK_MAX
     error_rate_max: float = ERROR_RATE_MAX
     ends_min: int = ENDS_MIN
+    failed_max: int | None = None
 
 
 def health(
@@ -52,6 +53,16 @@ def health(
     ends_min: Annotated[
         int, typer.Option("--ends-min", min=1, help="With fewer ended attempts than this the share says nothing.")
     ] = ENDS_MIN,
+    failed_max: Annotated[
+        int | None,
+        typer.Option(
+            "--failed-max",
+            metavar="N",
+            min=0,
+            help="Most migrations that have failed. Unset: they are shown and do not count.",
+            show_default=False,
+        ),
+    ] = None,
     profile: ProfileOption = None,
     output: OutputOption = OutputFormat.table,
 ) -> None:
@@ -64,7 +75,7 @@ def health(
     with connect(profile) as operator:
         status = operator.call(op.GetStatusRequest(), op.GetStatusResponse)
         rollouts = operator.call(fl.ListRolloutsRequest(), fl.ListRolloutsResponse)
-    checks = checks_of(status, rollouts, Limits(alive_min, stuck_max, error_rate_max, ends_min))
+    checks = checks_of(status, rollouts, Limits(alive_min, stuck_max, error_rate_max, ends_min, failed_max))
     healthy = all(check.ok for check in checks)
     if output is OutputFormat.json:
         show_json({"healthy": healthy, "checks": [asdict(check) for check in checks]})
@@ -79,6 +90,7 @@ def checks_of(status: op.GetStatusResponse, rollouts: fl.ListRolloutsResponse, l
     return [
         _alive(status, limits.alive_min),
         _stuck(status, limits.stuck_max),
+        _failed(status, limits.failed_max),
         _errors(status, limits.error_rate_max, limits.ends_min),
         _rollouts(rollouts),
         _log(status),
@@ -96,6 +108,14 @@ def _alive(status: op.GetStatusResponse, least: float) -> Check:
 def _stuck(status: op.GetStatusResponse, most: int) -> Check:
     found = status.migrations.get("stuck", 0)
     return Check("stuck", found <= most, found, most, f"{found} migrations are stuck, at most {most} may be")
+
+
+def _failed(status: op.GetStatusResponse, most: int | None) -> Check:
+    found = status.migrations.get("failed", 0)
+    message = f"{found} migrations have failed"
+    if most is None:
+        return Check("failed", True, found, None, f"{message}; they count with --failed-max only")
+    return Check("failed", found <= most, found, most, f"{message}, at most {most} may")
 
 
 def _errors(status: op.GetStatusResponse, most: float, enough: int) -> Check:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from controlplane.cli.commands import choosing, cleaning, completing
+from controlplane.cli.commands.grouping import Grouping, meant, show_reasons
 from controlplane.cli.commands.options import OutputOption, ProfileOption, ReasonOption
 from controlplane.cli.exits import Exit
 from controlplane.cli.problems import Problem
@@ -201,7 +202,7 @@ def _follow(
         note("nothing to watch: no migration is under way")
     else:
         if look.terminal:
-            show(migration_table(ended, stdout_look(output)), output)
+            show(migration_table(ended, stdout_look(output), reasons=False), output)
         write("\n")
         show(verdict(ended), output)
         beside = left_behind(ended)
@@ -225,6 +226,10 @@ def list_migrations(
             autocompletion=completing.words(MIGRATION_STATES),
         ),
     ] = None,
+    by: Annotated[
+        Grouping | None,
+        typer.Option("--by", help="Group those that failed, are stuck or were cancelled by why.", show_default=False),
+    ] = None,
     live: Annotated[bool, typer.Option("--watch", "-w", help="Follow those under way, live.")] = False,
     every: Annotated[
         bool, typer.Option("--every-iteration", help="List every run of a name, not only the newest.")
@@ -245,7 +250,7 @@ def list_migrations(
         if state not in MIGRATION_STATES:
             raise Problem(
                 f"{state} is no state of a migration",
-                hint=_meant(state),
+                hint=meant(state),
                 code=Exit.USAGE,
             )
     with connect(profile) as operator:
@@ -257,18 +262,12 @@ def list_migrations(
             return
         request = op.ListMigrationsRequest(states=states or [], every_iteration=every)
         listing = operator.listing(request, op.ListMigrationsResponse)
-    if output is OutputFormat.json:
+    if by is Grouping.REASON:
+        show_reasons(listing.migrations, output)
+    elif output is OutputFormat.json:
         show_message(listing)
     else:
         show(migration_table(listing.migrations, stdout_look(output)), output)
-
-
-def _meant(state: str) -> str:
-    from controlplane.manifests.findings import near_miss
-
-    near = near_miss(state.replace("-", "_"), MIGRATION_STATES)
-    known = ", ".join(MIGRATION_STATES)
-    return f"did you mean {near}? Known are {known}" if near else f"one of {known}"
 
 
 def _list_applied(operator: Operator, output: OutputFormat) -> None:

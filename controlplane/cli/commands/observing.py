@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from controlplane.cli.commands import completing
 from controlplane.cli.commands.options import OutputOption, ProfileOption
 from controlplane.cli.exits import Exit
 from controlplane.cli.problems import Problem
 from controlplane.cli.terminal import OutputFormat, note, show, show_json, show_message, stdout_look, write, write_bytes
 
 if TYPE_CHECKING:
+    from haulier.v1 import operator_pb2 as op
+
     from controlplane.cli.connection import Operator
 
 FollowOption = Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes.")]
@@ -35,7 +38,12 @@ def status(profile: ProfileOption = None, output: OutputOption = OutputFormat.ta
 
 def why(
     subject: Annotated[
-        str, typer.Argument(metavar="SUBJECT", help="step_… or mig_… id, MIGRATION, or MIGRATION/STEP.")
+        str,
+        typer.Argument(
+            metavar="SUBJECT",
+            help="step_… or mig_… id, MIGRATION, or MIGRATION/STEP.",
+            autocompletion=completing.steps,
+        ),
     ],
     profile: ProfileOption = None,
     output: OutputOption = OutputFormat.table,
@@ -56,13 +64,27 @@ def why(
 
 def events(
     follow: FollowOption = False,
+    tail: Annotated[
+        int, typer.Option("--tail", metavar="N", min=0, help="Only the newest N; with --follow, begin with them.")
+    ] = 0,
+    since: Annotated[
+        str,
+        typer.Option("--since", metavar="TIME", help="Only since then: 10m, 2h, or 2026-01-31T12:00:00Z."),
+    ] = "",
+    types: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--type", metavar="TYPE", help="Only of this type, such as StepFailed; may be repeated.", show_default=False
+        ),
+    ] = None,
     subject: Annotated[
         str | None,
         typer.Option(
             "--subject",
             metavar="SUBJECT",
-            help="Only about this: a migration's or agent's name, a mig_…, step_… or ag_… id, or KIND/NAME.",
+            help="Only about this: MIGRATION, MIGRATION/STEP, an agent's name, KIND/NAME, or any id.",
             show_default=False,
+            autocompletion=completing.steps,
         ),
     ] = None,
     after: Annotated[int, typer.Option("--after", metavar="POSITION", min=0, help="Only after this position.")] = 0,
@@ -73,37 +95,53 @@ def events(
 
     With -o json: one object per line.
     """
+    from haulier.v1 import operator_pb2 as op
+
     from controlplane.cli.connection import connect
     from controlplane.cli.following import events_from
     from controlplane.cli.render_events import event_line
 
     look = stdout_look(output)
+    request = op.WatchEventsRequest(after=after, subject=subject or "", follow=follow, tail=tail, types=types or [])
+    _set_since(request, since)
     with connect(profile) as operator:
-        wanted = _subject_id(operator, subject) if subject else ""
-        for event in events_from(operator, after=after, subject=wanted, follow=follow):
+        for event in events_from(operator, request):
             if output is OutputFormat.json:
                 show_message(event, line=True)
             else:
                 show(event_line(event, look), output)
 
 
-def _subject_id(operator: Operator, subject: str) -> str:
-    """What the event log calls a subject that a person may name. Raises Problem where nothing has that name."""
-    from haulier.v1 import operator_pb2 as op
+def _set_since(request: op.WatchEventsRequest, text: str) -> None:
+    """A duration counts on the control plane's clock, so that the one here does not matter. Raises Problem."""
+    from datetime import UTC, datetime
 
-    if subject.startswith(("mig_", "step_", "ag_", "roll_")) or "/" in subject:
-        return subject
-    agents = operator.call(op.ListAgentsRequest(), op.ListAgentsResponse).agents
-    for agent in agents:
-        if agent.name == subject:
-            return agent.agent_id
-    answer = operator.call(op.GetMigrationRequest(migration=subject), op.GetMigrationResponse)
-    return answer.migration.migration_id
+    from controlplane.manifests.model import duration_s
+
+    if not text:
+        return
+    try:
+        request.since_ago_s = duration_s(text)
+    except ValueError:
+        try:
+            instant = datetime.fromisoformat(text)
+        except ValueError:
+            raise Problem(
+                f"--since {text} is neither a duration nor an instant",
+                hint="write 10m, 2h or 3d, or an instant such as 2026-01-31T12:00:00Z",
+                code=Exit.USAGE,
+            ) from None
+        request.since_at = (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).timestamp()
 
 
 def logs(
     attempt: Annotated[
-        str, typer.Argument(metavar="ATTEMPT", help="att_… id, or MIGRATION/STEP or MIGRATION for the newest attempt.")
+        str,
+        typer.Argument(
+            metavar="ATTEMPT",
+            help="att_… id, or MIGRATION/STEP or MIGRATION for the newest attempt.",
+            autocompletion=completing.steps,
+        ),
     ],
     follow: FollowOption = False,
     raw: Annotated[bool, typer.Option("--raw", help="Bytes as they are, control characters too.")] = False,
@@ -120,8 +158,11 @@ def logs(
     with connect(profile) as operator:
         attempt_id = attempt if attempt.startswith("att_") else _newest_attempt(operator, attempt)
         text = LogText()
-        nothing = True
+        nothing, end = True, None
         for piece in log_pieces(operator, attempt_id, follow=follow):
+            if piece.state:
+                end = piece
+                continue
             nothing = False
             if output is OutputFormat.json:
                 show_json(
@@ -134,7 +175,26 @@ def logs(
         if output is not OutputFormat.json and not raw:
             write(text.rest())
         if nothing:
-            note("nothing was printed" + ("" if follow else " so far; --follow waits while the attempt runs"))
+            more = "" if follow or end is not None else " so far; --follow waits while the attempt runs"
+            note(f"nothing was printed{more}")
+        if end is not None:
+            _tell_end(end, output, raw=raw)
+
+
+def _tell_end(end: op.TailLogsResponse, output: OutputFormat, *, raw: bool) -> None:
+    """How an attempt ended, and why it did not succeed: behind its output, and beside raw bytes."""
+    from controlplane.cli.as_json import as_dict
+    from controlplane.cli.render_migrations import failure_text
+
+    failed = end.HasField("failure")
+    if output is OutputFormat.json:
+        show_json({"state": end.state, "failure": as_dict(end.failure) if failed else None}, line=True)
+    elif raw:
+        note(f"the attempt {end.state}" + (f": {end.failure.message}" if failed else ""))
+    elif failed:
+        show(failure_text(end.state, end.failure), output)
+    else:
+        note(f"the attempt {end.state}")
 
 
 def _newest_attempt(operator: Operator, subject: str) -> str:

@@ -1,13 +1,14 @@
 """The half of a transaction that keeps records: manifests, agents, tokens, answers, events, read models."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from controlplane.core.events import Event
 from controlplane.core.model import Agent, Requirements
 from controlplane.core.placement import from_text, to_text
-from controlplane.core.states import Liveness
+from controlplane.core.states import Liveness, shown_state
 from controlplane.store.port import Conflict, JoinToken, Resource
 from controlplane.store.rows import agent_of, agent_row
 from controlplane.store.sqlite.queries import named
@@ -155,14 +156,29 @@ class RecordsTx:
     def events_after(self, position: int, subject: str, limit: int) -> list[tuple[int, Event]]:
         """Return events after a position, of one subject or of all when it is empty."""
         if not subject:
-            rows = self.all("events_after", position, limit)
-        elif subject.startswith("mig_"):
-            rows = self.all("events_of_migration", subject, position, limit)
-        elif subject.startswith("step_"):
-            rows = self.all("events_of_step", subject, subject, position, limit)
-        else:
-            rows = self.all("events_of_subject", subject, position, limit)
-        return [(row[0], Event(*row[1:])) for row in rows]
+            return self._events("events_after", position, limit)
+        if subject.startswith("mig_"):
+            return self._events("events_of_migration", subject, position, limit)
+        if subject.startswith("step_"):
+            return self._events("events_of_step", subject, subject, position, limit)
+        return self._events("events_of_subject", subject, position, limit)
+
+    def events_before(self, position: int, subject: str, limit: int) -> list[tuple[int, Event]]:
+        """Return events before a position, the newest first, of one subject or of all when it is empty."""
+        if not subject:
+            return self._events("events_before", position, limit)
+        if subject.startswith("mig_"):
+            return self._events("events_of_migration_before", subject, position, limit)
+        if subject.startswith("step_"):
+            return self._events("events_of_step_before", subject, subject, position, limit)
+        return self._events("events_of_subject_before", subject, position, limit)
+
+    def _events(self, name: str, *values: object) -> list[tuple[int, Event]]:
+        return [(row[0], Event(*row[1:])) for row in self.all(name, *values)]
+
+    def event_types(self) -> list[str]:
+        """Return the types of all events that are here."""
+        return [row[0] for row in self.all("event_types")]
 
     def summaries(
         self, states: Sequence[str], after: str, limit: int, *, every_iteration: bool = False
@@ -185,9 +201,12 @@ class RecordsTx:
         return [{**row, "results": results.get(row["id"], {})} for row in rows]
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """Return counts by state of migrations and steps, and of agents by liveness."""
+        """Return counts by state, as it is shown, of migrations and steps, and of agents by liveness."""
+        migrations: Counter[str] = Counter()
+        for state, working, count in self.all("count_migrations"):
+            migrations[shown_state(state, working=bool(working))] += count
         return {
-            "migrations": dict(self.all("count_migrations")),
+            "migrations": dict(migrations),
             "steps": dict(self.all("count_steps")),
             "agents": dict(self.all("count_agents")),
         }

@@ -147,18 +147,20 @@ class Heartbeat(_message.Message):
     def __init__(self, held: _Optional[_Iterable[_Union[HeldAttempt, _Mapping]]] = ..., sample: _Optional[_Union[HostSample, _Mapping]] = ..., release: _Optional[_Union[_release_pb2.ReleaseStatus, _Mapping]] = ..., witnessed: _Optional[_Union[_audit_pb2.TreeHead, _Mapping]] = ...) -> None: ...
 
 class HostSample(_message.Message):
-    __slots__ = ("cpu_fraction", "memory_used_bytes", "memory_total_bytes", "disk_free_bytes", "agent_rss_bytes")
+    __slots__ = ("cpu_fraction", "memory_used_bytes", "memory_total_bytes", "disk_free_bytes", "agent_rss_bytes", "agent_cpu_cores")
     CPU_FRACTION_FIELD_NUMBER: _ClassVar[int]
     MEMORY_USED_BYTES_FIELD_NUMBER: _ClassVar[int]
     MEMORY_TOTAL_BYTES_FIELD_NUMBER: _ClassVar[int]
     DISK_FREE_BYTES_FIELD_NUMBER: _ClassVar[int]
     AGENT_RSS_BYTES_FIELD_NUMBER: _ClassVar[int]
+    AGENT_CPU_CORES_FIELD_NUMBER: _ClassVar[int]
     cpu_fraction: float
     memory_used_bytes: int
     memory_total_bytes: int
     disk_free_bytes: int
     agent_rss_bytes: int
-    def __init__(self, cpu_fraction: _Optional[float] = ..., memory_used_bytes: _Optional[int] = ..., memory_total_bytes: _Optional[int] = ..., disk_free_bytes: _Optional[int] = ..., agent_rss_bytes: _Optional[int] = ...) -> None: ...
+    agent_cpu_cores: float
+    def __init__(self, cpu_fraction: _Optional[float] = ..., memory_used_bytes: _Optional[int] = ..., memory_total_bytes: _Optional[int] = ..., disk_free_bytes: _Optional[int] = ..., agent_rss_bytes: _Optional[int] = ..., agent_cpu_cores: _Optional[float] = ...) -> None: ...
 
 class AttemptProgress(_message.Message):
     __slots__ = ("attempt_id", "fence", "watermark", "total", "done_bytes", "stage", "started")

@@ -262,7 +262,7 @@ class HeldMigration(_message.Message):
     def __init__(self, name: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class MigrationSummary(_message.Message):
-    __slots__ = ("migration_id", "name", "dataset", "workflow", "state", "reason", "source", "destination", "steps_done", "steps_total", "current_step", "stage", "watermark", "total", "done_bytes", "elapsed_s", "verified_rows", "verified_digest", "staged_bytes", "left_behind", "iteration", "iterations", "labels", "owner")
+    __slots__ = ("migration_id", "name", "dataset", "workflow", "state", "reason", "source", "destination", "steps_done", "steps_total", "current_step", "stage", "watermark", "total", "done_bytes", "elapsed_s", "verified_rows", "verified_digest", "staged_bytes", "left_behind", "iteration", "iterations", "labels", "owner", "created_at", "ended_at", "reason_code")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -294,6 +294,9 @@ class MigrationSummary(_message.Message):
     ITERATIONS_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
     OWNER_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_FIELD_NUMBER: _ClassVar[int]
+    ENDED_AT_FIELD_NUMBER: _ClassVar[int]
+    REASON_CODE_FIELD_NUMBER: _ClassVar[int]
     migration_id: str
     name: str
     dataset: str
@@ -318,7 +321,10 @@ class MigrationSummary(_message.Message):
     iterations: int
     labels: _containers.ScalarMap[str, str]
     owner: str
-    def __init__(self, migration_id: _Optional[str] = ..., name: _Optional[str] = ..., dataset: _Optional[str] = ..., workflow: _Optional[str] = ..., state: _Optional[str] = ..., reason: _Optional[str] = ..., source: _Optional[str] = ..., destination: _Optional[str] = ..., steps_done: _Optional[int] = ..., steps_total: _Optional[int] = ..., current_step: _Optional[str] = ..., stage: _Optional[str] = ..., watermark: _Optional[int] = ..., total: _Optional[int] = ..., done_bytes: _Optional[int] = ..., elapsed_s: _Optional[float] = ..., verified_rows: _Optional[int] = ..., verified_digest: _Optional[str] = ..., staged_bytes: _Optional[int] = ..., left_behind: _Optional[_Iterable[str]] = ..., iteration: _Optional[int] = ..., iterations: _Optional[int] = ..., labels: _Optional[_Mapping[str, str]] = ..., owner: _Optional[str] = ...) -> None: ...
+    created_at: float
+    ended_at: float
+    reason_code: str
+    def __init__(self, migration_id: _Optional[str] = ..., name: _Optional[str] = ..., dataset: _Optional[str] = ..., workflow: _Optional[str] = ..., state: _Optional[str] = ..., reason: _Optional[str] = ..., source: _Optional[str] = ..., destination: _Optional[str] = ..., steps_done: _Optional[int] = ..., steps_total: _Optional[int] = ..., current_step: _Optional[str] = ..., stage: _Optional[str] = ..., watermark: _Optional[int] = ..., total: _Optional[int] = ..., done_bytes: _Optional[int] = ..., elapsed_s: _Optional[float] = ..., verified_rows: _Optional[int] = ..., verified_digest: _Optional[str] = ..., staged_bytes: _Optional[int] = ..., left_behind: _Optional[_Iterable[str]] = ..., iteration: _Optional[int] = ..., iterations: _Optional[int] = ..., labels: _Optional[_Mapping[str, str]] = ..., owner: _Optional[str] = ..., created_at: _Optional[float] = ..., ended_at: _Optional[float] = ..., reason_code: _Optional[str] = ...) -> None: ...
 
 class ListMigrationsRequest(_message.Message):
     __slots__ = ("states", "page_size", "page_token", "every_iteration")
@@ -371,7 +377,7 @@ class StepView(_message.Message):
     def __init__(self, step_id: _Optional[str] = ..., name: _Optional[str] = ..., kind: _Optional[str] = ..., state: _Optional[str] = ..., reason: _Optional[str] = ..., hint: _Optional[str] = ..., needs: _Optional[_Iterable[str]] = ..., attempts: _Optional[_Iterable[_Union[AttemptView, _Mapping]]] = ..., result_json: _Optional[str] = ...) -> None: ...
 
 class AttemptView(_message.Message):
-    __slots__ = ("attempt_id", "number", "direction", "state", "agent", "fence", "elapsed_s", "watermark", "total", "stage", "failure", "use")
+    __slots__ = ("attempt_id", "number", "direction", "state", "agent", "fence", "elapsed_s", "watermark", "total", "stage", "failure", "use", "granted_at", "ended_at")
     ATTEMPT_ID_FIELD_NUMBER: _ClassVar[int]
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     DIRECTION_FIELD_NUMBER: _ClassVar[int]
@@ -384,6 +390,8 @@ class AttemptView(_message.Message):
     STAGE_FIELD_NUMBER: _ClassVar[int]
     FAILURE_FIELD_NUMBER: _ClassVar[int]
     USE_FIELD_NUMBER: _ClassVar[int]
+    GRANTED_AT_FIELD_NUMBER: _ClassVar[int]
+    ENDED_AT_FIELD_NUMBER: _ClassVar[int]
     attempt_id: str
     number: int
     direction: _agent_pb2.Direction
@@ -396,7 +404,9 @@ class AttemptView(_message.Message):
     stage: str
     failure: _agent_pb2.AttemptFailure
     use: _agent_pb2.ResourceUse
-    def __init__(self, attempt_id: _Optional[str] = ..., number: _Optional[int] = ..., direction: _Optional[_Union[_agent_pb2.Direction, str]] = ..., state: _Optional[str] = ..., agent: _Optional[str] = ..., fence: _Optional[int] = ..., elapsed_s: _Optional[float] = ..., watermark: _Optional[int] = ..., total: _Optional[int] = ..., stage: _Optional[str] = ..., failure: _Optional[_Union[_agent_pb2.AttemptFailure, _Mapping]] = ..., use: _Optional[_Union[_agent_pb2.ResourceUse, _Mapping]] = ...) -> None: ...
+    granted_at: float
+    ended_at: float
+    def __init__(self, attempt_id: _Optional[str] = ..., number: _Optional[int] = ..., direction: _Optional[_Union[_agent_pb2.Direction, str]] = ..., state: _Optional[str] = ..., agent: _Optional[str] = ..., fence: _Optional[int] = ..., elapsed_s: _Optional[float] = ..., watermark: _Optional[int] = ..., total: _Optional[int] = ..., stage: _Optional[str] = ..., failure: _Optional[_Union[_agent_pb2.AttemptFailure, _Mapping]] = ..., use: _Optional[_Union[_agent_pb2.ResourceUse, _Mapping]] = ..., granted_at: _Optional[float] = ..., ended_at: _Optional[float] = ...) -> None: ...
 
 class LeftoversView(_message.Message):
     __slots__ = ("staged_removed_in_s", "former_removed_in_s", "way_back")
@@ -575,10 +585,12 @@ class Hold(_message.Message):
     def __init__(self, code: _Optional[str] = ..., message: _Optional[str] = ..., lifted_by: _Optional[str] = ..., lifts_in_s: _Optional[float] = ...) -> None: ...
 
 class WhyResponse(_message.Message):
-    __slots__ = ("steps",)
+    __slots__ = ("steps", "migration")
     STEPS_FIELD_NUMBER: _ClassVar[int]
+    MIGRATION_FIELD_NUMBER: _ClassVar[int]
     steps: _containers.RepeatedCompositeFieldContainer[StepHolds]
-    def __init__(self, steps: _Optional[_Iterable[_Union[StepHolds, _Mapping]]] = ...) -> None: ...
+    migration: MigrationSummary
+    def __init__(self, steps: _Optional[_Iterable[_Union[StepHolds, _Mapping]]] = ..., migration: _Optional[_Union[MigrationSummary, _Mapping]] = ...) -> None: ...
 
 class StepHolds(_message.Message):
     __slots__ = ("step_id", "name", "state", "holds")
@@ -684,28 +696,45 @@ class CreateJoinTokenResponse(_message.Message):
     def __init__(self, token: _Optional[str] = ..., ttl_s: _Optional[float] = ...) -> None: ...
 
 class WatchEventsRequest(_message.Message):
-    __slots__ = ("after", "subject", "follow")
+    __slots__ = ("after", "subject", "follow", "tail", "since_ago_s", "since_at", "types")
     AFTER_FIELD_NUMBER: _ClassVar[int]
     SUBJECT_FIELD_NUMBER: _ClassVar[int]
     FOLLOW_FIELD_NUMBER: _ClassVar[int]
+    TAIL_FIELD_NUMBER: _ClassVar[int]
+    SINCE_AGO_S_FIELD_NUMBER: _ClassVar[int]
+    SINCE_AT_FIELD_NUMBER: _ClassVar[int]
+    TYPES_FIELD_NUMBER: _ClassVar[int]
     after: int
     subject: str
     follow: bool
-    def __init__(self, after: _Optional[int] = ..., subject: _Optional[str] = ..., follow: _Optional[bool] = ...) -> None: ...
+    tail: int
+    since_ago_s: float
+    since_at: float
+    types: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, after: _Optional[int] = ..., subject: _Optional[str] = ..., follow: _Optional[bool] = ..., tail: _Optional[int] = ..., since_ago_s: _Optional[float] = ..., since_at: _Optional[float] = ..., types: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class WatchEventsResponse(_message.Message):
-    __slots__ = ("position", "at", "type", "subject", "data_json")
+    __slots__ = ("position", "at", "type", "subject", "data_json", "names")
+    class NamesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     POSITION_FIELD_NUMBER: _ClassVar[int]
     AT_FIELD_NUMBER: _ClassVar[int]
     TYPE_FIELD_NUMBER: _ClassVar[int]
     SUBJECT_FIELD_NUMBER: _ClassVar[int]
     DATA_JSON_FIELD_NUMBER: _ClassVar[int]
+    NAMES_FIELD_NUMBER: _ClassVar[int]
     position: int
     at: float
     type: str
     subject: str
     data_json: str
-    def __init__(self, position: _Optional[int] = ..., at: _Optional[float] = ..., type: _Optional[str] = ..., subject: _Optional[str] = ..., data_json: _Optional[str] = ...) -> None: ...
+    names: _containers.ScalarMap[str, str]
+    def __init__(self, position: _Optional[int] = ..., at: _Optional[float] = ..., type: _Optional[str] = ..., subject: _Optional[str] = ..., data_json: _Optional[str] = ..., names: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class TailLogsRequest(_message.Message):
     __slots__ = ("attempt_id", "follow")
@@ -716,12 +745,16 @@ class TailLogsRequest(_message.Message):
     def __init__(self, attempt_id: _Optional[str] = ..., follow: _Optional[bool] = ...) -> None: ...
 
 class TailLogsResponse(_message.Message):
-    __slots__ = ("data", "dropped_bytes")
+    __slots__ = ("data", "dropped_bytes", "state", "failure")
     DATA_FIELD_NUMBER: _ClassVar[int]
     DROPPED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
     data: bytes
     dropped_bytes: int
-    def __init__(self, data: _Optional[bytes] = ..., dropped_bytes: _Optional[int] = ...) -> None: ...
+    state: str
+    failure: _agent_pb2.AttemptFailure
+    def __init__(self, data: _Optional[bytes] = ..., dropped_bytes: _Optional[int] = ..., state: _Optional[str] = ..., failure: _Optional[_Union[_agent_pb2.AttemptFailure, _Mapping]] = ...) -> None: ...
 
 class GetStatusRequest(_message.Message):
     __slots__ = ()

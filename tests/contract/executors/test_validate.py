@@ -289,3 +289,22 @@ def test_a_duplicated_row_fails(make_scene: MakeScene, engine: str) -> None:
     assert verdicts(result)["destination digest"] is False
     assert {d.kind for d in result.differences} == {"unexpected"}
     assert result.differences_count == 5
+
+
+def test_each_step_says_what_it_does_and_no_value(make_scene: MakeScene, engine: str) -> None:
+    found = moved(make_scene, engine)
+    home, said = found.scene.home, list[str]()
+    extract = k.ExtractParams(source=found.params.source, staging=found.scene.staging)
+    Extract().run(attempt(home, "extract", extract, 1, say=said.append))
+    load = k.LoadParams(input=found.params.loaded, destination=found.params.destination)
+    Load().probe(attempt(home, "load", load, 4, say=said.append))
+    found.params.published_fence = 0
+    Validate().run(attempt(home, "validate", found.params, 5, say=said.append))
+    found.scene.place.alter("Mixed Name", CANARY, "id", 1100)
+    with pytest.raises(StepFailure):
+        Validate().run(attempt(home, "validate", found.params, 6, say=said.append))
+    text = "\n".join(said)
+    assert "read 240 rows from origin:" in text and "into 1 part" in text
+    assert "an earlier attempt had published these 240 rows" in text
+    assert "ok      destination digest" in text and "FAILED  destination digest" in text
+    assert CANARY not in text

@@ -225,7 +225,7 @@ def test_a_token_that_is_not_known_is_refused(world: World, haulier: Haulier, tm
     good = json.loads(world.profile.read_text())
     profile.write_text(json.dumps({**good, "token": good["token"][:-4] + "AAAA"}))
     ended = haulier("status", profile=profile)
-    assert (ended.code, ended.out) == (3, "")
+    assert (ended.code, ended.out) == (7, "")
     assert "at: control plane" in ended.err
     assert good["token"][:-4] not in ended.err
 

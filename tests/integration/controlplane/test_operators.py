@@ -58,10 +58,10 @@ def test_what_says_auto_starts_when_it_is_applied_and_only_once(tmp_path: Path) 
             operator = await running.token(Role.OPERATOR, name="ada")
             outcomes = (await apply(running, metadata=operator)).outcomes
             assert {outcome.change for outcome in outcomes} == {CREATED}
-            assert await migrations(running) == {"flights-to-mart": "running"}
+            assert await migrations(running) == {"flights-to-mart": "waiting"}
             again = await apply(running, request_id="r2")
             assert {outcome.change for outcome in again.outcomes} == {UNCHANGED}
-            assert await migrations(running) == {"flights-to-mart": "running"}
+            assert await migrations(running) == {"flights-to-mart": "waiting"}
             (started,) = (await running.ask("ListMigrations", operator_pb2.ListMigrationsRequest())).migrations
             told = await details(running, started.migration_id)
             assert told["MigrationStarted"] == "flights-to-mart (by ada)"
@@ -381,7 +381,7 @@ def test_following_output_ends_with_its_attempt_also_without_a_last_piece(tmp_pa
                 timeout=CALL_S,
             )
             await talk.settled(grant)
-            assert [piece async for piece in tail] == []
+            assert [(piece.state, piece.data) async for piece in tail] == [("succeeded", b"")]
 
     run(body())
 
@@ -394,7 +394,7 @@ def test_status_shows_the_loops_and_the_counts(tmp_path: Path) -> None:
             status = await running.ask("GetStatus", operator_pb2.GetStatusRequest())
             assert {loop.name for loop in status.loops} >= {"lease_reaper", "agent_watcher", "dispatcher"}
             assert all(loop.passes >= 1 and not loop.last_error for loop in status.loops)
-            assert dict(status.migrations) == {"running": 1}
+            assert dict(status.migrations) == {"waiting": 1}
             assert dict(status.steps) == {"ready": 1, "blocked": 1}
             assert dict(status.agents) == {"lost": 1}
 

@@ -144,6 +144,8 @@ SELECT m.id, m.name, m.dataset, m.workflow, m.state, m.reason, m.source, m.desti
 m.iteration, (SELECT max(o.iteration) FROM migration o WHERE o.name = m.name) AS iterations,
 (SELECT json_extract(r.metadata, '$.labels') FROM resource r WHERE r.kind = 'Migration' AND r.name = m.name) AS labels,
 (SELECT json_extract(r.spec, '$.owner') FROM resource r WHERE r.kind = 'Dataset' AND r.name = m.dataset) AS owner,
+(SELECT s.reason_code FROM step s WHERE s.migration_id = m.id AND s.state IN ('failed', 'stuck') AND s.reason_code <> ''
+ ORDER BY s.ordinal LIMIT 1) AS reason_code,
 (SELECT count(*) FROM step s WHERE s.migration_id = m.id AND s.kind <> 'clean_up' AND s.state = 'succeeded') AS steps_done,
 (SELECT count(*) FROM step s WHERE s.migration_id = m.id AND s.kind <> 'clean_up') AS steps_total,
 (SELECT s.name FROM step s WHERE s.migration_id = m.id AND s.kind <> 'clean_up' AND s.state IN ('leased', 'ready', 'failed', 'stuck', 'blocked')
@@ -163,9 +165,10 @@ WHERE s.migration_id IN (SELECT value FROM json_each(?)) AND s.kind IN (SELECT v
 AND s.state = 'succeeded' AND b.result IS NOT NULL;
 
 -- name: count_migrations
--- Migrations by state, of each name the newest iteration.
-SELECT m.state, count(*) FROM migration m
-WHERE m.iteration = (SELECT max(o.iteration) FROM migration o WHERE o.name = m.name) GROUP BY m.state;
+-- Migrations by state, and by whether an attempt at one of their steps runs; of each name the newest iteration.
+SELECT m.state, w.migration_id IS NOT NULL AS working, count(*) FROM migration m
+LEFT JOIN (SELECT DISTINCT migration_id FROM attempt WHERE state = 'running') w ON w.migration_id = m.id
+WHERE m.iteration = (SELECT max(o.iteration) FROM migration o WHERE o.name = m.name) GROUP BY 1, 2;
 
 -- name: count_steps
 -- Steps by state.

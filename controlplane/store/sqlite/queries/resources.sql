@@ -73,3 +73,27 @@ WHERE subject = ? AND migration_id IS NULL AND position > ? ORDER BY position LI
 SELECT position, at, type, subject, migration_id, attempt_id, agent_id, fence, detail FROM event
 WHERE migration_id = (SELECT migration_id FROM step WHERE id = ?) AND subject = ? AND position > ?
 ORDER BY position LIMIT +?;
+
+-- name: events_before
+-- Events before a position, the newest first.
+SELECT position, at, type, subject, migration_id, attempt_id, agent_id, fence, detail FROM event
+WHERE position < ? ORDER BY position DESC LIMIT +?;
+
+-- name: events_of_migration_before
+-- Events of a migration and its steps before a position, the newest first.
+SELECT position, at, type, subject, migration_id, attempt_id, agent_id, fence, detail FROM event
+WHERE migration_id = ? AND position < ? ORDER BY position DESC LIMIT +?;
+
+-- name: events_of_subject_before
+-- Events of one subject that is no part of a migration before a position, the newest first.
+SELECT position, at, type, subject, migration_id, attempt_id, agent_id, fence, detail FROM event
+WHERE subject = ? AND migration_id IS NULL AND position < ? ORDER BY position DESC LIMIT +?;
+
+-- name: events_of_step_before
+-- Events of one step before a position, the newest first.
+SELECT position, at, type, subject, migration_id, attempt_id, agent_id, fence, detail FROM event
+WHERE migration_id = (SELECT migration_id FROM step WHERE id = ?) AND subject = ? AND position < ? ORDER BY position DESC LIMIT +?;
+
+-- name: event_types
+-- The types of all events that are here.
+SELECT DISTINCT type FROM event;

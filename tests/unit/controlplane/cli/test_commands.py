@@ -10,6 +10,7 @@ from pathlib import Path
 
 import grpc
 import pytest
+from haulier.v1 import agent_pb2
 from haulier.v1 import operator_pb2 as op
 
 from controlplane.cli.exits import Exit
@@ -239,13 +240,32 @@ MIGRATION = op.GetMigrationResponse(
 )
 
 
-@pytest.mark.parametrize(("named", "meant"), [("a", "mig_1"), ("alpha", "ag_1"), ("Dataset/a", "Dataset/a")])
-def test_events_of_what_a_person_names(haulier: Haulier, far: FarSide, named: str, meant: str) -> None:
-    far.says("ListAgents", op.ListAgentsResponse(agents=[op.AgentView(agent_id="ag_1", name="alpha")]))
-    far.says("GetMigration", op.GetMigrationResponse(migration=op.MigrationSummary(migration_id="mig_1", name="a")))
-    far.says("WatchEvents", [op.WatchEventsResponse(position=1, type="StepReadied", subject=meant)])
-    assert haulier("events", "--subject", named).code == Exit.OK
-    assert far.heard[-1] == op.WatchEventsRequest(subject=meant)
+def test_events_are_asked_for_as_they_are_wanted(haulier: Haulier, far: FarSide) -> None:
+    far.says("WatchEvents", [op.WatchEventsResponse(position=1, type="StepReadied", subject="step_1")])
+    wanted = ("--subject", "a/load", "--tail", "5", "--since", "1h30m", "--type", "StepFailed", "--type", "StepStuck")
+    assert haulier("events", *wanted).code == Exit.OK
+    types = ["StepFailed", "StepStuck"]
+    # What was printed is not asked for again, should the stream be taken up.
+    assert far.heard == [op.WatchEventsRequest(subject="a/load", tail=5, since_ago_s=5400, types=types)]
+    assert haulier("events", "--since", "2026-01-31T12:00:00Z").code == Exit.OK
+    assert far.heard[-1] == op.WatchEventsRequest(since_at=1_769_860_800)
+    ended = haulier("events", "--since", "yesterday")
+    assert ended.code == Exit.USAGE
+    assert "2026-01-31T12:00:00Z" in ended.err
+
+
+def test_output_of_an_attempt_that_failed_ends_with_why(haulier: Haulier, far: FarSide) -> None:
+    failure = agent_pb2.AttemptFailure(code="disk_full", message="no room at /srv", hint="make some")
+    end = op.TailLogsResponse(state="failed", failure=failure)
+    far.says("TailLogs", [op.TailLogsResponse(data=b"read 7 rows\n"), end])
+    shown = haulier("logs", "att_1")
+    assert shown.out == "read 7 rows\n✗ failed: [disk_full] no room at /srv\n  hint: make some\n"
+    last = json.loads(haulier("logs", "att_1", "-o", "json").out.splitlines()[-1])
+    assert (last["state"], last["failure"]["code"]) == ("failed", "disk_full")
+    raw = haulier("logs", "att_1", "--raw")
+    assert raw.out == "read 7 rows\n" and "no room" in raw.err
+    far.says("TailLogs", [op.TailLogsResponse(state="succeeded")])
+    assert "the attempt succeeded" in haulier("logs", "att_1").err
 
 
 def test_applied_migrations_are_listed_before_they_are_started(haulier: Haulier, far: FarSide) -> None:

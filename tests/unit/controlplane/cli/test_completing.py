@@ -57,7 +57,7 @@ def test_the_shell_completes_commands_and_names(
         "ListMigrations",
         lambda request: listing(
             *(
-                op.MigrationSummary(name=n)
+                op.MigrationSummary(name=n, state=state)
                 for n, state in states.items()
                 if not request.states or state in request.states
             )

@@ -29,7 +29,7 @@ def test_events_go_on_behind_the_last_one_after_a_restart(far: FarSide, tmp_path
     lives: list[list[object]] = [[*events(1, 3), AWAY], list(events(3, 5))]
     far.says("WatchEvents", lambda _request: lives.pop(0))
     with operator_of(far, tmp_path) as operator:
-        seen = list(events_from(operator, after=1, subject="mig_a", follow=True))
+        seen = list(events_from(operator, op.WatchEventsRequest(after=1, subject="mig_a", follow=True)))
     assert [event.position for event in seen] == [2, 3, 4, 5]
     asked = [request for request in far.heard if isinstance(request, op.WatchEventsRequest)]
     assert [(request.after, request.subject, request.follow) for request in asked] == [
@@ -41,13 +41,13 @@ def test_events_go_on_behind_the_last_one_after_a_restart(far: FarSide, tmp_path
 def test_without_follow_a_cut_stream_is_an_error(far: FarSide, tmp_path: Path) -> None:
     far.says("WatchEvents", [*events(0, 2), AWAY])
     with operator_of(far, tmp_path) as operator, pytest.raises(Problem):
-        list(events_from(operator, after=0, subject="", follow=False))
+        list(events_from(operator, op.WatchEventsRequest(after=0, subject="", follow=False)))
 
 
 def test_a_first_call_that_fails_is_told_at_once(far: FarSide, tmp_path: Path) -> None:
     far.says("WatchEvents", AWAY)
     with operator_of(far, tmp_path) as operator, pytest.raises(Problem):
-        list(events_from(operator, after=0, subject="", follow=True))
+        list(events_from(operator, op.WatchEventsRequest(after=0, subject="", follow=True)))
     assert len(far.heard) == 1
 
 
@@ -55,7 +55,7 @@ def test_patience_ends(far: FarSide, tmp_path: Path, capsys: pytest.CaptureFixtu
     lives = [[*events(0, 2), AWAY]]
     far.says("WatchEvents", lambda _request: lives.pop(0) if lives else AWAY)
     with operator_of(far, tmp_path) as operator, pytest.raises(Problem):
-        list(events_from(operator, after=0, subject="", follow=True, patience_s=0.6))
+        list(events_from(operator, op.WatchEventsRequest(after=0, subject="", follow=True), patience_s=0.6))
     assert capsys.readouterr().err.count("waiting for it") == 1
 
 
@@ -63,7 +63,7 @@ def test_an_error_of_another_sort_ends_the_stream_at_once(far: FarSide, tmp_path
     lives: list[list[object]] = [[*events(0, 2), Refusal(grpc.StatusCode.NOT_FOUND, "no such subject")]]
     far.says("WatchEvents", lambda _request: lives.pop(0))
     with operator_of(far, tmp_path) as operator, pytest.raises(Problem, match="no such subject"):
-        list(events_from(operator, after=0, subject="mig_a", follow=True))
+        list(events_from(operator, op.WatchEventsRequest(after=0, subject="mig_a", follow=True)))
 
 
 OUTPUT = bytes(range(65, 91)) * 2

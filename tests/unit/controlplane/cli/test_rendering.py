@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from haulier.v1 import agent_pb2 as agent
 from haulier.v1 import operator_pb2 as op
-from rich.cells import cell_len
 
 from controlplane.cli import (
     render_agents,
@@ -16,10 +15,8 @@ from controlplane.cli import (
     render_migrations,
     render_proof,
     render_status,
-    render_watch,
     render_why,
 )
-from controlplane.cli.pace import Pace
 from controlplane.cli.problems import Problem
 from controlplane.cli.terminal import Look, draw, problem_text
 
@@ -125,13 +122,13 @@ PAGE = op.GetMigrationResponse(
 )
 
 
-def test_the_page_of_a_migration_shows_attempts_agents_fences_and_the_failure() -> None:
+def test_the_page_of_a_migration_shows_attempts_agents_and_the_failure() -> None:
     lines = draw(render_migrations.migration_page(PAGE, PIPE), PIPE).splitlines()
     rows = [re.sub(" {2,}", " | ", line) for line in lines]
     assert rows[0] == "other | ✗ failed"
     assert "reason | load failed 3 times" in rows
-    assert "load | ✗ failed | 2 | host-a | 0.0s | 7·2 | att_2 | 2.1s | 123 MB | load | extract" in rows
-    assert " | ↳ | ✗ lost | 1 | host-a | 0.0s | 7·1 | att_1" in rows
+    assert "load | ✗ failed | 2 | host-a | 0.0s | 2.1s | 123 MB | load | extract" in rows
+    assert " | ↳ | ✗ lost | 1 | host-a | 0.0s" in rows
     assert rows[-3:] == [
         "load: [unreachable_datastore] no route to pg",
         " | hint: is it up?",
@@ -236,10 +233,48 @@ def test_rows_of_an_ended_step_come_from_its_result_and_not_from_its_last_report
     page = op.GetMigrationResponse(migration=DONE, steps=steps)
     text = draw(render_migrations.migration_page(page, PIPE), PIPE)
     rows = [re.sub(" {2,}", "|", line) for line in text.splitlines()]
-    assert "extract|✓ succeeded|1|host-a|0.0s|500|7·1|att_1|extract" in rows
-    assert "load|✓ succeeded|1|host-a|0.0s|400|7·1|att_1|load" in rows
-    assert "own|✓ succeeded|1|host-a|0.0s|7·1|att_1|own" in rows
-    assert "validate|● leased|1|host-a|0.0s|77% of 100|7·1|reading|att_1|validate" in rows
+    assert "extract|✓ succeeded|1|host-a|0.0s|500|extract" in rows
+    assert "load|✓ succeeded|1|host-a|0.0s|400|load" in rows
+    assert "own|✓ succeeded|1|host-a|0.0s|own" in rows
+    assert "validate|● leased|1|host-a|0.0s|77% of 100|reading|validate" in rows
+
+
+def test_fences_and_ids_of_attempts_are_for_wide_output_only() -> None:
+    step = op.StepView(name="load", kind="load", state="succeeded", attempts=[attempt(1, "succeeded")])
+    page = op.GetMigrationResponse(migration=DONE, steps=[step])
+    wide = Look(terminal=False, colour=False, width=10_000, wide=True)
+    for look, shown in ((PIPE, False), (NARROW, False), (wide, True)):
+        text = draw(render_migrations.migration_page(page, look), look)
+        assert ("7·1" in text, "att_1" in text, "FENCE" in text, "ATTEMPT" in text) == (shown,) * 4
+
+
+def test_a_list_of_failed_ones_tells_why() -> None:
+    lost = migration(name="lost", state="failed", reason="no route to the database", reason_code="unreachable")
+    text = draw(render_migrations.migration_table([FAILED, lost], NARROW), NARROW)
+    assert text.splitlines()[0].split() == ["NAME", "STATE", "REASON"]
+    assert "✗ failed  [unreachable] no route to the database" in text
+    # Beside those without a reason, progress matters; -o wide has both.
+    assert "REASON" not in draw(render_migrations.migration_table([FAILED, DONE], NARROW), NARROW)
+
+
+def test_migrations_are_grouped_by_why_they_stand() -> None:
+    lost = [
+        migration(
+            name=f"m{n}", state="failed", reason=f"host {n} is away", reason_code="unreachable", current_step="load"
+        )
+        for n in range(5)
+    ]
+    groups = render_migrations.by_reason([FAILED, *lost, DONE])
+    assert [(group.code, len(group.names)) for group in groups] == [("unreachable", 5), ("", 1)]
+    text = draw(render_migrations.reason_table(groups), PIPE)
+    assert re.search(r"5 +✗ failed +load +unreachable +m0, m1, m2 and 2 more +host 0 is away", text)
+
+
+def test_instants_are_absolute() -> None:
+    page = op.GetMigrationResponse(migration=migration(created_at=1_769_860_800.25, ended_at=1_769_860_860))
+    text = draw(render_migrations.migration_page(page, PIPE), PIPE)
+    assert re.search(r"started +2026-01-31T12:00:00.250Z", text)
+    assert re.search(r"ended +2026-01-31T12:01:00.000Z", text)
 
 
 def test_many_migrations_that_failed_are_counted() -> None:
@@ -369,12 +404,15 @@ def test_agents() -> None:
         leases=3,
         heard_ago_s=21,
         labels={"zone": "eu", "disk": "nvme"},
-        sample=agent.HostSample(cpu_fraction=0.43, agent_rss_bytes=61_400_000, memory_total_bytes=1),
+        sample=agent.HostSample(
+            cpu_fraction=0.99, agent_rss_bytes=61_400_000, memory_total_bytes=1, agent_cpu_cores=1.5
+        ),
+        cordon_reason="new disk",
     )
     lines = draw(render_agents.agent_table(op.ListAgentsResponse(agents=[view]), NARROW), NARROW).splitlines()
     assert [re.sub(" {2,}", " | ", line) for line in lines] == [
-        "NAME | STATE | LIVENESS | SLOTS | HEARD | CPU | RSS",
-        "host-a | ▲ draining | ▲ suspect: no heartbeat | 3/8 | 21s | 43% | 61.4 MB",
+        "NAME | STATE | LIVENESS | SLOTS | HEARD | AGENT CPU | AGENT RSS",
+        "host-a | ▲ draining, cord… | ▲ suspect: no he… | 3/8 | 21s | 150% | 61.4 MB",
     ]
     assert "disk=nvme,zone=eu" in draw(render_agents.agent_table(op.ListAgentsResponse(agents=[view]), PIPE), PIPE)
 
@@ -398,7 +436,27 @@ def test_status() -> None:
     assert "trigger_clock | never | 0 | disk is full" in rows
 
 
-def test_events_take_one_line() -> None:
+def test_events_speak_in_names_and_their_reason_is_never_cut() -> None:
+    why = "verification_failed: the destination differs from what was staged, in 3 of 4,000 rows; see the named rows"
+    data = {"migration_id": "mig_1", "attempt_id": "att_1_2", "agent_id": "ag_1", "fence": 1 << 32 | 6, "detail": why}
+    event = op.WatchEventsResponse(
+        position=7,
+        type="AttemptFailed",
+        subject="step_1",
+        data_json=json.dumps(data),
+        names={"mig_1": "crew", "step_1": "crew/load", "att_1_2": "crew/load#2", "ag_1": "alpha"},
+    )
+    line = draw(render_events.event_line(event, PIPE), PIPE)
+    assert line.strip().endswith(f"AttemptFailed      crew/load  try=2 agent=alpha fence=1·6  {why}")
+    narrow = draw(render_events.event_line(event, NARROW), NARROW)
+    assert max(len(text) for text in narrow.splitlines()) <= NARROW.width
+    assert " ".join(why.split()) in " ".join(narrow.split())
+    wide = draw(render_events.event_line(event, Look(False, False, 10_000, wide=True)), PIPE)
+    assert "crew/load (step_1)" in wide
+    assert "alpha (ag_1)" in wide
+
+
+def test_an_event_takes_one_line_in_a_pipe() -> None:
     event = op.WatchEventsResponse(
         position=7,
         at=1_769_860_800.2509,
@@ -411,7 +469,7 @@ def test_events_take_one_line() -> None:
         '7 | 2026-01-31T12:00:00.250Z | LeaseExpired | step_1 | fence=1·1 reason="no news" agent=ag_1'
     )
     narrow = draw(render_events.event_line(event, NARROW), NARROW)
-    assert narrow == '     7  12:00:00.250Z  LeaseExpired       step_1  fence=1·1 reason="no news" ag…\n'
+    assert narrow == '     7  12:00:00.250Z  LeaseExpired       step_1  fence=1·1 reason="no news"\nagent=ag_1\n'
 
 
 @pytest.mark.parametrize("data", ["no json", "[1]", "", "null"])
@@ -424,72 +482,3 @@ def test_colours_only_where_they_are_wanted() -> None:
     table = render_migrations.migration_table([DONE], COLOURED)
     assert "\x1b[32m✓ succeeded" in draw(table, COLOURED)
     assert "\x1b" not in draw(table, NARROW)
-
-
-MANY = [
-    migration(
-        migration_id=f"mig_{number}",
-        name=f"a-very-long-name-of-a-migration-number-{number}",
-        current_step="transform",
-        stage="running the transformation",
-        watermark=500,
-        total=1000,
-    )
-    for number in range(100)
-]
-
-
-@pytest.mark.parametrize("width", [40, 60, 80, 99, 100, 140, 250])
-@pytest.mark.parametrize("height", [5, 24])
-def test_the_live_page_fits_the_screen(width: int, height: int) -> None:
-    look = Look(terminal=True, colour=False, width=width)
-    pace = Pace()
-    pace.see("x", 0, 0.0)
-    pace.see("x", 123_456, 1.0)
-    paces = {migration.migration_id: pace for migration in MANY}
-    text = draw(render_watch.live_page(MANY, paces, look, height=height), look)
-    assert len(text.splitlines()) <= height
-    assert max(cell_len(line) for line in text.splitlines()) <= width
-    if width >= 80:
-        assert "123k rows/s" in text
-        assert "37%" in text
-    assert f"… and {100 - (height - 4)} more: {100 - (height - 4)} running" in text
-
-
-def test_the_live_page_shows_trouble_and_what_moves_first() -> None:
-    waiting = [migration(migration_id=f"mig_w{number}", name=f"waiting-{number}") for number in range(30)]
-    moving = migration(migration_id="mig_m", name="moving", stage="reading", watermark=1, total=2)
-    stuck = migration(migration_id="mig_s", name="needs-help", state="stuck")
-    text = draw(
-        render_watch.live_page([*waiting, DONE, moving, stuck], {}, NARROW, height=10, trouble="it is away"), NARROW
-    )
-    assert "moving" in text
-    assert "needs-help" in text
-    assert "it is away" in text
-    assert "flights-to-pg" not in text
-
-
-@pytest.mark.parametrize(
-    ("fields", "done"),
-    [
-        ({"state": "succeeded", "steps_done": 0, "steps_total": 0}, 1.0),
-        ({"steps_total": 0}, 0.0),
-        ({"steps_done": 2, "current_step": "load", "watermark": 50, "total": 100}, 0.625),
-        ({"steps_done": 2, "current_step": "load", "watermark": 500, "total": 100}, 0.75),
-        ({"steps_done": 2, "current_step": "load", "watermark": 500}, 0.5),
-        ({"steps_done": 4, "current_step": "load", "watermark": 5, "total": 5}, 1.0),
-    ],
-)
-def test_how_much_is_done(fields: dict[str, object], done: float) -> None:
-    assert render_watch.fraction(migration(**fields)) == done
-
-
-@pytest.mark.parametrize("done", [0.0, 0.001, 0.5, 0.999, 1.0])
-def test_a_bar_keeps_its_width(done: float) -> None:
-    assert render_watch.bar(done, 20, "green").cell_len == 20
-
-
-def test_plain_lines_for_logs() -> None:
-    assert render_watch.plain_line(migration(current_step="load")) == "flights-to-pg  running  1/4  load"
-    assert render_watch.plain_line(DONE) == f"flights-to-pg  succeeded  4/4  336,776 rows {'ab' * 16}"
-    assert render_watch.plain_line(FAILED) == "other  failed  1/4  load failed 3 times"

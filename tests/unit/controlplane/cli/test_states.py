@@ -48,4 +48,4 @@ def test_symbols_tell_moods_apart_without_colour() -> None:
 
 
 def test_the_states_to_list_by_are_the_states_that_there_are() -> None:
-    assert list(states.MIGRATION_STATES) == [str(state) for state in core.MigrationState]
+    assert list(states.MIGRATION_STATES) == [core.WAITING, *(str(state) for state in core.MigrationState)]

@@ -178,6 +178,7 @@ def summary_row(**changes: Any) -> dict[str, Any]:
         "workflow": "w",
         "state": "running",
         "reason": "",
+        "reason_code": None,
         "source": "a",
         "destination": "b",
         "steps_done": 1,
@@ -187,6 +188,10 @@ def summary_row(**changes: Any) -> dict[str, Any]:
         "created_at": NOW,
         "ended_at": None,
         "results": {},
+        "iteration": 1,
+        "iterations": 1,
+        "labels": None,
+        "owner": None,
     }
     return {**row, **changes}
 
@@ -235,8 +240,11 @@ def test_an_agent_shows_what_is_believed_of_it_and_why() -> None:
 
 
 def test_an_event_shows_what_it_carries() -> None:
-    shown = translate_operator.event(9, Event(NOW, "LeaseGranted", "step_1", "mig_1", "att_1", None, 5, "why"))
+    shown = translate_operator.event(
+        9, Event(NOW, "LeaseGranted", "step_1", "mig_1", "att_1", None, 5, "why"), {"step_1": "m/load"}
+    )
     assert (shown.position, shown.at, shown.type, shown.subject) == (9, NOW, "LeaseGranted", "step_1")
+    assert dict(shown.names) == {"step_1": "m/load"}
     assert json.loads(shown.data_json) == {"migration_id": "mig_1", "attempt_id": "att_1", "fence": 5, "detail": "why"}
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from controlplane.core.admitting import Limits
 from controlplane.core.model import Failure, Outcome, Requirements
-from controlplane.core.states import AgentState, AttemptState
+from controlplane.core.states import AgentState, AttemptState, shown_state
 from controlplane.service.errors import NotFound, Precondition
 from controlplane.service.queries import result_json
 from controlplane.service.repeating import answered
@@ -80,6 +80,33 @@ def test_a_retry_offers_the_step_at_once_with_a_fresh_set_of_tries() -> None:
         assert room.state_of(migration) == "succeeded"
 
     in_room(body)
+
+
+def test_a_migration_that_runs_while_none_of_its_steps_does_waits() -> None:
+    """What people see is derived in one place; lists and counts tell the same."""
+
+    async def body(room: Room) -> None:
+        await room.start(a_plan())
+        assert await states(room) == {"m1": "waiting"}
+        assert await room.queries.counts() == {"migrations": {"waiting": 1}, "steps": {"ready": 1}, "agents": {}}
+        host = await room.connect()
+        assert await states(room) == {"m1": "running"}
+        assert [row["name"] for row in await room.queries.migrations(["running"], "", 9)] == ["m1"]
+        assert await room.queries.migrations(["waiting"], "", 9) == []
+        await room.start(a_plan(target="other", requirements=Requirements("own")), name="m2")
+        assert await states(room) == {"m1": "running", "m2": "waiting"}
+        assert [row["name"] for row in await room.queries.migrations(["waiting"], "", 1)] == ["m2"]
+        assert [row["name"] for row in await room.queries.migrations(["waiting", "running"], "", 9)] == ["m1", "m2"]
+        assert shown_state((await room.queries.summary_of("m2/load"))["state"], working=False) == "waiting"
+        await finish(room, host)
+        assert await states(room) == {"m1": "succeeded", "m2": "waiting"}
+
+    in_room(body)
+
+
+async def states(room: Room) -> dict[str, str]:
+    rows = await room.queries.migrations([], "", 9)
+    return {row["name"]: shown_state(row["state"], working=bool(row["live"])) for row in rows}
 
 
 def test_what_cannot_be_done_is_refused_in_words() -> None:
