@@ -74,6 +74,22 @@ def _goes(outcome: op.ManifestOutcome) -> bool:
     return outcome.change == op.MANIFEST_CHANGE_DELETED
 
 
+def _fields(outcome: op.ManifestOutcome) -> list[RenderableType]:
+    """What an update would change, a field a line, against what is applied."""
+    lines: list[RenderableType] = [Text(wording.clean(f"{outcome.kind} {outcome.name}"), style="bold")]
+    for each in outcome.fields:
+        mark, style = (
+            ("+", "green") if not each.before_json else ("-", "red") if not each.after_json else ("~", "yellow")
+        )
+        values = [wording.clean(side) for side in (each.before_json, each.after_json) if side]
+        lines.append(
+            Text(f"  {mark} ", style=style, overflow="fold").append(
+                f"{wording.clean(each.field)}: {' → '.join(values)}", style=""
+            )
+        )
+    return [*lines, Text()]
+
+
 def outcomes(done: Sequence[op.ManifestOutcome], *, files: int, would: bool, look: Look) -> RenderableType:
     """What changed, one line each while they are few, and counts by kind. `would`: nothing was kept."""
     changed = [outcome for outcome in done if outcome.change != op.MANIFEST_CHANGE_UNCHANGED]
@@ -85,6 +101,7 @@ def outcomes(done: Sequence[op.ManifestOutcome], *, files: int, would: bool, loo
         for outcome in listed:
             table.add_row(pieces.name(outcome.kind), pieces.name(outcome.name), pieces.state(_change(outcome)))
         parts += [table, Text()]
+    parts += [part for outcome in changed if outcome.fields for part in _fields(outcome)]
     parts += [pieces.prose(f"{each.kind} {each.name}: {each.note}") for each in done if each.note][:OUTCOMES_MAX]
     tally = Counter((outcome.kind, _change(outcome)) for outcome in done)
     lines = []

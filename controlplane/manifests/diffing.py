@@ -6,7 +6,7 @@ import enum
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
@@ -51,22 +51,20 @@ def change(old_digest: str | None, new_digest: str) -> Change:
     return Change.UNCHANGED if old_digest == new_digest else Change.UPDATED
 
 
-def diff(old_json: str | None, new_json: str) -> tuple[str, ...]:
-    """Return what differs, one line a field: ``+ owner: "a"``, ``- …``, ``~ priority: 1 -> 2``.
+class FieldChange(NamedTuple):
+    """A field that differs; each side is JSON, or empty where the field is not there."""
 
-    Both are canonical JSON; ``old_json`` None means that there was nothing.
-    """
-    old = dict(_leaves(json.loads(old_json), "")) if old_json is not None else {}
-    new = dict(_leaves(json.loads(new_json), ""))
-    lines = []
-    for field in [*old, *(field for field in new if field not in old)]:
-        if field not in new:
-            lines.append(f"- {field}: {old[field]}")
-        elif field not in old:
-            lines.append(f"+ {field}: {new[field]}")
-        elif old[field] != new[field]:
-            lines.append(f"~ {field}: {old[field]} -> {new[field]}")
-    return tuple(lines)
+    field: str
+    before: str
+    after: str
+
+
+def diff(old_json: str, new_json: str, at: str) -> list[FieldChange]:
+    """Return the fields in which two texts of canonical JSON differ, named below ``at``: ``spec.key[1]``."""
+    old, new = dict(_leaves(json.loads(old_json), at)), dict(_leaves(json.loads(new_json), at))
+    fields = [*old, *(field for field in new if field not in old)]
+    changes = (FieldChange(field, old.get(field, ""), new.get(field, "")) for field in fields)
+    return [each for each in changes if each.before != each.after]
 
 
 def _leaves(value: Any, at: str) -> Iterator[tuple[str, str]]:

@@ -50,10 +50,15 @@ def finding(found: Finding) -> pb.Finding:
 
 def outcomes(applied: Applied) -> list[pb.ManifestOutcome]:
     """Write what an apply did or would do."""
-    return [
-        pb.ManifestOutcome(kind=kind, name=name, change=_CHANGES[change], note=applied.notes.get((kind, name), ""))
-        for kind, name, change in applied.outcomes
-    ]
+    written = []
+    for kind, name, change in applied.outcomes:
+        outcome = pb.ManifestOutcome(
+            kind=kind, name=name, change=_CHANGES[change], note=applied.notes.get((kind, name), "")
+        )
+        for each in applied.fields.get((kind, name), ()):
+            outcome.fields.add(field=each.field, before_json=each.before, after_json=each.after)
+        written.append(outcome)
+    return written
 
 
 def manifest(resource: Resource, now: float) -> pb.ManifestSummary:

@@ -11,7 +11,7 @@ from controlplane.core.events import Event, asked_by
 from controlplane.core.gating import Item, Plan
 from controlplane.core.model import Migration
 from controlplane.core.states import MIGRATION_ENDED, MigrationState
-from controlplane.manifests.diffing import Change, canonical_json, change, digest
+from controlplane.manifests.diffing import Change, FieldChange, canonical_json, change, diff, digest
 from controlplane.manifests.documents import KINDS, Document, load_spec
 from controlplane.manifests.findings import Finding, SourceFile, shown, suggestion
 from controlplane.manifests.idle_fields import warnings_of
@@ -30,6 +30,9 @@ from controlplane.service.planning import limits_of
 from controlplane.service.repeating import answered
 from controlplane.store.port import Resource, Store, Tx
 
+# Bounds of an answer: a person looks through the first few.
+UPDATES_TOLD_MAX, FIELDS_MAX = 200, 100
+
 
 @dataclass(frozen=True, slots=True)
 class Applied:
@@ -41,6 +44,7 @@ class Applied:
     warnings: tuple[Finding, ...] = ()  # fields that are set and do not act
     asked: Asked | None = None  # the approval that migrations with ``start: auto`` wait for
     waiting: tuple[str, ...] = ()  # names of those migrations
+    fields: Mapping[Key, Sequence[FieldChange]] = field(default_factory=dict)  # of updates, where it was asked
 
 
 Labels = Mapping[str, str]
@@ -72,6 +76,10 @@ class Inventory:
         if judged.findings:
             return judged
         judged = replace(judged, warnings=await asyncio.to_thread(warnings_of, parsed.documents))
+        updated = [(kind, name) for kind, name, what in judged.outcomes if what is Change.UPDATED]
+        before = await self._store.read(lambda tx: [tx.resource(*key) for key in updated[:UPDATES_TOLD_MAX]])
+        applied = {(row.kind, row.name): row for row in before if row is not None}
+        judged = replace(judged, fields=await asyncio.to_thread(_fields, parsed.documents, applied))
         return await self._store.read(lambda tx: _noted(tx, _pruned(tx, parsed.documents, judged, prune)))
 
     async def apply(
@@ -258,6 +266,17 @@ def _note(key: Key, newest: Mapping[str, Migration]) -> str:
             more = f" (and {len(reading) - 1} more)" if len(reading) > 1 else ""
             return f"`haulier migration retry {reading[0]}`{more} takes it, where it changes how the source is read"
     return ""
+
+
+def _fields(documents: Sequence[Document], applied: Mapping[Key, Resource]) -> dict[Key, Sequence[FieldChange]]:
+    """Tell field by field what these documents would change of what is applied."""
+    found: dict[Key, Sequence[FieldChange]] = {}
+    for document in documents:
+        row = applied.get(document.key)
+        if row is not None:
+            changes = diff(row.metadata, canonical_json(document.metadata), "metadata")
+            found[document.key] = (changes + diff(row.spec, canonical_json(document.spec), "spec"))[:FIELDS_MAX]
+    return found
 
 
 def _texts(documents: Sequence[Document]) -> list[tuple[str, str, str]]:

@@ -329,3 +329,10 @@ def test_commands_in_the_readme_exist() -> None:
     used = re.findall(r"\bhaulier (?:[a-z]+ [a-z]+|[a-z]+)", "\n".join(re.findall(r"^\$ (.*)$", text, re.MULTILINE)))
     assert used
     assert not [each for each in used if not known & {each, " ".join(each.split()[:2])}]
+
+
+def test_what_is_missing_is_said_in_one_place() -> None:
+    assert (ROOT / "README.md").read_text().count("Not there yet") == 1
+    for file in DOCS.glob("*.md"):
+        for line in file.read_text().splitlines():
+            assert "not there yet" not in line.lower() or "](../README.md)" in line, f"{file.name}: link to the README"

@@ -76,12 +76,12 @@ def test_an_interrupted_verb_says_so_in_one_line_and_ends_what_it_started() -> N
     assert not [each for each in started if alive(each.pid)]
 
 
-def test_the_readme_explains_every_verb_and_no_other() -> None:
-    explained = set(re.findall(r"\bmake ([a-z][a-z-]*)", (ROOT / "README.md").read_text()))
+def test_the_contributing_page_explains_every_verb_and_no_other() -> None:
+    explained = set(re.findall(r"\bmake ([a-z][a-z-]*)", (ROOT / "docs" / "contributing.md").read_text()))
     assert explained == verbs() - {"help"}
 
 
 def test_the_manual_mentions_only_verbs_that_exist() -> None:
-    for page in sorted((ROOT / "docs").rglob("*.md")):
+    for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
         mentioned = set(re.findall(r"`(?:[A-Z]+=\S+ )?make ([a-z][a-z-]*)", page.read_text()))
         assert mentioned <= verbs(), f"{page.name}: {sorted(mentioned - verbs())}"

@@ -56,17 +56,29 @@ class Finding(_message.Message):
     severity: FindingSeverity
     def __init__(self, path: _Optional[str] = ..., line: _Optional[int] = ..., column: _Optional[int] = ..., field: _Optional[str] = ..., message: _Optional[str] = ..., hint: _Optional[str] = ..., severity: _Optional[_Union[FindingSeverity, str]] = ...) -> None: ...
 
+class FieldChange(_message.Message):
+    __slots__ = ("field", "before_json", "after_json")
+    FIELD_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_JSON_FIELD_NUMBER: _ClassVar[int]
+    AFTER_JSON_FIELD_NUMBER: _ClassVar[int]
+    field: str
+    before_json: str
+    after_json: str
+    def __init__(self, field: _Optional[str] = ..., before_json: _Optional[str] = ..., after_json: _Optional[str] = ...) -> None: ...
+
 class ManifestOutcome(_message.Message):
-    __slots__ = ("kind", "name", "change", "note")
+    __slots__ = ("kind", "name", "change", "note", "fields")
     KIND_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     CHANGE_FIELD_NUMBER: _ClassVar[int]
     NOTE_FIELD_NUMBER: _ClassVar[int]
+    FIELDS_FIELD_NUMBER: _ClassVar[int]
     kind: str
     name: str
     change: ManifestChange
     note: str
-    def __init__(self, kind: _Optional[str] = ..., name: _Optional[str] = ..., change: _Optional[_Union[ManifestChange, str]] = ..., note: _Optional[str] = ...) -> None: ...
+    fields: _containers.RepeatedCompositeFieldContainer[FieldChange]
+    def __init__(self, kind: _Optional[str] = ..., name: _Optional[str] = ..., change: _Optional[_Union[ManifestChange, str]] = ..., note: _Optional[str] = ..., fields: _Optional[_Iterable[_Union[FieldChange, _Mapping]]] = ...) -> None: ...
 
 class ValidateManifestsRequest(_message.Message):
     __slots__ = ("files", "prune_labels")

@@ -340,6 +340,20 @@ def test_few_changes_are_listed_and_many_counted() -> None:
     ]
 
 
+def test_an_update_is_told_field_by_field() -> None:
+    fields = [
+        op.FieldChange(field="spec.priority", before_json="1", after_json="2"),
+        op.FieldChange(field="spec.key[1]", before_json='"b"'),
+        op.FieldChange(field="metadata.labels.tier", after_json='"gold"'),
+    ]
+    updated = outcome(1, op.MANIFEST_CHANGE_UPDATED)
+    updated.fields.extend(fields)
+    text = draw(render_manifests.outcomes([updated], files=1, would=True, look=PIPE), PIPE)
+    lines = text.splitlines()
+    assert lines[3] == f"{updated.kind} {updated.name}"
+    assert lines[4:7] == ["  ~ spec.priority: 1 → 2", '  - spec.key[1]: "b"', '  + metadata.labels.tier: "gold"']
+
+
 def test_files_without_a_manifest_say_so() -> None:
     said = render_manifests.outcomes([], files=1, would=True, look=PIPE)
     assert draw(said, PIPE) == "0 manifests in 1 file: nothing to apply\n"

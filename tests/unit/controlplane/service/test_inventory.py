@@ -90,3 +90,22 @@ def test_findings_keep_everything_out() -> None:
         assert room.events() == []
 
     in_room(body)
+
+
+def test_a_validation_tells_field_by_field_what_would_change() -> None:
+    async def body(room: Room) -> None:
+        await inventory(room).apply(files(LIMITED, DATASET), "r1")
+        moved = LIMITED.replace(b"/srv/lake", b"/srv/pond").replace(
+            b"{name: lake}", b"{name: lake, labels: {tier: gold}}"
+        )
+        judged = await inventory(room).validate(files(moved, DATASET))
+        assert {key: list(map(tuple, fields)) for key, fields in judged.fields.items()} == {
+            ("Datastore", "lake"): [
+                ("metadata.labels.tier", "", '"gold"'),
+                ("spec.root", '"/srv/lake"', '"/srv/pond"'),
+            ]
+        }
+        kept = await inventory(room).get("Datastore", "lake")
+        assert kept is not None and kept.generation == 1
+
+    in_room(body)
