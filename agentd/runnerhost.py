@@ -66,6 +66,7 @@ class Doors:
             directory=self._side.files.path,
             forward_result=grant.forward_result,
             evict_attempt_ids=grant.evict_attempt_ids,
+            discard_changes=grant.discard_changes,
             # Beside the attempts' directories, in the agent's state directory.
             places=self._side.files.path.parent.parent / PLACES,
             progress=self.progress,

@@ -32,6 +32,7 @@ class Grant:
     start_to_finish_s: float = 0.0
     progress_s: float = 0.0
     evict_attempt_ids: tuple[str, ...] = ()
+    discard_changes: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,7 +108,8 @@ class Undo:
     """What an undo knows from the control plane, for what the destination does not remember itself.
 
     `columns` are those of the input; `published_fence` is that of the newest publish that was reported, 0 where none
-    was; `discard_changes` is a person's consent to lose what was changed since; `migration` is the name for messages.
+    was; `discard_changes` is a person's consent to lose what was changed since; `migration` is the id for messages, in
+    which the control plane puts the name.
     """
 
     columns: Columns = ()

@@ -18,8 +18,8 @@ def not_as_published(found: str, differ: Iterable[str], undo: Undo) -> StepFailu
     return StepFailure(
         "not_as_published",
         f"{found!r}: what is there is not what this migration published: {listed(differ)}",
-        "Nothing was touched. Put it back as it was and retry the undo; or give up what is there now with "
-        f"`haulier migration rollback {undo.migration} --discard-changes`.",
+        f"Nothing was touched. Put it back as it was, then {retrying(undo)}; or lose what is there now with "
+        f"{discarding(undo)}.",
     )
 
 
@@ -28,7 +28,7 @@ def not_a_table(found: str, kind: str, undo: Undo) -> StepFailure:
     return StepFailure(
         "not_as_published",
         f"{found!r}: what is there is not what this migration published: a {kind} has taken its name",
-        f"Nothing was touched. Move the {kind} away, then `haulier migration retry {undo.migration}`.",
+        f"Nothing was touched. Move the {kind} away, then {retrying(undo)}.",
     )
 
 
@@ -38,7 +38,7 @@ def kept_missing(found: str, kept: str, undo: Undo) -> StepFailure:
         "kept_missing",
         f"{found!r}: what was there before this migration was kept as {kept!r}, which is not there any more",
         "Nothing was touched: what this migration published is still there. Bring the kept content back under that "
-        f"name and retry the undo; or let it be with {accepting(undo)}.",
+        f"name, then {retrying(undo)}; or leave what is published with {accepting(undo)}.",
     )
 
 
@@ -47,8 +47,8 @@ def kept_altered(found: str, kept: str, differ: Iterable[str], undo: Undo) -> St
     return StepFailure(
         "kept_altered",
         f"{found!r}: what was there before this migration was kept as {kept!r}, which was changed: {listed(differ)}",
-        "Nothing was touched. Put it back as it was and retry the undo; or take it as it is with "
-        f"`haulier migration rollback {undo.migration} --discard-changes`.",
+        f"Nothing was touched. Put it back as it was, then {retrying(undo)}; or take it as it is with "
+        f"{discarding(undo)}.",
     )
 
 
@@ -67,8 +67,8 @@ def records_missing(found: str, undo: Undo) -> StepFailure:
         "records_missing",
         f"{found!r}: this migration published there with fence {undo.published_fence}, and the destination has no "
         "record of it: it was restored to an earlier time, or the records were removed",
-        "Nothing was touched, because nothing tells whose content is there now. Bring the records back and retry the "
-        f"undo; or see to the destination by hand, and end the migration with {accepting(undo)}.",
+        "Nothing was touched, because nothing tells whose content is there now. Bring the records back, then "
+        f"{retrying(undo)}; or see to the destination by hand, and end the migration with {accepting(undo)}.",
     )
 
 
@@ -88,6 +88,16 @@ def changed_between(found: str, differ: list[str]) -> StepFailure:
         f"{found!r}: what is there is not what this migration published: {listed(differ)}",
         "Put it back as it was, or move it away under another name; then retry.",
     )
+
+
+def retrying(undo: Undo) -> str:
+    """The command that tries the undo again."""
+    return f"`haulier migration retry {undo.migration}`"
+
+
+def discarding(undo: Undo) -> str:
+    """The command by which a person agrees to lose what was changed."""
+    return f"`haulier migration rollback {undo.migration} --discard-changes --reason TEXT`"
 
 
 def accepting(undo: Undo) -> str:

@@ -68,7 +68,7 @@ class Context:
     scratch.
 
     `forward_result` is what the step's forward run reported, for `undo`; empty where it never did. `discard_changes` is
-    a person's consent that `undo` may lose what others changed since; `migration_name` is for messages.
+    a person's consent that `undo` may lose what others changed since.
 
     The callables are doors to the agent: `resolve_secret` gives the value of a reference, `datastore_secret` that of a
     datastore's own if the host lets it go there, `allow_datastore` raises StepFailure (policy_refused) where the host's
@@ -89,7 +89,6 @@ class Context:
     directory: Path
     forward_result: bytes = b""
     discard_changes: bool = False
-    migration_name: str = ""
     evict_attempt_ids: tuple[str, ...] = ()
     places: Path | None = None
     progress: Progress = field(default=_no_progress)

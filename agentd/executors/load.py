@@ -106,7 +106,7 @@ class Load:
             columns(params.input.columns),
             int(forward.published_fence),
             ctx.discard_changes,
-            ctx.migration_name or ctx.migration_id,
+            ctx.migration_id,
         )
         store.withdraw(location(params.destination), ctx.writer(stage="comparing"), undo)
         ctx.say(f"put back at {named(params.destination)} what was there before, or nothing where nothing was")

@@ -43,6 +43,7 @@ def grant_to_text(grant: Grant) -> str:
             "start_to_finish_s": grant.start_to_finish_s,
             "progress_s": grant.progress_s,
             "evict_attempt_ids": list(grant.evict_attempt_ids),
+            "discard_changes": grant.discard_changes,
         }
     )
 
@@ -78,6 +79,7 @@ def grant_from_text(text: str) -> Grant:
             start_to_finish_s=float(told.get("start_to_finish_s", 0.0)),
             progress_s=float(told.get("progress_s", 0.0)),
             evict_attempt_ids=tuple(str(each) for each in told.get("evict_attempt_ids", ())),
+            discard_changes=bool(told.get("discard_changes", False)),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Undecodable(f"not a grant: {error!r}") from error

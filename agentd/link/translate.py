@@ -283,4 +283,5 @@ def grant(message: pb.LeaseGrant) -> Grant:
         start_to_finish_s=message.start_to_finish_s,
         progress_s=message.progress_s,
         evict_attempt_ids=tuple(message.evict_attempt_ids),
+        discard_changes=message.discard_changes,
     )

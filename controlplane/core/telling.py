@@ -43,6 +43,7 @@ PLAIN = frozenset(
         "AuditLogAccepted",
         "AuthorityRetired",
         "AuthorityRotated",
+        "DiscardAgreed",
         "ManifestDeleted",
         "MigrationAbandoned",
         "MigrationAccepted",

@@ -22,6 +22,7 @@ def call_of(method: str, request: Any) -> Call:
         request_id=getattr(request, "request_id", ""),
         dry_run=getattr(request, "dry_run", False),
         plan_digest=getattr(request, "plan_hash", ""),
+        discard_changes=getattr(request, "discard_changes", False),
     )
 
 

@@ -161,6 +161,7 @@ def add_grant(message: pb.SessionResponse, lease: GrantedLease, ttl_s: float) ->
         start_to_finish_s=step.start_to_finish_s,
         progress_s=step.progress_s,
         evict_attempt_ids=lease.evict_attempt_ids,
+        discard_changes=lease.discard_changes,
     )
 
 

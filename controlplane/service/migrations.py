@@ -20,6 +20,7 @@ from controlplane.manifests.validating import place_taken
 from controlplane.service.advancing import advance
 from controlplane.service.applied import AppliedSpecs, left_places
 from controlplane.service.approvals import Approvals
+from controlplane.service.discarding import agree_to_discard, with_consent
 from controlplane.service.errors import NotFound, Precondition
 from controlplane.service.fleet import Fleet, NewWork
 from controlplane.service.not_found import no_manifest
@@ -51,6 +52,7 @@ class Call:
     request_id: str = ""
     dry_run: bool = False  # say what would be done, and do nothing
     plan_digest: str = ""  # do it only if the selection still means this list; empty does not ask
+    discard_changes: bool = False  # of a rollback: what others changed at the destination may be lost
 
 
 @dataclass(slots=True)
@@ -105,14 +107,16 @@ class Migrations:
         selection = Selection(tuple(names), every=not names)
         return await self.act(Call(gating.START, selection, by, request_id=request_id))
 
-    async def undo(self, name_or_id: str, ask: str, reason: str, by: str = "") -> str:
+    async def undo(self, name_or_id: str, ask: str, reason: str, by: str = "", *, discard_changes: bool = False) -> str:
         """Cancel or roll back a migration (``ask`` names the event), as ``by`` asked; return its id.
 
         One over which another has published ends as superseded instead. Raises ``NotFound`` or ``Precondition``.
         Asking again for what is under way changes nothing.
+
+        With ``discard_changes``, what others changed at the destination may be lost; a stuck one is then tried again.
         """
         method = gating.CANCEL if ask == "MigrationCancelAsked" else gating.ROLLBACK
-        return await self._act_on(name_or_id, method, reason, by)
+        return await self._act_on(name_or_id, method, reason, by, discard_changes=discard_changes)
 
     async def retry(self, name_or_id: str, by: str = "") -> Retried:
         """Let a failed or stuck migration go on, as ``by`` asked; see ``retrying.retry_in``.
@@ -134,8 +138,10 @@ class Migrations:
         """Return the id of a started migration. Raises ``NotFound`` or ``Precondition``."""
         return (await self._store.read(lambda tx: find(tx, name_or_id))).id
 
-    async def _act_on(self, name_or_id: str, method: str, reason: str, by: str) -> str:
-        acted = await self.act(Call(method, Selection((name_or_id,)), by, reason))
+    async def _act_on(
+        self, name_or_id: str, method: str, reason: str, by: str, *, discard_changes: bool = False
+    ) -> str:
+        acted = await self.act(Call(method, Selection((name_or_id,)), by, reason, discard_changes=discard_changes))
         return acted.migration_ids[0] if acted.migration_ids else await self.id_of(name_or_id)
 
     async def act(self, call: Call) -> Acted:
@@ -154,6 +160,8 @@ class Migrations:
             if before is not None:
                 return _acted_from(before), _Effects()
             resolved = resolve(tx, call.method, call.selection, call.within, call.reason)
+            if call.discard_changes:
+                resolved.plan = with_consent(resolved.plan)
             if call.plan_digest and call.plan_digest != resolved.plan.digest:
                 raise Precondition(f"{resolved.plan.asked}: what this means has changed since it was shown: look again")
             acted = Acted(already=resolved.already, held=resolved.left_out, plan_digest=resolved.plan.digest)
@@ -243,6 +251,10 @@ def _undo_in(tx: Tx, migration: Migration, ask: str, call: Call, now: float) -> 
     """Set out on the way back; return how many steps became ready per class, and the attempts to stop."""
     if superseded_at_last(tx, migration, now):
         return Counter(), []
+    if call.discard_changes and migration.state is MigrationState.STUCK:
+        readied = retry_in(tx, migration, now, call.by)[1].readied
+        agree_to_discard(tx, migration, call.reason, now, call.by)
+        return readied, []
     _require_undoable(tx, migration)
     require_way_back(tx, migration)
     live = tx.live_of_migration(migration.id)
@@ -250,6 +262,8 @@ def _undo_in(tx: Tx, migration: Migration, ask: str, call: Call, now: float) -> 
     decision = workflow_planning.undo(migration, steps, live, ask=ask, reason=call.reason, now=now, by=call.by)
     if isinstance(decision, Refused):
         raise Precondition(f"{migration.name}: {decision.because}")
+    if call.discard_changes:
+        agree_to_discard(tx, migration, call.reason, now, call.by)
     tx.apply(decision)
     return advance(tx, migration.id, now), list(live.values())
 

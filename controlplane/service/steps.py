@@ -33,6 +33,7 @@ class GrantedLease(NamedTuple):
     params: bytes
     forward_result: bytes
     evict_attempt_ids: tuple[str, ...]
+    discard_changes: bool = False
 
 
 @dataclass(slots=True)
@@ -109,6 +110,7 @@ def equip(tx: Tx, leases: Sequence[tuple[Attempt, Step]]) -> list[GrantedLease]:
                 body.params or b"",
                 (body.result or b"") if undo else b"",
                 () if fresh else tuple(tx.unconfirmed(attempt.target, EVICT_MAX)),
+                undo and tx.discards_changes(step.migration_id),
             )
         )
     return equipped

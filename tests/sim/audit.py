@@ -265,7 +265,8 @@ class Audit:
             return
         own = self._world.destinations.targets[attempt.target].publications.get(attempt.migration_id)
         has = own is not None and own.step_id == attempt.step_id
-        if event.type == "StepSucceeded" and not has:
+        lost = self._watch.theirs.is_forgotten(attempt.target, attempt.migration_id)
+        if event.type == "StepSucceeded" and not (has or lost):
             self._broken("S1", attempt.step_id, "it succeeded without its effect at the destination")
         if event.type == "StepUndone" and has:
             self._broken("S5", attempt.step_id, "it is undone and its effect is still at the destination")

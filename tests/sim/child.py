@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 UNTOLD_S = 900.0
 RENEWAL_WAIT_S = 20.0
 
+_OBSTRUCTED = {
+    "not_as_published": "what somebody changed was left alone",
+    "records_missing": "an undo met a destination that had lost its records",
+    "kept_missing": "what an undo would put back was gone",
+}
+
 
 class _Ends(Exception):
     """The attempt ends with this outcome."""
@@ -120,6 +126,8 @@ class Child:
             self.world.mark("a destination refused a stale writer")
             return self._outcome(OutcomeKind.FENCED, failure=Failure("fenced", str(error)))
         except Obstructed as error:
+            if error.code in _OBSTRUCTED:
+                self.world.mark(_OBSTRUCTED[error.code])
             return self._outcome(OutcomeKind.FAILED, failure=Failure(error.code, error.code))
         return self._outcome(OutcomeKind.SUCCEEDED, result=result)
 
@@ -161,7 +169,7 @@ class Child:
         return b"" if undo else self._result()
 
     def _result(self) -> bytes:
-        return json.dumps({"rows": self._params["rows"]}).encode()
+        return json.dumps({"rows": self._params["rows"], "fence": self.grant.fence}).encode()
 
     def _claim(self) -> Generator[float, None, None]:
         destinations, target = self.world.destinations, self.grant.target
@@ -187,7 +195,9 @@ class Child:
         yield from self._reach("publish open")
         yield self.host.rng.uniform(0.001, 0.5)
         if undo:
-            destinations.withdraw(target, self._writer)
+            forward = json.loads(self.grant.forward_result or b"{}")
+            discards = self.grant.discard_changes
+            destinations.withdraw(target, self._writer, int(forward.get("fence", 0)), discards=discards)
         else:
             destinations.publish(target, self._writer)
         yield from self._reach("after publish")

@@ -2,7 +2,8 @@
 
 A writer claims (raising the fence), publishes in a short transaction that checks its claim once more, or withdraws,
 which restores what was there before its migration. Contents are plain strings; a publish of one step is always the
-same string, so that a repeated run is seen to equal one run.
+same string, so that a repeated run is seen to equal one run. Others may write to what was published, put something else
+in its place, or lose the records: undo and publish tell what was published by its identity and its content.
 """
 
 from collections.abc import Callable
@@ -39,6 +40,9 @@ class Publication:
     step_id: str
     kept: str
     place: int
+    identity: int = 0  # of the object that it made
+    kept_identity: int = 0
+    is_kept_there: bool = True
 
 
 @dataclass(slots=True)
@@ -55,10 +59,33 @@ class Target:
     places: int = 0
     transaction: str = ""  # attempt id whose publish transaction is open
     effects: list[tuple[str, str, int]] = field(default_factory=list)  # what, attempt id, fence
+    identity: int = 0  # of the object that is there
+    objects: int = 0
+    withdrawn: dict[str, int] = field(default_factory=dict)  # migration → fence that withdrew it
 
     def newest(self) -> Publication | None:
         """The publication that readers see."""
         return max(self.publications.values(), key=lambda each: each.place, default=None)
+
+    def is_as_published(self, own: Publication) -> bool:
+        """Whether what is there is what was published, as it was published."""
+        return self.identity == own.identity and self.content == content_of(own.step_id)
+
+    # What others do.
+
+    def write(self, more: str) -> None:
+        """Somebody writes to what is there."""
+        self.content += more
+
+    def replace(self, content: str) -> None:
+        """Somebody puts another object in its place."""
+        self.objects += 1
+        self.content, self.identity = content, self.objects
+
+    def forget(self) -> None:
+        """Somebody loses the records of what was published. The fence is elsewhere."""
+        self.publications.clear()
+        self.withdrawn.clear()
 
 
 Told = Callable[[Target, str, Writer], None]
@@ -108,7 +135,9 @@ class Destinations:
         """Take over this migration's own publish of the same step; False where it is not what is there."""
         self._hold(name, writer)
         newest = self.targets[name].newest()
-        return newest is not None and newest.step_id == writer.step_id
+        # Its rows are left to a later check, which reads them all.
+        identity = self.targets[name].identity
+        return newest is not None and newest.step_id == writer.step_id and newest.identity == identity
 
     def begin(self, name: str, writer: Writer) -> None:
         """Open the publish transaction: our claim stands, and nobody can claim until it ends."""
@@ -121,21 +150,36 @@ class Destinations:
         own, newest = target.publications.get(writer.migration_id), target.newest()
         if own is not None and own is not newest:
             raise Obstructed("published_over")
-        kept = own.kept if own is not None else target.content
+        if own is not None and not target.is_as_published(own):
+            raise Obstructed("not_as_published")
+        kept, identity = (own.kept, own.kept_identity) if own is not None else (target.content, target.identity)
+        is_kept_there = own is None or own.is_kept_there
         target.places += 1
-        target.publications[writer.migration_id] = Publication(writer.migration_id, writer.step_id, kept, target.places)
-        target.content = content_of(writer.step_id)
+        target.replace(content_of(writer.step_id))
+        target.publications[writer.migration_id] = Publication(
+            writer.migration_id, writer.step_id, kept, target.places, target.identity, identity, is_kept_there
+        )
         self._told(target, "publish", writer)
 
-    def withdraw(self, name: str, writer: Writer) -> None:
-        """Commit what ``begin`` opened: restore what was there before this migration. Harmless twice or for nothing."""
+    def withdraw(self, name: str, writer: Writer, published_fence: int, *, discards: bool) -> None:
+        """Commit what ``begin`` opened: restore what was there before this migration. Harmless twice or for nothing.
+
+        ``published_fence`` is that of the publish that was reported, 0 for none; ``discards`` is a person's consent.
+        """
         target = self._committing(name, writer)
         own, newest = target.publications.get(writer.migration_id), target.newest()
         if own is not None:
             if own is not newest:
                 raise Obstructed("published_over")
-            target.content = own.kept
+            if not (discards or target.is_as_published(own)):
+                raise Obstructed("not_as_published")
+            if not own.is_kept_there:
+                raise Obstructed("kept_missing")
+            target.content, target.identity = own.kept, own.kept_identity
             del target.publications[writer.migration_id]
+            target.withdrawn[writer.migration_id] = writer.fence
+        elif published_fence and target.withdrawn.get(writer.migration_id, -1) < published_fence:
+            raise Obstructed("records_missing")
         self._told(target, "withdraw", writer)
 
     def put_unfenced(self, name: str, writer: Writer, *, undo: bool) -> None:

@@ -46,6 +46,7 @@ def _play(world: World, loop: VirtualLoop) -> None:
     loop.call_later(1.0, world.operators.begin)
     world.faults.begin()
     world.rollouts.begin()
+    world.outsiders.begin()
     troubled_s = world.rng.uniform(60.0, 300.0)
     loop.run_until(lambda: False, troubled_s)
     world.faults.end()

@@ -17,20 +17,14 @@ from tests.sim.mutants import (
     in_rollouts,
     in_service,
     in_store_and_loops,
+    in_undo,
 )
 from tests.sim.planting import NotPlanted, Planted, plant
 
 # One bug may take this long before it counts as not found.
 HUNT_S_MAX = 400.0
-ALL = (
-    *in_audit.PLANTED,
-    *in_rollouts.PLANTED,
-    *in_service.PLANTED,
-    *in_migrations.PLANTED,
-    *in_store_and_loops.PLANTED,
-    *in_identities.PLANTED,
-    *in_agent.PLANTED,
-)
+_ROOMS = (in_audit, in_rollouts, in_service, in_migrations, in_store_and_loops, in_identities, in_agent, in_undo)
+ALL: tuple[Planted, ...] = tuple(planted for room in _ROOMS for planted in room.PLANTED)
 
 
 def named(name: str) -> Planted:

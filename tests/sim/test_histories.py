@@ -93,6 +93,6 @@ def test_a_destination_refuses_whoever_was_overtaken() -> None:
     with pytest.raises(Refused):
         destinations.claim("lake/a", old)
     destinations.begin("lake/a", new)
-    destinations.withdraw("lake/a", new)
+    destinations.withdraw("lake/a", new, 0, discards=False)
     assert destinations.targets["lake/a"].content == "before"
     assert seen == ["claim att_1", "claim att_2", "withdraw att_2"]

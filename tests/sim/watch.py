@@ -16,6 +16,7 @@ from tests.sim.audit import Audit
 from tests.sim.destinations import Target, Writer
 from tests.sim.heads import Heads
 from tests.sim.stored import FSYNC_S_MAX
+from tests.sim.theirs import Theirs
 
 if TYPE_CHECKING:
     from tests.sim.host import Host
@@ -32,6 +33,7 @@ class Watch:
     def __init__(self, world: "World") -> None:
         self._world = world
         self.audit = Audit(world, self)
+        self.theirs = Theirs(world)
         self.heads = Heads(world)
         self.over = False  # the store is not the history's any more: only the log itself is looked at
         self.lease_until: dict[str, float] = {}  # attempt → world's instant until which its lease was promised
@@ -191,6 +193,7 @@ class Watch:
             self._world.mark("fenced work outlived its lease and published all the same")
         self._accepted[target.name] = max(accepted, writer.fence)
         if what != "claim":
+            self.theirs.effect(target, what, writer)
             self._check_order(what, writer)
 
     def _check_order(self, what: str, writer: Writer) -> None:
@@ -202,10 +205,12 @@ class Watch:
                     self._broken("S5", writer.step_id, f"undone before {other_id}, which needs it")
             return
         for needed_id in steps.needs.get(writer.step_id, ()):
-            if steps.does.get(needed_id) != "check" and not self._has_effect(writer.migration_id, needed_id):
+            lost = self.theirs.is_forgotten(steps.target[needed_id], writer.migration_id)
+            if steps.does.get(needed_id) != "check" and not (lost or self._has_effect(writer.migration_id, needed_id)):
                 self._broken("S1", writer.step_id, f"took effect although {needed_id}, which it needs, has none")
 
     def _has_effect(self, migration_id: str, step_id: str) -> bool:
+        """Whether a step's effect is at its destination, as far as records tell that nobody lost."""
         target = self._world.destinations.targets[self.audit.steps_of(migration_id).target[step_id]]
         own = target.publications.get(migration_id)
         return own is not None and own.step_id == step_id
@@ -289,7 +294,8 @@ class Watch:
         if row[0] is not None and row[0] > plane.clock() + 100 * plane.fleet.settings.ttl_s:
             self._broken("L8", "store", f"an instant of another clock was stored: {row[0]}")
         for target in self._world.destinations.targets.values():
-            self._check_target(target)
+            if target.name not in self.theirs.touched:
+                self._check_target(target)
         for agent_id, message in self.sessions_differ():
             self._broken("L6", agent_id, message)
         self._world.rollouts.at_rest()
@@ -327,7 +333,8 @@ class Watch:
         for step_id, target_name in steps.target.items():
             own = self._world.destinations.targets[target_name].publications.get(migration_id)
             has = own is not None and own.step_id == step_id
-            if state == "succeeded" and steps.does[step_id] != "check" and not has:
+            lost = self.theirs.is_forgotten(target_name, migration_id)
+            if state == "succeeded" and steps.does[step_id] != "check" and not (has or lost):
                 self._broken("S1", step_id, "its migration has succeeded, its effect is not there")
             if state in ("cancelled", "rolled_back") and has:
                 self._broken("S5", step_id, f"its migration is {state}, its effect is still there")

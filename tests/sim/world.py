@@ -15,6 +15,7 @@ from tests.sim.explaining import Explaining
 from tests.sim.faults import Faults
 from tests.sim.network import Stream
 from tests.sim.operators import Operators
+from tests.sim.outsiders import Outsiders
 from tests.sim.rollouts import Rollouts
 from tests.sim.stored import fresh_connection
 from tests.sim.updater import Updater
@@ -52,6 +53,7 @@ class World:
             self.destinations.add(name, fenced=fenced, initial=initial)
         self.faults = Faults(self, Random(rng.getrandbits(64)))
         self.operators = Operators(self, Random(rng.getrandbits(64)))
+        self.outsiders = Outsiders(self, Random(f"outsiders {seed}"))
         self.explaining = Explaining(self, Random(rng.getrandbits(64)))
         self.hosts = workloads.hosts_of(self, rng)
         self.rollouts = Rollouts(self, Random(rng.getrandbits(64)))

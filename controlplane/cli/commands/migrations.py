@@ -354,6 +354,13 @@ def retry(
 def rollback(
     reason: ReasonOption,
     names: RolledBackNames = None,
+    discard_changes: Annotated[
+        bool,
+        typer.Option(
+            "--discard-changes",
+            help="Undo also what others changed or replaced at the destination since: it is lost. Stuck ones too.",
+        ),
+    ] = False,
     state: choosing.StateOption = None,
     selector: choosing.SelectorOption = None,
     owner: choosing.OwnerOption = None,
@@ -367,7 +374,7 @@ def rollback(
     from haulier.v1 import operator_pb2 as op
 
     chosen = choosing.choice(names, state, selector, owner)
-    request = op.RollbackMigrationRequest(reason=reason)
+    request = op.RollbackMigrationRequest(reason=reason, discard_changes=discard_changes)
     wished = {"rolled_back"} if wait else None
     kind = op.RollbackMigrationResponse
     _change(chosen, request, kind, "rolled back", wished, profile, output, dry_run=dry_run, yes=yes)

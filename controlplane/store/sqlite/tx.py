@@ -197,6 +197,14 @@ class SqliteTx(AccessTx, AuditTx, CleanUpTx, RolloutsTx, RetentionTx):
         """Return the steps of a migration in order."""
         return [step_of(row) for row in self.all("steps_of", migration_id)]
 
+    def discards_changes(self, migration_id: str) -> bool:
+        """Tell whether a person agreed that the undo of a migration may lose what others changed."""
+        return bool(self.one("discards_changes", migration_id)[0])
+
+    def discard_changes(self, migration_id: str) -> None:
+        """Keep that a person agreed to it."""
+        self.run("discard_changes", migration_id)
+
     def needs_of(self, migration_id: str) -> dict[str, list[str]]:
         """Return step id → ids of the steps it needs."""
         needs: dict[str, list[str]] = {}

@@ -269,7 +269,7 @@ class LeaseRenewal(_message.Message):
     def __init__(self, attempt_id: _Optional[str] = ..., fence: _Optional[int] = ..., ttl_s: _Optional[float] = ..., asked_in_sequence: _Optional[int] = ...) -> None: ...
 
 class LeaseGrant(_message.Message):
-    __slots__ = ("attempt_id", "step_id", "migration_id", "step_name", "kind", "number", "fence", "target", "direction", "params", "forward_result", "ttl_s", "start_to_finish_s", "progress_s", "evict_attempt_ids")
+    __slots__ = ("attempt_id", "step_id", "migration_id", "step_name", "kind", "number", "fence", "target", "direction", "params", "forward_result", "ttl_s", "start_to_finish_s", "progress_s", "evict_attempt_ids", "discard_changes")
     ATTEMPT_ID_FIELD_NUMBER: _ClassVar[int]
     STEP_ID_FIELD_NUMBER: _ClassVar[int]
     MIGRATION_ID_FIELD_NUMBER: _ClassVar[int]
@@ -285,6 +285,7 @@ class LeaseGrant(_message.Message):
     START_TO_FINISH_S_FIELD_NUMBER: _ClassVar[int]
     PROGRESS_S_FIELD_NUMBER: _ClassVar[int]
     EVICT_ATTEMPT_IDS_FIELD_NUMBER: _ClassVar[int]
+    DISCARD_CHANGES_FIELD_NUMBER: _ClassVar[int]
     attempt_id: str
     step_id: str
     migration_id: str
@@ -300,7 +301,8 @@ class LeaseGrant(_message.Message):
     start_to_finish_s: float
     progress_s: float
     evict_attempt_ids: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, attempt_id: _Optional[str] = ..., step_id: _Optional[str] = ..., migration_id: _Optional[str] = ..., step_name: _Optional[str] = ..., kind: _Optional[str] = ..., number: _Optional[int] = ..., fence: _Optional[int] = ..., target: _Optional[str] = ..., direction: _Optional[_Union[Direction, str]] = ..., params: _Optional[bytes] = ..., forward_result: _Optional[bytes] = ..., ttl_s: _Optional[float] = ..., start_to_finish_s: _Optional[float] = ..., progress_s: _Optional[float] = ..., evict_attempt_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+    discard_changes: bool
+    def __init__(self, attempt_id: _Optional[str] = ..., step_id: _Optional[str] = ..., migration_id: _Optional[str] = ..., step_name: _Optional[str] = ..., kind: _Optional[str] = ..., number: _Optional[int] = ..., fence: _Optional[int] = ..., target: _Optional[str] = ..., direction: _Optional[_Union[Direction, str]] = ..., params: _Optional[bytes] = ..., forward_result: _Optional[bytes] = ..., ttl_s: _Optional[float] = ..., start_to_finish_s: _Optional[float] = ..., progress_s: _Optional[float] = ..., evict_attempt_ids: _Optional[_Iterable[str]] = ..., discard_changes: _Optional[bool] = ...) -> None: ...
 
 class Directive(_message.Message):
     __slots__ = ("cancel", "drain", "resume", "upgrade", "cancel_upgrade", "renew_identity")

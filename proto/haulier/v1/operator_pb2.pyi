@@ -509,20 +509,22 @@ class ManifestDifference(_message.Message):
     def __init__(self, manifest: _Optional[str] = ..., field: _Optional[str] = ..., old_json: _Optional[str] = ..., new_json: _Optional[str] = ...) -> None: ...
 
 class RollbackMigrationRequest(_message.Message):
-    __slots__ = ("migration", "reason", "selection", "dry_run", "plan_hash", "request_id")
+    __slots__ = ("migration", "reason", "selection", "dry_run", "plan_hash", "request_id", "discard_changes")
     MIGRATION_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     SELECTION_FIELD_NUMBER: _ClassVar[int]
     DRY_RUN_FIELD_NUMBER: _ClassVar[int]
     PLAN_HASH_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    DISCARD_CHANGES_FIELD_NUMBER: _ClassVar[int]
     migration: str
     reason: str
     selection: MigrationSelection
     dry_run: bool
     plan_hash: str
     request_id: str
-    def __init__(self, migration: _Optional[str] = ..., reason: _Optional[str] = ..., selection: _Optional[_Union[MigrationSelection, _Mapping]] = ..., dry_run: _Optional[bool] = ..., plan_hash: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+    discard_changes: bool
+    def __init__(self, migration: _Optional[str] = ..., reason: _Optional[str] = ..., selection: _Optional[_Union[MigrationSelection, _Mapping]] = ..., dry_run: _Optional[bool] = ..., plan_hash: _Optional[str] = ..., request_id: _Optional[str] = ..., discard_changes: _Optional[bool] = ...) -> None: ...
 
 class RollbackMigrationResponse(_message.Message):
     __slots__ = ("migration", "migrations", "outcome")

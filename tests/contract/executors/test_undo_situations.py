@@ -43,7 +43,7 @@ def test_undo_touches_only_what_was_published_as_it_was_published(make_scene: Ma
     params, forward = loaded(scene)
     act.happens_at(scene.place)
     before = everything(scene.place)
-    failure = undo(scene, params, 2, forward, migration_name="things")
+    failure = undo(scene, params, 2, forward)
     if not act.code:
         assert failure is None
         assert scene.place.seen() == earlier
@@ -52,7 +52,7 @@ def test_undo_touches_only_what_was_published_as_it_was_published(make_scene: Ma
     assert (failure.code, failure.retryable) == (act.code, False)
     assert re.search(act.says, failure.message), failure.message
     assert "secret" not in str(failure)
-    assert "things" in failure.hint
+    assert "mig_1" in failure.hint
     assert everything(scene.place) == before
     # Asked again, it says the same; and a person's consent goes as far as it says.
     again = undo(scene, params, 3, forward)

@@ -182,14 +182,26 @@ def test_a_migration_from_start_to_rollback(applied: str, world: World, haulier:
 
     refused = haulier("migration", "cancel", applied, "--reason", "too late")
     assert refused.code == 5
-    back = haulier("rollback", applied, "--reason", "a test", "--wait", "-o", "json")
+    # Somebody puts a file of their own in its place: a rollback leaves it alone until a person agrees to lose it.
+    published = world.data / "lake" / "carriers"
+    (theirs := published.with_suffix(".new")).write_bytes(b"somebody's own")
+    theirs.replace(published)
+    stopped = haulier("rollback", applied, "--reason", "a test", "--wait")
+    assert stopped.code == 1
+    page = haulier("migration", "get", applied).out
+    assert "not what this migration published" in page
+    assert "--discard-changes" in page
+    assert published.read_bytes() == b"somebody's own"
+    agreed = ("--discard-changes", "--reason", "nobody needs it")
+    back = haulier("rollback", applied, *agreed, "--wait", "-o", "json")
     assert back.code == 0, back.err
     assert [migration["state"] for migration in back.value["migrations"]] == ["rolled_back"]
-    assert not list((world.data / "lake").glob("carriers*.parquet"))
+    assert not published.exists()
 
     events = [json.loads(line) for line in haulier("events", "-o", "json").out.splitlines()]
     types = [event["type"] for event in events]
     assert types.index("MigrationStarted") < types.index("MigrationSucceeded") < types.index("MigrationRolledBack")
+    assert ["nobody needs it" in str(event) for event in events if event["type"] == "DiscardAgreed"] == [True]
     assert [event["position"] for event in events] == sorted({event["position"] for event in events})
     about = haulier("events", "--subject", summary["migration_id"], "--after", "1").out
     assert "MigrationSucceeded" in about

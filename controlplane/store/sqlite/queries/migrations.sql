@@ -95,6 +95,14 @@ SELECT id FROM migration WHERE id NOT IN (SELECT id FROM compacted_migration) OR
 -- Steps of a migration in order.
 SELECT {step} FROM step WHERE migration_id = ? ORDER BY ordinal;
 
+-- name: discards_changes
+-- Whether a person agreed that an undo may lose what others changed.
+SELECT EXISTS (SELECT 1 FROM discard WHERE migration_id = ?);
+
+-- name: discard_changes
+-- Keep that a person agreed to it.
+INSERT INTO discard VALUES (?) ON CONFLICT DO NOTHING;
+
 -- name: needs_of
 -- Edges of a migration.
 SELECT n.step_id, n.needs_id FROM need n JOIN step s ON s.id = n.step_id WHERE s.migration_id = ?;

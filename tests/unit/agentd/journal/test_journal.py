@@ -41,6 +41,7 @@ GRANT = Grant(
     start_to_finish_s=10.5,
     progress_s=1.5,
     evict_attempt_ids=("att_0",),
+    discard_changes=True,
 )
 OUTCOME = Outcome(
     "att_1",

@@ -175,6 +175,7 @@ def test_grants_come_before_the_cancels_that_mean_them() -> None:
     assert isinstance(granted, events.LeaseGranted)
     assert granted.grant.direction is Direction.UNDO
     assert granted.grant.evict_attempt_ids == ("att_0",)
+    assert granted.grant.discard_changes
 
 
 @pytest.mark.parametrize(
@@ -232,4 +233,5 @@ def grant_message() -> pb.LeaseGrant:
         direction=pb.DIRECTION_UNDO,
         ttl_s=60.0,
         evict_attempt_ids=["att_0"],
+        discard_changes=True,
     )

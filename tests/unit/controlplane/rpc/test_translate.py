@@ -31,7 +31,7 @@ def hello(**changes: Any) -> pb.Hello:
 def lease(number: int, params: bytes = b"params", direction: Direction = Direction.FORWARD) -> GrantedLease:
     step = a_leased_step(id=f"step_{number}", start_to_finish_s=7.0, progress_s=3.0, direction=direction)
     attempt = an_attempt(id=f"att_{number}_1", step_id=step.id, direction=direction)
-    return GrantedLease(attempt, step, params, b"forward", ("att_0_1",))
+    return GrantedLease(attempt, step, params, b"forward", ("att_0_1",), discard_changes=True)
 
 
 def test_an_introduction_is_read_whole() -> None:
@@ -145,6 +145,7 @@ def test_everything_a_session_has_to_say_is_said() -> None:
     assert list(message.acknowledged_attempt_ids) == ["att_2_1"]
     assert (grant.attempt_id, grant.step_id, grant.direction) == ("att_3_1", "step_3", pb.DIRECTION_UNDO)
     assert (grant.params, grant.forward_result, list(grant.evict_attempt_ids)) == (b"params", b"forward", ["att_0_1"])
+    assert grant.discard_changes
     assert (grant.ttl_s, grant.start_to_finish_s, grant.progress_s, grant.number) == (60.0, 7.0, 3.0, 1)
     cancel, drain = message.directives
     assert (cancel.cancel.attempt_id, cancel.cancel.fence, cancel.cancel.reason) == ("att_4_1", 6, "why")
