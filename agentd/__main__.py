@@ -126,10 +126,26 @@ def _parser() -> argparse.ArgumentParser:
     forget.add_argument("root", type=Path, metavar="ROOT", help="the root as its Datastore names it")
     forget.set_defaults(command=_forget_place)
 
-    inspect = verbs.add_parser("inspect", help="propose columns for a dataset on this host")
-    inspect.add_argument("place", metavar="PATH_OR_DSN")
-    inspect.set_defaults(command=_inspect)
+    _add_inspect(verbs)
     return parser
+
+
+def _add_inspect(verbs: "argparse._SubParsersAction[_Parser]") -> None:
+    inspect = verbs.add_parser("inspect", help="propose columns, or whole manifests, for data on this host")
+    inspect.add_argument(
+        "place",
+        metavar="PLACE",
+        help="a file, a directory, or postgresql://USER@HOST:PORT/DATABASE?schema=S&sslmode=M; #TABLE behind it "
+        "chooses one table; a password comes from PGPASSWORD",
+    )
+    inspect.add_argument(
+        "--manifests",
+        action="store_true",
+        help="write whole manifests: a Datastore, and a Dataset for each table, file, or directory of parts",
+    )
+    inspect.add_argument("--owner", default="", help="who answers for the data; needed with --manifests")
+    inspect.add_argument("--datastore", default="", metavar="NAME", help="name of the Datastore; else after the place")
+    inspect.set_defaults(command=_inspect)
 
 
 def _join(given: argparse.Namespace) -> int:
@@ -286,8 +302,15 @@ def _forget_place(given: argparse.Namespace) -> int:
 
 def _inspect(given: argparse.Namespace) -> int:
     inspection = importlib.import_module("agentd.datastores.inspection")
-    sys.stdout.write(inspection.inspect(given.place))
-    return OK
+    if given.manifests and not given.owner:
+        sys.stderr.write("haulier-agentd inspect: --manifests needs --owner: who answers for the data?\n")
+        return UNUSABLE
+    whole = given.owner, given.datastore
+    found = inspection.inspect_whole(given.place, *whole) if given.manifests else inspection.inspect(given.place)
+    sys.stdout.write(found.text)
+    for failure in found.failures:
+        sys.stderr.write(f"haulier-agentd inspect: {' '.join(failure.split())}\n")
+    return NOT_READY if found.failures else OK
 
 
 if __name__ == "__main__":

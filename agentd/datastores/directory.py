@@ -14,6 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from agentd.datastores import file_log, stuck
+from agentd.datastores.compression import require_plain
 from agentd.datastores.definitions import Definition, in_order
 from agentd.datastores.directory_parts import Part, Parts, parts_of
 from agentd.datastores.eviction import OWN_DIRECTORY, holding
@@ -154,6 +155,7 @@ class DirectoryDatastore(ABC):
             columns, rows = location.columns, 0
             declared = {c.name: c for c in location.columns}
             for index, part in enumerate(self.parts(location.object).parts):
+                require_plain(part.path)
                 described = self.describe_file(part.path, location)
                 rows += described.rows_estimate
                 if index == 0 and not columns:

@@ -30,6 +30,7 @@ class Guess:
         self.name = name
         self.nulls = 0
         self.values = 0
+        self.is_utf8 = True
         self._whole_digits = 1
         self._scale = 0
         self._possible = [T.BOOL, T.INT64, T.DECIMAL, T.FLOAT64, T.DATE, T.TIMESTAMP, T.TIMESTAMPTZ, T.BYTES]
@@ -41,7 +42,7 @@ class Guess:
         try:
             found = texts.cast(pa.string()).drop_null()
         except pa.ArrowInvalid:
-            self._possible = []
+            self._possible, self.is_utf8 = [], False
             return
         self._possible = [kind for kind in self._possible if self._fits(kind, found)]
 

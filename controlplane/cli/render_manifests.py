@@ -139,8 +139,8 @@ def manifest_table(listing: op.ListManifestsResponse, kind: str, look: Look) -> 
         table.add_row(
             pieces.name(manifest.name),
             *(pieces.name(_reach(spec, path)) for _, path in fields),
-            str(manifest.generation),
-            wording.duration(manifest.age_s),
+            str(manifest.generation or "built in"),
+            wording.duration(manifest.age_s) if manifest.generation else "",
         )
     return table
 
@@ -187,7 +187,10 @@ def manifest_page(answer: op.GetManifestResponse) -> RenderableType:
 
     manifest = answer.manifest
     head = Text(
-        f"# generation {manifest.generation}, applied {wording.duration(manifest.age_s)} ago", style=pieces.QUIET
+        f"# generation {manifest.generation}, applied {wording.duration(manifest.age_s)} ago"
+        if manifest.generation
+        else "# comes with Haulier; a Workflow of this name that is applied wins",
+        style=pieces.QUIET,
     )
     document = {
         "apiVersion": API_VERSION,

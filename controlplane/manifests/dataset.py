@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from controlplane.manifests.column_types import UnknownType, parse_type
+from controlplane.manifests.datastore import Delimiter
 from controlplane.manifests.findings import shown, suggestion
 from controlplane.manifests.model import (
     Duration,
@@ -114,6 +115,12 @@ class DatasetSpec(Model):
     owner: Line = Field(description="Team or person who answers for the dataset.")
     datastore: Name = Field(description="Name of the Datastore it lives in now.")
     object: ObjectName = Field(description="Table name, or path below the datastore's root.")
+    delimiter: Delimiter | None = Field(
+        default=None, description="Field separator of this CSV file. Unset means the Datastore's."
+    )
+    null_text: Text | None = Field(
+        default=None, description="Text that stands for NULL in this CSV file. Unset means the Datastore's."
+    )
     columns: Columns = Field(default=(), description="Columns in order. CSV and SQLite sources must declare them.")
     key: tuple[Line, ...] = Field(default=(), max_length=COLUMNS_MAX, description="Columns of the primary key.")
     depends_on: tuple[Name, ...] = Field(

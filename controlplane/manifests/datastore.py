@@ -106,12 +106,15 @@ class FilesSpec(EngineSpec):
     )
 
 
+Delimiter = Annotated[str, AfterValidator(_delimiter)]
+
+
 class CsvSpec(FilesSpec):
     """CSV files below one directory."""
 
     engine: Literal["csv"]
     root: AbsolutePath = Field(description="Absolute directory on the host.")
-    delimiter: Annotated[str, AfterValidator(_delimiter)] = Field(default=",", description="Field separator.")
+    delimiter: Delimiter = Field(default=",", description="Field separator.")
     null_text: Text = Field(default="", description="Text that stands for NULL in an unquoted field.")
 
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from controlplane.manifests.dataset import DatasetSpec
 from controlplane.manifests.documents import FINDINGS_MAX, Document, Spec, findings_at
 from controlplane.manifests.findings import WARNING, Finding, Problem
+from controlplane.manifests.ready_made import ready_made
 
 
 class Idle(NamedTuple):
@@ -47,10 +48,11 @@ IDLE = {
 
 
 def warnings_of(documents: Sequence[Document]) -> tuple[Finding, ...]:
-    """Warn about each field that is set in these documents and does not act."""
+    """Warn about each field that is set in these documents and does not act, and of a name that Haulier's own has."""
     found: list[Finding] = []
     for document in documents:
-        found += _as_warnings(findings_at(document.place, _idle_in(document.kind, document.spec)))
+        problems = [*_idle_in(document.kind, document.spec), *_over_ready_made(document)]
+        found += _as_warnings(findings_at(document.place, problems))
         if len(found) >= FINDINGS_MAX:
             break
     return tuple(found[:FINDINGS_MAX])
@@ -72,6 +74,13 @@ def _idle_in(kind: str, spec: Spec) -> list[Problem]:
         for idle in IDLE[kind]
         if getattr(spec, idle.attribute)
     ]
+
+
+def _over_ready_made(document: Document) -> list[Problem]:
+    if ready_made(document.kind, document.name) is None:
+        return []
+    message = "a workflow of this name comes with Haulier; this one is used instead of it"
+    return [Problem(("metadata", "name"), message, "give it another name if that is not meant")]
 
 
 def _as_warnings(found: Iterable[Finding]) -> list[Finding]:

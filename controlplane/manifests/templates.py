@@ -27,6 +27,7 @@ from controlplane.manifests.values import (
     destination_message,
     if_exists_value,
     query_message,
+    read_as,
     source_message,
 )
 from controlplane.manifests.waiving import waiver_message
@@ -52,7 +53,7 @@ class MigrationValues:
         datastores: Mapping[str, DatastoreSpec],
     ) -> MigrationValues:
         """Collect them. ``datastores`` holds at least source, destination and staging."""
-        source = datastore_message(dataset.datastore, datastores[dataset.datastore])
+        source = read_as(dataset, datastore_message(dataset.datastore, datastores[dataset.datastore]))
         destination = datastore_message(migration.to.datastore, datastores[migration.to.datastore])
         values = {
             "name": name,

@@ -13,6 +13,7 @@ from controlplane.manifests.datastore import UNDECLARED_ENGINES, DatastoreSpec, 
 from controlplane.manifests.documents import FINDINGS_MAX, Document, Spec, findings_at
 from controlplane.manifests.findings import FieldPath, Finding, Problem, shown, suggestion
 from controlplane.manifests.migration import MigrationSpec
+from controlplane.manifests.ready_made import KIND, ready_made, workflows
 from controlplane.manifests.workflow import WorkflowSpec
 from controlplane.manifests.workflow_checks import find_cycle
 
@@ -76,16 +77,19 @@ class _World:
 
     def spec(self, kind: str, name: str) -> Spec | None:
         if (kind, name) not in self.specs:
-            self.specs[kind, name] = self.existing.get((kind, name))
+            found = ready_made(kind, name)
+            self.specs[kind, name] = self.existing.get((kind, name), found.spec if found else None)
         return self.specs[kind, name]
 
     def has(self, kind: str, name: str) -> bool:
-        return (kind, name) in self.documents or (kind, name) in self.existing or (kind, name) in self.refused
+        known = (self.documents, self.existing, self.refused)
+        return any((kind, name) in each for each in known) or ready_made(kind, name) is not None
 
     def names(self, kind: str) -> list[str]:
         if kind not in self.names_of_kind:
             keys = (*self.documents, *self.existing)
-            self.names_of_kind[kind] = sorted({name for of_kind, name in keys if of_kind == kind})
+            own = workflows() if kind == KIND else ()
+            self.names_of_kind[kind] = sorted({*own, *(name for of_kind, name in keys if of_kind == kind)})
         return self.names_of_kind[kind]
 
     def near(self, kind: str, name: str) -> str:
@@ -153,6 +157,11 @@ def _check_dataset(name: str, spec: DatasetSpec, world: _World) -> list[Problem]
         else:
             problems += _known(world, "Dataset", needed, at)
     store = world.datastore(spec.datastore)
+    if store is not None and store.engine != "csv":
+        for field, value in (("delimiter", spec.delimiter), ("nullText", spec.null_text)):
+            if value is not None:
+                message = f"{field} is for CSV files, and the Datastore {shown(spec.datastore)} is {store.engine}"
+                problems.append(Problem(("spec", field), message, "remove it"))
     if store is not None and store.engine in UNDECLARED_ENGINES and not spec.columns:
         message = f"{store.engine} says too little about types: a dataset there must declare its columns"
         problems.append(Problem(("spec", "columns"), message, "haulier inspect proposes them"))

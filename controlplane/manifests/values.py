@@ -79,6 +79,17 @@ def column_message(column: ColumnSpec) -> kinds_pb2.Column:
     )
 
 
+def read_as(dataset: DatasetSpec, datastore: kinds_pb2.Datastore) -> kinds_pb2.Datastore:
+    """Return the Datastore with what the Dataset says of how its own file is read."""
+    found = kinds_pb2.Datastore()
+    found.CopyFrom(datastore)
+    if datastore.HasField("csv") and dataset.delimiter is not None:
+        found.csv.delimiter = dataset.delimiter
+    if datastore.HasField("csv") and dataset.null_text is not None:
+        found.csv.null_text = dataset.null_text
+    return found
+
+
 def source_message(name: str, dataset: DatasetSpec, datastore: kinds_pb2.Datastore) -> kinds_pb2.DatasetLocation:
     """Write where a dataset lives now."""
     return kinds_pb2.DatasetLocation(

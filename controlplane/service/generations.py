@@ -2,6 +2,7 @@
 
 import json
 
+from controlplane.service.manifests_in_use import resource_in_use
 from controlplane.store.port import Tx
 
 
@@ -21,5 +22,5 @@ def generations_of(tx: Tx, name: str) -> str:
 
 
 def _said(tx: Tx, kind: str, name: str) -> str:
-    resource = tx.resource(kind, name)
+    resource = resource_in_use(tx, kind, name)
     return f"{kind} {name} {resource.generation if resource is not None else 'missing'}"

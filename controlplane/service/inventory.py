@@ -24,6 +24,7 @@ from controlplane.service.deleting import delete_in, specs_of, to_prune, why_kep
 from controlplane.service.errors import NotFound, Precondition
 from controlplane.service.fleet import Fleet, NewWork
 from controlplane.service.generations import generations_of
+from controlplane.service.manifests_in_use import resource_in_use, with_ready_made
 from controlplane.service.migrations import start_in
 from controlplane.service.not_found import no_manifest
 from controlplane.service.planning import limits_of
@@ -190,7 +191,7 @@ class Inventory:
 
     async def get(self, kind: str, name: str) -> Resource | None:
         """Return one applied manifest."""
-        return await self._store.read(lambda tx: tx.resource(kind, name))
+        return await self._store.read(lambda tx: resource_in_use(tx, kind, name))
 
     async def missing(self, kind: str, name: str) -> NotFound:
         """Return the error for a manifest that was not applied."""
@@ -203,7 +204,8 @@ class Inventory:
 
     async def page(self, kind: str, after: str, limit: int) -> list[Resource]:
         """Return applied manifests of a kind whose names follow ``after``."""
-        return await self._store.read(lambda tx: tx.resources(kind, after, limit))
+        rows = await self._store.read(lambda tx: tx.resources(kind, after, limit))
+        return with_ready_made(kind, rows, after, limit)
 
 
 class _Found(Exception):

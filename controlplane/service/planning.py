@@ -10,11 +10,14 @@ from controlplane.core.model import Migration, Requirements, StepPlan
 from controlplane.core.placement import class_of
 from controlplane.manifests import compiling, params
 from controlplane.manifests.dataset import DatasetSpec
+from controlplane.manifests.diffing import canonical_json
 from controlplane.manifests.documents import Spec, load_spec
 from controlplane.manifests.migration import MigrationSpec
 from controlplane.manifests.model import duration_s
+from controlplane.manifests.ready_made import ready_made
 from controlplane.manifests.taking import Taken, taken
 from controlplane.manifests.workflow import WorkflowSpec
+from controlplane.service.manifests_in_use import READY_MADE, resource_in_use
 from controlplane.store.port import Resource, Tx
 
 
@@ -139,7 +142,7 @@ def _set(specs: Mapping[str, Spec], field: str) -> dict[str, int]:
 
 
 def _applied(tx: Tx, kind: str, name: str) -> tuple[int, str]:
-    resource = tx.resource(kind, name)
+    resource = resource_in_use(tx, kind, name)
     if resource is None:
         raise CannotPlan(f"there is no {kind} {name}: apply it first")
     return resource.generation, resource.spec
@@ -147,6 +150,9 @@ def _applied(tx: Tx, kind: str, name: str) -> tuple[int, str]:
 
 def _as_started(tx: Tx, migration: Migration, basis: Mapping[str, int], kind: str, name: str) -> tuple[int, str]:
     """Read a manifest in the generation that a migration was planned from."""
+    own = ready_made(kind, name)
+    if own is not None and basis.get(f"{kind}/{name}") == READY_MADE:
+        return READY_MADE, canonical_json(own.spec)
     # A store of before kept no basis: what was applied when the migration started is what it was planned from.
     generation = basis.get(f"{kind}/{name}") or tx.generation_at(kind, name, migration.created_at)
     spec = tx.generation_spec(kind, name, generation)

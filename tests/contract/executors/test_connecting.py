@@ -168,7 +168,7 @@ def test_a_private_authority_is_verified_in_full(scene: Scene, tmp_path: Path, d
     url = f"postgresql://{scene.place.datastore.postgresql.user}@localhost:{port}/{SHARED}"
     schema = scene.place.datastore.postgresql.schema
     place_of(scene).put_earlier()
-    found = inspect(f"{url}?sslmode=verify-full&sslrootcert={authority.path}&schema={schema}")
+    found = inspect(f"{url}?sslmode=verify-full&sslrootcert={authority.path}&schema={schema}").text
     assert 'object: "things"' in found
     wrong: list[tuple[Changes, str]] = [
         ({"host": "127.0.0.1"}, "does not match host name"),

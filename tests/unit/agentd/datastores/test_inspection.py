@@ -64,14 +64,14 @@ def test_a_text_that_stands_for_null_is_recognised(tmp_path: Path) -> None:
     path.write_text("n\td\tw\n1\tNA\tNA\nNA\t1.5\tx\n")
     (found,) = proposals(str(path))
     assert [c.spelled() for c in found.columns] == ["int64", "decimal(18,1)", "text"]
-    assert 'needs `nullText: "NA"` in the Datastore' in found.notes
-    assert r'needs `delimiter: "\t"` in the Datastore' in found.notes
+    assert found.options == {"delimiter": "\t", "nullText": "NA"}
+    assert 'delimiter: "\\t"\nnullText: "NA"\n' in inspect(str(path)).text
 
 
 def test_yaml_is_ready_to_paste(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
     path.write_text('id,"odd ""name"""\n1,\n')
-    assert inspect(str(path)) == (
+    assert inspect(str(path)).text == (
         '# 1 rows read\nobject: "x.csv"\ncolumns:\n  - {name: "id", type: "int64", required: true}\n'
         '  - {name: "odd \\"name\\"", type: "text"}\n'
     )
@@ -143,7 +143,7 @@ def test_files_are_known_by_their_content(tmp_path: Path) -> None:
         connection.execute("CREATE TABLE t (a DECIMAL(5,1) NOT NULL)")
         connection.execute("CREATE TABLE u (a HUGEINT)")
     assert types(str(tmp_path / "y.bin"), "t") == {"a": "decimal(5,1) required"}
-    assert "HUGEINT" in inspect(f"{tmp_path / 'y.bin'}#u")
+    assert "HUGEINT" in inspect(f"{tmp_path / 'y.bin'}#u").text
 
 
 def test_postgresql_tables(postgres_server: postgres.PostgresServer) -> None:
@@ -153,7 +153,7 @@ def test_postgresql_tables(postgres_server: postgres.PostgresServer) -> None:
         connection.execute("CREATE TABLE u (at timestamptz)")
     url = f"postgresql://{postgres_server.role}@/{name}?host={postgres_server.socket}&port={postgres_server.port}"
     assert types(url, "u") == {"at": "timestamptz"}
-    text = inspect(url)
+    text = inspect(url).text
     assert "jsonb" in text
     assert 'object: "u"' in text
 
