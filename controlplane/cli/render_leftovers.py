@@ -46,4 +46,4 @@ def failed_clean_ups(status: op.LeftoversStatus) -> str:
     if not status.failed:
         return ""
     names = " ".join(wording.clean(name) for name in status.failed)
-    return f"{wording.plural(len(status.failed), 'clean-up')} failed; try again: haulier migration clean-up {names}"
+    return f"{wording.plural(len(status.failed), 'clean-up')} failed; try again: `haulier migration clean-up {names}`"

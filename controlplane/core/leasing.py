@@ -253,7 +253,7 @@ def _longer(step: Step, failure: Failure) -> str:
     """The hint of an outage that was too long for its step."""
     waited = f"it was away longer than the step waits (retry.unreachableFor, {step.unreachable_for_s:g} s)"
     hint = failure.hint.rstrip(".")
-    return f"{hint}; {waited}: `haulier migration retry` once it is back".removeprefix("; ")
+    return f"{hint}; {waited}: `haulier migration retry NAME` once it is back".removeprefix("; ")
 
 
 class _Verdict(NamedTuple):

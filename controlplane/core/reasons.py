@@ -39,6 +39,8 @@ class Surroundings:
     live_attempt: Attempt | None
     reached: Sequence[Reached] = ()  # limits of migrations that keep its migration from beginning
     stage: str = ""  # what the live attempt last said that it is doing
+    migration: str = "NAME"  # the name of its migration
+    holder_migration: str = "NAME"  # the name of the migration of ``target_holder``
     lock_delay_ends_at: float = 0.0  # until then a target without a fence waits for a writer whose end nobody saw
 
 
@@ -47,34 +49,29 @@ def holds(step: Step, around: Surroundings, now: float) -> list[Hold]:
     if step.state is StepState.LEASED:
         return [_running(step, around)]
     if step.state not in (StepState.BLOCKED, StepState.READY):
-        return [_ended(step)]
+        return [_ended(step, around)]
     if step.state is StepState.BLOCKED:
-        return [_earlier(step, other) for other in around.waits_for]
+        return [_earlier(step, other, around) for other in around.waits_for]
     found: list[Hold] = []
     if step.ready_at > now:
-        found.append(_pause(step, now))
+        found.append(_pause(step, around, now))
     found += _lock_delay(step, around, now)
     found += [_reached(limit) for limit in around.reached]
     found += _no_agent(around)
     found += _budget(around)
     if around.target_holder is not None:
-        holder = around.target_holder
-        found.append(
-            Hold(
-                "target_busy",
-                f"attempt {holder.id} is writing {step.target}, and a target has one writer",
-                f"the end of attempt {holder.id}, or cancelling its migration {holder.migration_id}",
-            )
-        )
+        who, name = f"attempt {around.target_holder.id}", around.holder_migration
+        told = f"{who} of migration {name} is writing {step.target}, and a target has one writer"
+        found.append(Hold("target_busy", told, f"its end, or `haulier migration cancel {name} --reason TEXT`"))
     return found
 
 
-def _pause(step: Step, now: float) -> Hold:
+def _pause(step: Step, around: Surroundings, now: float) -> Hold:
     """The wait after a try that did not succeed: of the work, or because what it needs is away."""
     wait_s = step.ready_at - now
     told = f"({step.reason_code}: {step.reason}); the next is due in {wait_s:.0f} s"
     if step.unreachable_since is None:
-        lifted_by = "wait, or start afresh with `haulier migration retry` once it has failed"
+        lifted_by = f"wait, or start afresh with `haulier migration retry {around.migration}` once it has failed"
         return Hold("retry_backoff", f"try {step.attempts} did not succeed {told}", lifted_by, wait_s)
     away_s = now - step.unreachable_since
     left_s = step.unreachable_for_s - away_s
@@ -133,16 +130,18 @@ def _running(step: Step, around: Surroundings) -> Hold:
     return Hold("running", f"nothing: {who} is running it", "its end")
 
 
-def _ended(step: Step) -> Hold:
+def _ended(step: Step, around: Surroundings) -> Hold:
     reason = f": {step.reason}" if step.reason else ""
+    again = f"haulier migration retry {around.migration}"
     lifted_by = {
-        StepState.FAILED: "mend the cause, then `haulier migration retry` or `haulier migration rollback`",
-        StepState.STUCK: "mend the cause, then `haulier migration retry` to undo it again",
+        StepState.FAILED: f"mend the cause, then `{again}`; or go back with "
+        f"`haulier migration rollback {around.migration} --reason TEXT`",
+        StepState.STUCK: f"mend the cause, then `{again}` to undo it again",
     }.get(step.state, "nothing: it is over")
     return Hold("ended", f"the step is {step.state}{reason}", lifted_by)
 
 
-def _earlier(step: Step, other: Step) -> Hold:
+def _earlier(step: Step, other: Step, around: Surroundings) -> Hold:
     if step.direction is Direction.UNDO:
         return Hold(
             "earlier_step",
@@ -153,7 +152,7 @@ def _earlier(step: Step, other: Step) -> Hold:
         return Hold(
             "earlier_step",
             f"it needs step {other.name}, which has failed: {other.reason}",
-            "`haulier migration retry` after mending the cause",
+            f"`haulier migration retry {around.migration}` after mending the cause",
         )
     return Hold(
         "earlier_step",
@@ -167,7 +166,7 @@ def _no_agent(around: Surroundings) -> list[Hold]:
     fitting = [agent for agent in around.agents if not lacks(agent, around.requirements)]
     if not fitting:
         if not around.agents:
-            return [Hold("no_agent", "no agent has joined", "join one with `haulier-agentd join`")]
+            return [Hold("no_agent", "no agent has joined", "`haulier token create` prints the command that joins one")]
         nearest = min(around.agents, key=lambda agent: len(lacks(agent, around.requirements)))
         missing = ", ".join(lacks(nearest, around.requirements))
         return [

@@ -117,13 +117,13 @@ def undo(
     if migration.state is MigrationState.STUCK:
         return Refused(
             f"the migration is stuck: `haulier migration retry {migration.name}` undoes it again, and "
-            f"`haulier migration accept {migration.name}` or `abandon` end it as it is"
+            f"`haulier migration accept {migration.name} --reason TEXT` or `abandon` end it as it is"
         )
     if migration.state in (MigrationState.CANCELLING, MigrationState.ROLLING_BACK):
         return Refused(f"the migration is already {migration.state}")
     if migration.state in _UNDOABLE_ENDS and ask == "MigrationCancelAsked":
-        ended = _ENDED_AS[migration.state]
-        return Refused(f"the migration has {ended}: undo it with `haulier migration rollback {migration.name}`")
+        undoing = f"`haulier migration rollback {migration.name} --reason TEXT`"
+        return Refused(f"the migration has {_ENDED_AS[migration.state]}: undo it with {undoing}")
     changes = Changes()
     to_state = migration_after(migration.state, ask)
     changes.migration_moves.append(MoveMigration(migration.id, migration.state, to_state, reason, None))

@@ -52,7 +52,7 @@ class Authorities:
             write_new(self._directory / NEXT_FILE, following.whole_pem(), mode=0o600)
         except FileExistsError:
             raise IdentityError(
-                "the authority is being changed already", "end that with `haulier authority finish` first"
+                "the authority is being changed already", "end that with `haulier authority retire --reason TEXT` first"
             ) from None
         except OSError as error:
             raise IdentityError(f"{self._directory} cannot be written: {error.strerror}", "make room there") from None
@@ -66,7 +66,9 @@ class Authorities:
         Whether anybody still needs it is the caller's to know. Raises IdentityError when there is no next one.
         """
         if self.following is None:
-            raise IdentityError("the authority is not being changed", "begin with `haulier authority rotate`")
+            raise IdentityError(
+                "the authority is not being changed", "begin with `haulier authority rotate --reason TEXT`"
+            )
         retired = self.present.fingerprint
         try:
             (self._directory / NEXT_FILE).replace(self._directory / AUTHORITY_FILE)

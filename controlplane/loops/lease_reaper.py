@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from controlplane.core.leasing import overrun
-from controlplane.core.model import Failure
+from controlplane.core.model import Failure, Step
 from controlplane.core.workflow_planning import fail_waiting
 from controlplane.service.advancing import advance
 from controlplane.service.fleet import Fleet
@@ -51,12 +51,7 @@ class LeaseReaper:
                     # No agent was asked: its wait for one begins when the limit lets its migration begin.
                     tx.wait_on(step.id, now + step.queue_s)
                     continue
-                failure = Failure(
-                    "queue_timeout",
-                    f"no agent took the step within {step.queue_s:g} s",
-                    f"`haulier why {step.id}` names what held it; then `haulier migration retry`",
-                )
-                tx.apply(fail_waiting(step, failure, now))
+                tx.apply(fail_waiting(step, _not_taken(tx, step), now))
                 done.readied += advance(tx, step.migration_id, now)
             return done
 
@@ -83,3 +78,15 @@ class LeaseReaper:
             self._on_time_since = now
         self._ran_at = now
         return now - self._on_time_since >= ttl_s
+
+
+def _not_taken(tx: Tx, step: Step) -> Failure:
+    """The failure of a step that waited for an agent for too long."""
+    migration = tx.migration(step.migration_id)
+    name = migration.name if migration else step.migration_id
+    return Failure(
+        "queue_timeout",
+        f"no agent took the step within {step.queue_s:g} s",
+        f"`haulier agent list` shows who is there; `haulier migration retry {name}` lets it wait anew, and meanwhile "
+        f"`haulier why {name}` says what it waits for",
+    )

@@ -164,7 +164,7 @@ def _check_dataset(name: str, spec: DatasetSpec, world: _World) -> list[Problem]
                 problems.append(Problem(("spec", field), message, "remove it"))
     if store is not None and store.engine in UNDECLARED_ENGINES and not spec.columns:
         message = f"{store.engine} says too little about types: a dataset there must declare its columns"
-        problems.append(Problem(("spec", "columns"), message, "haulier inspect proposes them"))
+        problems.append(Problem(("spec", "columns"), message, "`haulier inspect` proposes them"))
     return problems
 
 

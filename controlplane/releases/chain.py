@@ -172,7 +172,11 @@ def _tuf_errors() -> Iterator[None]:
     try:
         yield
     except exceptions.ExpiredMetadataError as error:
-        raise Unproven("metadata_expired", str(error), "haulier release refresh; rotate-root --same-keys") from error
+        hint = (
+            "sign it anew: `haulier release refresh --online-keys DIR --repository DIR`, or for the root "
+            "`haulier release rotate-root --keys DIR --repository DIR --same-keys`"
+        )
+        raise Unproven("metadata_expired", str(error), hint) from error
     except exceptions.BadVersionNumberError as error:
         raise Unproven(
             "bad_version", str(error) or "the timestamp has this version already, with other content",

@@ -146,7 +146,9 @@ class SigningDesk:
         """Sign snapshot (when the targets changed, or it ends soon) and timestamp anew."""
         targets = self.targets()
         if targets is None:
-            raise ReleaseProblem(f"{self.metadata_dir}: nothing is signed yet", "haulier release sign FILE")
+            raise ReleaseProblem(
+                f"{self.metadata_dir}: nothing is signed yet", "haulier release sign FILE --keys DIR --repository DIR"
+            )
         root = self.root().signed
         snapshot = self.snapshot()
         meta = {"targets.json": _meta_of(targets)}
@@ -242,7 +244,9 @@ class SigningDesk:
     def _paths_of(version: str, known: dict[str, TargetFile]) -> list[str]:
         found = [path for path, target in known.items() if target.custom["version"] == version]
         if not found:
-            raise ReleaseProblem(f"no release {version} is signed", "haulier release list --repository DIR")
+            raise ReleaseProblem(
+                f"no release {version} is signed", "`haulier release list` shows those that are published"
+            )
         return found
 
     def _sign_targets(self, known: dict[str, TargetFile], offline: KeyRing) -> None:

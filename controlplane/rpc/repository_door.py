@@ -183,7 +183,8 @@ class RepositoryDoor(repository_pb2_grpc.RepositoryServiceServicer):
             if target.target_path not in offered:
                 raise Precondition(
                     f"the signed targets name {target.target_path}, which is neither here nor in the repository"
-                    f"\nhint: bring it, or take it out with `haulier release withdraw {target.version}`"
+                    f"\nhint: bring it, or take it out with "
+                    f"`haulier release withdraw {target.version} --keys DIR --repository DIR`"
                 )
         needed_bytes = sum(target.length for target in lacking)
         free_bytes = shutil.disk_usage(self._shelf.directory).free

@@ -33,7 +33,7 @@ def why_kept(tx: Tx, key: Key, specs: Mapping[Key, str], going: Collection[Key] 
     if kind == "Fleet":
         rollout = next((each for each in tx.rollouts(name, 100) if each.state in OPEN), None)
         if rollout is not None:
-            remedy = f"end that first with `haulier rollout cancel {rollout.id}`"
+            remedy = f"end that first with `haulier rollout cancel {rollout.id} --reason TEXT`"
             return f"its rollout {rollout.id} is {rollout.state}: {remedy}"
         return ""
     for migration in tx.newest_iterations().values():
@@ -52,7 +52,7 @@ def why_kept(tx: Tx, key: Key, specs: Mapping[Key, str], going: Collection[Key] 
         ):
             return (
                 f"the migration {called(migration)} is {migration.state} and needs it: end that first, e.g. with "
-                f"`haulier migration cancel {migration.name}`"
+                f"`haulier migration cancel {migration.name} --reason TEXT`"
             )
     return ""
 

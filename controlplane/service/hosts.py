@@ -113,8 +113,8 @@ class Hosts:
         agent, held = await self._store.read(look)
         if held and not force:
             raise Precondition(
-                f"{agent.name} holds {held} live leases: drain it first (`haulier agent drain {agent.name}`), or "
-                "say --force and they go to others"
+                f"{agent.name} holds {held} live leases: drain it first "
+                f"(`haulier agent drain {agent.name} --reason TEXT`), or say --force and they go to others"
             )
         # Its identity first: should we die in between, it is harmless already, and the call can be repeated.
         await self._identities.revoke(agent.id, reason, by)

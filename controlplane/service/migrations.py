@@ -303,7 +303,7 @@ def _require_undoable(tx: Tx, migration: Migration) -> None:
     if above is not None:
         raise Precondition(
             f"{migration.name}: the migration {called(above)} has published over it: roll that back first with "
-            f"`haulier migration rollback {above.name if above.name != migration.name else above.id}`"
+            f"`haulier migration rollback {above.name if above.name != migration.name else above.id} --reason TEXT`"
         )
     newest = tx.migration_by_name(migration.name)
     if newest is not None and newest.id != migration.id and newest.state not in MIGRATION_ENDED:

@@ -22,7 +22,8 @@ def require_free(tx: Tx, name: str, dataset: str, place: str) -> None:
         if other.state in MIGRATION_MOVING:
             raise PlaceTaken(
                 f"{name}: the migration {there} is on its way to the same place, {place}: wait for its end with "
-                f"`haulier migration watch {other.name}`, or stop it with `haulier migration cancel {other.name}`"
+                f"`haulier migration watch {other.name}`, or stop it with "
+                f"`haulier migration cancel {other.name} --reason TEXT`"
             )
         if other.state is MigrationState.STUCK:
             raise PlaceTaken(
@@ -32,7 +33,8 @@ def require_free(tx: Tx, name: str, dataset: str, place: str) -> None:
         if other.dataset != dataset and other.state not in MIGRATION_LEFT_PLACE:
             raise PlaceTaken(
                 f"{name}: the migration {there} has taken the dataset {other.dataset} to the same place, {place}: "
-                f"choose another object, or free it with `haulier migration rollback {other.name}`"
+                f"choose another object, or free it with "
+                f"`haulier migration rollback {other.name} --reason TEXT`"
             )
 
 
@@ -43,7 +45,7 @@ def require_still(tx: Tx, migration: Migration) -> None:
             raise PlaceTaken(
                 f"{migration.name}: the migration {called(other)} ({other.state}) is on its way to the same place, "
                 f"{migration.place}: wait for its end with `haulier migration watch {other.name}`, or stop it with "
-                f"`haulier migration cancel {other.name}`"
+                f"`haulier migration cancel {other.name} --reason TEXT`"
             )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from controlplane.core import reasons
 from controlplane.core.admitting import Limits
-from controlplane.core.model import Agent, Migration, Step
+from controlplane.core.model import Agent, Attempt, Migration, Step
 from controlplane.core.placement import datastores_in_use
 from controlplane.core.states import (
     STEP_UNFINISHED,
@@ -221,6 +221,8 @@ def why(
             budgets=limits.steps,
             in_use=in_use,
             target_holder=holder,
+            migration=migration.name,
+            holder_migration=_name_of(tx, holder),
             live_attempt=live.get(step.id),
             stage=stages.get(step.id, ""),
             lock_delay_ends_at=_lock_delay_end(tx, step, lock_delay_s),
@@ -228,6 +230,12 @@ def why(
         )
         answers.append(StepHolds(step, migration.name, reasons.holds(step, around, now)))
     return answers
+
+
+def _name_of(tx: Tx, holder: Attempt | None) -> str:
+    """Return the name of the migration of an attempt; empty where there is none."""
+    migration = tx.migration(holder.migration_id) if holder else None
+    return migration.name if migration else ""
 
 
 def _lock_delay_end(tx: Tx, step: Step, lock_delay_s: float) -> float:

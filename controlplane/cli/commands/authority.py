@@ -36,7 +36,9 @@ def rotate(reason: ReasonOption, profile: ProfileOption = None, output: OutputOp
         answer = operator.call(ac.RotateAuthorityRequest(reason=reason), ac.RotateAuthorityResponse, repeatable=False)
         _refresh(operator, answer.authority)
     _show(answer.authority, output)
-    note("every operator gives `haulier profile refresh` now; then end it with `haulier authority retire`")
+    note(
+        "every operator gives `haulier profile refresh` now; then end it with `haulier authority retire --reason TEXT`"
+    )
 
 
 def retire(reason: ReasonOption, profile: ProfileOption = None, output: OutputOption = OutputFormat.table) -> None:

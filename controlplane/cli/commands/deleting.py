@@ -81,7 +81,7 @@ def prune_scope(selector: Sequence[str], *, prune: bool) -> dict[str, str]:
     if prune and not selector:
         raise Problem(
             "--prune needs a scope: only manifests with a label that all these files carry are deleted",
-            hint="for example: haulier apply manifests/ --prune --selector team=air",
+            hint="for example: `haulier apply manifests/ --prune --selector team=air`",
             code=Exit.USAGE,
         )
     if selector and not prune:

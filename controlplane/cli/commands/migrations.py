@@ -103,7 +103,7 @@ def start(
     if not (names or every or state or selector or owner):
         raise Problem(
             "name the migrations to start, or say --all for all that were never started",
-            hint="haulier migration list --applied names them; then, for example: haulier migration start NAME",
+            hint="`haulier migration list --applied` names them; then, for example: `haulier migration start NAME`",
             code=Exit.USAGE,
         )
     chosen = choosing.choice(names, state, selector, owner, otherwise=every)

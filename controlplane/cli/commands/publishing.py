@@ -97,7 +97,8 @@ def _offer(repository: Path) -> pb.RepositoryOffer:
         raise Problem(
             "nothing is signed that could be published",
             where=str(desk.metadata_dir),
-            hint="`haulier release sign FILE`, and where the online keys are: `haulier release refresh`",
+            hint="`haulier release sign FILE --keys DIR --repository DIR`, and where the online keys are: "
+            "`haulier release refresh --online-keys DIR --repository DIR`",
             code=Exit.USAGE,
         )
     names += [f"{targets.signed.version}.targets.json", f"{snapshot.signed.version}.snapshot.json", "timestamp.json"]

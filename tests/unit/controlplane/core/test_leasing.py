@@ -242,7 +242,7 @@ def test_an_outage_uses_up_no_try_until_it_lasts_too_long() -> None:
     assert (last.to_state, last.failures, last.unreachable_since) == (StepState.FAILED, 3, None)
     assert last.hint == (
         "start it; it was away longer than the step waits (retry.unreachableFor, 900 s): "
-        "`haulier migration retry` once it is back"
+        "`haulier migration retry NAME` once it is back"
     )
 
 

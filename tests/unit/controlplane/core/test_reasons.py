@@ -52,12 +52,13 @@ def test_nothing_holds_a_ready_step_with_an_agent_that_has_room() -> None:
         (
             StepState.FAILED,
             "the step is failed: wrong table",
-            "mend the cause, then `haulier migration retry` or `haulier migration rollback`",
+            "mend the cause, then `haulier migration retry NAME`; or go back with "
+            "`haulier migration rollback NAME --reason TEXT`",
         ),
         (
             StepState.STUCK,
             "the step is stuck: wrong table",
-            "mend the cause, then `haulier migration retry` to undo it again",
+            "mend the cause, then `haulier migration retry NAME` to undo it again",
         ),
     ],
 )
@@ -90,7 +91,7 @@ def test_a_blocked_step_names_each_step_before_it() -> None:
     assert transform == Hold(
         "earlier_step",
         "it needs step transform, which has failed: bad SQL",
-        "`haulier migration retry` after mending the cause",
+        "`haulier migration retry NAME` after mending the cause",
     )
 
 
@@ -131,7 +132,7 @@ def test_an_outage_says_since_when_and_until_when_it_uses_up_nothing() -> None:
 
 def test_without_any_agent_one_must_join() -> None:
     hold = only(a_ready_step(), around(agents=()))
-    assert hold == Hold("no_agent", "no agent has joined", "join one with `haulier-agentd join`")
+    assert hold == Hold("no_agent", "no agent has joined", "`haulier token create` prints the command that joins one")
 
 
 def test_the_nearest_agent_shows_what_is_missing() -> None:
@@ -233,10 +234,10 @@ def test_a_limit_of_migrations_is_named_with_those_that_use_it_up() -> None:
 
 
 def test_a_target_with_another_writer_is_busy() -> None:
-    hold = only(a_ready_step(), around(target_holder=an_attempt(id="att_9_1", migration_id="mig_9")))
+    hold = only(a_ready_step(), around(target_holder=an_attempt(id="att_9_1"), holder_migration="m9"))
     assert hold.code == "target_busy"
-    assert hold.message == "attempt att_9_1 is writing warehouse/flights, and a target has one writer"
-    assert hold.lifted_by == "the end of attempt att_9_1, or cancelling its migration mig_9"
+    assert hold.message == "attempt att_9_1 of migration m9 is writing warehouse/flights, and a target has one writer"
+    assert hold.lifted_by == "its end, or `haulier migration cancel m9 --reason TEXT`"
 
 
 def test_everything_that_holds_it_is_named_in_order() -> None:

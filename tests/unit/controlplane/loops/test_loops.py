@@ -115,7 +115,7 @@ def test_a_step_that_nobody_takes_in_time_fails_and_ends_its_migration() -> None
         assert room.state_of(migration) == "failed"
         (late, _) = room.store.see(lambda tx: tx.steps_of(migration))
         assert (late.reason_code, late.reason) == ("queue_timeout", "no agent took the step within 30 s")
-        assert late.hint.startswith(f"`haulier why {late.id}`")
+        assert "`haulier migration retry m1`" in late.hint and "`haulier why m1`" in late.hint
 
     in_room(body)
 

@@ -1,0 +1,228 @@
+"""The commands that the product's own messages offer, given as they are offered: each does what its message promised.
+
+Every command is taken out of what the programs print in the state in which they print it; only `TEXT` and the like are
+filled in. What is offered is `tests/repo/test_errors.py`'s to find, and that each is tried here or told why not.
+"""
+
+import io
+import re
+import shlex
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from controlplane.cli.main import main
+from tests.integration.controlplane.test_command_line import MANIFESTS, Ended
+from tests.kit.world import Timing, World
+
+# The world finds its processes again by their pids, so it drops the handles that would warn about that.
+pytestmark = pytest.mark.filterwarnings(r"ignore:subprocess \d+ is still running:ResourceWarning")
+
+MORE = """\
+---
+apiVersion: haulier/v1
+kind: Migration
+metadata: {name: NAME}
+spec: {dataset: carriers, workflow: copy, to: {datastore: lake, object: OBJECT}, staging: lake}
+"""
+Haulier = Callable[..., Ended]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A control plane with one agent, a CSV file and a lake; nothing else was applied."""
+    made = World(tmp_path_factory.mktemp("hints"), ["alpha"], Timing(lease_ttl_s=12, heartbeat_s=2))
+    for place in ("exports", "lake"):
+        (made.data / place).mkdir(parents=True)
+    (made.data / "exports" / "carriers.csv").write_text("code,seats\nUA,55\nAA,\n")
+    made.start_controlplane()
+    try:
+        manifests = made.root / "manifests.yaml"
+        manifests.write_text(MANIFESTS.format(data=made.data))
+        made.haulier("apply", str(manifests))
+        made.join_agent("alpha", slots=4, labels={})
+        made.start_agent("alpha")
+        made.wait_for_agents()
+        yield made
+    finally:
+        made.stop()
+
+
+@pytest.fixture
+def haulier(world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Haulier:
+    """Runs one command line in this process."""
+
+    def run(*arguments: str, stdin: str = "") -> Ended:
+        monkeypatch.setenv("HAULIER_PROFILE", str(world.profile))
+        # Nothing is cut to the width of a terminal.
+        monkeypatch.setenv("COLUMNS", "2000")
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
+        capsys.readouterr()
+        code = main(arguments)
+        captured = capsys.readouterr()
+        return Ended(code, captured.out, captured.err)
+
+    return run
+
+
+def offered(said: Ended, begins: str) -> list[str]:
+    """The one command that a text offers and that begins so, as arguments of `haulier`."""
+    text = " ".join((said.out + said.err).split())
+    found = {each for each in re.findall(r"`haulier ([^`]+)`", text) if f"{each} ".startswith(f"{begins} ")}
+    assert len(found) == 1, f"{begins!r} is offered once in: {text}"
+    return [{"TEXT": "as the hint said", "…": "as the hint said"}.get(word, word) for word in shlex.split(found.pop())]
+
+
+def follow(haulier: Haulier, said: Ended, begins: str, *more: str) -> Ended:
+    """Give the command that a text offers, and see it succeed."""
+    ended = haulier(*offered(said, begins), *more)
+    assert ended.code == 0, ended.out + ended.err
+    return ended
+
+
+def state_of(haulier: Haulier, name: str) -> str:
+    return str(haulier("migration", "get", name, "-o", "json").value["migration"]["state"])
+
+
+def add(haulier: Haulier, name: str, to: str = "") -> str:
+    """Apply another migration of the same rows."""
+    text = MORE.replace("NAME", name).replace("OBJECT", to or name)
+    assert haulier("apply", "-", stdin=text).code == 0
+    return name
+
+
+def failed(world: World, haulier: Haulier, name: str) -> Path:
+    """Let a migration fail: somebody else's directory lies at its destination, which is returned."""
+    add(haulier, name)
+    foreign = world.data / "lake" / name
+    foreign.mkdir()
+    (foreign / "mine.txt").write_text("not Haulier's")
+    assert haulier("start", name, "--wait").code != 0
+    assert state_of(haulier, name) == "failed"
+    return foreign
+
+
+def clear(foreign: Path) -> None:
+    (foreign / "mine.txt").unlink()
+    foreign.rmdir()
+
+
+def test_a_failed_migration_is_retried(world: World, haulier: Haulier) -> None:
+    foreign = failed(world, haulier, "again")
+    why = haulier("why", "again")
+    clear(foreign)
+    follow(haulier, why, "migration retry again", "--wait")
+    assert state_of(haulier, "again") == "succeeded"
+
+
+def test_a_failed_migration_is_rolled_back_as_why_says(world: World, haulier: Haulier) -> None:
+    foreign = failed(world, haulier, "back")
+    follow(haulier, haulier("why", "back"), "migration rollback back", "--wait")
+    assert state_of(haulier, "back") == "rolled_back"
+    assert (foreign / "mine.txt").read_text() == "not Haulier's"
+
+
+def test_starting_a_failed_migration_offers_to_retry_and_to_cancel_it(world: World, haulier: Haulier) -> None:
+    foreign = failed(world, haulier, "anew")
+    refused = haulier("start", "anew")
+    clear(foreign)
+    assert "migration retry anew" in " ".join(offered(refused, "migration retry"))
+    follow(haulier, refused, "migration cancel anew", "--wait")
+    assert haulier("start", "anew", "--wait").code == 0
+
+
+def test_a_migration_that_was_never_started_is_started(haulier: Haulier) -> None:
+    add(haulier, "fresh")
+    follow(haulier, haulier("migration", "get", "fresh"), "migration start fresh", "--wait")
+    assert state_of(haulier, "fresh") == "succeeded"
+
+
+def test_a_success_is_not_cancelled_but_rolled_back(haulier: Haulier) -> None:
+    add(haulier, "done")
+    assert haulier("start", "done", "--wait").code == 0
+    refused = haulier("migration", "cancel", "done", "--reason", "too late")
+    assert refused.code != 0
+    follow(haulier, refused, "migration rollback done", "--wait")
+    assert state_of(haulier, "done") == "rolled_back"
+
+
+@pytest.mark.parametrize(("verb", "way_out"), [("drain", "resume"), ("cordon", "uncordon")])
+def test_an_agent_that_takes_nothing_is_let_in_again(haulier: Haulier, verb: str, way_out: str) -> None:
+    name = add(haulier, f"held-by-{verb}")
+    assert haulier("agent", verb, "alpha", "--reason", "a test").code == 0
+    try:
+        assert haulier("start", name).code == 0
+        why = haulier("why", name)
+        follow(haulier, why, f"agent {way_out} alpha")
+        assert haulier("migration", "watch", name).code == 0
+    finally:
+        haulier("agent", way_out, "alpha")
+
+
+def test_what_needs_a_manifest_is_deleted_first(haulier: Haulier) -> None:
+    text = MANIFESTS.format(data="/nowhere").split("---")[2].replace("name: carriers", "name: spare")
+    assert haulier("apply", "-", stdin=text).code == 0
+    needing = MORE.replace("NAME", "of-spare").replace("OBJECT", "spare").replace("dataset: carriers", "dataset: spare")
+    assert haulier("apply", "-", stdin=needing).code == 0
+    refused = haulier("delete", "dataset", "spare")
+    assert refused.code != 0
+    follow(haulier, refused, "delete migration of-spare")
+    assert haulier("delete", "dataset", "spare").code == 0
+
+
+def test_what_moves_is_cancelled_before_it_is_deleted(haulier: Haulier) -> None:
+    add(haulier, "moving")
+    assert haulier("agent", "drain", "alpha", "--reason", "a test").code == 0
+    try:
+        assert haulier("start", "moving").code == 0
+        refused = haulier("delete", "migration", "moving")
+        follow(haulier, refused, "migration cancel moving", "--wait")
+        assert haulier("delete", "migration", "moving").code == 0
+    finally:
+        haulier("agent", "resume", "alpha")
+
+
+def test_a_place_is_freed_by_ending_who_is_on_its_way_there(haulier: Haulier) -> None:
+    add(haulier, "first", to="shared")
+    add(haulier, "second", to="shared")
+    assert haulier("agent", "drain", "alpha", "--reason", "a test").code == 0
+    try:
+        assert haulier("start", "first").code == 0
+        refused = haulier("start", "second")
+        assert refused.code != 0
+        follow(haulier, refused, "migration cancel first", "--wait")
+    finally:
+        haulier("agent", "resume", "alpha")
+    assert haulier("start", "second", "--wait").code == 0
+
+
+def stuck(world: World, haulier: Haulier, name: str) -> Ended:
+    """Let an undo get stuck: somebody wrote into what was published. Return what `get` says of it."""
+    add(haulier, name)
+    assert haulier("start", name, "--wait").code == 0
+    (published,) = [each for each in (world.data / "lake").glob(f"{name}*") if each.name != "_haulier"]
+    file = published if published.is_file() else next(published.rglob("*.parquet"))
+    file.chmod(0o644)
+    file.write_bytes(file.read_bytes() + b"somebody's")
+    assert haulier("rollback", name, "--reason", "a test", "--wait").code != 0
+    assert state_of(haulier, name) == "stuck"
+    return haulier("migration", "get", name)
+
+
+def test_a_stuck_migration_is_accepted_as_the_refusal_says(world: World, haulier: Haulier) -> None:
+    stuck(world, haulier, "kept")
+    refused = haulier("start", "kept")
+    assert refused.code != 0
+    assert offered(refused, "migration retry")[-1] == "kept"
+    follow(haulier, refused, "migration accept kept")
+    assert state_of(haulier, "kept") not in ("stuck", "failed")
+
+
+def test_a_change_of_the_authority_is_ended_before_the_next_one(haulier: Haulier) -> None:
+    refused = haulier("authority", "retire", "--reason", "a test")
+    assert refused.code != 0
+    follow(haulier, refused, "authority rotate")
+    refused = haulier("authority", "rotate", "--reason", "a test")
+    assert refused.code != 0
+    assert offered(refused, "authority retire")[-2:] == ["--reason", "as the hint said"]
