@@ -64,6 +64,12 @@ proto: $(SETUP) ## Generate the contract's code again, after a change of a .prot
 proto-check: $(SETUP) ## Check that the generated code is what the contract says, and that buf finds no fault
 	@$(PY) -m pytest -q tests/repo/test_contract.py
 
+# ---- The manual ------------------------------------------------------------------------------------------------
+
+.PHONY: errors-page
+errors-page: $(SETUP) ## Write docs/errors.md again, after a change of a message, a hint or a failure code
+	@$(PY) packaging/errors_page.py
+
 # ---- Tests -----------------------------------------------------------------------------------------------------
 
 .PHONY: fmt

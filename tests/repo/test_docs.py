@@ -228,23 +228,6 @@ def test_the_manuals_manifests_are_right() -> None:
 
 
 # A failure in a table: its code, what to do, whether to try again.
-TABLED = [str, str, bool]
-
-
-def failure_codes() -> set[str]:
-    """Codes that the agent's and the control plane's own code gives to failures."""
-    found: set[str] = set()
-    for path in sorted([*(ROOT / "agentd").rglob("*.py"), *(ROOT / "controlplane").rglob("*.py")]):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
-                called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-                if called in ("StepFailure", "Failure", "failed", "_Known") and isinstance(node.args[0].value, str):
-                    found.add(node.args[0].value)
-            elif isinstance(node, ast.Tuple) and [type(getattr(cell, "value", None)) for cell in node.elts] == TABLED:
-                found.add(node.elts[0].value)  # type: ignore[attr-defined]
-    return found
-
-
 def test_every_code_by_which_a_host_refuses_a_release_is_explained() -> None:
     codes = set()
     for path in [*sorted((ROOT / "agentd" / "upgrade").glob("*.py")), ROOT / "agentd" / "link" / "fetching.py"]:
@@ -253,16 +236,6 @@ def test_every_code_by_which_a_host_refuses_a_release_is_explained() -> None:
                 codes |= {each.value for each in ast.walk(node.args[0]) if isinstance(each, ast.Constant)}
     assert len(codes) > 20
     assert not codes - ticked(page("upgrades.md"))
-
-
-def test_every_failure_code_has_a_remedy() -> None:
-    rows = re.findall(
-        r"^\| (`[^|]+) \|", section(page("operations.md"), "### Failures of steps, by code"), re.MULTILINE
-    )
-    told = {code for row in rows for code in re.findall(r"`(\w+)`", row)}
-    codes = failure_codes()
-    assert {"unreachable", "value_does_not_fit", "disk_full", "queue_timeout"} <= codes
-    assert not codes - told
 
 
 def test_every_promise_that_a_checker_names_is_told() -> None:
