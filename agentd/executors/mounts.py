@@ -73,7 +73,7 @@ def _not_mounted(name: str, root: Path, said: str) -> StepFailure:
         "not_mounted",
         f"datastore {name!r}: {root} is not what it was when this agent last used it: {said}",
         "Mount the file system again; the step is tried again by itself. If the root was emptied or replaced on "
-        f"purpose, say so on the agent's host: haulier-agentd forget-place {root}",
+        f"purpose, say so on the agent's host: `haulier-agentd forget-place {root}`",
         unreachable=True,
     )
 

@@ -133,9 +133,8 @@ class _Chain:
         """Load everything. Raises Refused and the errors of tuf."""
         root = self._kept(ROOT)
         if root is None:
-            raise Refused(
-                "no_trusted_root", f"there is no trusted root at {self._trusted / ROOT}: haulier-updater trust FILE"
-            )
+            path = self._trusted / ROOT
+            raise Refused("no_trusted_root", f"there is no trusted root at {path}: `haulier-updater trust FILE`")
         self._set = TrustedMetadataSet(root, EnvelopeType.METADATA)
         self._set.reference_time = self._now
         for _ in range(ROOTS_MAX):

@@ -158,14 +158,21 @@ def settle(tx: Tx, agent_id: str, outcomes: Sequence[Outcome], now: float, moved
 def _naming(tx: Tx, outcome: Outcome) -> Outcome:
     """Agents know migrations by their ids; people know them by name."""
     failure = outcome.failure
-    if failure is None or "mig_" not in failure.message:
+    if failure is None or "mig_" not in failure.message + failure.hint:
         return outcome
 
     def name(found: re.Match[str]) -> str:
         known = tx.migration(found[0])
         return called(known) if known is not None else found[0]
 
-    return replace(outcome, failure=replace(failure, message=_MIGRATION_ID.sub(name, failure.message)))
+    def in_command(found: re.Match[str]) -> str:
+        known = tx.migration(found[0])
+        newest = tx.migration_by_name(known.name) if known is not None else None
+        # The name alone means the newest iteration.
+        return known.name if known is not None and newest is not None and newest.id == known.id else found[0]
+
+    message, hint = _MIGRATION_ID.sub(name, failure.message), _MIGRATION_ID.sub(in_command, failure.hint)
+    return replace(outcome, failure=replace(failure, message=message, hint=hint))
 
 
 def expire(tx: Tx, due: Iterable[tuple[str, int, Failure]], now: float, *, lock_delay_s: float) -> Settlement:

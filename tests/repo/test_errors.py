@@ -91,9 +91,8 @@ def test_no_code_is_told_that_nothing_gives() -> None:
 def commands() -> Iterator[tuple[str, str]]:
     """Every command that a text of the product names: where, and how, with `1` for what is filled in."""
     for path, tree in errors_page.sources():
-        docs = {id(node.body[0].value) for node in ast.walk(tree) if _has_doc(node)}  # type: ignore[attr-defined]
         for node in ast.walk(tree):
-            if isinstance(node, ast.Constant | ast.JoinedStr) and id(node) not in docs | _parts(tree):
+            if isinstance(node, ast.Constant | ast.JoinedStr) and id(node) not in _docs(tree) | _parts(tree):
                 for command in named_in(filled(node)):
                     yield f"{path}:{node.lineno}", command
 
@@ -102,6 +101,12 @@ def commands() -> Iterator[tuple[str, str]]:
 def _parts(tree: ast.Module) -> set[int]:
     """The pieces of texts with values in them, by `id`."""
     return {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
+
+
+@cache
+def _docs(tree: ast.Module) -> set[int]:
+    """The docstrings, by `id`."""
+    return {id(node.body[0].value) for node in ast.walk(tree) if _has_doc(node)}  # type: ignore[attr-defined]
 
 
 def _has_doc(node: ast.AST) -> bool:
@@ -145,13 +150,18 @@ def fault_of(command: str) -> str:
     program, *words = words_of(command)
     if program == "haulier":
         return fault_for_click(words)
-    parsers = (controlplane_program._parser(), agent_program._parser(), updater_program._parser())
-    parser = next(each for each in parsers if each.prog == program)
-    verbs = next(dict(each.choices) for each in parser._actions if isinstance(each, argparse._SubParsersAction))
+    verbs = verbs_of(program)
     if words and words[0] not in verbs:
         return f"there is no verb {words[0]}"
     known = {option for action in verbs[words[0]]._actions for option in action.option_strings} if words else set()
     return next((f"there is no option {word}" for word in words if word.startswith("--") and word not in known), "")
+
+
+@cache
+def verbs_of(program: str) -> dict[str, argparse.ArgumentParser]:
+    parsers = (controlplane_program._parser(), agent_program._parser(), updater_program._parser())
+    parser = next(each for each in parsers if each.prog == program)
+    return next(dict(each.choices) for each in parser._actions if isinstance(each, argparse._SubParsersAction))
 
 
 @cache
@@ -184,14 +194,15 @@ def test_every_command_in_a_message_exists_with_its_options() -> None:
 
 
 def test_commands_in_sentences_stand_in_back_quotes() -> None:
-    """So that it is plain where a command ends, for a person as for the test above."""
-    verbs = "|".join(the_tree().commands)
+    """So that it is plain where a command ends, for a person as for the test above; or they follow a colon."""
+    verbs = {"haulier": [*the_tree().commands], **{program: [*verbs_of(program)] for program in PROGRAMS[1:]}}
+    named = "|".join(f"{program} (?:{'|'.join(each)})" for program, each in verbs.items())
     loose = []
     for path, tree in errors_page.sources():
         for node in ast.walk(tree):
-            if isinstance(node, ast.Constant | ast.JoinedStr) and id(node) not in _parts(tree):
+            if isinstance(node, ast.Constant | ast.JoinedStr) and id(node) not in _docs(tree) | _parts(tree):
                 text = re.sub(r"`[^`]*`", "", filled(node))
-                if re.search(rf"\S.*(?<![\w/-])haulier ({verbs})\b", text):
+                if re.search(rf"[^:\s\w/@-] +(?:{named})\b|\w +(?:{named})\b", text):
                     loose.append(f"{path}:{node.lineno}: {text}")
     assert not loose
 

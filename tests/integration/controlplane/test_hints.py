@@ -39,7 +39,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     made.start_controlplane()
     try:
         manifests = made.root / "manifests.yaml"
-        manifests.write_text(MANIFESTS.format(data=made.data))
+        # Without the workflow: the one of that name that comes with Haulier does more.
+        documents = MANIFESTS.format(data=made.data).split("---\n")
+        manifests.write_text("---\n".join(each for each in documents if "kind: Workflow" not in each))
         made.haulier("apply", str(manifests))
         made.join_agent("alpha", slots=4, labels={})
         made.start_agent("alpha")
@@ -68,8 +70,10 @@ def haulier(world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytes
 
 def offered(said: Ended, begins: str) -> list[str]:
     """The one command that a text offers and that begins so, as arguments of `haulier`."""
-    text = " ".join((said.out + said.err).split())
-    found = {each for each in re.findall(r"`haulier ([^`]+)`", text) if f"{each} ".startswith(f"{begins} ")}
+    whole = said.out + said.err
+    text = " ".join(whole.split())
+    every = re.findall(r"`haulier ([^`]+)`", text) + re.findall(r"^ *hint: haulier ([^`\n]+)$", whole, re.MULTILINE)
+    found = {each for each in every if f"{each} ".startswith(f"{begins} ")}
     assert len(found) == 1, f"{begins!r} is offered once in: {text}"
     return [{"TEXT": "as the hint said", "…": "as the hint said"}.get(word, word) for word in shlex.split(found.pop())]
 
@@ -197,26 +201,91 @@ def test_a_place_is_freed_by_ending_who_is_on_its_way_there(haulier: Haulier) ->
     assert haulier("start", "second", "--wait").code == 0
 
 
-def stuck(world: World, haulier: Haulier, name: str) -> Ended:
-    """Let an undo get stuck: somebody wrote into what was published. Return what `get` says of it."""
+def stuck(world: World, haulier: Haulier, name: str) -> tuple[Ended, Path, bytes]:
+    """Let an undo get stuck: somebody wrote into what was published.
+
+    Return what `get` says of it, the file that was written to, and what was published in it.
+    """
     add(haulier, name)
     assert haulier("start", name, "--wait").code == 0
     (published,) = [each for each in (world.data / "lake").glob(f"{name}*") if each.name != "_haulier"]
     file = published if published.is_file() else next(published.rglob("*.parquet"))
     file.chmod(0o644)
-    file.write_bytes(file.read_bytes() + b"somebody's")
+    content = file.read_bytes()
+    file.write_bytes(content + b"somebody's")
     assert haulier("rollback", name, "--reason", "a test", "--wait").code != 0
     assert state_of(haulier, name) == "stuck"
-    return haulier("migration", "get", name)
+    return haulier("migration", "get", name), file, content
+
+
+def test_a_stuck_undo_goes_on_once_all_is_as_it_was(world: World, haulier: Haulier) -> None:
+    said, file, content = stuck(world, haulier, "mended")
+    file.write_bytes(content)
+    follow(haulier, said, "migration retry mended", "--wait")
+    assert state_of(haulier, "mended") == "rolled_back"
+    assert not file.exists()
+
+
+def test_a_stuck_undo_gives_up_what_others_wrote_when_told_to(world: World, haulier: Haulier) -> None:
+    said, file, _ = stuck(world, haulier, "given-up")
+    follow(haulier, said, "migration rollback given-up", "--wait")
+    assert state_of(haulier, "given-up") == "rolled_back"
+    assert not file.exists()
 
 
 def test_a_stuck_migration_is_accepted_as_the_refusal_says(world: World, haulier: Haulier) -> None:
-    stuck(world, haulier, "kept")
+    _, file, _ = stuck(world, haulier, "kept")
     refused = haulier("start", "kept")
     assert refused.code != 0
     assert offered(refused, "migration retry")[-1] == "kept"
     follow(haulier, refused, "migration accept kept")
     assert state_of(haulier, "kept") not in ("stuck", "failed")
+    assert file.read_bytes().endswith(b"somebody's")
+
+
+def test_who_published_over_another_is_rolled_back_first(haulier: Haulier) -> None:
+    add(haulier, "below", to="both")
+    add(haulier, "above", to="both")
+    text = MORE.replace("NAME", "above").replace("OBJECT", "both, ifExists: replace")
+    assert haulier("apply", "-", stdin=text).code == 0
+    for name in ("below", "above"):
+        assert haulier("start", name, "--wait").code == 0
+    refused = haulier("rollback", "below", "--reason", "a test")
+    assert refused.code != 0
+    follow(haulier, refused, "migration rollback above", "--wait")
+    assert haulier("rollback", "below", "--reason", "a test", "--wait").code == 0
+
+
+@pytest.mark.parametrize(
+    ("asked", "lists"),
+    [
+        (("dataset", "get", "nope"), "dataset list"),
+        (("datastore", "get", "nope"), "datastore list"),
+        (("workflow", "get", "nope"), "workflow list"),
+        (("migration", "get", "nope"), "migration list"),
+        (("migration", "retry", "nope"), "migration list"),
+        (("agent", "drain", "nope", "--reason", "a test"), "agent list"),
+        (("rollout", "get", "nope"), "rollout list"),
+        (("approval", "show", "nope"), "approval list"),
+        (("operator", "revoke", "nope", "--reason", "a test"), "operator list"),
+    ],
+)
+def test_who_misses_a_name_is_shown_where_the_names_are(haulier: Haulier, asked: tuple[str, ...], lists: str) -> None:
+    missing = haulier(*asked)
+    assert missing.code != 0
+    follow(haulier, missing, lists)
+
+
+def test_a_step_without_an_attempt_points_to_why(haulier: Haulier) -> None:
+    add(haulier, "silent")
+    assert haulier("agent", "drain", "alpha", "--reason", "a test").code == 0
+    try:
+        assert haulier("start", "silent").code == 0
+        said = follow(haulier, haulier("logs", "silent/extract"), "why")
+        assert "agent alpha is draining" in said.out
+        assert haulier("migration", "cancel", "silent", "--reason", "a test", "--wait").code == 0
+    finally:
+        haulier("agent", "resume", "alpha")
 
 
 def test_a_change_of_the_authority_is_ended_before_the_next_one(haulier: Haulier) -> None:

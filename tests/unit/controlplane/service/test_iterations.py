@@ -152,7 +152,7 @@ async def stuck(room: Room) -> Moving:
 def test_a_stuck_one_can_be_retried_accepted_or_abandoned_and_says_so() -> None:
     async def body(room: Room) -> None:
         await stuck(room)
-        with pytest.raises(Precondition, match="migration accept move` or `abandon` end it as it is"):
+        with pytest.raises(Precondition, match="migration accept move --reason TEXT` or `abandon` end it as it is"):
             await room.migrations.undo("move", CANCEL, "no")
         with pytest.raises(Precondition, match="move is stuck: `haulier migration retry move` undoes it again"):
             await room.migrations.start(["move"], "r9")
