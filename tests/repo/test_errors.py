@@ -23,6 +23,10 @@ from controlplane.cli import main as command_line
 ROOT = Path(__file__).parents[2]
 PROGRAMS = ("haulier", "haulier-agentd", "haulier-controlplane", "haulier-updater")
 NAMED = re.compile(rf"(?<![\w/@.-])({'|'.join(sorted(PROGRAMS, key=len, reverse=True))}) ([^`\n;,()]+)")
+# The test that gives the commands, and how it says which.
+GIVES = ROOT / "tests" / "integration" / "controlplane" / "test_hints.py"
+WAYS = "list|resume|uncordon|rotate|retire|retry|accept|cancel|start|rollback"
+GIVEN = rf'"((?:[a-z]+ (?:{WAYS})|delete migration|why)\b[^"]*)"'
 # Calls that give a failure its code, and the types of a row of the tables that do.
 GIVERS = ("StepFailure", "Failure", "failed", "_Known")
 TABLED = [str, str, bool]
@@ -191,6 +195,35 @@ def test_every_command_in_a_message_exists_with_its_options() -> None:
     found = list(commands())
     assert len(found) > 80
     assert not [f"{where}: {command}: {fault}" for where, command in found if (fault := fault_of(command))]
+
+
+def verb_of(command: str) -> str:
+    """The program and the verb of a command."""
+    program, *words = words_of(command)
+    tree: Any = the_tree() if program == "haulier" else None
+    verb = [program]
+    while words and words[0] in getattr(tree, "commands", {}):
+        verb.append(words[0])
+        tree = tree.commands[words.pop(0)]
+    return " ".join(verb)
+
+
+def test_every_offered_command_is_given_in_a_test_or_it_is_told_why_not() -> None:
+    given = {verb_of(f"haulier {each}") for each in re.findall(GIVEN, GIVES.read_text())}
+    (told,) = (
+        ast.literal_eval(node.value)
+        for node in ast.parse(GIVES.read_text()).body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "NOT_GIVEN"
+    )
+    offered = {verb_of(command) for _, command in commands()}
+    assert len(given & offered) > 12
+
+    def excused(verb: str) -> bool:
+        return any(verb == each or (each != "haulier" and verb.startswith(f"{each} ")) for each in told)
+
+    left = offered - given
+    assert not {verb for verb in left if not excused(verb)}
+    assert not {each for each in told if not any(f"{verb} ".startswith(f"{each} ") for verb in left)}
 
 
 def test_commands_in_sentences_stand_in_back_quotes() -> None:

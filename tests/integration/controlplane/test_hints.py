@@ -19,6 +19,29 @@ from tests.kit.world import Timing, World
 # The world finds its processes again by their pids, so it drops the handles that would warn about that.
 pytestmark = pytest.mark.filterwarnings(r"ignore:subprocess \d+ is still running:ResourceWarning")
 
+# Commands that messages offer and that are not given here as offered, with the reason.
+NOT_GIVEN = {
+    "haulier": "its help",
+    "haulier agent drain": "offered where an agent that holds leases is revoked; given here in other states",
+    "haulier agent revoke": "tests/integration/controlplane/test_identities.py revokes",
+    "haulier apply": "an example; tests/unit/controlplane/service/test_iterations.py prunes",
+    "haulier approval approve": "takes two persons: tests/integration/controlplane/test_access.py",
+    "haulier audit export": "tests/system/test_audit.py exports and verifies",
+    "haulier inspect": "tests/unit/agentd/datastores/test_inspection.py reads what it proposes",
+    "haulier logs": "offered where a program failed; tests/integration/controlplane/test_command_line.py reads them",
+    "haulier migration clean-up": "offered where one failed: tests/unit/controlplane/service/test_clean_up.py",
+    "haulier migration get": "offered wherever more is told there; given here all the time",
+    "haulier migration watch": "offered to whoever interrupts a command; given here in other states",
+    "haulier operator create": "offered to whoever has a join token only: test_operator_access.py creates operators",
+    "haulier profile refresh": "offered to all other operators: test_authority_change.py",
+    "haulier release": "takes keys and a repository: tests/unit/controlplane/cli/test_releases.py",
+    "haulier rollout": "takes signed releases: tests/system/test_rollouts.py",
+    "haulier token create": "tests/integration/controlplane/test_enrolment.py joins with what it makes",
+    "haulier-agentd": "for hosts: the kit's World joins agents; tests/unit/agentd/test_command_line.py has the others",
+    "haulier-controlplane": "for the control plane's host: test_processes.py and test_backups.py",
+    "haulier-updater": "for hosts: tests/system/test_upgrades.py",
+}
+
 MORE = """\
 ---
 apiVersion: haulier/v1
@@ -151,17 +174,17 @@ def test_a_success_is_not_cancelled_but_rolled_back(haulier: Haulier) -> None:
     assert state_of(haulier, "done") == "rolled_back"
 
 
-@pytest.mark.parametrize(("verb", "way_out"), [("drain", "resume"), ("cordon", "uncordon")])
+@pytest.mark.parametrize(("verb", "way_out"), [("drain", "agent resume alpha"), ("cordon", "agent uncordon alpha")])
 def test_an_agent_that_takes_nothing_is_let_in_again(haulier: Haulier, verb: str, way_out: str) -> None:
     name = add(haulier, f"held-by-{verb}")
     assert haulier("agent", verb, "alpha", "--reason", "a test").code == 0
     try:
         assert haulier("start", name).code == 0
         why = haulier("why", name)
-        follow(haulier, why, f"agent {way_out} alpha")
+        follow(haulier, why, way_out)
         assert haulier("migration", "watch", name).code == 0
     finally:
-        haulier("agent", way_out, "alpha")
+        haulier(*way_out.split())
 
 
 def test_what_needs_a_manifest_is_deleted_first(haulier: Haulier) -> None:

@@ -71,5 +71,5 @@ def test_status_says_what_is_kept_in_all_and_how_to_try_again() -> None:
     page = draw(render_status.status_page(op.GetStatusResponse(leftovers=kept), "h:1"), PIPE)
     assert "staged parts of 1 migration (the first goes now)" in page
     assert "what rollback puts back for 12 migrations (the first goes in 1d)" in page
-    assert "2 clean-ups failed; try again: haulier migration clean-up a b" in page
+    assert "2 clean-ups failed; try again: `haulier migration clean-up a b`" in page
     assert "kept" not in draw(render_status.status_page(op.GetStatusResponse(), "h:1"), PIPE)
