@@ -116,6 +116,10 @@ sim-mutants: $(SETUP) ## Plant known bugs one by one; the simulator must find ea
 chaos: $(SETUP) ## Kill real processes CYCLES times during real migrations (CYCLES=20)
 	@$(PY) -m tests.chaos --cycles $(CYCLES)
 
+.PHONY: estate
+estate: $(SETUP) ## Move 300 datasets at default timings, mend the bad ones, move all again, clean up
+	@$(PY) -m tests.estate
+
 .PHONY: attacks
 attacks: $(SETUP) ## Attack releases with real keys: all refused, nothing changed (build/reports/tuf.json)
 	@$(PY) -m tests.attacks

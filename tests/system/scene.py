@@ -226,7 +226,13 @@ class Scene:
         """Run `haulier` and return how it ended, whatever that is."""
         return self.run([*program("controlplane.cli.main"), *arguments])
 
-    def run(self, command: Sequence[str], stdin: str = "", environment: Mapping[str, str] | None = None) -> Said:
+    def run(
+        self,
+        command: Sequence[str],
+        stdin: str = "",
+        environment: Mapping[str, str] | None = None,
+        bound_s: float = 120.0,
+    ) -> Said:
         """Run a program as the administrator and return how it ended."""
         done = subprocess.run(
             command,
@@ -234,7 +240,7 @@ class Scene:
             capture_output=True,
             text=True,
             env={**os.environ, "HAULIER_PROFILE": str(self.world.profile), **(environment or {})},
-            timeout=120,
+            timeout=bound_s,
             check=False,
         )
         return Said(done.returncode, done.stdout, done.stderr)
