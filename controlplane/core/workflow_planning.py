@@ -61,11 +61,13 @@ def advance(migration: Migration, steps: Sequence[Step], needs: Mapping[str, Seq
 def _after(migration: Migration, steps: Sequence[Step], changes: Changes) -> tuple[Migration, list[Step]]:
     """Return a migration and its steps as ``changes`` leave them, as far as a look at what is ready needs them."""
     moved = {move.step_id: move for move in changes.step_moves}
-    after = [
-        step._replace(state=moved[step.id].to_state, direction=moved[step.id].direction) if step.id in moved else step
-        for step in steps
-    ]
+    after = [step if step.id not in moved else _moved(step, moved[step.id]) for step in steps]
     return migration._replace(state=changes.migration_moves[0].to_state), after
+
+
+def _moved(step: Step, move: MoveStep) -> Step:
+    # The tries that its undo has are its own: those of the way forward are not counted against it.
+    return step._replace(state=move.to_state, direction=move.direction, failures=move.failures)
 
 
 def fail_waiting(step: Step, failure: Failure, now: float) -> Changes:

@@ -9,7 +9,7 @@ from controlplane.core.leasing import Refused
 from controlplane.core.model import Failure
 from controlplane.core.resuming import is_past_pivot, must_begin_again, retry
 from controlplane.core.states import AttemptState, Direction, MigrationState, StepState
-from controlplane.core.workflow_planning import undo
+from controlplane.core.workflow_planning import advance, undo
 from tests.kit.builders import NOW, a_migration, a_step
 from tests.unit.controlplane.core.ledger import Ledger, started
 from tests.unit.controlplane.core.test_workflow_planning import CANCEL, CHAIN, FINAL, ROLLBACK, ask, finish, state_of
@@ -211,3 +211,29 @@ def test_other_ends_have_no_way_back(state: MigrationState) -> None:
 
 def test_a_step_that_succeeds_with_nothing_refuted_never_begins_again() -> None:
     assert must_begin_again([a_step(state=StepState.SUCCEEDED), a_step(state=StepState.BLOCKED)]) == ""
+
+
+def test_tries_of_the_way_forward_are_not_counted_against_the_way_back() -> None:
+    tried = a_step(
+        id="step_1",
+        name="load",
+        state=StepState.FAILED,
+        reason_code="unreachable",
+        failures=5,
+        attempts_max=5,
+        touched=True,
+    )
+    proof = a_step(
+        id="step_2",
+        name="validate",
+        kind="validate",
+        state=StepState.FAILED,
+        reason_code=WRONG.code,
+        touched=True,
+        compensatable=False,
+    )
+    loaded = a_step(id="step_3", name="other", state=StepState.SUCCEEDED, touched=True, target="warehouse/other")
+    changes = advance(a_migration(), [tried, proof, loaded], {}, NOW)
+    readied = {move.step_id: move for move in changes.step_moves if move.to_state is StepState.READY}
+    assert readied["step_1"].direction is Direction.UNDO
+    assert readied["step_1"].failures == 0
