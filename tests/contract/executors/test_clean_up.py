@@ -28,7 +28,8 @@ def kept(scene: Scene) -> list[str]:
     listed = {
         "sqlite": "SELECT name FROM sqlite_master WHERE name LIKE 'haulier_kept%'",
         "duckdb": "SELECT table_name FROM duckdb_tables() WHERE table_name LIKE 'haulier_kept%'",
-        "postgresql": "SELECT relname FROM pg_class WHERE relkind = 'r' AND relname LIKE 'haulier_kept%'",
+        "postgresql": "SELECT relname FROM pg_class WHERE relkind = 'r' AND relname LIKE 'haulier_kept%' "
+        "AND relnamespace = current_schema()::regnamespace",
     }
     return [row[0] for row in place._run(listed[place.engine])]  # type: ignore[attr-defined]
 
@@ -110,10 +111,10 @@ def test_staged_parts_of_every_attempt_go_with_the_directory_of_the_migration(ma
         Extract().run(attempt(scene.home, "extract", params, 1))
     root = Path(scene.staging.parquet.root)
     (root / "mig_9").mkdir()
-    held = sum(p.stat().st_size for p in root.rglob("*") if p.is_file())
+    held = sum(p.stat().st_size for p in (root / "mig_1").rglob("*") if p.is_file())
     result = cleaned(scene, staged_by(scene, "step_extract"), 2)
     assert (result.removed, result.freed_bytes) == (3, held)
-    assert [p.name for p in root.iterdir()] == ["mig_9"]
+    assert [p.name for p in root.iterdir() if not p.name.startswith(".")] == ["mig_9"]
     assert cleaned(scene, staged_by(scene, "step_extract"), 3).removed == 0
 
 

@@ -304,7 +304,7 @@ def test_each_step_says_what_it_does_and_no_value(make_scene: MakeScene, engine:
     with pytest.raises(StepFailure):
         Validate().run(attempt(home, "validate", found.params, 6, say=said.append))
     text = "\n".join(said)
-    assert "read 240 rows from origin:" in text and "into 1 part" in text
+    assert "read 240 rows from files:origin.csv into" in text and "into 1 part" in text
     assert "an earlier attempt had published these 240 rows" in text
     assert "ok      destination digest" in text and "FAILED  destination digest" in text
     assert CANARY not in text
