@@ -251,9 +251,12 @@ def _fall_back(
 
 def _longer(step: Step, failure: Failure) -> str:
     """The hint of an outage that was too long for its step."""
-    waited = f"it was away longer than the step waits (retry.unreachableFor, {step.unreachable_for_s:g} s)"
-    hint = failure.hint.rstrip(".")
-    return f"{hint}; {waited}: `haulier migration retry NAME` once it is back".removeprefix("; ")
+    told = f"{failure.hint.rstrip('.')}. " if failure.hint else ""
+    waits = f"retry.unreachableFor, {step.unreachable_for_s:g} s"
+    return (
+        f"{told}It was away longer than the step waits ({waits}), and is no longer asked by itself: "
+        "`haulier migration retry NAME` once it is back"
+    )
 
 
 class _Verdict(NamedTuple):

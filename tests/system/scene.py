@@ -419,9 +419,11 @@ def workflow(
     transform: bool = False,
     attempts: int = 5,
     backoff: str = "200ms",
+    unreachable_for: str = "15m",
 ) -> Document:
     """Return a Workflow that copies; ``labels`` say which agents may load, ``rest`` which may do all else."""
-    retry = {"attempts": attempts, "backoff": {"initial": backoff, "factor": 2, "max": "30s"}}
+    pauses = {"initial": backoff, "factor": 2, "max": "30s"}
+    retry = {"attempts": attempts, "backoff": pauses, "unreachableFor": unreachable_for}
     last = "transform" if transform else "extract"
     steps: list[dict[str, Any]] = [
         {

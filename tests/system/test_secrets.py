@@ -153,7 +153,7 @@ def test_the_secrets_were_used(used: dict[str, str], scene: Scene) -> None:
         "secret-wrong": "authentication_failed",
         "secret-wrong-user": "authentication_failed",
         "secret-open-file": "secret_unavailable",
-        "secret-in-options": "unreachable",
+        "secret-in-options": "tls_failed",
     }
     assert rows_at(Place("postgresql", "", scene.dsn(), "secret_environment")) == scene.expected
 

@@ -28,6 +28,15 @@ def until_granted(scene: Scene, name: str, step: str, what: str) -> None:
     until(lambda: bool(scene.step(name, step)["attempts"]), RUNS_S, what)
 
 
+def until_failed(scene: Scene, name: str) -> None:
+    """Wait until the load of a migration has failed once."""
+    until(
+        lambda: any(a["state"] == "failed" for a in scene.step(name, "load")["attempts"]),
+        RUNS_S,
+        "the load to fail once",
+    )
+
+
 def test_no_agent_with_its_labels(scene: Scene) -> None:
     place = scene.place("parquet", "why-labels")
     flow = workflow("elsewhere", labels={"zone": "b"}, rest={"zone": "a"})
@@ -69,25 +78,22 @@ def test_a_full_budget_and_an_earlier_step(scene: Scene) -> None:
     scene.require_end(["why-first", "why-second"], "MigrationSucceeded", RUNS_S)
 
 
-def test_a_retry_backoff(scene: Scene) -> None:
+def test_an_outage(scene: Scene) -> None:
     port = free_port()
     reach = {key: scene.postgres[key] for key in ("host", "database", "user")}
     store = datastore("why-relay", engine="postgresql", port=port, passwordRef="env:HAULIER_DEMO_PG_PASSWORD", **reach)
-    patient = workflow("patient", labels={"zone": "a"}, rest={"zone": "a"}, backoff="8s")
-    to = {"datastore": "why-relay", "object": "why_backoff"}
-    scene.apply(store, patient, migration("why-backoff", scene.place("postgresql", "x"), workflow="patient", to=to))
-    scene.start("why-backoff")
-    until(
-        lambda: any(a["state"] == "failed" for a in scene.step("why-backoff", "load")["attempts"]),
-        RUNS_S,
-        "the load to fail once",
-    )
-    found = holds(scene, "why-backoff/load")
-    assert list(found) == ["retry_backoff"], found
-    assert "unreachable" in found["retry_backoff"] and "wait" in found["retry_backoff"]
+    single = workflow("single", labels={"zone": "a"}, rest={"zone": "a"}, attempts=1, backoff="8s")
+    to = {"datastore": "why-relay", "object": "why_outage"}
+    scene.apply(store, single, migration("why-outage", scene.place("postgresql", "x"), workflow="single", to=to))
+    scene.start("why-outage")
+    until_failed(scene, "why-outage")
+    found = holds(scene, "why-outage/load")
+    # Its only try is not used up, so it goes on by itself.
+    assert list(found) == ["unreachable"], found
+    assert "uses up none of its 1 tries" in found["unreachable"] and "its return" in found["unreachable"]
     with relay(port, (str(scene.postgres["host"]), int(scene.postgres["port"]))):
-        scene.require_end(["why-backoff"], "MigrationSucceeded", RUNS_S)
-    assert [a["state"] for a in scene.step("why-backoff", "load")["attempts"]] == ["failed", "succeeded"]
+        scene.require_end(["why-outage"], "MigrationSucceeded", RUNS_S)
+    assert [a["state"] for a in scene.step("why-outage", "load")["attempts"]] == ["failed", "succeeded"]
 
 
 def test_a_table_that_an_idle_reader_holds(scene: Scene) -> None:

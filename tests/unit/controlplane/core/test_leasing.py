@@ -241,8 +241,8 @@ def test_an_outage_uses_up_no_try_until_it_lasts_too_long() -> None:
     last = an_outage(a_leased_step(failures=2, unreachable_since=NOW - 900.0))
     assert (last.to_state, last.failures, last.unreachable_since) == (StepState.FAILED, 3, None)
     assert last.hint == (
-        "start it; it was away longer than the step waits (retry.unreachableFor, 900 s): "
-        "`haulier migration retry NAME` once it is back"
+        "start it. It was away longer than the step waits (retry.unreachableFor, 900 s), and is no longer asked by "
+        "itself: `haulier migration retry NAME` once it is back"
     )
 
 
