@@ -87,8 +87,8 @@ def _at_rest(world: World) -> bool:
     plane = world.plane
     if plane is None or not plane.serving or world.operators.open_asks or world.rollouts.unfinished():
         return False
-    states = world.watch.audit.migration_states
-    return bool(states) and all(state in RESTED for state in states.values())
+    # Nothing may have started at all: where every manifest was deleted before its start was asked for.
+    return all(state in RESTED for state in world.watch.audit.migration_states.values())
 
 
 def _all_quiet(world: World) -> bool:
