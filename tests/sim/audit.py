@@ -299,8 +299,8 @@ class Audit:
         return row[0] if row else None
 
     def was_undone(self, migration_id: str) -> bool:
-        """Whether the log knows that somebody asked for the way back."""
-        asked = ("MigrationCancelAsked", "MigrationRollbackAsked")
+        """Whether the log knows that somebody asked for the way back, or agreed to lose something on it."""
+        asked = ("MigrationCancelAsked", "MigrationRollbackAsked", "DiscardAgreed")
         events = self._world.tx.events_after(0, migration_id, 1_000_000)
         return any(event.type in asked for _, event in events)
 
