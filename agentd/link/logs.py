@@ -97,6 +97,8 @@ class LogShipper:
         finally:
             reading.cancel()
             call.cancel()
+            # Whoever cancels us between its end and our look must not leave an error that nobody took.
+            await asyncio.gather(reading, return_exceptions=True)
 
     def _give_up_named_in(self, details: str) -> None:
         """The control plane refuses the output of an attempt that it does not know as ours: nothing is left
