@@ -20,8 +20,8 @@ from haulier.v1 import (
     repository_pb2_grpc,
 )
 
-from agentd.link import proxies
 from controlplane.cli import profile as profiles
+from controlplane.cli import proxies
 from controlplane.cli.problems import Problem, of_rpc_error
 from controlplane.cli.profile import Profile
 

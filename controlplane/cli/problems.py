@@ -6,7 +6,7 @@ import errno
 import re
 from typing import TYPE_CHECKING
 
-from agentd.link import clocks
+from controlplane.cli import clocks
 from controlplane.cli.exits import Exit
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agentd.link import proxies
-from agentd.link.proxies import Proxy
+from controlplane.cli import proxies
 from controlplane.cli.exits import Exit
 from controlplane.cli.problems import Problem
+from controlplane.cli.proxies import Proxy
 
 VARIABLE = "HAULIER_PROFILE"
 PROXY_VARIABLE = "HAULIER_PROXY"

@@ -55,7 +55,7 @@ def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_wheel_holds_the_product_whole_and_nothing_else(wheel: Path) -> None:
     inside = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
-    product = tracked("controlplane/*.py", "controlplane/*.sql", "agentd/*.py", "agentd/*.sql")
+    product = tracked("controlplane/*.py", "controlplane/*.sql", "controlplane/*.yaml", "agentd/*.py", "agentd/*.sql")
     contract = [name.removeprefix("proto/") for name in tracked("proto/*.py", "proto/*.pyi", "proto/*.proto")]
 
     assert inside == {*product, *contract}

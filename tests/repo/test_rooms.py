@@ -43,7 +43,7 @@ ROOMS = {
     # Whoever verifies the audit log computes with the same pure functions as whoever made it, and checks signatures.
     "controlplane.cli": "controlplane.manifests controlplane.releases controlplane.core controlplane.identity.audit_key"
     # Both sides keep to one rule about proxies.
-    f" agentd.proof agentd.link.proxies agentd.link.clocks {CONTRACT} grpc typer rich yaml",
+    f" agentd.proof {CONTRACT} grpc typer rich yaml",
     "controlplane.config": "pydantic yaml",
     "agentd": "",
     "agentd.core": "",

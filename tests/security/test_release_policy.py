@@ -58,7 +58,7 @@ async def siege(tmp_path: Path) -> None:
 
 async def assault(it: World, outside: Path, name: str) -> None:
     """What only the release's policy allows is refused; what the host's own allows still works."""
-    assert list(it.door.hellos[-1].kinds) == ["extract", "load"]
+    assert list(it.door.hellos[-1].kinds) == ["clean_up", "extract", "load"]
     assert (await outcome(it, f"att_outside_{name}", outside)).failure.code in REFUSED
     program = k.RunProgramParams(program="say").SerializeToString()
     await it.door.grant(f"att_program_{name}", "run_program", program, fence=1)

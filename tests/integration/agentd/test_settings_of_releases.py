@@ -34,7 +34,7 @@ async def riding(tmp_path: Path) -> None:
         good = await upgrade(it, host, "0.1.1", second)
         assert (host.told()["state"], host.runs()) == ("kept", good), host.told()
         hello = it.door.hellos[-1]
-        assert list(hello.kinds) == ["extract", "validate"]
+        assert list(hello.kinds) == ["clean_up", "extract", "validate"]
         assert dict(hello.labels) == {"tier": "two"}
         assert (await outcome(it, "att_after")).outcome == pb.ATTEMPT_OUTCOME_SUCCEEDED
         assert f"versions/{good}/settings/policy.toml, because {it.policy} says from_release" in log_of(it)
@@ -45,7 +45,7 @@ async def riding(tmp_path: Path) -> None:
         assert (told["state"], told["wanted_digest"], told["digest"]) == ("rolled_back", bad, good), told
         assert told["cause_code"] in ("crashed", "selftest_failed"), told
         assert host.runs() == good
-        await it.door.until(lambda: list(it.door.hellos[-1].kinds) == ["extract", "validate"], "a hello")
+        await it.door.until(lambda: list(it.door.hellos[-1].kinds) == ["clean_up", "extract", "validate"], "a hello")
         assert (await outcome(it, "att_again")).outcome == pb.ATTEMPT_OUTCOME_SUCCEEDED
 
 

@@ -362,7 +362,7 @@ def test_what_starts_by_itself_waits_for_the_person_who_saw_its_names(tmp_path: 
             again = await call(running, admin, "ApplyManifests", apply(text, "a2"))
             assert not again.approval_id
             (moving,) = (await call(running, admin, "ListMigrations", operator_pb2.ListMigrationsRequest())).migrations
-            assert (moving.name, moving.state, moving.owner) == ("m-to-lake", "running", "air")
+            assert (moving.name, moving.state, moving.owner) == ("m-to-lake", "waiting", "air")
 
     run(body())
 

@@ -231,7 +231,8 @@ def test_the_doctor_finds_nothing_in_a_healthy_store_also_while_it_serves(state:
 def test_the_doctor_names_each_broken_promise(state: Path) -> None:
     connection = library.connect(str(state / "store.db"), writing=True)
     connection.execute(
-        "INSERT INTO migration VALUES ('mig_1', 'm', 'd', 'w', 1, 'a', 'b', 0, 'running', '', 1.0, NULL)"
+        "INSERT INTO migration (id, name, dataset, workflow, workflow_generation, source, destination, "
+        "priority, state, reason, created_at) VALUES ('mig_1', 'm', 'd', 'w', 1, 'a', 'b', 0, 'running', '', 1.0)"
     )
     connection.close()
     done = controlplane("doctor", "--state", state)

@@ -90,13 +90,16 @@ def test_a_bug_of_ours_is_one_line_for_the_caller_and_a_report_in_the_log(
     async def broken(*_: Any, **__: Any) -> Any:
         raise KeyError("a secret that must not leave")
 
+    def broken_at_once() -> Any:
+        raise KeyError("a secret that must not leave")
+
     async def body() -> None:
         async with serving(tmp_path) as running:
             joined = await running.join()
             await running.start(a_plan())
             with monkeypatch.context() as patched:
                 patched.setattr(running.plane.inventory, "page", broken)
-                patched.setattr(running.plane.operator_door._s.queries, "events", broken)
+                patched.setattr(running.plane.operator_door._s.queries, "event_reading", broken_at_once)
                 patched.setattr(running.plane.fleet, "open", broken)
                 listed = running.ask("ListManifests", operator_pb2.ListManifestsRequest(kind="Dataset"))
                 watched = running.operators().WatchEvents(
