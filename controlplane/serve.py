@@ -248,7 +248,7 @@ class ControlPlane:
             Loop("rollout_pilot", RolloutPilot(self.rollouts).run, 1.0),
             Loop("backup_keeper", self.backups.run, 60.0),
             Loop("clean_up_planner", self.clean_ups.run, 10.0),
-            Loop("history_keeper", self._history_keeper().run, 600.0),
+            Loop("history_keeper", self._history_keeper().run, 30.0),
             Loop("value_keeper", ValueKeeper(store, clock).run, 60.0),
             Loop("store_prober", self.prober.run, 5.0),
             Loop("health_teller", self._tell_health, 1.0),

@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -84,6 +84,12 @@ def doctor(scene: Scene) -> str:
     return done.err
 
 
+def _positions(files: Iterable[Path]) -> list[int]:
+    """Positions of the events in archive files, in order."""
+    return [json.loads(line)["position"] for file in files for line in file.read_text().splitlines()[1:]]
+
+
+@pytest.mark.timeout(300)
 def test_old_history_goes_to_files_and_the_rest_still_proves_itself(scene: Scene) -> None:
     place = scene.place("csv", "kept")
     scene.apply(scene.datastore_of(place), migration("kept", place))
@@ -95,21 +101,26 @@ def test_old_history_goes_to_files_and_the_rest_still_proves_itself(scene: Scene
     config.write_text(config.read_text() + "history_kept_s = 0.5\narchive_events_min = 1\n")
     scene.world.start_controlplane()
     scene.world.wait_for_agents()
+    # It is kept whole until its clean-up is over, and its events with it.
+    until(lambda: not scene.migration("kept")["steps"][0]["attempts"], 100.0, "the migration to be compacted")
     archive = scene.world.root / "controlplane" / "archive"
-    until(lambda: bool(list(archive.glob("events-*.jsonl"))), 30.0, "old events to be archived")
-    (file,) = archive.glob("events-*.jsonl")
-    positions = [json.loads(line)["position"] for line in file.read_text().splitlines()[1:]]
+
+    def holding_the_start() -> list[Path]:
+        return [path for path in archive.glob("events-*.jsonl") if "MigrationStarted" in path.read_text()]
+
+    until(lambda: bool(holding_the_start()), 60.0, "its events to be archived")
+    (file,) = holding_the_start()
+    positions = _positions(sorted(archive.glob("events-*.jsonl")))
     assert positions == list(range(1, len(positions) + 1))
 
     def archived() -> bool:
-        return bool(scene.world.haulier_json("audit", "verify")["archived"] == len(positions))
+        return bool(scene.world.haulier_json("audit", "verify")["archived"] >= len(positions))
 
     until(archived, 30.0, "their rows to go")
     verified = scene.world.haulier_json("audit", "verify", "--archive", str(file))
-    assert verified["intact"] and verified["archived"] == 0 and verified["entries"] > len(positions)
+    assert verified["intact"] and verified["entries"] > len(_positions([file]))
     assert "keeps every promise" in doctor(scene)
-    # What was proven stays; what its undo would take goes once its clean-up is over.
-    until(lambda: not scene.migration("kept")["steps"][0]["attempts"], 90.0, "the migration to be compacted")
+    # What was proven stays; what its undo would take does not.
     shown = scene.migration("kept")
     assert shown["migration"]["verified_rows"] == ROWS and not shown["steps"][0]["attempts"]
     refused = scene.haulier("rollback", "kept", "--reason", "too late")
