@@ -213,7 +213,7 @@ def test_no_process_shows_a_secret(secrets: dict[str, list[bytes]], scene: Scene
     scene.start("secret-bystander")
     until(lambda: bool(scene.held("holder")), 60.0, "a step to stand still")
     (child,) = scene.held("holder").values()
-    daemons = {scene.world.pid(name) for name in scene.world.names}
+    daemons = {pid for name in scene.world.names if (pid := scene.world.pid(name)) is not None}
     shown = {}
     for process in psutil.process_iter():
         files = ["cmdline"] if process.pid in daemons else ["cmdline", "environ"]
@@ -225,6 +225,7 @@ def test_no_process_shows_a_secret(secrets: dict[str, list[bytes]], scene: Scene
     scene.thaw("holder")
     assert not shown
     assert b"PATH=" in environment
+    assert len(daemons) >= 2, "alpha and holder, whose step stands still"
     for daemon in daemons:
         assert "password in the environment" in leaks(secrets, Path(f"/proc/{daemon}/environ").read_bytes())
     scene.require_end(["secret-bystander"], "MigrationSucceeded", 60.0)

@@ -214,7 +214,7 @@ def test_the_remedy_for_a_root_that_was_replaced_works(
     root.mkdir()
     with pytest.raises(StepFailure) as caught:
         extract(scene, params, state)
-    command = caught.value.hint.rpartition("haulier-agentd ")[2].split()
+    command = caught.value.hint.rpartition("`haulier-agentd ")[2].rstrip("`").split()
     assert main([*command, "--state", str(state)]) == 0
     extract(scene, params, state)
     assert (root / mounts.MARKER).exists()

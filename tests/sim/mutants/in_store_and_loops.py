@@ -75,9 +75,9 @@ PLANTED = (
         (
             Change(
                 REAPER,
-                "                tx.apply(fail_waiting(step, failure, now))\n"
+                "                tx.apply(fail_waiting(step, _not_taken(tx, step), now))\n"
                 "                done.readied += advance(tx, step.migration_id, now)\n",
-                "                tx.apply(fail_waiting(step, failure, now))\n"
+                "                tx.apply(fail_waiting(step, _not_taken(tx, step), now))\n"
                 "                if step.direction == 'forward':\n"
                 "                    done.readied += advance(tx, step.migration_id, now)\n",
             ),
