@@ -4,26 +4,19 @@ Variables such as HTTPS_PROXY are for the web. A control plane is a neighbour: a
 only break the call, or read along where it went. So gRPC is told, for every channel, which proxy to use or that there
 is none. NO_PROXY still names hosts to which a chosen proxy is not asked.
 
-As in ``agentd.link.proxies``: the two sides ship apart, and share no module.
+As in ``agentd.link.proxies``: the two sides ship apart, and share no module. tests/contract/test_proxies.py holds both
+to the same rule.
 """
 
-import base64
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 VARIABLES = ("grpc_proxy", "https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY")
-_ANSWER_BYTES_MAX = 8192
 
 
 class BadProxy(ValueError):
     """The setting names no proxy that can be used; says what one looks like."""
-
-
-class ProxyFailed(OSError):
-    """The proxy did not connect us; says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +74,7 @@ def is_asked(proxy: Proxy | None, host: str) -> bool:
     """Whether a connection to `host` goes through the proxy: not where NO_PROXY names the host."""
     if proxy is None:
         return False
-    # Most hosts have no proxy, and the daemon is to stay light.
+    # Most hosts have no proxy, and every command is to start at once.
     from urllib.request import proxy_bypass
 
     return not proxy_bypass(host.strip("[]"))
@@ -95,41 +88,3 @@ def told(proxy: Proxy | None, host: str, setting: str, environment: Mapping[str,
     if proxy is None and unused:
         return f"; {unused} is set and not used: if the way leads through a proxy, set {setting}"
     return ""
-
-
-def connect(proxy: Proxy | None, host: str, port: int, wait_s: float) -> socket.socket:
-    """A plain connection to `host`, through the proxy where it is asked. Raises OSError."""
-    if proxy is None or not is_asked(proxy, host):
-        return socket.create_connection((host, port), wait_s)
-    plain = socket.create_connection((proxy.host, proxy.port), wait_s)
-    try:
-        _ask(plain, proxy, host_port(host, port))
-    except BaseException:
-        plain.close()
-        raise
-    return plain
-
-
-def _ask(plain: socket.socket, proxy: Proxy, target: str) -> None:
-    lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}"]
-    if proxy.credentials:
-        shown = base64.b64encode(unquote(proxy.credentials).encode()).decode("ascii")
-        lines.append(f"Proxy-Authorization: Basic {shown}")
-    plain.sendall(("\r\n".join(lines) + "\r\n\r\n").encode("ascii"))
-    answer = b""
-    while b"\r\n\r\n" not in answer:
-        data = plain.recv(1)
-        if not data or len(answer) > _ANSWER_BYTES_MAX:
-            raise ProxyFailed("the proxy hung up before it had answered")
-        answer += data
-    status = answer.split(b"\r\n", 1)[0].decode("ascii", "replace").split(" ", 2)
-    if len(status) < 2 or not status[1].startswith("2"):
-        raise ProxyFailed(f"the proxy refused: {' '.join(status[1:]) or 'no status'}")
-
-
-def opener(proxy: Proxy | None) -> Any:
-    """What opens web addresses through this proxy or none: an OpenerDirector of urllib's."""
-    import urllib.request
-
-    found = {} if proxy is None else {"http": proxy.url(), "https": proxy.url()}
-    return urllib.request.build_opener(urllib.request.ProxyHandler(found))
