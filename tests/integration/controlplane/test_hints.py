@@ -22,24 +22,18 @@ pytestmark = pytest.mark.filterwarnings(r"ignore:subprocess \d+ is still running
 # Commands that messages offer and that are not given here as offered, with the reason.
 NOT_GIVEN = {
     "haulier": "its help",
-    "haulier agent drain": "offered where an agent that holds leases is revoked; given here in other states",
-    "haulier agent revoke": "tests/integration/controlplane/test_identities.py revokes",
-    "haulier apply": "an example; tests/unit/controlplane/service/test_iterations.py prunes",
-    "haulier approval approve": "takes two persons: tests/integration/controlplane/test_access.py",
-    "haulier audit export": "tests/system/test_audit.py exports and verifies",
-    "haulier inspect": "tests/unit/agentd/datastores/test_inspection.py reads what it proposes",
-    "haulier logs": "offered where a program failed; tests/integration/controlplane/test_command_line.py reads them",
-    "haulier migration clean-up": "offered where one failed: tests/unit/controlplane/service/test_clean_up.py",
-    "haulier migration get": "offered wherever more is told there; given here all the time",
+    "haulier inspect": "runs `haulier-agentd inspect`: tests/unit/agentd/test_command_line.py",
+    "haulier logs": "offered where a program failed: tests/system/test_bad_runs.py reads them there",
     "haulier migration watch": "offered to whoever interrupts a command; given here in other states",
-    "haulier operator create": "offered to whoever has a join token only: test_operator_access.py creates operators",
-    "haulier profile refresh": "offered to all other operators: test_authority_change.py",
+    "haulier profile refresh": "tests/integration/controlplane/test_authority_change.py gives it after a rotation",
     "haulier release": "takes keys and a repository: tests/unit/controlplane/cli/test_releases.py",
-    "haulier rollout": "takes signed releases: tests/system/test_rollouts.py",
-    "haulier token create": "tests/integration/controlplane/test_enrolment.py joins with what it makes",
-    "haulier-agentd": "for hosts: the kit's World joins agents; tests/unit/agentd/test_command_line.py has the others",
-    "haulier-controlplane": "for the control plane's host: test_processes.py and test_backups.py",
-    "haulier-updater": "for hosts: tests/system/test_upgrades.py",
+    "haulier rollout": "takes signed releases: tests/unit/controlplane/cli/test_rollout_commands.py gives the verbs to"
+    " a stand-in, and tests/system/test_rollouts.py makes the same calls to a real control plane",
+    "haulier-agentd": "for hosts: test_hints_on_access.py joins and asks for the status as offered;"
+    " tests/contract/executors/test_roots.py forgets a place as offered",
+    "haulier-controlplane": "for the control plane's host: test_processes.py gives `init` and `serve` as offered,"
+    " and test_backups.py restores",
+    "haulier-updater": "for hosts: tests/integration/agentd/test_updater.py trusts a root",
 }
 
 MORE = """\
@@ -125,7 +119,9 @@ def failed(world: World, haulier: Haulier, name: str) -> Path:
     foreign = world.data / "lake" / name
     foreign.mkdir()
     (foreign / "mine.txt").write_text("not Haulier's")
-    assert haulier("start", name, "--wait").code != 0
+    said = haulier("start", name, "--wait")
+    assert said.code != 0
+    assert "failed" in follow(haulier, said, "migration get").out
     assert state_of(haulier, name) == "failed"
     return foreign
 
@@ -318,3 +314,34 @@ def test_a_change_of_the_authority_is_ended_before_the_next_one(haulier: Haulier
     refused = haulier("authority", "rotate", "--reason", "a test")
     assert refused.code != 0
     assert offered(refused, "authority retire")[-2:] == ["--reason", "as the hint said"]
+
+
+def test_a_clean_up_that_failed_is_tried_anew(world: World, haulier: Haulier) -> None:
+    add(haulier, "messy")
+    assert haulier("start", "messy", "--wait").code == 0
+    found = haulier("migration", "get", "messy", "-o", "json").value["migration"]["migration_id"]
+    (staged,) = (each for each in (world.data / "lake").rglob("att_*") if found in each.parts)
+    (staged / "mine.txt").write_text("not Haulier's")
+    failed_one = haulier("migration", "clean-up", "messy", "--wait")
+    assert failed_one.code != 0
+    assert "mine.txt is nothing that a step has staged" in failed_one.err
+    (staged / "mine.txt").unlink()
+    follow(haulier, haulier("status"), "migration clean-up", "--wait")
+    assert not staged.exists()
+
+
+def test_a_prune_says_what_it_may_look_at(
+    world: World, haulier: Haulier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labelled = MORE.replace("{name: NAME}", "{name: NAME, labels: {team: air}}").replace("OBJECT", "pruned")
+    (tmp_path / "manifests").mkdir()
+    for name in ("goes", "stays"):
+        (tmp_path / "manifests" / f"{name}.yaml").write_text(labelled.replace("NAME", name))
+    monkeypatch.chdir(tmp_path)
+    assert haulier("apply", "manifests/").code == 0
+    (tmp_path / "manifests" / "goes.yaml").unlink()
+    refused = haulier("apply", "manifests/", "--prune")
+    assert refused.code != 0
+    follow(haulier, refused, "apply manifests/ --prune", "--yes")
+    assert haulier("delete", "migration", "goes").code != 0, "it is gone"
+    assert haulier("delete", "migration", "stays").code == 0

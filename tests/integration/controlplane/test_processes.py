@@ -1,7 +1,9 @@
 """`haulier-controlplane init | serve | doctor` as real processes: exit codes, one clear line, nothing half-made."""
 
 import json
+import re
 import resource
+import shlex
 import signal
 import socket
 from pathlib import Path
@@ -23,6 +25,12 @@ def state(tmp_path: Path) -> Path:
     made = tmp_path / "state"
     assert controlplane("init", "--state", made).code == 0
     return made
+
+
+def offered(refused: Ended) -> list[str]:
+    """The one command of `haulier-controlplane` that a refusal offers."""
+    (command,) = re.findall(r"`haulier-controlplane ([^`]+)`", refused.line)
+    return shlex.split(command)
 
 
 def events(state: Path) -> int:
@@ -96,7 +104,14 @@ def test_init_where_nothing_can_be_written_says_so(tmp_path: Path) -> None:
 def test_without_a_state_init_is_named(tmp_path: Path, verb: str) -> None:
     done = controlplane(verb, "--state", tmp_path)
     assert done.code == UNUSABLE
-    assert "run `haulier-controlplane init`" in done.line
+    command = offered(done)
+    assert command == ["init"]
+    assert controlplane(*command, "--state", tmp_path).code == 0
+    # What is complete already says how it is started.
+    command = offered(controlplane(*command, "--state", tmp_path))
+    assert command == ["serve"]
+    with serving(tmp_path):
+        assert join_token(tmp_path)
 
 
 @pytest.mark.parametrize(
