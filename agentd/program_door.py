@@ -204,7 +204,7 @@ def sealed_copy(rule: ProgramRule) -> int:
     try:
         found = os.fstat(source)
         if not stat.S_ISREG(found.st_mode) or found.st_size > _PROGRAM_BYTES_MAX:
-            raise _changed(rule, "is no ordinary file of at most 1 GiB")
+            raise _changed(rule, "is not an ordinary file of at most 1 GiB")
         digest = hashlib.sha256()
         while block := os.read(source, _BLOCK_BYTES):
             digest.update(block)

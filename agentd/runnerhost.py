@@ -139,7 +139,7 @@ def _in_words_of_executors() -> Any:
     except PolicyRefused as error:
         raise StepFailure("policy_refused", str(error), error.hint) from error
     except SecretUnavailable as error:
-        hint = "set the secret on the agent's host; only its reference belongs into a manifest"
+        hint = "set the secret on the agent's host; only its reference belongs in a manifest"
         raise StepFailure("secret_unavailable", str(error), hint) from error
     except DeadlinePassed as error:
         hint = "nothing to mend: the step is tried again under a new lease"

@@ -45,7 +45,7 @@ def render(policy: Policy, systemd: int) -> str:
         hidden = _is_below(place, (*_HOMES, *_TEMPORARY))
         if hidden and ":" in place:
             raise DropInFailed(f"policy {policy.path}: {place!r} holds a colon, which a unit cannot open there")
-        # The hyphen: a place that is not there yet is no reason not to start.
+        # The hyphen: a place that is not there yet is not a reason not to start.
         lines.append(f"{'BindPaths' if hidden else 'ReadWritePaths'}=-{_quoted(place)}")
     return "\n".join(lines) + "\n"
 

@@ -188,7 +188,9 @@ def _backup(config: Config, parsed: argparse.Namespace) -> int:
     made = back_up(config.state_dir / STORE_FILE, identity, parsed.file)
     print(f"the store is copied to {made.store} ({made.size_bytes} bytes)")
     if made.identity is None:
-        print("without the identity: keep STATE/identity elsewhere too, or agents must all join anew", file=sys.stderr)
+        print(
+            "without the identity: keep STATE/identity elsewhere too, or every agent must join again", file=sys.stderr
+        )
     else:
         print(f"the identity is copied to {made.identity}: whoever has it can pose as this control plane")
     return 0

@@ -30,7 +30,7 @@ SIDES = (
     ("Steps on agents", r"agentd/"),
 )
 
-# What a person is told by, where it is no exception: class or function → its parameters in order.
+# What a person is told by, where it is not an exception: class or function → its parameters in order.
 TELLERS = {
     "Problem": ("field", "message", "hint"),
     "Finding": ("path", "line", "column", "field", "message", "hint"),

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 HERE = Path(__file__).parent
-# The folder is no package, on purpose: its name is that of a library.
+# The folder is not a package, on purpose: its name is that of a library.
 sys.path.insert(0, str(HERE))
 
 import tree  # noqa: E402

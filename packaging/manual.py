@@ -62,7 +62,7 @@ def _argparse_options(parser: argparse.ArgumentParser) -> Iterator[Option]:
         value = action.metavar or ("|".join(action.choices) if action.choices else action.dest.upper())
         takes = "" if action.nargs == 0 else f" {value}"
         names = ", ".join(f"{name}{takes}" for name in action.option_strings) or str(value)
-        # The build host's name is no default on any other host.
+        # The build host's name is not the default on any other host.
         default = "the host's name" if action.default == os.uname().nodename else action.default
         text = (action.help or "") % {"default": default, "prog": parser.prog}
         yield Option(names, text)

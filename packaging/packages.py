@@ -27,7 +27,7 @@ from typing import Any
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
-# The folder is no package, on purpose: its name is that of a library.
+# The folder is not a package, on purpose: its name is that of a library.
 sys.path[:0] = [str(HERE), str(ROOT), str(ROOT / "proto")]
 
 import manual  # noqa: E402

@@ -63,7 +63,7 @@ class Contact(StrEnum):
 
 HOLDS = {
     Contact.BUSY: ("control_plane_busy", "the control plane answers too slowly to judge the release by it"),
-    Contact.AWAY: ("control_plane_away", "the control plane cannot be reached, by the previous release neither"),
+    Contact.AWAY: ("control_plane_away", "the control plane cannot be reached, not even by the previous release"),
     Contact.EXPIRED: ("certificate_expired", "the control plane does not accept this agent's certificate any more"),
     Contact.UNKNOWN: ("control_plane_unknown", "it cannot be found out how the control plane is"),
     Contact.ANSWERS: ("no_session", "the new release has no session while the control plane answers"),

@@ -151,4 +151,4 @@ def naming_os_errors(doing: str, at: Path | None = None, needed: Callable[[], st
 def require_file(path: Path, name: str) -> None:
     """Raise StepFailure for what is there and no file: whoever opens a pipe or a device may wait for ever."""
     if path.exists() and not path.is_file():
-        raise StepFailure("bad_name", f"datastore {name!r}: {path} is no file", "Check the Datastore's path.")
+        raise StepFailure("bad_name", f"datastore {name!r}: {path} is not a file", "Check the Datastore's path.")

@@ -34,7 +34,7 @@ class Session(Protocol):
 def lock_patiently(session: Session, tables: Sequence[str], patience: Patience, mode: str = "ACCESS EXCLUSIVE") -> None:
     """Within a transaction: hold these tables in this mode until its end; all at once, or none while waiting.
 
-    What is no plain table is left alone. Raises StepFailure (busy) where the patience ends.
+    What is not a plain table is left alone. Raises StepFailure (busy) where the patience ends.
     """
     plain = [
         table

@@ -45,7 +45,7 @@ def object_name(*parts: str) -> str:
 def guard(session: Session, table: str, waivers: Iterable[Waiver], carried: frozenset[str]) -> list[Definition]:
     """What a replacement of the table would lose, as it was waived.
 
-    Raises StepFailure where it is no plain table, or would lose what was not waived.
+    Raises StepFailure where it is not a plain table, or would lose what was not waived.
     """
     ((oid, kind),) = session.rows("SELECT oid, relkind::text FROM pg_class WHERE oid = ?", (session.oid(table),))
     if kind != "r":

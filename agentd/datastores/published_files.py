@@ -73,8 +73,8 @@ def digest_in(name: str) -> str:
 def changes(path: Path, home: Path, state: State, own: Entry, reread: Reread, watched: Watched) -> list[str]:
     """How what lies at the bare name differs from what `own` published there; empty where it does not.
 
-    A bare name that was not derived yet, because its writer was killed, is no difference: it is absent, or still holds
-    what was there before.
+    A bare name that was not derived yet, because its writer was killed, is not a difference: it is absent, or still
+    holds what was there before.
     """
     if path.is_symlink():
         return ["a symbolic link has taken its name"]

@@ -124,7 +124,7 @@ def _absolute(text: str, what: str) -> Path:
 def _shared(files: k.CsvStore | k.ParquetStore | k.SqliteStore | k.DuckdbStore) -> tuple[int, str]:
     """Mode and group of files that are made at a place."""
     if files.file_mode and not _FILE_MODE.fullmatch(files.file_mode):
-        raise bad_params(f"file mode {files.file_mode!r} are no permission bits")
+        raise bad_params(f"file mode {files.file_mode!r} is not a file mode")
     return int(files.file_mode or "0", 8), files.group
 
 

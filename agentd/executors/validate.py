@@ -145,7 +145,7 @@ def _failure(
         "verification_failed",
         f"dataset {params.destination.dataset!r} is not proven: check failed: {said}{more}{rows}",
         "Look at the named rows. What was there before is put back; mend the cause, then retry the migration: it reads "
-        "the source anew.",
+        "the source again.",
         result=serialised,
     )
 

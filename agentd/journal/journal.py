@@ -78,7 +78,7 @@ class Journal:
     @classmethod
     def open(cls, path: Path) -> "Journal":
         """Open or create the journal at `path`. Raises JournalBusy when another process has it open, and
-        JournalBroken when it is no journal of ours or newer than this program."""
+        JournalBroken when it is not a journal of ours or newer than this program."""
         ownership = _own(path.with_name(path.name + ".owner"))
         try:
             return cls(_open_database(path), ownership, _file_of(path))

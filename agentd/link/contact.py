@@ -1,6 +1,6 @@
 """How the control plane answers this host, found out beside any session: a bad release is told from bad weather by it.
 
-A stream whose first message is no hello is turned down by a control plane that is well, at once and by name.
+A stream whose first message is not a hello is turned down by a control plane that is well, at once and by name.
 """
 
 import time

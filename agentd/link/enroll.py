@@ -40,7 +40,7 @@ _BUSY_PAUSES_S = (1.0, 2.0, 4.0, 8.0)
 
 
 class BadToken(Exception):
-    """The text is no join token. The message never repeats it."""
+    """The text is not a join token. The message never repeats it."""
 
 
 class JoinFailed(Exception):
@@ -66,7 +66,7 @@ def parse(text: str) -> Token:
     host, _, port = head.removeprefix(_PREFIX).rpartition(":")
     whole = text.startswith(_PREFIX) and len(text) <= _TOKEN_CHARACTERS_MAX
     if not (whole and host and secret and port.isdigit() and 0 < int(port) < 65536):
-        raise BadToken("this is no join token (haulier-join.HOST:PORT.SECRET.PIN): copy it whole")
+        raise BadToken("this is not a join token (haulier-join.HOST:PORT.SECRET.PIN): copy it whole")
     try:
         base64.urlsafe_b64decode(secret + "=" * (-len(secret) % 4))
         if len(bytes.fromhex(pin)) != hashlib.sha256().digest_size:

@@ -90,7 +90,7 @@ async def fetch(
     Uses a connection of its own. Raises FetchFailed.
     """
     if not _DIGEST.fullmatch(wanted.digest):
-        raise FetchFailed("bad_request", "the wanted digest is no SHA-256", retryable=False)
+        raise FetchFailed("bad_request", "the wanted digest is not a SHA-256", retryable=False)
     try:
         await asyncio.to_thread(incoming.mkdir, 0o700, parents=True, exist_ok=True)
         async with channel_of(enrolment) as channel:
@@ -121,7 +121,7 @@ async def _fetch_metadata(stub: Any, incoming: Path) -> None:
         size_bytes += len(piece.data)
         files.setdefault(piece.name, bytearray()).extend(piece.data)
         if size_bytes > METADATA_BYTES_MAX or len(files) > METADATA_FILES_MAX or not _NAME.fullmatch(piece.name):
-            raise FetchFailed("bad_metadata", "the control plane sends what is no metadata", retryable=True)
+            raise FetchFailed("bad_metadata", "what the control plane sent is not metadata", retryable=True)
     if not files:
         raise FetchFailed("not_published", "no release is published on the control plane", retryable=True)
     for name, data in files.items():
@@ -170,7 +170,7 @@ class _Artefact:
             try:
                 await self._take(source)
             except (FetchFailed, TimeoutError, http.client.HTTPException, OSError, ValueError):
-                # A mirror that fails is no loss: the next one goes on from here. The control plane is the last.
+                # A mirror that fails is not a loss: the next one goes on from here. The control plane is the last.
                 if last:
                     raise
                 continue

@@ -64,7 +64,7 @@ class BadMessage(Exception):
 
 
 def _is_duration(seconds: float) -> bool:
-    """Whether seconds are above 0 and end some day; what is no number is neither."""
+    """Whether seconds are above 0 and end some day; what is not a number is neither."""
     return 0 < seconds <= _DURATION_MAX_S
 
 
@@ -188,7 +188,7 @@ def _too_long(outcome: Outcome) -> Outcome:
 def welcome(session: SessionId, message: pb.SessionResponse) -> events.SessionOpened:
     """The first answer of a session. Raises BadMessage when it is none."""
     if not message.HasField("welcome"):
-        raise BadMessage("the control plane's first answer is no welcome")
+        raise BadMessage("the control plane's first answer is not a welcome")
     told = message.welcome
     if not _HEARTBEAT_MIN_S <= told.heartbeat_s <= _DURATION_MAX_S or not _is_duration(told.disconnected_max_s):
         raise BadMessage("the welcome lacks its heartbeat interval or the longest time without contact")

@@ -44,7 +44,7 @@ class ValueRule:
 
     def _integer(self, name: str, value: str) -> str:
         if not re.fullmatch(r"-?[0-9]{1,19}", value) or not self.least <= int(value) <= self.most:
-            raise BadValue(f"value {name!r} is no whole number from {self.least} to {self.most}")
+            raise BadValue(f"value {name!r} is not a whole number from {self.least} to {self.most}")
         return str(int(value))
 
 

@@ -150,7 +150,9 @@ def _programs(told: Mapping[str, Any]) -> tuple[ProgramRule, ...]:
     for rule in rules:
         undo = by_name.get(rule.undo)
         if rule.undo and undo is None:
-            raise PolicyBroken(f"[programs.{rule.name}] undo names {rule.undo!r}, which is no program here")
+            raise PolicyBroken(
+                f"[programs.{rule.name}] undo names {rule.undo!r}, which is not a program of this policy"
+            )
         if undo is not None and undo.values.keys() != rule.values.keys():
             raise PolicyBroken(f"[programs.{rule.name}] and its undo {rule.undo!r} must take the same values")
     return rules
@@ -208,7 +210,7 @@ def _value(name: str, table: Mapping[str, Any]) -> ValueRule:
     try:
         re.compile(pattern)
     except re.error as error:
-        raise PolicyBroken(f"pattern is no regular expression: {error}") from error
+        raise PolicyBroken(f"pattern is not a regular expression: {error}") from error
     bounds = {key: table[key] for key in ("least", "most") if key in table}
     if not all(type(bound) is int for bound in bounds.values()):
         raise PolicyBroken("least and most must be whole numbers")

@@ -225,7 +225,7 @@ class AttemptDirectory:
         return Deadlines(float(destroy_at), float(end_at))
 
     def read_result(self) -> Outcome | None:
-        """The outcome that the child left. Raises Undecodable for a file that is no outcome."""
+        """The outcome that the child left. Raises Undecodable for a file that is not an outcome."""
         data = self._read("result")
         return None if data is None else outcome_from_text(data.decode("utf-8", "replace"))
 

@@ -73,7 +73,7 @@ class Secrets:
         if not directory:
             raise SecretUnavailable(f"secret {ref} needs systemd credentials, which this agent was not given")
         if not _CREDENTIAL_NAME.match(name) or name in (".", ".."):
-            raise SecretUnavailable(f"secret {ref} is no name of a credential")
+            raise SecretUnavailable(f"secret {ref} is not the name of a credential")
         return _read(ref, Path(directory) / name)
 
 

@@ -37,12 +37,12 @@ def _open_plain(directory: int, name: str) -> int:
     descriptor = os.open(name, flags, dir_fd=directory)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise Refused("not_a_file", f"{name} in the agent's state directory is no plain file")
+        raise Refused("not_a_file", f"{name} in the agent's state directory is not a plain file")
     return descriptor
 
 
 def read_text(agent_state: Path, name: str) -> str | None:
-    """The text of a file of the exchange; None where there is none. Raises Refused where it is no plain short file."""
+    """The text of a file of the exchange; None where there is none. Raises Refused unless it is a plain short file."""
     try:
         with _directory(agent_state, UPGRADE) as directory, os.fdopen(_open_plain(directory, name), "rb") as file:
             data = file.read(_TEXT_BYTES_MAX + 1)

@@ -60,7 +60,7 @@ class Memory:
             return State(current=current, previous=previous)
         except (OSError, Undecodable) as error:
             raise MemoryBroken(
-                f"{self._path} cannot be read: {error}; move it away to begin anew with the release that runs"
+                f"{self._path} cannot be read: {error}; move it away to begin again with the release that runs"
             ) from error
 
     def linked(self) -> tuple[Release | None, Release | None]:

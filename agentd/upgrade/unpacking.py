@@ -206,7 +206,7 @@ def _listed(told: Any) -> dict[str, _Entry]:
                 raise Refused("bad_artefact", f"{name!r} is neither a file nor a link")
     for name in listed:
         if any(parent in listed for parent in map(str, PurePosixPath(name).parents)):
-            raise Refused("bad_artefact", f"{name!r} lies below something that is no directory")
+            raise Refused("bad_artefact", f"{name!r} lies below something that is not a directory")
     return listed
 
 
@@ -214,7 +214,7 @@ def _check_name(name: str) -> None:
     """A path of the tree is relative, in its shortest form, and stays inside."""
     parts = name.split("/")
     if not all(parts) or {".", ".."} & set(parts) or "\0" in name or name == RELEASE or len(name) > 4000:
-        raise Refused("bad_artefact", f"{name[:200]!r} is no path inside a release")
+        raise Refused("bad_artefact", f"{name[:200]!r} is not a path inside a release")
 
 
 def _check_link(tree: Path, name: str, link: str) -> None:
@@ -295,4 +295,4 @@ def _archive_errors() -> Iterator[None]:
     try:
         yield
     except (tarfile.TarError, zstandard.ZstdError, UnicodeError, EOFError) as error:
-        raise Refused("bad_artefact", f"the artefact is no archive: {str(error)[:200]}") from error
+        raise Refused("bad_artefact", f"the artefact is not an archive: {str(error)[:200]}") from error

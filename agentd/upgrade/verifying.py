@@ -353,11 +353,11 @@ def _opened(directory: Path, *names: str) -> BinaryIO | None:
         if handle >= 0:
             os.close(handle)
         if error.errno in (errno.ELOOP, errno.ENOTDIR):
-            raise Refused("bad_artefact", f"{shown} is no regular file, or lies behind a link") from error
+            raise Refused("bad_artefact", f"{shown} is not a regular file, or lies behind a link") from error
         raise
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
-        raise Refused("bad_artefact", f"{shown} is no regular file")
+        raise Refused("bad_artefact", f"{shown} is not a regular file")
     return os.fdopen(handle, "rb")
 
 
@@ -366,7 +366,7 @@ def _tuf_errors() -> Iterator[None]:
     try:
         yield
     except exceptions.ExpiredMetadataError as error:
-        raise Refused("metadata_expired", f"{error}: it must be signed anew, or this host's clock is wrong") from error
+        raise Refused("metadata_expired", f"{error}: it must be signed again, or this host's clock is wrong") from error
     except exceptions.BadVersionNumberError as error:
         raise Refused("bad_version", str(error)) from error
     except exceptions.UnsignedMetadataError as error:

@@ -114,7 +114,7 @@ def _unavailable(details: str, *, where: str, profile_path: str) -> Problem:
         return Problem(
             "the certificate of the control plane is not signed by the authority in the profile",
             where=where,
-            hint=f"the profile {profile_path} belongs to another control plane, or it was set up anew: fetch it again",
+            hint=f"the profile {profile_path} belongs to another control plane, or it was set up again: fetch it again",
             code=Exit.UNREACHABLE,
         )
     if "peer name" in lowered or "hostname verification" in lowered:

@@ -132,7 +132,7 @@ def write_bytes(data: bytes) -> None:
 
 @contextmanager
 def _reader_may_leave() -> Iterator[None]:
-    """Ends the program quietly when nobody reads on (`haulier events | head`): that is no error."""
+    """Ends the program quietly when nobody reads on (`haulier events | head`): that is not an error."""
     try:
         yield
     except BrokenPipeError:

@@ -57,7 +57,7 @@ def lacks(agent: Agent, requirements: Requirements) -> list[str]:
 
 
 def fact_labels(facts: Facts) -> dict[str, str]:
-    """Return the labels that every host has by what it is; what is no label's value is left out.
+    """Return the labels that every host has by what it is; what is not a label's value is left out.
 
     >>> fact_labels(Facts(os="debian", os_version="12", architecture="x86_64"))
     {'host/os': 'debian', 'host/os-version': '12', 'host/architecture': 'x86_64'}

@@ -45,9 +45,9 @@ def retry(
 def must_begin_again(steps: Sequence[Step]) -> str:
     """Return why a failed migration cannot go on where it stopped; empty when it can."""
     if any(step.state in _TAKEN_BACK for step in steps):
-        return "what it had done was put back, so it reads the source anew"
+        return "what it had done was put back, so it reads the source again"
     if any(map(is_refuted, steps)):
-        return "its proof failed, so it reads the source anew"
+        return "its proof failed, so it reads the source again"
     return ""
 
 

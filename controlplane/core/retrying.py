@@ -33,8 +33,8 @@ def may_retry(step: Step, *, retryable: bool, failures: int, losses: int) -> boo
 def outage_began_at(step: Step, attempt: Attempt, *, moved: bool, now: float) -> float:
     """Return since when the step's outage lasts, after a try that found what it needs unreachable.
 
-    Time in which a try got on with its work is no part of the outage: with ``moved`` it is taken out, so that a load of
-    an hour that is interrupted twice has not been unreachable for an hour.
+    Time in which a try got on with its work is not part of the outage: with ``moved`` it is taken out, so that a load
+    of an hour that is interrupted twice has not been unreachable for an hour.
     """
     if step.unreachable_since is None:
         return now

@@ -30,7 +30,7 @@ def skews(version: str, controlplane: str) -> str:
     """
     theirs, ours = parse_version(version), parse_version(controlplane)
     if theirs is None:
-        return f"{version!r} is no version of a release: MAJOR.MINOR.PATCH is"
+        return f"{version!r} is not a version of a release: MAJOR.MINOR.PATCH is"
     if ours is None or (theirs[0] == ours[0] and abs(theirs[1] - ours[1]) <= 1):
         return ""
     if theirs[0] == ours[0] + 1 and theirs[1] == 0:

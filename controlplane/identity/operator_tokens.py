@@ -112,7 +112,7 @@ def record_of(
     ttl_s: float = TTL_S,
     by: str = "",
 ) -> OperatorTokenRecord:
-    """The record of a fresh token. Raises IdentityError on a role that is no operator's, or a bad name or life."""
+    """The record of a fresh token. Raises IdentityError on a role that is not an operator's, or a bad name or life."""
     if role not in OPERATOR_ROLES:
         allowed = ", ".join(sorted(OPERATOR_ROLES))
         raise IdentityError(f"an operator token cannot have the role {role}", f"choose one of: {allowed}")

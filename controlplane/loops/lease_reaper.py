@@ -87,6 +87,6 @@ def _not_taken(tx: Tx, step: Step) -> Failure:
     return Failure(
         "queue_timeout",
         f"no agent took the step within {step.queue_s:g} s",
-        f"`haulier agent list` shows who is there; `haulier migration retry {name}` lets it wait anew, and meanwhile "
+        f"`haulier agent list` shows who is there; `haulier migration retry {name}` lets it wait again, and meanwhile "
         f"`haulier why {name}` says what it waits for",
     )

@@ -53,7 +53,7 @@ _GROUP_FORM = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}\$?")
 def _file_mode(value: object) -> str:
     text = str(value)
     if not _FILE_MODE_FORM.fullmatch(text):
-        raise refusal(f"{text!r} are no permission bits", 'write three octal digits in quotes, such as "0640"')
+        raise refusal(f"{text!r} is not a file mode", 'write three octal digits in quotes, such as "0640"')
     bits = int(text, 8)
     if bits & 0o600 != 0o600:
         raise refusal(f"{text!r} takes reading or writing from the agent's own user", 'begin with 6, such as "0640"')
@@ -64,7 +64,7 @@ def _file_mode(value: object) -> str:
 
 def _group(value: str) -> str:
     if not _GROUP_FORM.fullmatch(value):
-        raise refusal(f"{value!r} is no name of a group", "write the group's name as `getent group` shows it")
+        raise refusal(f"{value!r} is not the name of a group", "write the group's name as `getent group` shows it")
     return value
 
 

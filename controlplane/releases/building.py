@@ -55,7 +55,7 @@ def build(
     """Pack `tree` into `output`, which appears whole or not at all. `min_from` is the oldest version that can follow
     it, or ""; `settings` a directory of configuration and policy that become part of it.
 
-    Raises BadTree, ValueError for what is no version, OSError.
+    Raises BadTree, ValueError for what is not a version, OSError.
     """
     for each in (version, *([min_from] if min_from else [])):
         versions.parse(each)
@@ -107,7 +107,7 @@ def read(path: Path) -> Built:
             first = archive.next()
             opened = archive.extractfile(first) if first is not None and first.name == RELEASE else None
             if opened is None:
-                raise BadTree(f"{path}: is no artefact: it does not begin with {RELEASE}")
+                raise BadTree(f"{path}: is not an artefact: it does not begin with {RELEASE}")
             told = json.loads(opened.read())
         with path.open("rb") as file, zstandard.ZstdDecompressor().stream_reader(file) as stream:
             while piece := stream.read(1 << 20):
@@ -117,7 +117,7 @@ def read(path: Path) -> Built:
         said = (told["version"], told["architecture"], told["min_from"])
         return Built(path, *said, digest, path.stat().st_size, written_bytes, _settings(told["files"]))
     except (tarfile.TarError, zstandard.ZstdError, ValueError, KeyError, TypeError) as error:
-        raise BadTree(f"{path}: is no artefact ({error}); make one with `haulier release build`") from error
+        raise BadTree(f"{path}: is not an artefact ({error}); make one with `haulier release build`") from error
 
 
 class _Counted(io.RawIOBase):
@@ -153,7 +153,7 @@ def _settings(names: Iterable[str]) -> tuple[str, ...]:
 def _files_of(tree: Path) -> list[str]:
     """Paths of all files and links below `tree`, in the order of their bytes. Raises BadTree."""
     if not tree.is_dir():
-        raise BadTree(f"{tree}: is no directory")
+        raise BadTree(f"{tree}: is not a directory")
     found = []
     for directory, directories, files in os.walk(tree):
         linked = [name for name in directories if (Path(directory) / name).is_symlink()]

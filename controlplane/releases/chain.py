@@ -173,7 +173,7 @@ def _tuf_errors() -> Iterator[None]:
         yield
     except exceptions.ExpiredMetadataError as error:
         hint = (
-            "sign it anew: `haulier release refresh --online-keys DIR --repository DIR`, or for the root "
+            "sign it again: `haulier release refresh --online-keys DIR --repository DIR`, or for the root "
             "`haulier release rotate-root --keys DIR --repository DIR --same-keys`"
         )
         raise Unproven("metadata_expired", str(error), hint) from error

@@ -105,7 +105,7 @@ class Shelf:
             raise Unproven(
                 "bad_artefact",
                 f"{target.target_path}: its SHA-256 is {found}, signed is {target.digest}",
-                "the file in the repository was changed after it was signed: sign it anew under a higher version",
+                "the file in the repository was changed after it was signed: sign it again under a higher version",
             )
         part.rename(self._artefacts / target.digest)
         _flush(self._artefacts)

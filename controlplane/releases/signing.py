@@ -347,7 +347,7 @@ def _read(path: Path, kind: type[T]) -> Metadata[T]:
     try:
         metadata: Metadata[T] = Metadata[T].from_bytes(path.read_bytes())
     except RepositoryError as error:
-        raise ReleaseProblem(f"{path}: is no signed metadata: {error}") from None
+        raise ReleaseProblem(f"{path}: is not signed metadata: {error}") from None
     if not isinstance(metadata.signed, kind):
         raise ReleaseProblem(f"{path}: is metadata of another role")
     return metadata

@@ -95,7 +95,7 @@ def outcome_of(result: pb.AttemptResult) -> Outcome:
 
 
 def _finite(seconds: float) -> float:
-    """Return a duration of the wire, 0 where it is no number: it is stored and shown as JSON."""
+    """Return a duration of the wire, 0 where it is not a number: it is stored and shown as JSON."""
     return seconds if math.isfinite(seconds) else 0.0
 
 

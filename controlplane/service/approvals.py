@@ -130,7 +130,7 @@ class Approvals:
         for old in decision.instead_of:
             before = tx.approval(old)
             assert before is not None, "the gate was told of it"
-            withdrawn = before._replace(state="withdrawn", reason="what it was about has changed; asked for anew")
+            withdrawn = before._replace(state="withdrawn", reason="what it was about has changed; asked for again")
             tx.move_approval(withdrawn, "pending")
             tx.record([_event(now, "ApprovalWithdrawn", withdrawn, f"{plan.method} by {by}: {withdrawn.reason}")])
         digest = hashlib.sha256(b"\0".join((by.encode(), plan.digest.encode()))).hexdigest()

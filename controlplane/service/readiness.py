@@ -1,6 +1,6 @@
 """Whether this control plane can do its work, and if not, why: each reason in words.
 
-Liveness asks nobody: a slow disk or a lost database is no reason to be killed.
+Liveness asks nobody: a slow disk or a lost database is not a reason to be killed.
 """
 
 import shutil

@@ -60,7 +60,7 @@ def check(selection: Selection) -> None:
         raise Precondition("name the migrations, or choose them by --state, --selector or --owner")
     unknown = sorted(selection.states - set(MigrationState))
     if unknown:
-        raise Precondition(f"{unknown[0]} is no state of a migration: {', '.join(MigrationState)}")
+        raise Precondition(f"{unknown[0]} is not a state of a migration: {', '.join(MigrationState)}")
 
 
 def resolve(tx: Tx, method: str, selection: Selection, within: Owners, reason: str = "") -> Resolved:
@@ -181,7 +181,7 @@ def _item(tx: Tx, method: str, name: str, migration: Migration | None) -> Item |
 
 _ON_ITS_WAY_BACK = "wait for its end with `haulier migration watch NAME`, then start it again"
 _INSTEAD = {
-    MigrationState.FAILED: "`haulier migration retry NAME` goes on with it; to start anew, end it first with "
+    MigrationState.FAILED: "`haulier migration retry NAME` goes on with it; to start again, end it first with "
     "`haulier migration cancel NAME --reason …`",
     MigrationState.STUCK: "`haulier migration retry NAME` undoes it again; `haulier migration accept NAME --reason …` "
     "or `abandon` end it as it is",

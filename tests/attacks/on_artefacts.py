@@ -116,6 +116,6 @@ archive("a header of megabytes", [Member("lib/module.py", b"VALUE = 1\n", header
 archive("a bomb that unpacks to more than was signed", [GOOD, Member("zeros", bytes(64 << 20))], unpacked_bytes=1 << 20)
 archive("an archive that ends in the middle", [GOOD], spoil=lambda path: repack(path, lambda data: data[:1700]))
 archive("an archive cut within compression", [GOOD], spoil=lambda path: os.truncate(path, path.stat().st_size - 20))
-archive("what is no archive at all", [GOOD], spoil=noise)
+archive("what is not an archive at all", [GOOD], spoil=noise)
 archive("compressed noise", [GOOD], spoil=lambda path: repack(path, lambda _: b"\xff" * 4096))
 archive("a window that takes all memory", [GOOD], spoil=wide)

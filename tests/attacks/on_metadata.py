@@ -285,7 +285,7 @@ def fast_forward_of_targets(scene: Scene) -> None:
     scene.serve()
 
 
-# Endless data, and what is no data.
+# Endless data, and what is not data.
 
 
 def endless(role: str) -> None:

@@ -138,7 +138,7 @@ def test_every_side_understands_the_same(text: str) -> None:
 def test_every_side_refuses_the_same(text: str) -> None:
     said = set()
     for parse in PARSERS:
-        with pytest.raises(ValueError, match=r"is no version: write MAJOR\.MINOR\.PATCH") as refusal:
+        with pytest.raises(ValueError, match=r"is not a version: write MAJOR\.MINOR\.PATCH") as refusal:
             parse(text)
         said.add(str(refusal.value))
     # Told in a length that fits a line, whatever was given.

@@ -48,7 +48,7 @@ def alive(pid: int) -> bool:
 
 
 def send(pid: int, number: signal.Signals) -> None:
-    """Send a signal to one process; one that is gone already is no error."""
+    """Send a signal to one process; one that is gone already is not an error."""
     try:
         os.kill(pid, number)
     except ProcessLookupError:

@@ -14,7 +14,7 @@ from tests.floods.attacks import Setting
 from tests.kit.beside import beside
 from tests.kit.processes import end, send, start
 
-# Whose certificate the floods show: it was sent away before, so that it is no host of any rollout.
+# Whose certificate the floods show: it was sent away before, so that it is not a host of any rollout.
 FLOODER = "flooder"
 # What takes the most of a control plane's time for each that is sent.
 FLOODS = ("malformed messages", "open and cancel")

@@ -130,7 +130,7 @@ def _forms_of_key(path: Path) -> Iterator[bytes]:
 
 def _forms(value: str) -> Iterator[bytes]:
     """A secret as it is, its random part alone, and both as hex and base64."""
-    # What comes before it in a token, such as the id of an operator's, is no secret.
+    # What comes before it in a token, such as the id of an operator's, is not a secret.
     parts = {value, value.rpartition("." if "." in value else "-")[2]}
     for part in parts:
         raw = part.encode()

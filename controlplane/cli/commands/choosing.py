@@ -81,7 +81,7 @@ def choice(
     for state in chosen.states:
         if state not in MIGRATION_STATES:
             hint = f"one of {', '.join(MIGRATION_STATES)}"
-            raise Problem(f"{state} is no state of a migration", hint=hint, code=Exit.USAGE)
+            raise Problem(f"{state} is not a state of a migration", hint=hint, code=Exit.USAGE)
     if sum((bool(chosen.names), chosen.filters, otherwise)) != 1:
         raise Problem(
             "name migrations, or choose them by --state, --selector and --owner: one of the two",

@@ -62,7 +62,7 @@ def kind_named(word: str) -> str:
         if word.casefold() == kind.casefold():
             return kind
     known = ", ".join(kind.lower() for kind in KINDS)
-    raise Problem(f"{word} is no kind of manifest", hint=f"one of {known}", code=Exit.USAGE)
+    raise Problem(f"{word} is not a kind of manifest", hint=f"one of {known}", code=Exit.USAGE)
 
 
 def labels_of(selector: Sequence[str]) -> dict[str, str]:
@@ -71,13 +71,13 @@ def labels_of(selector: Sequence[str]) -> dict[str, str]:
     for each in selector:
         key, equals, value = each.partition("=")
         if not (key and equals and value):
-            raise Problem(f"{each!r} is no label", hint="write --selector key=value", code=Exit.USAGE)
+            raise Problem(f"{each!r} is not a label", hint="write --selector key=value", code=Exit.USAGE)
         found[key] = value
     return found
 
 
 def prune_scope(selector: Sequence[str], *, prune: bool) -> dict[str, str]:
-    """The labels that a prune looks at; empty without one. Raises Problem: all that was ever applied is no scope."""
+    """The labels that a prune looks at; empty without one. Raises Problem: all that was ever applied is not a scope."""
     if prune and not selector:
         raise Problem(
             "--prune needs a scope: only manifests with a label that all these files carry are deleted",

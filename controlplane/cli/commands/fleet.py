@@ -115,7 +115,7 @@ def label(
         elif text.endswith("~"):
             request.cleared.append(text[:-1])
         else:
-            raise Problem(f"{text} is no label", hint="write KEY=VALUE, KEY- or KEY~", code=Exit.USAGE)
+            raise Problem(f"{text} is not a label", hint="write KEY=VALUE, KEY- or KEY~", code=Exit.USAGE)
     _ask(request, fl.LabelAgentResponse, profile, output)
 
 

@@ -31,7 +31,7 @@ def show_reasons(migrations: Sequence[op.MigrationSummary], output: OutputFormat
 
 
 def meant(state: str) -> str:
-    """The hint for a word that is no state of a migration."""
+    """The hint for a word that is not a state of a migration."""
     from controlplane.manifests.findings import near_miss
 
     near = near_miss(state.replace("-", "_"), MIGRATION_STATES)

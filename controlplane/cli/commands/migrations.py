@@ -249,7 +249,7 @@ def list_migrations(
     for state in states or []:
         if state not in MIGRATION_STATES:
             raise Problem(
-                f"{state} is no state of a migration",
+                f"{state} is not a state of a migration",
                 hint=meant(state),
                 code=Exit.USAGE,
             )

@@ -99,7 +99,7 @@ def revoke(
     profile: ProfileOption = None,
     output: OutputOption = OutputFormat.table,
 ) -> None:
-    """Make an operator token good for nothing, at once."""
+    """Revoke an operator token at once."""
     from haulier.v1 import access_pb2 as ac
 
     from controlplane.cli.connection import connect

@@ -116,7 +116,7 @@ class AccessTx(RecordsTx):
         """Keep how an approval, which was in ``state``, was decided or used. Raises ``Conflict``."""
         changed = self.run("move_approval", approval.state, approval.decided_by, approval.reason, approval.id, state)
         if changed != 1:
-            raise Conflict(f"approval {approval.id} is {state} no more")
+            raise Conflict(f"approval {approval.id} is no longer {state}")
 
 
 def _operator_of(row: Sequence[Any]) -> OperatorToken:

@@ -296,7 +296,7 @@ def test_probes_and_the_service_manager_are_told(tmp_path: Path) -> None:
         ("config", "policy = [\n", "is not TOML"),
         ("policy", 'kindz = ["*"]\n', "did you mean 'kinds'?"),
         ("identity", "{", "join again"),
-        ("journal", "this is no database, but it is long enough to look at" * 20, "cannot be opened as a journal"),
+        ("journal", "this is not a database, but it is long enough to look at" * 20, "cannot be opened as a journal"),
     ],
 )
 def test_what_cannot_be_used_is_named_in_one_line(tmp_path: Path, broken: str, text: str, said: str) -> None:

@@ -229,7 +229,7 @@ def test_a_store_of_a_newer_haulier_is_refused(state: Path, verb: str) -> None:
 def test_a_store_that_is_none_is_refused(state: Path, verb: str) -> None:
     for name in ("store.db-wal", "store.db-shm"):
         (state / name).unlink(missing_ok=True)
-    (state / "store.db").write_bytes(b"something else altogether, which is no database " * 100)
+    (state / "store.db").write_bytes(b"something else altogether, which is not a database " * 100)
     done = controlplane(verb, "--state", state, env=FREE_PORTS)
     assert done.code == UNUSABLE
     assert "file is not a database" in done.line

@@ -13,5 +13,5 @@ def test_the_processor_that_the_agent_used_is_its_own(tmp_path: Path) -> None:
         pass
     busy = sensor.sample([])
     assert busy.agent_cpu_cores > 0
-    # A process that ended between two looks is no error, and one that began meanwhile counts from its beginning.
+    # A process that ended between two looks is not an error, and one that began meanwhile counts from its beginning.
     assert sensor.sample([2**22 - 1]).agent_cpu_cores >= 0

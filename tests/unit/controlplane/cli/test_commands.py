@@ -280,7 +280,7 @@ def test_applied_migrations_are_listed_before_they_are_started(haulier: Haulier,
 def test_a_state_that_does_not_exist_is_named(haulier: Haulier, far: FarSide) -> None:
     ended = haulier("migration", "list", "--state", "sucess")
     assert ended.code == Exit.USAGE
-    assert "sucess is no state of a migration" in ended.err
+    assert "sucess is not a state of a migration" in ended.err
     assert "succeeded" in ended.err
     assert not far.heard
 

@@ -101,7 +101,7 @@ def test_where_there_is_nothing_to_put_back_a_refuted_proof_just_fails() -> None
     finish(ledger)
     finish(ledger, AttemptState.FAILED, WRONG)
     assert state_of(ledger) == MigrationState.FAILED
-    assert must_begin_again(list(ledger.steps.values())) == "its proof failed, so it reads the source anew"
+    assert must_begin_again(list(ledger.steps.values())) == "its proof failed, so it reads the source again"
 
 
 def test_when_the_former_content_cannot_be_put_back_it_is_stuck_and_says_why_it_was_to_be() -> None:
@@ -124,7 +124,7 @@ def test_after_it_was_put_back_a_retry_begins_again_and_can_succeed() -> None:
     assert ledger.states() == {"extract": "ready", "load": "blocked", "validate": "blocked"}
     assert {step.direction for step in ledger.steps.values()} == {Direction.FORWARD}
     (asked,) = [event for event in ledger.events if event.type == "MigrationRetried"]
-    assert asked.detail == "begins again: what it had done was put back, so it reads the source anew (by ada)"
+    assert asked.detail == "begins again: what it had done was put back, so it reads the source again (by ada)"
     for _ in range(3):
         finish(ledger)
     assert state_of(ledger) == MigrationState.SUCCEEDED

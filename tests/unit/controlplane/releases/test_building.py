@@ -43,11 +43,11 @@ def test_what_cannot_be_released_is_named(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "tree" / "pipe")
     with pytest.raises(BadTree, match="pipe: is neither a file nor a link"):
         build(tmp_path / "tree", "0.2.0", "x86_64", "", tmp_path / "made")
-    with pytest.raises(ValueError, match="is no version"):
+    with pytest.raises(ValueError, match="is not a version"):
         build(tmp_path / "tree", "latest", "x86_64", "", tmp_path / "made")
     assert not (tmp_path / "made").exists()
     (tmp_path / "made").write_bytes(b"no artefact")
-    with pytest.raises(BadTree, match="is no artefact"):
+    with pytest.raises(BadTree, match="is not an artefact"):
         read(tmp_path / "made")
 
 

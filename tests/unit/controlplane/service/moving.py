@@ -35,7 +35,7 @@ spec:
 EXPORTS = "{engine: csv, root: /srv/exports}"
 COLUMNS = "[{name: id, type: int64}, {name: price, type: int64}]"
 WRONG = Failure("verification_failed", "3 rows differ", "look at them", retryable=False)
-FINAL = Failure("value_does_not_fit", "'9.5' is no int64", "declare another type", retryable=False)
+FINAL = Failure("value_does_not_fit", "'9.5' is not an int64", "declare another type", retryable=False)
 RESULTS = {
     "extract": k.ExtractResult(output=k.Staged(datastore=k.Datastore(name="staging"), rows=2)),
     "load": k.LoadResult(rows=2),

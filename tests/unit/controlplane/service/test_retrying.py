@@ -127,7 +127,7 @@ def test_after_a_failed_proof_the_former_content_is_back_and_a_retry_reads_the_s
         assert [await it.finish(), await it.finish()] == ["load", "extract"]
         assert it.newest().reason == "step validate: 3 rows differ; the former content is back"
         retried = await it.retry()
-        assert retried.again == "what it had done was put back, so it reads the source anew"
+        assert retried.again == "what it had done was put back, so it reads the source again"
         detail = await room.queries.migration("move")
         assert not detail.results, "a later undo must not look for what was withdrawn"
         assert [await it.finish() for _ in range(3)] == ["extract", "load", "validate"]

@@ -400,7 +400,7 @@ def test_names_are_done_all_or_none_and_filters_say_what_they_left_out() -> None
     [
         (Selection(), "name the migrations"),
         (Selection(("one",), states=frozenset({"failed"})), "not both"),
-        (Selection(states=frozenset({"broken"})), "broken is no state"),
+        (Selection(states=frozenset({"broken"})), "broken is not a state"),
     ],
 )
 def test_a_selection_is_names_or_filters(selection: Selection, told: str) -> None:

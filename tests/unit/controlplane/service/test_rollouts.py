@@ -276,7 +276,7 @@ def test_a_fleet_that_desires_a_release_gets_a_rollout_once() -> None:
     ("options", "spec", "message"),
     [
         ({"version": ""}, {}, "desires no release"),
-        ({"version": "0.2"}, {}, "is no version of a release"),
+        ({"version": "0.2"}, {}, "is not a version of a release"),
         ({"version": "0.1.0"}, {}, "release 0.1.0 is not published for any of these hosts"),
         ({}, {"hosts": {"labels": {"tier": "prod"}}}, "no agent carries the labels"),
     ],
