@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 
+from agentd import durable
 from agentd.policy.law import Policy
 
 UNIT = "haulier-agentd.service"
@@ -66,10 +67,7 @@ def apply(text: str, place: Path = PLACE, run: Run | None = None) -> bool:
         if place.is_file() and place.read_text(encoding="utf-8") == text:
             return False
         place.parent.mkdir(parents=True, exist_ok=True)
-        fresh = place.with_suffix(".new")
-        fresh.write_text(text, encoding="utf-8")
-        fresh.chmod(0o644)
-        fresh.replace(place)
+        durable.replace(place, text.encode("utf-8"), mode=0o644, synced=False)
     except OSError as error:
         raise DropInFailed(f"{place} cannot be written: {error.strerror}: run this as root") from error
     run(["systemctl", "daemon-reload"])

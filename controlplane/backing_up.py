@@ -2,15 +2,15 @@
 
 import asyncio
 import io
-import os
 import tarfile
 import time
 from pathlib import Path
 from typing import NamedTuple
 
+from controlplane import durable
 from controlplane.config import Config
 from controlplane.store.port import StoreFailed
-from controlplane.store.sqlite.copying import copy_store, sync
+from controlplane.store.sqlite.copying import copy_store
 
 IDENTITY_SUFFIX = ".identity.tar"
 
@@ -39,14 +39,7 @@ def _pack(directory: Path, target: Path) -> None:
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as archive:
         archive.add(directory, arcname=directory.name)
-    draft = target.with_name(f"{target.name}.draft")
-    draft.unlink(missing_ok=True)
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(packed.getvalue())
-        file.flush()
-        os.fsync(file.fileno())
-    draft.rename(target)
-    sync(target.parent)
+    durable.create(target, packed.getvalue())
 
 
 class BackupKeeper:
@@ -65,7 +58,7 @@ class BackupKeeper:
         directory = self._config.backup_dir
         if directory is None:
             return
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        durable.make_directory(directory)
         made = sorted(directory.glob("store-*.db"))
         now = time.time()
         if made and now - made[-1].stat().st_mtime < self._config.backup_every_s:

@@ -5,6 +5,7 @@ import os
 import time
 from pathlib import Path
 
+from controlplane import durable
 from controlplane.config import Config, host_port
 from controlplane.identity.audit_key import AUDIT_KEY_FILE, AuditKey
 from controlplane.identity.authority import CertificateAuthority
@@ -27,7 +28,7 @@ async def initialise(config: Config) -> Path:
     """
     state = config.state_dir
     path = state / PROFILE_FILE
-    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    durable.make_directory(state)
     guard = StateGuard(state)
     try:
         if path.exists():
@@ -69,11 +70,4 @@ def _write_profile(path: Path, config: Config, authority: CertificateAuthority, 
         "ca_pem": authority.certificate_pem.decode(),
         "token": token,
     }
-    draft = path.with_suffix(".new")
-    draft.unlink(missing_ok=True)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        json.dump(profile, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+    durable.replace(path, json.dumps(profile, indent=1).encode("utf-8"))

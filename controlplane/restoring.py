@@ -7,9 +7,11 @@ lost.
 
 import shutil
 import time
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
+from controlplane import durable
 from controlplane.config import Config
 from controlplane.core.audit import FIRST_ERA, LogEra
 from controlplane.core.audit_leaves import leaf_of
@@ -21,13 +23,15 @@ from controlplane.serve import IDENTITY_DIR, STORE_FILE
 from controlplane.service.audit_entries import stored_entries
 from controlplane.state_guard import StateGuard
 from controlplane.store.port import StoreFailed, Tx
-from controlplane.store.sqlite.copying import check_copy, sync
+from controlplane.store.sqlite.copying import check_copy
 from controlplane.store.sqlite.store import SqliteStore, open_snapshot
 
 ROWS_AT_ONCE = 2000
 GENERATION_MAX = 2**31 - 1
 # The first revision whose stores have an audit log.
 AUDITED_SINCE = 4
+# Files beside a store's own: commits that are not in it yet, and their index.
+LOG_SUFFIXES = ("-wal", "-shm")
 
 
 class Restored(NamedTuple):
@@ -75,7 +79,7 @@ async def restore(config: Config, backup: Path, reason: str, *, replace: bool) -
             begun = await store.write(begin)
         finally:
             store.close()
-        sync(draft)
+        durable.sync(draft)
         aside = _put_in_place(draft, path)
         return Restored(begun.generation, begun.era, begun.size, aside)
     finally:
@@ -170,20 +174,20 @@ def _put_in_place(draft: Path, path: Path) -> Path | None:
     """
     aside = None
     if path.exists():
-        aside = path.with_name(f"{path.name}.before-{int(time.time())}")
-        path.rename(aside)
-        for suffix in ("-wal", "-shm"):
+        # Two restores may be tried within a second, and what was set aside is never replaced.
+        names = (path.with_name(f"{path.name}.before-{at}") for at in count(int(time.time())))
+        aside = next(name for name in names if not name.exists())
+        # The log is never apart from its store: it has its second name before the store gets another one.
+        for suffix in LOG_SUFFIXES:
             beside = path.with_name(path.name + suffix)
             if beside.exists():
-                beside.rename(aside.with_name(aside.name + suffix))
-        sync(path.parent)
-    else:
-        _remove(path)
-    draft.rename(path)
-    sync(path.parent)
+                durable.link(beside, aside.with_name(aside.name + suffix))
+        durable.move(path, aside)
+    _remove(path)
+    durable.move(draft, path)
     return aside
 
 
 def _remove(path: Path) -> None:
-    for suffix in ("", "-wal", "-shm"):
+    for suffix in ("", *LOG_SUFFIXES):
         path.with_name(path.name + suffix).unlink(missing_ok=True)

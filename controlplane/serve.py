@@ -10,8 +10,8 @@ import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
+from controlplane import durable
 from controlplane.backing_up import BackupKeeper
 from controlplane.config import Config, ConfigError, host_port, reached_at
 from controlplane.identity.audit_key import AuditKey, head_is_signed
@@ -281,7 +281,8 @@ class ControlPlane:
             "pid": os.getpid(),
         }
         where = {**ports, "http_host": reached_at(self.config.probes_http_listen)}
-        _write_atomically(self.config.state_dir / LISTENING_FILE, json.dumps(where))
+        # Written at each start: what a loss of power takes back is void by then.
+        durable.replace(self.config.state_dir / LISTENING_FILE, json.dumps(where).encode("utf-8"), synced=False)
         _log.info("serving: %s", _places(self.config, ports))
 
     async def stop(self) -> None:
@@ -357,9 +358,3 @@ async def serve(config: Config) -> None:
         _log.info("stopping")
     finally:
         await plane.stop()
-
-
-def _write_atomically(path: Path, text: str) -> None:
-    fresh = path.with_suffix(".new")
-    fresh.write_text(text, encoding="utf-8")
-    fresh.replace(path)

@@ -6,7 +6,6 @@ value of its column. An unquoted field that equals the NULL text is NULL; a quot
 
 import codecs
 import csv
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
+from agentd import durable
 from agentd.datastores.arrow_form import require_names, required_is_null
 from agentd.datastores.copy_text import quoted_lines
 from agentd.datastores.definitions import Definition
@@ -223,8 +223,7 @@ class CsvDatastore(DirectoryDatastore):
             for batch in batches:
                 file.write(self._lines(batch, columns, path, rows))
                 rows += batch.num_rows
-            file.flush()
-            os.fsync(file.fileno())
+            durable.sync_file(file)
         return rows
 
     def _lines(self, batch: pa.RecordBatch, columns: Columns, path: Path, rows: int) -> bytes:

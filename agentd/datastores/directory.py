@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from agentd import durable
 from agentd.datastores import file_log, stuck
 from agentd.datastores.compression import require_plain
 from agentd.datastores.definitions import Definition, in_order
@@ -308,12 +309,12 @@ class DirectoryDatastore(ABC):
                 temporary.unlink(missing_ok=True)
                 file_log.link_or_copy(log.home / state.content, temporary)
                 _require_still(path, seen, stale=stale, instead=temporary)
-                temporary.replace(path)
+                durable.move(temporary, path)
             elif state.content is None and state.restored and path.exists() and due:
                 writer.before_destructive()
                 _require_still(path, seen, stale=stale)
                 path.unlink()
-            file_log.sync_directory(path.parent)
+            durable.sync(path.parent)
             if log.entries()[-1:] == entries[-1:]:
                 return
             seen = look(path)
@@ -427,8 +428,7 @@ class DirectoryDatastore(ABC):
         writer.reach("before_removing")
         writer.before_destructive()
         freed_bytes = (log.home / own.kept).stat().st_size
-        (log.home / own.kept).unlink()
-        file_log.sync_directory(log.home)
+        durable.remove(log.home / own.kept)
         return Removed(1, freed_bytes)
 
     def read_fence(self, location: Location, target: str) -> FenceRecord | None:

@@ -16,6 +16,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from agentd import durable
 from agentd.datastores import duckdb_tables, ledger
 from agentd.datastores.arrow_form import conformed
 from agentd.datastores.as_published import Content, Traits
@@ -25,7 +26,6 @@ from agentd.datastores.duckdb_types import logical, spelled
 from agentd.datastores.duckdb_words import of_duckdb
 from agentd.datastores.eviction import OWN_DIRECTORY, holding
 from agentd.datastores.failures import FILE_TOO_LARGE, StepFailure, naming_os_errors, no_room, require_file
-from agentd.datastores.file_log import sync_directory
 from agentd.datastores.locked_sql import bad_sql, harden, quoted, single_select, text_rows
 from agentd.datastores.patience import Holder, Patience
 from agentd.datastores.port import (
@@ -332,7 +332,8 @@ class DuckdbDatastore:
         fresh.unlink(missing_ok=True)
         try:
             duckdb.connect(str(fresh)).close()
-            os.link(fresh, self._place.path)
+            durable.sync(fresh)
+            durable.link(fresh, self._place.path)
         except duckdb.Error as err:
             raise self._named(err) from err
         except FileExistsError:
@@ -344,7 +345,6 @@ class DuckdbDatastore:
                 raise
         finally:
             fresh.unlink(missing_ok=True)
-        sync_directory(self._place.path.parent)
 
     def publish(
         self, location: Location, writer: Writer, source: Input, batches: Iterator[pa.RecordBatch]

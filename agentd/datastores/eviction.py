@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from agentd import durable
 from agentd.datastores.failures import StepFailure, naming_os_errors
 from agentd.datastores.port import Writer
 
@@ -57,7 +58,7 @@ def holding(file: Path, writer: Writer) -> Iterator[None]:
     directory = _records(file)
     path = directory / f"{file.name}.{_plain(writer.attempt_id)}.json"
     with naming_os_errors("recording the holder", directory):
-        directory.mkdir(parents=True, exist_ok=True)
+        durable.make_directory(directory, mode=0o777)
         record = {
             "attempt_id": writer.attempt_id,
             "target": writer.target,
@@ -66,15 +67,14 @@ def holding(file: Path, writer: Writer) -> Iterator[None]:
             "start_time": writer.outside(lambda: start_time(os.getpid())),
             **boot_of_host(),
         }
-        temporary = path.with_suffix(f".{os.getpid()}.tmp")
-        opened = temporary.open("w")
-        opened.write(json.dumps(record))
-        opened.flush()
-        temporary.replace(path)
+        with durable.replacing(path, mode=None, synced=False) as opened:
+            opened.write(json.dumps(record).encode("utf-8"))
+            # Open for as long as the file is held, from before the record can be seen.
+            held = os.dup(opened.fileno())
     try:
         yield
     finally:
-        opened.close()
+        os.close(held)
         with suppress(OSError):
             path.unlink(missing_ok=True)
 

@@ -10,7 +10,6 @@ publish: renaming is unconditional, so it could never be the fence.
 """
 
 import json
-import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from agentd import durable
 from agentd.datastores import stuck
 from agentd.datastores.failures import Fenced
 from agentd.datastores.port import FenceRecord, Undo, Writer
@@ -62,15 +62,6 @@ class State:
     superseded: frozenset[tuple[int, int]] = frozenset()
 
 
-def sync_directory(directory: Path) -> None:
-    """Make the directory's entries durable."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def mark_of(path: Path) -> tuple[int, int]:
     """Size and modification time in nanoseconds."""
     found = path.stat()
@@ -80,17 +71,16 @@ def mark_of(path: Path) -> tuple[int, int]:
 def link_or_copy(source: Path, destination: Path) -> None:
     """The same bytes under a second name, durable, with the same modification time. Never overwrites."""
     try:
-        os.link(source, destination)
+        durable.link(source, destination)
     except OSError as err:
         if isinstance(err, FileExistsError | FileNotFoundError):
             raise
         # No hard links here (another device or a file system without them).
         with destination.open("xb") as written, source.open("rb") as read:
             shutil.copyfileobj(read, written, 1 << 20)
-            written.flush()
-            os.fsync(written.fileno())
+            durable.sync_file(written)
         shutil.copystat(source, destination)
-    sync_directory(destination.parent)
+        durable.sync(destination.parent)
 
 
 class FileLog:
@@ -115,18 +105,10 @@ class FileLog:
     def append(self, entry: Entry) -> bool:
         """Create the entry under its number, durably; False where the number is taken."""
         path = self.home / f"{entry.number:06d}.json"
-        temporary = self.home / f".{entry.number:06d}.{os.getpid()}.tmp"
-        with temporary.open("w") as written:
-            json.dump(asdict(entry), written)
-            written.flush()
-            os.fsync(written.fileno())
         try:
-            os.link(temporary, path)
+            durable.create(path, json.dumps(asdict(entry)).encode("utf-8"), mode=None)
         except FileExistsError:
             return False
-        finally:
-            temporary.unlink()
-        sync_directory(self.home)
         return True
 
     def require_not_stale(self, writer: Writer) -> list[Entry]:
@@ -144,10 +126,7 @@ class FileLog:
     def claim(self, writer: Writer, *, sweeps: bool = True) -> int:
         """Append a claim and return its number; raises Fenced for a stale writer. With `sweeps`, what earlier claimants
         staged is removed."""
-        if not self.home.is_dir():
-            self.home.mkdir(parents=True, exist_ok=True)
-            for directory in list(self.home.parents)[:2]:
-                sync_directory(directory)
+        durable.make_directory(self.home, mode=0o777)
         while True:
             entries = self.require_not_stale(writer)
             number = entries[-1].number + 1 if entries else 1

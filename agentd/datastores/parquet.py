@@ -1,6 +1,5 @@
 """Parquet files: the native form of staged parts, and a source and destination of their own."""
 
-import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from agentd import durable
 from agentd.datastores.arrow_form import conformed, logical_columns
 from agentd.datastores.definitions import Definition
 from agentd.datastores.directory import DirectoryDatastore
@@ -70,8 +70,7 @@ class FileWriter:
     def close(self) -> None:
         """Finish the file and make it durable."""
         self._writer.close()
-        self._sink.flush()
-        os.fsync(self._sink.fileno())
+        durable.sync_file(self._sink)
         self._sink.close()
 
     def abandon(self) -> None:

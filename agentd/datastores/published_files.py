@@ -15,9 +15,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from agentd import durable
 from agentd.datastores.as_published import counted
 from agentd.datastores.failures import StepFailure
-from agentd.datastores.file_log import Entry, State, mark_of, sync_directory
+from agentd.datastores.file_log import Entry, State, mark_of
 from agentd.proof.digests import DatasetDigest
 
 _NAMED = re.compile(r"-([0-9a-f]{64})(\.[^.]*)?$")
@@ -59,8 +60,7 @@ def sha256_of(path: Path, watched: Watched) -> str:
 def named_by_content(path: Path, watched: Watched) -> Path:
     """Rename a file so that its name carries its SHA-256; returns the new path."""
     named = path.with_name(f"{path.stem}-{sha256_of(path, watched)}{path.suffix}")
-    path.replace(named)
-    sync_directory(path.parent)
+    durable.move(path, named)
     return named
 
 

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from agentd import durable
 from agentd.datastores.eviction import boot_of_host, start_time
 from agentd.executors.context import Context
 
@@ -26,12 +27,10 @@ _RECORD_BYTES_MAX = 4096
 def recorded(ctx: Context, root: Path, directory: str) -> Iterator[None]:
     """Say, until the block ends, that this process stages into `directory`, a path below the root."""
     records = root / RECORDS
-    records.mkdir(exist_ok=True)
+    durable.make_directory(records, mode=0o777)
     path = records / f"{ctx.attempt_id}.json"
     record = {"directory": directory, **ctx.outside(lambda: _process(os.getpid()))}
-    temporary = path.with_suffix(f".{os.getpid()}")
-    temporary.write_text(json.dumps(record), encoding="utf-8")
-    temporary.replace(path)
+    durable.replace(path, json.dumps(record).encode("utf-8"), mode=None)
     try:
         yield
     finally:

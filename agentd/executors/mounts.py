@@ -7,12 +7,12 @@ removed: it would be hidden as soon as the file system is mounted, or be taken f
 
 import hashlib
 import json
-import os
 import secrets
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from agentd import durable
 from agentd.datastores.failures import StepFailure, naming_os_errors
 from agentd.executors.context import Context
 
@@ -95,15 +95,8 @@ def _marker(root: Path) -> str:
 
 def _mark(root: Path) -> str:
     """Leave a marker, unless another agent was faster; returns what is there, "" where nothing may be written."""
-    temporary = root / f"{MARKER}.{os.getpid()}"
-    with suppress(PermissionError):
-        try:
-            temporary.write_text(f"{secrets.token_hex(16)}\n", encoding="ascii")
-            temporary.chmod(0o644)
-            with suppress(FileExistsError):
-                (root / MARKER).hardlink_to(temporary)
-        finally:
-            temporary.unlink(missing_ok=True)
+    with suppress(PermissionError, FileExistsError):
+        durable.create(root / MARKER, f"{secrets.token_hex(16)}\n".encode("ascii"), mode=0o644)
     return _marker(root)
 
 
@@ -115,10 +108,8 @@ def _remembered(path: Path) -> Known | None:
 
 
 def _remember(path: Path, known: Known) -> None:
-    path.parent.mkdir(mode=0o700, exist_ok=True)
-    temporary = path.with_suffix(f".{os.getpid()}")
-    temporary.write_text(json.dumps(asdict(known)), encoding="utf-8")
-    temporary.replace(path)
+    durable.make_directory(path.parent)
+    durable.replace(path, json.dumps(asdict(known)).encode("utf-8"))
 
 
 def _file_of(places: Path, root: Path) -> Path:

@@ -15,9 +15,9 @@ import pyarrow as pa
 from google.protobuf import json_format
 from haulier.v1 import kinds_pb2 as k
 
+from agentd import durable
 from agentd.datastores.arrow_form import conformed
 from agentd.datastores.failures import StepFailure, naming_os_errors
-from agentd.datastores.file_log import sync_directory
 from agentd.datastores.parquet import FileWriter, batches_of
 from agentd.datastores.port import ParquetPlace, Removed
 from agentd.datastores.sharing import Sharing
@@ -35,7 +35,7 @@ PART_ROWS_MAX = 4_194_304
 ATTEMPT_PREFIX = "att_"
 # Staged parts are for the agents' own user, unless their Datastore says otherwise.
 PRIVATE_MODE = 0o600
-_OWN = re.compile(r"part-\d{5,}\.parquet|\.?manifest\.json(\.tmp)?")
+_OWN = re.compile(r"part-\d{5,}\.parquet|\.?manifest\.json(\.tmp|\.\d+-\d+\.new)?")
 # att_STEP_NUMBER, and the store's generation where the step is older than that.
 _ATTEMPT = re.compile(r"att_[0-9a-f]+_(\d+)(?:_([0-9a-f]+))?")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
@@ -238,14 +238,9 @@ def _parts(
 
 
 def _finish(directory: Path, staged: k.Staged) -> None:
-    temporary = directory / f".{MANIFEST}.tmp"
-    with temporary.open("w") as file:
-        file.write(json_format.MessageToJson(staged))
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(directory / MANIFEST)
-    for path in (directory, *list(directory.parents)[:3]):
-        sync_directory(path)
+    durable.replace(directory / MANIFEST, json_format.MessageToJson(staged).encode("utf-8"), mode=None)
+    for above in list(directory.parents)[:3]:
+        durable.sync(above)
 
 
 def told(staged: k.Staged) -> str:
@@ -312,10 +307,10 @@ def _remove(ctx: Context, root: Path, step_id: str) -> Removed:
         attempts = sorted(directory.iterdir())
         freed_bytes = sum(_remove_attempt(attempt) for attempt in attempts)
         directory.rmdir()
-        sync_directory(directory.parent)
+        durable.sync(directory.parent)
         with suppress(OSError):
             directory.parent.rmdir()
-            sync_directory(root)
+            durable.sync(root)
     return Removed(len(attempts), freed_bytes)
 
 

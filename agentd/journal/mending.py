@@ -11,12 +11,13 @@ from pathlib import Path
 
 import sqlite_utils
 
+from agentd import durable
 from agentd.core.effects import ForgetAttempt, JournalIntent, MarkDraining, RecordOutcome
 from agentd.core.grants import Grant, Outcome, OutcomeKind
 from agentd.journal.journal import Contents, Journal, JournalBroken, JournalBusy
 
 _TRIED = "att_selftest"
-BROKEN = ".broken"
+BROKEN, MENDED = ".broken", ".mended"
 
 
 def copy(path: Path, to: Path) -> None:
@@ -37,7 +38,8 @@ def copy(path: Path, to: Path) -> None:
         unfinished.unlink(missing_ok=True)
         raise JournalBroken(f"{path} cannot be copied: {error}") from error
     unfinished.chmod(0o600)
-    unfinished.replace(to)
+    durable.sync(unfinished)
+    durable.move(unfinished, to)
 
 
 def try_out(path: Path) -> None:
@@ -70,19 +72,29 @@ def mend(path: Path, saved: Path, attempts: list[tuple[Grant, Outcome | None]], 
 
     `saved` is the copy from before the switch, `attempts` what the attempts' directories say, `incarnation` the highest
     that anybody has seen: the control plane refuses a smaller one. Raises JournalBroken, JournalBusy."""
-    if _is_usable(path):
+    whole = path.with_name(path.name + MENDED)
+    if _is_usable(path) and not whole.exists():
         return False
-    known = max(incarnation, _incarnation_in(path))
+    known = max(incarnation, *(_incarnation_in(each) for each in (path, whole) if each.exists()), 0)
+    _restore(whole, saved, attempts, known)
+    # From here on whoever is killed has left a whole journal, and the next one goes on with that.
     if path.exists():
-        path.replace(path.with_name(path.name + BROKEN))
+        durable.move(path, path.with_name(path.name + BROKEN))
     # A transaction that was not finished belongs to the file that is gone.
     path.with_name(path.name + "-journal").unlink(missing_ok=True)
+    durable.move(whole, path)
+    return True
+
+
+def _restore(whole: Path, saved: Path, attempts: list[tuple[Grant, Outcome | None]], incarnation: int) -> None:
+    """Make a journal of what was saved and what the attempts' directories say; it has its name when it is whole."""
+    draft = whole.with_name(whole.name + ".new")
+    beside = [draft.with_name(draft.name + suffix) for suffix in ("-journal", ".owner")]
+    for left in (draft, *beside):
+        left.unlink(missing_ok=True)
     if saved.exists():
-        restored = path.with_name(path.name + ".new")
-        restored.write_bytes(saved.read_bytes())
-        restored.chmod(0o600)
-        restored.replace(path)
-    with contextlib.closing(Journal.open(path)) as journal:
+        durable.replace(draft, saved.read_bytes())
+    with contextlib.closing(Journal.open(draft)) as journal:
         contents = journal.begin_incarnation()
         held = {each.grant.attempt_id for each in contents.attempts}
         missed: list[JournalIntent | RecordOutcome] = []
@@ -92,8 +104,11 @@ def mend(path: Path, saved: Path, attempts: list[tuple[Grant, Outcome | None]], 
             if outcome is not None:
                 missed.append(RecordOutcome(grant, outcome))
         journal.write(missed)
-        journal.raise_incarnation(known)
-    return True
+        journal.raise_incarnation(incarnation)
+    for left in beside:
+        left.unlink(missing_ok=True)
+    durable.sync(draft)
+    durable.move(draft, whole)
 
 
 def _is_usable(path: Path) -> bool:

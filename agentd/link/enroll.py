@@ -28,6 +28,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from haulier.v1 import agent_pb2 as pb
 from haulier.v1 import agent_pb2_grpc
 
+from agentd import durable
 from agentd.link import clocks, enrolment, keys, proxies
 from agentd.link.enrolment import CA, CANDIDATE, CERTIFICATE, IDENTITY, Enrolment, NotJoined
 from agentd.link.proxies import Proxy
@@ -179,7 +180,7 @@ def _key_and_request(candidate: Path, token: Token) -> tuple[ec.EllipticCurvePri
             return key, str(told["request_id"])
     request_id = secrets.token_hex(16)
     try:
-        candidate.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        durable.make_directory(candidate.parent)
         new_key = keys.new_key(candidate)
         # The digest only tells tries apart; the token itself is never written down.
         told = {"request_id": request_id, "token_sha256": token_digest}

@@ -6,11 +6,11 @@ moving its files to their places may then be cut short, and whoever looks next g
 
 import contextlib
 import json
-import os
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from agentd import durable
 from agentd.link import proxies
 from agentd.link.proxies import Proxy
 
@@ -68,8 +68,7 @@ def load(state: Path) -> Enrolment:
 
 def keep_candidate(state: Path) -> None:
     """Put the candidate in place of what is in use. Raises OSError."""
-    (state / CANDIDATE).rename(state / SWITCHING)
-    _sync(state)
+    durable.move(state / CANDIDATE, state / SWITCHING)
     _finish_switch(state)
 
 
@@ -85,30 +84,14 @@ def _finish_switch(state: Path) -> None:
     # The identity last: it says that all of it is there.
     for name in (KEY, CERTIFICATE, CA, IDENTITY):
         with contextlib.suppress(FileNotFoundError):
-            (switching / name).replace(state / name)
-    _sync(state)
+            durable.move(switching / name, state / name)
     shutil.rmtree(switching, ignore_errors=True)
 
 
 def save(state: Path, name: str, data: bytes) -> None:
     """Write one file of the state directory (mode 0600), synced, then visible at once."""
-    state.mkdir(mode=0o700, parents=True, exist_ok=True)
-    temporary = state / f"{name}.new"
-    descriptor = os.open(temporary, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(descriptor)
-    temporary.replace(state / name)
-    _sync(state)
-
-
-def _sync(path: Path) -> None:
-    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    durable.make_directory(state)
+    durable.replace(state / name, data)
 
 
 def _read(path: Path) -> bytes:

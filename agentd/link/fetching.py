@@ -20,6 +20,7 @@ import grpc
 from haulier.v1 import repository_pb2 as pb
 from haulier.v1 import repository_pb2_grpc
 
+from agentd import durable
 from agentd.link import proxies
 from agentd.link.client import channel_of
 from agentd.link.enrolment import Enrolment, NotJoined
@@ -92,7 +93,7 @@ async def fetch(
     if not _DIGEST.fullmatch(wanted.digest):
         raise FetchFailed("bad_request", "the wanted digest is not a SHA-256", retryable=False)
     try:
-        await asyncio.to_thread(incoming.mkdir, 0o700, parents=True, exist_ok=True)
+        await asyncio.to_thread(durable.make_directory, incoming)
         async with channel_of(enrolment) as channel:
             stub = repository_pb2_grpc.RepositoryServiceStub(channel)
             await _fetch_metadata(stub, incoming)
@@ -114,7 +115,6 @@ async def _fetch_metadata(stub: Any, incoming: Path) -> None:
     """Bring all metadata, then put it in the place of the former at once."""
     fresh = incoming / f"{METADATA}.new"
     shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir(mode=0o700)
     files: dict[str, bytearray] = {}
     size_bytes = 0
     async for piece in _awaited(stub.FetchMetadata(pb.FetchMetadataRequest())):
@@ -124,12 +124,9 @@ async def _fetch_metadata(stub: Any, incoming: Path) -> None:
             raise FetchFailed("bad_metadata", "what the control plane sent is not metadata", retryable=True)
     if not files:
         raise FetchFailed("not_published", "no release is published on the control plane", retryable=True)
-    for name, data in files.items():
-        _write_synced(fresh / name, data)
-    _flush(fresh)
+    durable.fill_directory(fresh, files)
     shutil.rmtree(incoming / METADATA, ignore_errors=True)
-    fresh.rename(incoming / METADATA)
-    _flush(incoming)
+    durable.move(fresh, incoming / METADATA)
 
 
 class _Artefact:
@@ -175,8 +172,7 @@ class _Artefact:
                     raise
                 continue
             if await asyncio.to_thread(_digest, self._part) == self._wanted.digest:
-                self._part.rename(whole)
-                _flush(self._incoming)
+                durable.move(self._part, whole)
                 return
             # Whose bytes were wrong is not known: the next source begins anew.
             self._part.unlink()
@@ -210,7 +206,7 @@ class _Artefact:
                     )
                 if self._bytes_per_s_max:
                     await asyncio.sleep((here - began) / self._bytes_per_s_max - took_s)
-            await asyncio.to_thread(os.fsync, file.fileno())
+            await asyncio.to_thread(durable.sync_file, file)
         if here < self._length:
             raise FetchFailed("cut_short", f"{here} of {self._length} bytes came", retryable=True)
 
@@ -324,18 +320,3 @@ def _of_status(error: grpc.aio.AioRpcError) -> FetchFailed:
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _write_synced(path: Path, data: bytes | bytearray) -> None:
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _flush(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -18,12 +18,12 @@ import contextlib
 import json
 import os
 import struct
-import threading
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from agentd import durable
 from agentd.core.grants import Grant, Outcome, Progress
 from agentd.journal.encoding import (
     Undecodable,
@@ -137,14 +137,10 @@ class AttemptDirectory:
 
     def _write_child(self, told: dict[str, object]) -> bool:
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        temporary = self.path / f"child.{os.getpid()}"
-        temporary.write_bytes(json.dumps(told).encode("ascii"))
         try:
-            (self.path / "child").hardlink_to(temporary)
+            durable.create(self.path / "child", json.dumps(told).encode("ascii"), synced=False)
         except FileExistsError:
             return False
-        finally:
-            temporary.unlink()
         return True
 
     def reserve(self) -> None:
@@ -181,14 +177,13 @@ class AttemptDirectory:
 
     def write_result(self, outcome: Outcome) -> None:
         """Make the outcome durable, then visible. The first one stays: a second is dropped."""
-        temporary = self.path / f"result.{threading.get_ident()}"
         # Room that was kept for this moment: a full disk must not take the reason along.
         (self.path / "reserve").unlink(missing_ok=True)
-        self._write(temporary, outcome_to_text(outcome).encode("utf-8"), durable=True)
-        with contextlib.suppress(FileExistsError):
-            (self.path / "result").hardlink_to(temporary)
-        temporary.unlink()
-        _sync_directory(self.path)
+        try:
+            durable.create(self.path / "result", outcome_to_text(outcome).encode("utf-8"))
+        except FileExistsError:
+            # Whose it is may not have made its name durable yet.
+            durable.sync(self.path)
 
     def stop_asked(self) -> bool:
         """Whether the cancel flag is up."""
@@ -243,17 +238,8 @@ class AttemptDirectory:
         return told
 
     def _replace(self, name: str, data: bytes) -> None:
-        temporary = self.path / f"{name}.new"
-        self._write(temporary, data)
-        temporary.replace(self.path / name)
-
-    def _write(self, path: Path, data: bytes, durable: bool = False) -> None:
-        descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            if durable:
-                os.fsync(descriptor)
+        # No attempt begins on another boot than that of its grant: a loss of power makes all of this void.
+        durable.replace(self.path / name, data, synced=False)
 
 
 def written_down(state: Path) -> list[tuple[Grant, Outcome | None]]:
@@ -268,11 +254,3 @@ def written_down(state: Path) -> list[tuple[Grant, Outcome | None]]:
 
 def _shortened(stage: str) -> bytes:
     return stage.encode("utf-8")[:_STAGE_BYTES_MAX]
-
-
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

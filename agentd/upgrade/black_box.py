@@ -13,12 +13,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from agentd import durable
 from agentd.core.releases import State
 from agentd.policy import reading
 from agentd.policy.places import matches
 from agentd.policy.refusals import PolicyBroken
 from agentd.upgrade import exchange
-from agentd.upgrade.durable import write_durably
 from agentd.upgrade.evidence import Answer
 from agentd.upgrade.programs import Programs
 from agentd.upgrade.remembering import Memory
@@ -63,7 +63,7 @@ class BlackBoxes:
             else:
                 text = json.dumps(self._contents(state, answer), indent=1, sort_keys=True, ensure_ascii=False)
                 path.parent.mkdir(mode=0o700, exist_ok=True)
-                write_durably(path, text.encode("utf-8"))
+                durable.replace(path, text.encode("utf-8"))
                 self._make_room()
             exchange.write_text(self._settings.agent_state, exchange.BLACK_BOX, text)
         except OSError:

@@ -10,6 +10,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from agentd import durable
 from agentd.upgrade.refusing import Refused
 
 UPGRADE, INCOMING = "upgrade", "incoming"
@@ -57,20 +58,13 @@ def read_text(agent_state: Path, name: str) -> str | None:
 
 def write_text(agent_state: Path, name: str, text: str) -> None:
     """Leave a file for the agent, which its user may read. Nothing happens where the agent keeps no such place."""
-    unfinished = name + ".new"
     try:
         with _directory(agent_state, UPGRADE) as directory:
             owner = os.fstat(directory)
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(unfinished, dir_fd=directory)
-            flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
-            with os.fdopen(os.open(unfinished, flags, 0o600, dir_fd=directory), "wb") as file:
+            # By its descriptor, which nobody can exchange for another directory meanwhile.
+            with durable.replacing(Path(f"/proc/self/fd/{directory}") / name) as file:
                 if os.geteuid() == 0:
                     os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
                 file.write(text.encode("utf-8"))
-                file.flush()
-                os.fsync(file.fileno())
-            os.rename(unfinished, name, src_dir_fd=directory, dst_dir_fd=directory)
-            os.fsync(directory)
     except (FileNotFoundError, NotADirectoryError):
         return

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Collection
 from pathlib import Path
 
-from agentd.upgrade.durable import flush_directory
+from agentd import durable
 from agentd.upgrade.settings import Settings
 
 CURRENT, PREVIOUS, UPDATER = "current", "previous", "updater"
@@ -28,15 +28,11 @@ def point(link: Path, digest: str) -> None:
     """Let a link say a release, an empty digest meaning no link: at once, and durable. Nothing happens if it does."""
     if digest_of(link) == digest and (digest or not link.is_symlink()):
         return
-    unfinished = link.with_name(link.name + UNFINISHED)
-    unfinished.unlink(missing_ok=True)
     if digest:
         # Relative, so that the whole home can be moved or looked at from outside.
-        unfinished.symlink_to(f"{VERSIONS}/{digest}")
-        unfinished.replace(link)
+        durable.point(link, f"{VERSIONS}/{digest}")
     else:
-        link.unlink()
-    flush_directory(link.parent)
+        durable.remove(link)
 
 
 def point_both(home: Path, current: str, previous: str) -> None:
@@ -70,7 +66,7 @@ def remove_strangers(settings: Settings, kept: Collection[str]) -> list[str]:
             removed.append(path.name)
             # Renamed first: a release of that name is whole at any moment.
             unfinished = path.with_name(f"{UNFINISHED}-{path.name}.gone")
-            path.rename(unfinished)
+            durable.move(path, unfinished)
             path = unfinished  # noqa: PLW2901 - the same thing under the name it goes by
         if path.name.startswith(UNFINISHED):
             shutil.rmtree(path)

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from agentd import durable
 from agentd.core.releases import Phase, Release, State, Undecodable, state_from_text, state_to_text
-from agentd.upgrade.durable import write_durably
 from agentd.upgrade.links import CURRENT, PREVIOUS, digest_of
 from agentd.upgrade.settings import Settings
 
@@ -43,7 +43,7 @@ class Memory:
     @contextlib.contextmanager
     def open(cls, settings: Settings) -> Iterator["Memory"]:
         """The memory, alone. Raises Busy."""
-        settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        durable.make_directory(settings.state)
         descriptor = os.open(settings.state / LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         try:
             _locked(descriptor)
@@ -73,7 +73,7 @@ class Memory:
 
     def save(self, state: State, moved: str) -> None:
         """Make the next state durable; `moved` is the step that led to it, for the timeline."""
-        write_durably(self._path, state_to_text(state).encode("utf-8"))
+        durable.replace(self._path, state_to_text(state).encode("utf-8"))
         self.note(moved, state)
 
     def note(self, what: str, state: State) -> None:
@@ -89,7 +89,7 @@ class Memory:
         with contextlib.suppress(OSError):
             path = self._settings.state / TIMELINE
             if path.exists() and path.stat().st_size > _TIMELINE_BYTES_MAX:
-                path.replace(path.with_name(f"{TIMELINE}.old"))
+                durable.move(path, path.with_name(f"{TIMELINE}.old"))
             with path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(told) + "\n")
 

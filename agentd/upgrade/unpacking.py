@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 
 import zstandard
 
-from agentd.upgrade.durable import flush_directory
+from agentd import durable
 from agentd.upgrade.refusing import Refused, of_os_error
 from agentd.upgrade.verifying import SYSTEM, Verified
 
@@ -53,9 +53,8 @@ def unpack(verified: Verified, versions: Path) -> Path:
         _flush_tree(fresh)
         if final.is_dir() and not final.is_symlink():
             # It is there and not whole: an older crash of the disk. Nothing runs from it, or it could not be here.
-            final.rename(versions / f".new-{verified.digest}.broken")
-        fresh.rename(final)
-        flush_directory(versions)
+            durable.move(final, versions / f".new-{verified.digest}.broken")
+        durable.move(fresh, final)
     except OSError as error:
         raise of_os_error(error) from error
     finally:
@@ -264,17 +263,9 @@ def _flush_tree(tree: Path) -> None:
     for directory, _, files in os.walk(tree):
         for name in files:
             if not (Path(directory) / name).is_symlink():
-                _flush_file(Path(directory) / name)
+                durable.sync(Path(directory) / name)
         Path(directory).chmod(_DIRECTORY_MODE)
-        flush_directory(Path(directory))
-
-
-def _flush_file(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        durable.sync(Path(directory))
 
 
 def _bounded(path: Path) -> bytes:

@@ -21,8 +21,8 @@ from tuf.api.metadata import MetaFile, Snapshot, TargetFile, Targets
 from tuf.ngclient._internal.trusted_metadata_set import TrustedMetadataSet
 from tuf.ngclient.config import EnvelopeType
 
+from agentd import durable
 from agentd.upgrade import versions
-from agentd.upgrade.durable import flush_directory, write_durably
 from agentd.upgrade.refusing import Refused, of_os_error
 
 METADATA = "metadata"
@@ -86,9 +86,9 @@ def trust(root: bytes, trusted: Path) -> None:
     """
     with _tuf_errors():
         TrustedMetadataSet(root, EnvelopeType.METADATA)
-    trusted.mkdir(mode=0o700, parents=True, exist_ok=True)
+    durable.make_directory(trusted)
     if not (trusted / ROOT).exists():
-        write_durably(trusted / ROOT, root)
+        durable.replace(trusted / ROOT, root)
 
 
 def verify(incoming: Path, trusted: Path, wanted: Wanted, here: Here, now: float) -> Verified:
@@ -151,7 +151,7 @@ class _Chain:
         """Trust from now on what was followed. Each file by itself is old or new; any mixture of them is safe,
         because each is verified again before it is believed."""
         for name, data in self._fresh.items():
-            write_durably(self._trusted / name, data)
+            durable.replace(self._trusted / name, data)
 
     def _follow_timestamp(self) -> None:
         kept = self._kept("timestamp.json")
@@ -284,8 +284,8 @@ def _check_rules(told: _Told, here: Here) -> None:
 
 def _check_room(length: int, unpacked_bytes: int, here: Here) -> None:
     """The copy, and twice what is unpacked, must fit: an upgrade that fills the disk would stop the running work."""
-    here.work.mkdir(mode=0o700, parents=True, exist_ok=True)
-    here.versions.mkdir(mode=0o755, parents=True, exist_ok=True)
+    durable.make_directory(here.work)
+    durable.make_directory(here.versions, mode=0o755)
     needed_bytes = {here.work.stat().st_dev: length}
     device = here.versions.stat().st_dev
     needed_bytes[device] = needed_bytes.get(device, 0) + 2 * unpacked_bytes
@@ -304,33 +304,19 @@ def _copy(incoming: Path, to: Path, length: int, digest: str) -> None:
     source = _opened(incoming, ARTEFACT)
     if source is None:
         raise Refused("incomplete", "the artefact has not come yet")
-    fresh = to.with_name(to.name + ".new")
-    try:
-        with source, _created(fresh) as copy:
-            size = os.fstat(source.fileno()).st_size
-            if size != length:
-                code = "incomplete" if size < length else "artefact_differs"
-                raise Refused(code, f"the artefact has {size} bytes, signed are {length}")
-            found = hashlib.sha256()
-            left_bytes = length
-            while left_bytes and (piece := source.read(min(_PIECE_BYTES, left_bytes))):
-                found.update(piece)
-                copy.write(piece)
-                left_bytes -= len(piece)
-            if found.hexdigest() != digest:
-                raise Refused("artefact_differs", f"the artefact's SHA-256 is {found.hexdigest()}, signed is {digest}")
-            copy.flush()
-            os.fsync(copy.fileno())
-        fresh.rename(to)
-        flush_directory(to.parent)
-    finally:
-        fresh.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _created(path: Path) -> Iterator[BinaryIO]:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
-        yield file
+    with source, durable.replacing(to) as copy:
+        size = os.fstat(source.fileno()).st_size
+        if size != length:
+            code = "incomplete" if size < length else "artefact_differs"
+            raise Refused(code, f"the artefact has {size} bytes, signed are {length}")
+        found = hashlib.sha256()
+        left_bytes = length
+        while left_bytes and (piece := source.read(min(_PIECE_BYTES, left_bytes))):
+            found.update(piece)
+            copy.write(piece)
+            left_bytes -= len(piece)
+        if found.hexdigest() != digest:
+            raise Refused("artefact_differs", f"the artefact's SHA-256 is {found.hexdigest()}, signed is {digest}")
 
 
 def _opened(directory: Path, *names: str) -> BinaryIO | None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from controlplane import durable
 from controlplane.cli import proxies
 from controlplane.cli.exits import Exit
 from controlplane.cli.problems import Problem
@@ -91,34 +92,35 @@ def believe(profile: Profile, bundle_pem: str) -> bool:
     if profile.ca_pem.split() == bundle_pem.split():
         return False
     document = json.loads(Path(profile.path).read_bytes())
-    _write(Path(profile.path), {**document, "ca_pem": bundle_pem})
+    path = Path(profile.path)
+    try:
+        durable.replace(path, _encoded({**document, "ca_pem": bundle_pem}))
+    except OSError as error:
+        raise _unwritable(path, error) from None
     return True
 
 
 def save(path: Path, *, address: str, ca_pem: str, token: str) -> None:
     """Write a new profile, closed to others. Raises Problem, also when there is a file already."""
-    if path.exists():
-        raise Problem("the file exists already", where=str(path), hint="choose another name", code=Exit.USAGE)
-    _write(path, {"address": address, "ca_pem": ca_pem, "token": token})
-
-
-def _write(path: Path, document: Mapping[str, object]) -> None:
     try:
-        draft = path.with_name(f"{path.name}.new")
-        draft.unlink(missing_ok=True)
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(document, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
+        durable.create(path, _encoded({"address": address, "ca_pem": ca_pem, "token": token}))
+    except FileExistsError:
+        raise Problem("the file exists already", where=str(path), hint="choose another name", code=Exit.USAGE) from None
     except OSError as error:
-        raise Problem(
-            f"the profile cannot be written: {error.strerror}",
-            where=str(path),
-            hint="choose a place that this user can write to",
-            code=Exit.USAGE,
-        ) from None
+        raise _unwritable(path, error) from None
+
+
+def _encoded(document: Mapping[str, object]) -> bytes:
+    return json.dumps(document, indent=1).encode("utf-8")
+
+
+def _unwritable(path: Path, error: OSError) -> Problem:
+    return Problem(
+        f"the profile cannot be written: {error.strerror}",
+        where=str(path),
+        hint="choose a place that this user can write to",
+        code=Exit.USAGE,
+    )
 
 
 def _parse(path: Path, content: bytes, proxy: str | None) -> Profile:

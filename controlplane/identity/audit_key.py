@@ -10,8 +10,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from controlplane import durable
 from controlplane.core.audit import LogEra, TreeHead, era_bytes, head_bytes, key_id_of
-from controlplane.identity.authority import write_new
 from controlplane.identity.peers import IdentityError
 
 AUDIT_KEY_FILE = "audit.pem"
@@ -64,8 +64,8 @@ class AuditKey:
         content = self._key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_new(directory / AUDIT_KEY_FILE, content, mode=0o600)
+        durable.make_directory(directory)
+        durable.create(directory / AUDIT_KEY_FILE, content, mode=0o600)
 
     def head(self, era: int, size: int, root: bytes) -> TreeHead:
         """Sign a head."""

@@ -6,14 +6,14 @@ when ``next.pem`` takes the place of ``authority.pem``, which is one rename. Whi
 where the change stands.
 """
 
+import contextlib
 from pathlib import Path
 
+from controlplane import durable
 from controlplane.identity.authority import (
     AUTHORITY_FILE,
     CERTIFICATE_FILE,
     CertificateAuthority,
-    sync_directory,
-    write_new,
 )
 from controlplane.identity.peers import IdentityError
 
@@ -49,7 +49,7 @@ class Authorities:
         """Make the next authority, durably, and return it. Raises IdentityError while a change is under way."""
         following = CertificateAuthority.create(now=now, serial=serial)
         try:
-            write_new(self._directory / NEXT_FILE, following.whole_pem(), mode=0o600)
+            durable.create(self._directory / NEXT_FILE, following.whole_pem(), mode=0o600)
         except FileExistsError:
             raise IdentityError(
                 "the authority is being changed already", "end that with `haulier authority retire --reason TEXT` first"
@@ -71,8 +71,7 @@ class Authorities:
             )
         retired = self.present.fingerprint
         try:
-            (self._directory / NEXT_FILE).replace(self._directory / AUTHORITY_FILE)
-            sync_directory(self._directory)
+            durable.move(self._directory / NEXT_FILE, self._directory / AUTHORITY_FILE)
         except OSError as error:
             raise IdentityError(f"{self._directory} cannot be written: {error.strerror}", "see to that disk") from None
         self.present, self.following = self.following, None
@@ -81,11 +80,6 @@ class Authorities:
 
     def _publish(self) -> None:
         """Write ca.pem anew, for whoever carries it to operators by hand."""
-        fresh = self._directory / f"{CERTIFICATE_FILE}.new"
-        try:
-            fresh.write_bytes(self.bundle_pem)
-            fresh.chmod(0o644)
-            fresh.replace(self._directory / CERTIFICATE_FILE)
-        except OSError:
-            # Derived, and no part of the change: the next one writes it again.
-            fresh.unlink(missing_ok=True)
+        # Derived, and no part of the change: the next one writes it again.
+        with contextlib.suppress(OSError):
+            durable.replace(self._directory / CERTIFICATE_FILE, self.bundle_pem, mode=0o644)

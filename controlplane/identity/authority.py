@@ -5,7 +5,6 @@ Instants are float seconds since 1970; serial numbers are positive integers belo
 """
 
 import ipaddress
-import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from controlplane import durable
 from controlplane.identity.peers import AGENT_URI, CONTROLPLANE_URI, IdentityError
 
 CA_LIFETIME_S = 10 * 365 * 86_400.0
@@ -110,11 +110,11 @@ class CertificateAuthority:
         Durable on return. Raises IdentityError rather than replace an authority.
         """
         try:
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            durable.make_directory(directory)
             # Key and certificate share one file, so that no crash can leave one without the other.
-            write_new(directory / AUTHORITY_FILE, self.whole_pem(), mode=0o600)
+            durable.create(directory / AUTHORITY_FILE, self.whole_pem(), mode=0o600)
             (directory / CERTIFICATE_FILE).unlink(missing_ok=True)
-            write_new(directory / CERTIFICATE_FILE, self.certificate_pem, mode=0o644)
+            durable.create(directory / CERTIFICATE_FILE, self.certificate_pem, mode=0o644)
         except FileExistsError:
             raise IdentityError(
                 f"{directory} already holds a certificate authority",
@@ -302,30 +302,3 @@ def _general_name(name: str) -> x509.GeneralName:
     if not _AGENT_NAME.fullmatch(name):
         raise IdentityError(f"{name!r} is neither a host name nor an IP address", "correct it in the configuration")
     return x509.DNSName(name)
-
-
-def write_new(path: Path, content: bytes, *, mode: int) -> None:
-    """Creates the file durably: whole under its name, or not at all. Raises FileExistsError if it exists."""
-    # Named by the process, so that two inits at once cannot link each other's half-written draft.
-    draft = path.with_name(f"{path.name}.{os.getpid()}.draft")
-    draft.unlink(missing_ok=True)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        # link(), unlike rename(), refuses an existing name: two inits at once cannot undo each other.
-        os.link(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
-    sync_directory(path.parent)
-
-
-def sync_directory(path: Path) -> None:
-    """Make the names in a directory durable."""
-    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

@@ -17,6 +17,7 @@ from typing import Any
 
 import zstandard
 
+from controlplane import durable
 from controlplane.core import versions
 from controlplane.releases import settings_check
 
@@ -74,24 +75,17 @@ def build(
         "files": files,
     }
     head = json.dumps(told, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-    fresh = output.with_name(output.name + ".new")
-    try:
-        with fresh.open("wb") as file:
-            compressor = zstandard.ZstdCompressor(level=LEVEL, write_checksum=True)
-            with compressor.stream_writer(file, closefd=False) as packed:
-                counted = _Counted(packed)
-                with tarfile.open(fileobj=counted, mode="w|", format=tarfile.PAX_FORMAT) as archive:
-                    _add(archive, output, RELEASE, {"mode": 0o644, "bytes": len(head)}, head)
-                    for name, entry in files.items():
-                        _add(archive, places[name], name, entry)
-            file.flush()
-            os.fsync(file.fileno())
-        with fresh.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        length = fresh.stat().st_size
-        fresh.rename(output)
-    finally:
-        fresh.unlink(missing_ok=True)
+    with durable.replacing(output, mode=None) as file:
+        compressor = zstandard.ZstdCompressor(level=LEVEL, write_checksum=True)
+        with compressor.stream_writer(file, closefd=False) as packed:
+            counted = _Counted(packed)
+            with tarfile.open(fileobj=counted, mode="w|", format=tarfile.PAX_FORMAT) as archive:
+                _add(archive, output, RELEASE, {"mode": 0o644, "bytes": len(head)}, head)
+                for name, entry in files.items():
+                    _add(archive, places[name], name, entry)
+    with output.open("rb") as made:
+        digest = hashlib.file_digest(made, "sha256").hexdigest()
+    length = output.stat().st_size
     return Built(output, version, architecture, min_from, digest, length, counted.written_bytes, _settings(files))
 
 

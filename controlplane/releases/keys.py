@@ -4,7 +4,6 @@
 lie where a machine can use them, because neither can make a host run anything.
 """
 
-import os
 import re
 import stat
 from collections.abc import Iterable
@@ -18,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from securesystemslib.signer import CryptoSigner
 
+from controlplane import durable
 from controlplane.releases.problems import ReleaseProblem
 
 OFFLINE = ("root", "targets")
@@ -42,11 +42,11 @@ class KeyRing:
 
     def make(self, role: str) -> CryptoSigner:
         """Make a key for `role` and keep it. Raises OSError."""
-        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        durable.make_directory(self.directory)
         signer = CryptoSigner.generate_ed25519()
         number = 1 + max((self._number(path) for path in self._files(role)), default=0)
         path = self.directory / f"{role}-{number}.pem"
-        self._write(path, signer, self._passphrase)
+        durable.create(path, self._locked(signer, self._passphrase))
         self._opened[path] = signer
         return signer
 
@@ -64,7 +64,7 @@ class KeyRing:
         gone = set(key_ids)
         for path in [path for role in ROLES for path in self._files(role)]:
             if self._load(path).public_key.keyid in gone:
-                path.rename(path.with_suffix(".revoked"))
+                durable.move(path, path.with_suffix(".revoked"))
                 del self._opened[path]
 
     def protect(self, passphrase: str) -> int:
@@ -73,10 +73,7 @@ class KeyRing:
         files = [path for role in ROLES for path in self._files(role)]
         signers = [self._load(path) for path in files]
         for path, signer in zip(files, signers, strict=True):
-            fresh = path.with_suffix(".new")
-            fresh.unlink(missing_ok=True)
-            self._write(fresh, signer, passphrase.encode())
-            fresh.rename(path)
+            durable.replace(path, self._locked(signer, passphrase.encode()))
         return len(files)
 
     def _files(self, role: str) -> list[Path]:
@@ -101,15 +98,11 @@ class KeyRing:
             self._opened[path] = CryptoSigner(key)
         return self._opened[path]
 
-    def _write(self, path: Path, signer: CryptoSigner, passphrase: bytes) -> None:
+    def _locked(self, signer: CryptoSigner, passphrase: bytes) -> bytes:
+        """The private key, encrypted by the passphrase."""
         locked = PrivateFormat.OpenSSH.encryption_builder().kdf_rounds(self._kdf_rounds).build(passphrase)
         key = load_pem_private_key(signer.private_bytes, None)
-        data = key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, locked)
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(handle)
+        return key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, locked)
 
 
 def _check_length(passphrase: str) -> None:

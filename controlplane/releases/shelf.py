@@ -5,11 +5,11 @@ artefacts/SHA256    incoming/SHA256.part
 """
 
 import hashlib
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from controlplane import durable
 from controlplane.releases.chain import FILE_BYTES_MAX, Proven, Target, prove
 from controlplane.releases.problems import Unproven
 
@@ -28,7 +28,7 @@ class Shelf:
         self.proven: Proven | None = None
         self.broken = ""
         for path in (self._metadata, self._artefacts, self._incoming):
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            durable.make_directory(path)
         current = self._metadata / CURRENT
         if current.exists():
             files = {path.name: path.read_bytes() for path in current.iterdir()}
@@ -99,7 +99,7 @@ class Shelf:
         part = self._part(target)
         with part.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
-            os.fsync(file.fileno())
+        durable.sync(part)
         if found != target.digest:
             part.unlink()
             raise Unproven(
@@ -107,25 +107,14 @@ class Shelf:
                 f"{target.target_path}: its SHA-256 is {found}, signed is {target.digest}",
                 "the file in the repository was changed after it was signed: sign it again under a higher version",
             )
-        part.rename(self._artefacts / target.digest)
-        _flush(self._artefacts)
+        durable.move(part, self._artefacts / target.digest)
 
     def commit(self, proven: Proven) -> None:
         """Serve this from now on, and drop what it no longer names."""
         numbers = [int(path.name) for path in self._metadata.iterdir() if path.name.isdigit()]
         fresh = self._metadata / str(max(numbers, default=0) + 1)
-        fresh.mkdir(mode=0o700)
-        for name, data in proven.files.items():
-            with (fresh / name).open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-        _flush(fresh)
-        link = self._metadata / (CURRENT + ".new")
-        link.unlink(missing_ok=True)
-        link.symlink_to(fresh.name)
-        link.rename(self._metadata / CURRENT)
-        _flush(self._metadata)
+        durable.fill_directory(fresh, proven.files)
+        durable.point(self._metadata / CURRENT, fresh.name)
         self.proven = proven
         self._tidy(fresh, {each.digest for each in proven.releases})
 
@@ -139,11 +128,3 @@ class Shelf:
 
     def _part(self, target: Target) -> Path:
         return self._incoming / f"{target.digest}.part"
-
-
-def _flush(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

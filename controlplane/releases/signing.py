@@ -4,7 +4,6 @@ metadata/N.root.json  metadata/N.targets.json  metadata/N.snapshot.json  metadat
 targets/haulier-agentd-VERSION-ARCHITECTURE.tar.zst
 """
 
-import os
 import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, MetaFile, Role, Root, Snapshot, T, TargetFile, Targets, Timestamp
 from tuf.api.serialization.json import JSONSerializer
 
+from controlplane import durable
 from controlplane.core import versions
 from controlplane.releases import building
 from controlplane.releases.building import Built
@@ -114,7 +114,7 @@ class SigningDesk:
             )
         if back_from:
             versions.parse(back_from)
-        self.targets_dir.mkdir(parents=True, exist_ok=True)
+        durable.make_directory(self.targets_dir, mode=0o777)
         target = TargetFile(built.length, {"sha256": built.digest}, path)
         target.unrecognized_fields["custom"] = {
             "version": built.version,
@@ -231,8 +231,8 @@ class SigningDesk:
     def begin(self, root: bytes) -> None:
         """Put the first root here, unless there is one."""
         if not any(self.metadata_dir.glob("*.root.json")):
-            self.metadata_dir.mkdir(parents=True, exist_ok=True)
-            _write_durably(self.metadata_dir / "1.root.json", root)
+            durable.make_directory(self.metadata_dir, mode=0o777)
+            durable.replace(self.metadata_dir / "1.root.json", root, mode=None)
 
     # How it is done.
 
@@ -286,8 +286,8 @@ class SigningDesk:
         return self._now + timedelta(days=self._days[role])
 
     def _write(self, name: str, metadata: Metadata[T]) -> None:
-        self.metadata_dir.mkdir(parents=True, exist_ok=True)
-        _write_durably(self.metadata_dir / name, metadata.to_bytes(_READABLE))
+        durable.make_directory(self.metadata_dir, mode=0o777)
+        durable.replace(self.metadata_dir / name, metadata.to_bytes(_READABLE), mode=None)
 
     def _load(self, role: str, kind: type[T], version: int | None = None) -> Metadata[T] | None:
         numbers = [int(path.name.split(".")[0]) for path in self.metadata_dir.glob(f"[0-9]*.{role}.json")]
@@ -356,20 +356,8 @@ def _read(path: Path, kind: type[T]) -> Metadata[T]:
 def _copy(source: Path, to: Path) -> None:
     if to.exists() and to.samefile(source):
         return
-    fresh = to.with_name(to.name + ".new")
-    shutil.copyfile(source, fresh)
-    with fresh.open("rb+") as file:
-        os.fsync(file.fileno())
-    fresh.rename(to)
-
-
-def _write_durably(path: Path, data: bytes) -> None:
-    fresh = path.with_name(path.name + ".new")
-    with fresh.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.rename(path)
+    with source.open("rb") as read, durable.replacing(to, mode=None) as written:
+        shutil.copyfileobj(read, written)
 
 
 def key_ids(root: Root) -> Iterable[tuple[str, str]]:

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 from pathlib import Path
 
+from controlplane import durable
 from controlplane.service.errors import NotFound
 from controlplane.service.hosts import find_agent
 from controlplane.store.port import Store, StoreFailed
@@ -35,13 +36,10 @@ class BlackBoxes:
 
     def _write(self, agent_id: str, request_id: str, data: bytes) -> None:
         home = self._directory / agent_id
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        durable.make_directory(home)
         # What the agent calls it never becomes a name on this disk.
         path = home / f"{hashlib.sha256(request_id.encode()).hexdigest()[:16]}.json"
-        fresh = path.with_suffix(".new")
-        fresh.write_bytes(data)
-        fresh.chmod(0o600)
-        fresh.replace(path)
+        durable.replace(path, data)
         for old in self._boxes(home)[KEPT_MAX:]:
             old.unlink(missing_ok=True)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from controlplane import durable
 from controlplane.core.states import AttemptState
 from controlplane.service.signals import Signal
 from controlplane.store.port import Store, StoreFailed
@@ -122,7 +123,8 @@ class Outputs:
                 head.write(text[:room])
             if text[room:]:
                 tail_at += self._append_tail(attempt_id, text[room:])
-            self._path(attempt_id, "mark").write_text(f"{offset + len(data)} {tail_at}", encoding="ascii")
+            mark = f"{offset + len(data)} {tail_at}"
+            durable.replace(self._path(attempt_id, "mark"), mark.encode("ascii"), synced=False)
             return offset + len(data)
 
     def _append_tail(self, attempt_id: str, text: bytes) -> int:
@@ -135,9 +137,7 @@ class Outputs:
             return 0
         # Half of it goes at once, so that a chatty attempt rewrites the file seldom.
         kept = path.read_bytes()[-TAIL_BYTES_MAX // 2 :]
-        fresh = self._path(attempt_id, "fresh")
-        fresh.write_bytes(kept)
-        fresh.replace(path)
+        durable.replace(path, kept, synced=False)
         return size - len(kept)
 
     def _read(self, attempt_id: str, position: int, bytes_max: int) -> Piece:

@@ -8,10 +8,10 @@ kept whole: what is left still folds to the state (promise C3).
 
 import json
 import logging
-import os
 from collections.abc import Callable
 from pathlib import Path
 
+from controlplane import durable
 from controlplane.core.audit_text import archive_value, entry_value
 from controlplane.core.events import Event
 from controlplane.service.audit_log import AUDIT_SUBJECT, AuditLog
@@ -94,20 +94,15 @@ class HistoryKeeper:
 
     async def _write(self, path: Path, first: int, last: int) -> None:
         """Write events to a file, whole and durable under its name; one of an earlier try is replaced."""
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft = path.with_name(f"{path.name}.draft")
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-            file.write(json.dumps(archive_value(first + 1, last)) + "\n")
+        durable.make_directory(path.parent)
+        with durable.replacing(path) as file:
+            file.write(_line(archive_value(first + 1, last)))
             while first < last:
                 limit = min(ROWS_AT_ONCE, last - first)
                 rows = await self._store.read(lambda tx, first=first, limit=limit: tx.events_after(first, "", limit))  # type: ignore[misc]
-                file.writelines(json.dumps(entry_value(position, event)) + "\n" for position, event in rows)
+                file.writelines(_line(entry_value(position, event)) for position, event in rows)
                 first = rows[-1][0]
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+
+
+def _line(value: object) -> bytes:
+    return (json.dumps(value) + "\n").encode("utf-8")

@@ -14,8 +14,8 @@ from pathlib import Path
 from py_compile import PycInvalidationMode
 from typing import Any
 
+from agentd import durable
 from agentd.core.releases import Release, Request, request_to_text
-from agentd.upgrade.durable import write_durably
 from agentd.upgrade.unpacking import faults_of
 from agentd.upgrade.verifying import ARTEFACT, METADATA, Verified, trust
 from controlplane.releases import building
@@ -168,7 +168,7 @@ class UpgradingHost:
         request_id = request_id or f"req_{next(_NUMBERS)}"
         path = building.target_path(built.version, built.architecture)
         request = Request(request_id, "roll_1", Release(built.version, built.digest), path, probation_s)
-        write_durably(self.exchange / "request.json", request_to_text(request).encode())
+        durable.replace(self.exchange / "request.json", request_to_text(request).encode())
         return request_id
 
     def told(self) -> dict[str, Any]:

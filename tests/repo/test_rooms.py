@@ -31,31 +31,33 @@ ROOMS = {
     "controlplane": "",
     "controlplane.core": "",
     "controlplane.store": "controlplane.core",
-    "controlplane.store.sqlite": "controlplane.core controlplane.store pysqlite3 sqlite_utils",
+    "controlplane.store.sqlite": "controlplane.durable controlplane.core controlplane.store pysqlite3 sqlite_utils",
     "controlplane.manifests": f"controlplane.core {CONTRACT} pydantic pydantic_core yaml",
-    "controlplane.identity": "controlplane.core cryptography argon2",
-    "controlplane.service": "controlplane.core controlplane.store.port controlplane.manifests controlplane.identity",
+    "controlplane.identity": "controlplane.durable controlplane.core cryptography argon2",
+    "controlplane.service": "controlplane.durable controlplane.core controlplane.store.port controlplane.manifests"
+    " controlplane.identity",
     # Signing and verifying releases; the same files serve the `haulier release` command and the control plane.
-    "controlplane.releases": "controlplane.core.versions tuf securesystemslib cryptography zstandard",
+    "controlplane.releases": "controlplane.durable controlplane.core.versions tuf securesystemslib cryptography"
+    " zstandard",
     # A pass is one transaction, and a door must tell a failed store from a bug: they know the port, never a store.
     "controlplane.loops": "controlplane.core controlplane.service controlplane.store.port",
     "controlplane.rpc": "controlplane.core controlplane.service controlplane.identity controlplane.releases"
     " controlplane.store.port.StoreFailed"
     f" {CONTRACT} grpc grpc_health grpc_reflection",
     # Whoever verifies the audit log computes with the same pure functions as whoever made it, and checks signatures.
-    "controlplane.cli": "controlplane.manifests controlplane.releases controlplane.core controlplane.identity.audit_key"
-    f" {CONTRACT} grpc typer rich yaml",
+    "controlplane.cli": "controlplane.durable controlplane.manifests controlplane.releases controlplane.core"
+    f" controlplane.identity.audit_key {CONTRACT} grpc typer rich yaml",
     "controlplane.config": "pydantic yaml",
     "agentd": "",
     "agentd.core": "",
-    "agentd.journal": "agentd.core agentd.room sqlite_utils",
-    "agentd.link": f"agentd.own_python agentd.core {CONTRACT} grpc cryptography",
+    "agentd.journal": "agentd.durable agentd.core agentd.room sqlite_utils",
+    "agentd.link": f"agentd.durable agentd.own_python agentd.core {CONTRACT} grpc cryptography",
     # What a release brings lies in its tree.
     "agentd.policy": "agentd.core agentd.release_tree yaml",
     "agentd.config": "agentd.core agentd.link.proxies agentd.policy agentd.release_tree yaml",
     # Runs in the updater's process only, never in the daemon's.
     # The updater looks at the agent from outside, by its socket, its process and its host's policy.
-    "agentd.upgrade": "agentd.core agentd.policy agentd.runner.identity agentd.status_socket"
+    "agentd.upgrade": "agentd.durable agentd.core agentd.policy agentd.runner.identity agentd.status_socket"
     " tuf securesystemslib zstandard",
     "agentd.selftest": "agentd.config agentd.core agentd.datastores agentd.executors agentd.journal agentd.link"
     f" agentd.policy agentd.proof agentd.release_tree {CONTRACT} pyarrow",
@@ -64,12 +66,13 @@ ROOMS = {
     # The agent's part of an upgrade: between its core, the wire, and what the updater leaves.
     "agentd.carrying": "agentd.config agentd.core agentd.link agentd.watch",
     "agentd.vital_signs": "agentd.service_notices",
-    "agentd.unit_drop_in": "agentd.policy",
+    "agentd.unit_drop_in": "agentd.durable agentd.policy",
     "agentd.watch": "agentd.core watchfiles",
-    "agentd.runner": "agentd.own_python agentd.room agentd.core agentd.journal agentd.policy psutil",
+    "agentd.runner": "agentd.durable agentd.own_python agentd.room agentd.core agentd.journal agentd.policy psutil",
     "agentd.proof": "pyarrow",
-    "agentd.datastores": f"agentd.proof agentd.room {CONTRACT} pyarrow duckdb psycopg sqlite_utils pysqlite3",
-    "agentd.executors": f"agentd.room agentd.datastores agentd.proof {CONTRACT} pyarrow duckdb",
+    "agentd.datastores": f"agentd.durable agentd.proof agentd.room {CONTRACT} pyarrow duckdb psycopg"
+    " sqlite_utils pysqlite3",
+    "agentd.executors": f"agentd.durable agentd.room agentd.datastores agentd.proof {CONTRACT} pyarrow duckdb",
 }
 # Composition roots know their whole side, and whatever libraries it takes to start it.
 ROOTS = {

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from controlplane import durable
 from controlplane.cli.commands.options import OutputOption
 from controlplane.cli.commands.release_options import (
     KeysOption,
@@ -62,8 +63,8 @@ def init(
             {"root": root_keys, "targets": targets_keys},
             {"root": root_threshold, "targets": targets_threshold},
         )
-    path = directory / FIRST_ROOT
-    path.write_bytes(root)
+        path = directory / FIRST_ROOT
+        durable.replace(path, root, mode=None)
     write(f"{path}\n")
     note(
         f"made {root_keys} root and {targets_keys} targets key(s) in {directory}, online keys in {online}\n"

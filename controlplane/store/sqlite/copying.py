@@ -4,6 +4,7 @@ import contextlib
 import os
 from pathlib import Path
 
+from controlplane import durable
 from controlplane.store.port import StoreFailed
 from controlplane.store.sqlite import library
 from controlplane.store.sqlite.revisions import check_known
@@ -32,9 +33,8 @@ def copy_store(source: Path, target: Path) -> None:
             # One file, without a log beside it.
             writer.execute("PRAGMA journal_mode=DELETE")
         check_copy(draft)
-        sync(draft)
-        draft.rename(target)
-        sync(target.parent)
+        durable.sync(draft)
+        durable.move(draft, target)
     except (library.Error, OSError) as error:
         draft.unlink(missing_ok=True)
         raise StoreFailed(f"the store could not be copied to {target}: {error}; no backup was made") from None
@@ -59,12 +59,3 @@ def check_copy(path: Path) -> int:
     if revision < 1 or not {"meta", "event", "migration"} <= tables:
         raise StoreFailed(f"{path} is a database, but not a store of Haulier")
     return revision
-
-
-def sync(path: Path) -> None:
-    """Make a file, or the names in a directory, durable."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

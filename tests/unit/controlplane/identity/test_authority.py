@@ -5,6 +5,7 @@ import ipaddress
 import os
 import ssl
 import stat
+import threading
 from pathlib import Path
 
 import pytest
@@ -213,7 +214,7 @@ def test_an_authority_is_never_replaced(authority: CertificateAuthority, tmp_pat
 
 
 def test_an_interrupted_save_can_be_done_again(authority: CertificateAuthority, tmp_path: Path) -> None:
-    (tmp_path / f"authority.pem.{os.getpid()}.draft").write_bytes(b"half a k")
+    (tmp_path / f".authority.pem.{os.getpid()}-{threading.get_native_id()}.new").write_bytes(b"half a k")
     (tmp_path / "ca.pem").write_bytes(b"of an authority whose key was never written")
     authority.save(tmp_path)
     assert CertificateAuthority.load(tmp_path).fingerprint == authority.fingerprint
