@@ -249,7 +249,7 @@ def stage_and_publish(
 
     `content` reads a table of ours again, to see that it is as it was published."""
     staging = staging_of(writer)
-    require_room(session, location, writer, source)
+    session.patiently(writer, lambda: require_room(session, location, writer, source))
     try:
         rows = stage(staging)
         writer.reach("before_publish")

@@ -8,7 +8,7 @@ read-only. Names of tables are resolved when queries run, so views go on working
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -40,13 +40,15 @@ from agentd.datastores.port import (
 from agentd.datastores.sharing import Sharing
 from agentd.datastores.sqlite_definitions import definitions
 from agentd.datastores.sqlite_failures import failed, said_by
-from agentd.datastores.sqlite_session import BUSY_S, SqliteSession, quoted, sqlite3
+from agentd.datastores.sqlite_session import TRY_S, SqliteSession, quoted, sqlite3
 from agentd.datastores.sqlite_utf8 import fetched
 from agentd.datastores.sqlite_values import SPELLED, from_values, to_values
 from agentd.datastores.text_cells import Unfit
 from agentd.proof.types import Columns, arrow_schema
 
 QUERY_TIMEOUT_S = 60.0
+# How long whoever only reads waits for a writer in the middle of its commit; and before it is known who is stale.
+READ_BUSY_S, PEEK_BUSY_S = 30.0, 0.2
 
 # SQLite's authorizer codes: what a SELECT needs, and nothing else.
 _SELECT, _READ, _FUNCTION, _RECURSIVE = 21, 20, 31, 33
@@ -62,56 +64,61 @@ class SqliteDatastore:
         self._place = place
 
     @contextmanager
-    def session(self, mode: str) -> Iterator[SqliteSession]:
-        """A session on the file: `ro` to read it, `rwc` to write it or create it."""
+    def session(self, busy_s: float = READ_BUSY_S) -> Iterator[SqliteSession]:
+        """A session that reads the file, and waits `busy_s` for whoever keeps readers out."""
         path = self._place.path
-        if mode == "ro" and not path.exists():
+        if not path.exists():
             raise StepFailure(
                 "not_found", f"datastore {self._place.name!r}: there is no file {path}", "Check the Datastore's path."
             )
-        require_file(path, self._place.name)
+        with self._closing(lambda: self._open_to_read(busy_s), reads=True) as session:
+            yield session
+
+    @contextmanager
+    def session_to_write(self, writer: Writer) -> Iterator[SqliteSession]:
+        """A session that writes the file, made where it is not there; nothing waits in it but `patiently`."""
+        with self._closing(partial(self._connected, "rwc", TRY_S), reads=False) as session:
+            session.patiently(writer, session.set_up)
+            yield session
+
+    @contextmanager
+    def _closing(self, connect: Callable[[], Any], *, reads: bool) -> Iterator[SqliteSession]:
+        require_file(self._place.path, self._place.name)
         connection = None
         try:
-            connection = self._open_to_read() if mode == "ro" else self._opened(mode)
+            connection = connect()
             yield SqliteSession(connection, self._place)
         except sqlite3.Error as err:
-            met_a_journal = mode == "ro" and _is_left_in_the_middle(err)
+            met_a_journal = reads and _is_left_in_the_middle(err)
             raise (self._left_in_the_middle() if met_a_journal else failed(err, self._place)) from err
         finally:
             if connection is not None:
                 connection.close()
 
-    def _opened(self, mode: str) -> Any:
-        connection = sqlite3.connect(
-            f"file:{quote(str(self._place.path))}?mode={mode}", uri=True, timeout=BUSY_S, isolation_level=None
-        )
-        try:
-            connection.execute("PRAGMA legacy_alter_table = ON")
-            connection.execute("PRAGMA synchronous = FULL")
-        except BaseException:
-            # Nobody has the connection yet who could close it.
-            connection.close()
-            raise
-        return connection
+    def _connected(self, mode: str, busy_s: float) -> Any:
+        """A connection to read the file (`ro`), to write it (`rw`) or to create it too (`rwc`)."""
+        address = f"file:{quote(str(self._place.path))}?mode={mode}"
+        return sqlite3.connect(address, uri=True, timeout=busy_s, isolation_level=None)
 
-    def _open_to_read(self) -> Any:
+    def _open_to_read(self, busy_s: float) -> Any:
         """A read-only connection, once what a killed writer left in the middle is rolled back.
 
         Until then the file is not readable by anybody. SQLite rolls it back at the next opening with write access,
         whoever opens; a read-only one cannot.
         """
         try:
-            return self._looked("ro")
+            return self._looked("ro", busy_s)
         except sqlite3.OperationalError as err:
             if not _is_left_in_the_middle(err):
                 raise
-        self._looked("rw").close()
-        return self._looked("ro")
+        self._looked("rw", busy_s).close()
+        return self._looked("ro", busy_s)
 
-    def _looked(self, mode: str) -> Any:
+    def _looked(self, mode: str, busy_s: float) -> Any:
         """A connection that has read the file's first page, and so found what a killed writer left."""
-        connection = self._opened(mode)
+        connection = self._connected(mode, busy_s)
         try:
+            SqliteSession(connection, self._place).set_up()
             connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         except BaseException:
             # Nobody has the connection yet who could close it.
@@ -130,7 +137,7 @@ class SqliteDatastore:
     def check(self) -> None:
         """The file opens as SQLite, or its directory is there for it to be created in."""
         if self._place.path.exists():
-            with self.session("ro") as session:
+            with self.session() as session:
                 session.rows("SELECT count(*) FROM sqlite_master")
         elif not self._place.path.parent.is_dir():
             raise StepFailure(
@@ -141,7 +148,7 @@ class SqliteDatastore:
 
     def objects(self) -> list[str]:
         """Tables and views that are not Haulier's or SQLite's own."""
-        with self.session("ro") as session:
+        with self.session() as session:
             return self.tables(session)
 
     def tables(self, session: SqliteSession) -> list[str]:
@@ -154,7 +161,7 @@ class SqliteDatastore:
 
     def describe(self, location: Location) -> Description:
         """The declared columns, seen to be the table's; its key; the highest rowid as estimate."""
-        with self.session("ro") as session:
+        with self.session() as session:
             found = self._names(session, location.object)
             if not location.columns:
                 raise StepFailure(
@@ -183,13 +190,13 @@ class SqliteDatastore:
 
     def definitions(self, location: Location) -> list[Definition]:
         """What hangs on the table or view, with the types that say more than the declared ones."""
-        with self.session("ro") as session:
+        with self.session() as session:
             self._names(session, location.object)
             return definitions(session, location.object, location.columns)
 
     def read(self, location: Location, columns: Columns) -> Iterator[pa.RecordBatch]:
         """All rows of one SELECT, which is one snapshot."""
-        with self.session("ro") as session:
+        with self.session() as session:
             yield from self._rows(session, location.object, columns)
 
     def _rows(self, session: SqliteSession, table: str, columns: Columns) -> Iterator[pa.RecordBatch]:
@@ -238,7 +245,7 @@ class SqliteDatastore:
             if path.exists():
                 self._require_not_stale(writer)
             is_new = not path.exists()
-            with holding(path, writer), self.session("rwc") as session:
+            with holding(path, writer), self.session_to_write(writer) as session:
                 if is_new:
                     sharing.settle(path)
                 yield session
@@ -246,8 +253,7 @@ class SqliteDatastore:
     def _require_not_stale(self, writer: Writer) -> None:
         """Read the fence before evicting anyone, as far as the file can be read past a stopped holder."""
         try:
-            with self.session("ro") as session:
-                session.run("PRAGMA busy_timeout = 200")
+            with self.session(PEEK_BUSY_S) as session:
                 ledger.require_not_stale(session, writer)
         except StepFailure as err:
             # A holder in the middle of its commit keeps readers out; the claim after its eviction decides.
@@ -284,8 +290,9 @@ class SqliteDatastore:
         ]
         if location.key:
             cells.append(f"PRIMARY KEY ({', '.join(map(quoted, location.key))})")
-        session.drop(staging)
-        session.run(f"CREATE TABLE {quoted(staging)} ({', '.join(cells)})")
+        session.patiently(writer, lambda: session.drop(staging))
+        create = f"CREATE TABLE {quoted(staging)} ({', '.join(cells)})"
+        session.patiently(writer, lambda: session.run(create))
         marks = ", ".join("?" for _ in source.columns)
         insert = f"INSERT INTO {quoted(staging)} VALUES ({marks})"
         rows = 0
@@ -347,20 +354,20 @@ class SqliteDatastore:
         """Raise the fence; drop the kept table. The file keeps its size: its pages are used again."""
         del location
         with self._writing(writer) as session:
-            ledger.claim(session, writer)
+            session.patiently(writer, lambda: ledger.claim(session, writer))
             return ledger.drop_former(session, writer)
 
     def read_fence(self, location: Location, target: str) -> FenceRecord | None:
         """The ledger's record for the target."""
         if not self._place.path.exists():
             return None
-        with self.session("ro") as session:
+        with self.session() as session:
             return ledger.read_record(session, target, location.object)
 
     def query(self, location: Location, columns: Columns, sql: str, scratch: Path) -> list[Cells]:
         """One SELECT, read-only, with an authorizer that allows nothing but reading this file, and a time limit."""
         del location, columns, scratch
-        with self.session("ro") as session:
+        with self.session() as session:
             connection = session.connection
             deadline = time.monotonic() + QUERY_TIMEOUT_S
             connection.set_progress_handler(lambda: int(time.monotonic() > deadline), 100_000)

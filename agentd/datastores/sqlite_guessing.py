@@ -31,7 +31,7 @@ _TEXTUAL = {
 def sqlite_proposals(path: Path, table: str) -> Iterator[tuple[str, Columns, tuple[str, ...], tuple[str, ...]]]:
     """(table, columns, key, columns that have no exact type) for the table, or for every table of the file."""
     store = SqliteDatastore(SqlitePlace(path.name, path))
-    with store.session("ro") as session:
+    with store.session() as session:
         names = store.tables(session)
         if table and table not in names:
             raise not_found(path.name, table, names)

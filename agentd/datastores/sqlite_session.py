@@ -20,8 +20,8 @@ T = TypeVar("T")
 # The library that sqlite-utils picked: pysqlite3 where it is installed.
 sqlite3: Any = vars(sqlite_utils)["sqlite3"]
 
-BUSY_S = 30.0
-# A try for the lock on the file: shorter than a reader who queues behind it notices.
+# A try for the lock on the file: shorter than a reader who queues behind it notices. A writer's connection waits no
+# longer for anything; what is longer is `patiently`, which has a bound and names the holder.
 TRY_S = 0.3
 
 
@@ -36,6 +36,11 @@ class SqliteSession:
     def __init__(self, connection: Any, place: SqlitePlace) -> None:
         self.connection = connection
         self._place = place
+
+    def set_up(self) -> None:
+        """Make the connection's settings. Must come first; reads the file, so it can meet a lock."""
+        self.connection.execute("PRAGMA legacy_alter_table = ON")
+        self.connection.execute("PRAGMA synchronous = FULL")
 
     def run(self, sql: str, params: Sequence[object] = ()) -> int:
         """Execute and return the number of rows changed."""
@@ -99,13 +104,10 @@ class SqliteSession:
         patience = Patience(writer, self._place.name, self._place.lock_wait_s)
         while True:
             try:
-                self.run(f"PRAGMA busy_timeout = {int(TRY_S * 1000)}")
                 return act()
             except sqlite3.OperationalError as err:
                 if "locked" not in str(err):
                     raise
-            finally:
-                self.run(f"PRAGMA busy_timeout = {int(BUSY_S * 1000)}")
             patience.bear(f"the lock on {self._place.path}", writer.outside(self._holders))
 
     def key_name(self, table: str) -> str:

@@ -5,10 +5,12 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import psycopg
 import pytest
 
+from tests.kit.file_holders import IdleWriter
 from tests.kit.processes import until
 from tests.system.scene import Scene, datastore, free_port, migration, workflow
 
@@ -116,6 +118,28 @@ def test_a_table_that_an_idle_reader_holds(scene: Scene) -> None:
     assert len(scene.step("why-reader", "load")["attempts"]) == 1
     page = scene.haulier("migration", "get", "why-reader").out
     assert f"comment: {place.object}" in page
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "duckdb"])
+def test_a_pause_after_a_wait_for_a_file_that_ended(scene: Scene, engine: str) -> None:
+    name = f"why-locked-{engine}"
+    place = scene.place(engine, name)
+    pausing = workflow("pausing", labels={"zone": "a"}, rest={"zone": "a"}, backoff="15s")
+    scene.apply(scene.datastore_of(place, lockWait="1s"), pausing, migration(name, place, workflow="pausing"))
+    somebody = IdleWriter(Path(place.at), exclusive=True)
+    try:
+        scene.start(name)
+        until_failed(scene, name)
+        found = holds(scene, f"{name}/load")
+    finally:
+        somebody.end()
+    assert list(found) == ["retry_backoff"], found
+    assert "try 1 did not succeed (busy: " in found["retry_backoff"] and "the next is due in" in found["retry_backoff"]
+    assert f"{somebody.pid})" in found["retry_backoff"] and "not let go within 1s" in found["retry_backoff"]
+    # One failed try uses up one of five, and what was staged is there still.
+    scene.require_end([name], "MigrationSucceeded", RUNS_S)
+    assert [a["state"] for a in scene.step(name, "load")["attempts"]] == ["failed", "succeeded"]
+    assert len(scene.step(name, "extract")["attempts"]) == 1
 
 
 def test_a_drained_agent(scene: Scene) -> None:

@@ -16,7 +16,7 @@ from agentd.executors.translate import location, opened
 from tests.contract.executors.attempts import attempt, run
 from tests.contract.executors.conftest import MakeScene, Scene
 from tests.contract.executors.places import DuckdbPlace, PostgresqlPlace, SqlitePlace
-from tests.contract.executors.readers import IdleReader
+from tests.kit.file_holders import IdleReader
 
 WAITED_S = 60.0
 

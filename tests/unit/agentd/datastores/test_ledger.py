@@ -58,7 +58,8 @@ def sessions(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Session
     with ExitStack() as stack:
         if request.param == "sqlite":
             store = SqliteDatastore(SqlitePlace("lite", tmp_path / "x.db"))
-            yield (stack.enter_context(store.session("rwc")), stack.enter_context(store.session("rwc")))
+            who = writer(1)
+            yield (stack.enter_context(store.session_to_write(who)), stack.enter_context(store.session_to_write(who)))
         elif request.param == "duckdb":
             connection = stack.enter_context(duckdb.connect(str(tmp_path / "x.duckdb")))
             yield (DuckdbSession(connection), DuckdbSession(stack.enter_context(connection.cursor())))

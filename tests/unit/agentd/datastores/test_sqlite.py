@@ -47,7 +47,7 @@ def test_a_transaction_left_in_the_middle_of_a_session_is_tried_again(tmp_path: 
     journal = path.with_name("dead.db-journal")
     kept = journal.rename(tmp_path / "kept")
     datastore = SqliteDatastore(SqlitePlace("field", path))
-    with pytest.raises(StepFailure, match="killed in the middle") as caught, datastore.session("ro") as session:
+    with pytest.raises(StepFailure, match="killed in the middle") as caught, datastore.session() as session:
         # The writer dies now, after the session was opened.
         kept.rename(journal)
         session.rows("SELECT count(*) FROM things")
