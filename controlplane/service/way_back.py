@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from controlplane.core.cleaning import WayBack, former_may_be_gone, way_back
+from controlplane.core.cleaning import LEFT_BY, Left, WayBack, former_may_be_gone, way_back
 from controlplane.core.model import Migration, Step
 from controlplane.manifests.params import decode_result
 from controlplane.service.errors import Precondition
@@ -10,16 +10,20 @@ from controlplane.store.port import Tx
 
 
 def left_nothing(tx: Tx, step: Step) -> bool:
-    """Tell whether a step said that it left nothing behind; only `load` can, and older agents do not."""
-    if step.kind != "load":
+    """Tell whether a step said that it left nothing behind; only a publish can, and older agents do not."""
+    if not _publishes(step):
         return False
     result = tx.bodies([step.id])[step.id].result
-    return result is not None and decode_result("load", result).get("formerContentKept") is False
+    return result is not None and decode_result(step.kind, result).get("formerContentKept") is False
 
 
 def was_empty(tx: Tx, steps: Sequence[Step]) -> bool:
     """Tell whether the agents said of every `load` that nothing was at its destination before."""
-    return all(left_nothing(tx, step) for step in steps if step.kind == "load" and step.touched)
+    return all(left_nothing(tx, step) for step in steps if _publishes(step) and step.touched)
+
+
+def _publishes(step: Step) -> bool:
+    return LEFT_BY.get(step.kind) is Left.FORMER
 
 
 def way_back_of(tx: Tx, migration: Migration, steps: Sequence[Step]) -> WayBack | None:

@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from controlplane.core.cleaning import CLEAN_UP
 from controlplane.core.doctor import Dossier, examine
 from controlplane.core.events import Event
 from controlplane.core.leasing import NOT_THE_STEPS_FAULT
@@ -89,6 +90,9 @@ class Audit:
             name = _MARKS.get(event.type)
             if name is not None:
                 self._world.mark(name)
+            if event.type == "StepPlanned":
+                # What a clean-up plans comes to the steps of a migration that are known already.
+                self._shapes.pop(event.migration_id or "", None)
             if event.migration_id is not None:
                 touched[event.migration_id] = None
                 self._events.setdefault(event.migration_id, []).append(event)
@@ -98,6 +102,7 @@ class Audit:
         attempts: dict[str, Attempt] = {}
         for migration_id in touched:
             attempts |= self._examine(migration_id)
+        self._world.tidying.committed(fresh)
         for event in fresh:
             self._turns.follow(event)
             self._follow(event, attempts)
@@ -261,7 +266,7 @@ class Audit:
 
     def _check_effect(self, event: Event, attempt: Attempt) -> None:
         shape = self.steps_of(attempt.migration_id)
-        if shape.does[attempt.step_id] == "check":
+        if shape.does[attempt.step_id] in ("check", "clean_up"):
             return
         own = self._world.destinations.targets[attempt.target].publications.get(attempt.migration_id)
         has = own is not None and own.step_id == attempt.step_id
@@ -285,7 +290,7 @@ class Audit:
                 body = tx.body(step.id)
                 assert body is not None, "every step has a body"
                 shape.target[step.id] = step.target
-                shape.does[step.id] = json.loads(body.template)["params"]["does"]
+                shape.does[step.id] = json.loads(body.template)["params"].get("does", CLEAN_UP)
         return shape
 
     def whole(self) -> None:

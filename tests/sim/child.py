@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentd.core import events
 from agentd.core.grants import Direction, Failure, Grant, Outcome, OutcomeKind, Progress, ResourceUse
+from controlplane.core.cleaning import Left
 from tests.sim import outages
 from tests.sim.destinations import Obstructed, Refused, Writer
 
@@ -142,9 +143,9 @@ class Child:
         trouble = rng.random()
         does = self._params["does"]
         self._checkpoint()
-        if does == "publish":
+        if does in ("publish", "clean_up"):
             yield from self._claim()
-            if not undo and self.world.destinations.adopt(self.grant.target, self._writer):
+            if does == "publish" and not undo and self.world.destinations.adopt(self.grant.target, self._writer):
                 self.world.mark("an earlier attempt's publish was taken over")
                 return self._result()
         ticks = 1 if undo else int(self._params["ticks"])
@@ -165,11 +166,18 @@ class Child:
             yield from self._commit(undo=undo)
         elif does == "unfenced":
             yield from self._unfenced(undo=undo)
+        elif does == "clean_up":
+            yield from self._clean_up()
+        else:
+            self.world.destinations.stage(self.grant.target, self._writer)
         yield rng.uniform(0.001, 0.1)
         return b"" if undo else self._result()
 
     def _result(self) -> bytes:
-        return json.dumps({"rows": self._params["rows"], "fence": self.grant.fence}).encode()
+        told: dict[str, object] = {"rows": self._params["rows"], "fence": self.grant.fence}
+        if self._params["does"] == "publish":
+            told["formerContentKept"] = self.world.destinations.kept_former(self.grant.target, self._writer)
+        return json.dumps(told).encode()
 
     def _claim(self) -> Generator[float, None, None]:
         destinations, target = self.world.destinations, self.grant.target
@@ -201,6 +209,23 @@ class Child:
         else:
             destinations.publish(target, self._writer)
         yield from self._reach("after publish")
+
+    def _clean_up(self) -> Generator[float, None, None]:
+        destinations, target = self.world.destinations, self.grant.target
+        if self._params["left"] == Left.STAGED:
+            destinations.drop_parts(target, self._writer, self._params["of_step"])
+            return
+        while destinations.is_blocked(target, self._writer):
+            yield 1.0
+            self._checkpoint()
+        destinations.begin(target, self._writer)
+        yield from self._reach("publish open")
+        yield self.host.rng.uniform(0.001, 0.5)
+        destinations.drop_former(target, self._writer)
+        yield from self._reach("after publish")
+        if self.world.faults.active and self.host.rng.random() < 0.2:
+            self.world.mark("a clean-up failed after it had removed everything")
+            raise _Ends(OutcomeKind.FAILED, "busy", retryable=True)
 
     def _reach(self, point: str) -> Generator[float, None, None]:
         """An exact point of the publish, at which a fault may stop the process."""

@@ -43,6 +43,7 @@ class Publication:
     identity: int = 0  # of the object that it made
     kept_identity: int = 0
     is_kept_there: bool = True
+    is_cleaned: bool = False  # a clean-up took what was kept
 
 
 @dataclass(slots=True)
@@ -62,6 +63,7 @@ class Target:
     identity: int = 0  # of the object that is there
     objects: int = 0
     withdrawn: dict[str, int] = field(default_factory=dict)  # migration → fence that withdrew it
+    parts: set[str] = field(default_factory=set)  # steps whose staged parts lie here
 
     def newest(self) -> Publication | None:
         """The publication that readers see."""
@@ -153,11 +155,18 @@ class Destinations:
         if own is not None and not target.is_as_published(own):
             raise Obstructed("not_as_published")
         kept, identity = (own.kept, own.kept_identity) if own is not None else (target.content, target.identity)
-        is_kept_there = own is None or own.is_kept_there
+        is_kept_there, is_cleaned = own is None or own.is_kept_there, own is not None and own.is_cleaned
         target.places += 1
         target.replace(content_of(writer.step_id))
         target.publications[writer.migration_id] = Publication(
-            writer.migration_id, writer.step_id, kept, target.places, target.identity, identity, is_kept_there
+            writer.migration_id,
+            writer.step_id,
+            kept,
+            target.places,
+            target.identity,
+            identity,
+            is_kept_there,
+            is_cleaned,
         )
         self._told(target, "publish", writer)
 
@@ -174,6 +183,8 @@ class Destinations:
             if not (discards or target.is_as_published(own)):
                 raise Obstructed("not_as_published")
             if not own.is_kept_there:
+                if own.is_cleaned:
+                    self._told(target, "withdraw in vain", writer)
                 raise Obstructed("kept_missing")
             target.content, target.identity = own.kept, own.kept_identity
             del target.publications[writer.migration_id]
@@ -181,6 +192,29 @@ class Destinations:
         elif published_fence and target.withdrawn.get(writer.migration_id, -1) < published_fence:
             raise Obstructed("records_missing")
         self._told(target, "withdraw", writer)
+
+    def stage(self, name: str, writer: Writer) -> None:
+        """Leave parts for later steps."""
+        self.targets[name].parts.add(writer.step_id)
+
+    def drop_parts(self, name: str, writer: Writer, of_step: str) -> None:
+        """Remove what a step staged. Harmless twice."""
+        self._hold(name, writer)
+        self.targets[name].parts.discard(of_step)
+        self._told(self.targets[name], "remove parts", writer)
+
+    def drop_former(self, name: str, writer: Writer) -> None:
+        """Commit what ``begin`` opened: what this migration kept for undo is gone. Harmless twice or for nothing."""
+        target = self._committing(name, writer)
+        own = target.publications.get(writer.migration_id)
+        if own is not None and own.kept:
+            own.is_kept_there, own.is_cleaned = False, True
+        self._told(target, "remove former", writer)
+
+    def kept_former(self, name: str, writer: Writer) -> bool:
+        """Whether what this migration published keeps for undo what was there before."""
+        own = self.targets[name].publications.get(writer.migration_id)
+        return own is not None and bool(own.kept)
 
     def put_unfenced(self, name: str, writer: Writer, *, undo: bool) -> None:
         """An effect at a place that can check no fence: it just happens."""

@@ -47,6 +47,7 @@ def _play(world: World, loop: VirtualLoop) -> None:
     world.faults.begin()
     world.rollouts.begin()
     world.outsiders.begin()
+    world.tidying.begin()
     troubled_s = world.rng.uniform(60.0, 300.0)
     loop.run_until(lambda: False, troubled_s)
     world.faults.end()

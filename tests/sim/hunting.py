@@ -12,6 +12,7 @@ from tests.kit import reports
 from tests.sim.mutants import (
     in_agent,
     in_audit,
+    in_clean_ups,
     in_identities,
     in_migrations,
     in_rollouts,
@@ -23,7 +24,17 @@ from tests.sim.planting import NotPlanted, Planted, plant
 
 # One bug may take this long before it counts as not found.
 HUNT_S_MAX = 400.0
-_ROOMS = (in_audit, in_rollouts, in_service, in_migrations, in_store_and_loops, in_identities, in_agent, in_undo)
+_ROOMS = (
+    in_audit,
+    in_rollouts,
+    in_service,
+    in_migrations,
+    in_store_and_loops,
+    in_identities,
+    in_agent,
+    in_undo,
+    in_clean_ups,
+)
 ALL: tuple[Planted, ...] = tuple(planted for room in _ROOMS for planted in room.PLANTED)
 
 

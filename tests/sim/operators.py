@@ -97,6 +97,8 @@ class Operators:
             outcome = f"refused: {refusal}"
             if "pivot" in outcome:
                 self._world.mark("a pivot refused to be undone")
+            elif "was removed by its clean-up" in outcome:
+                self._world.mark("a rollback was refused, because what it would put back was cleaned up")
         except StoreFailed:
             outcome = "no answer"
         lost = self._world.faults.active and self._rng.random() < 0.1

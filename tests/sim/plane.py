@@ -1,12 +1,14 @@
 """One process of the control plane: the product's services, loops and door, over whatever store survived."""
 
 import contextlib
+import json
 import random
 from collections.abc import Callable, Iterator
 from random import Random
 from typing import TYPE_CHECKING, Any, cast
 from unittest.mock import patch
 
+from controlplane.core.cleaning import LEFT_BY
 from controlplane.identity.audit_key import head_is_signed
 from controlplane.loops.agent_watcher import AgentWatcher
 from controlplane.loops.dispatcher import Dispatcher
@@ -16,11 +18,14 @@ from controlplane.loops.rollout_pilot import RolloutPilot
 from controlplane.loops.workflow_advancer import WorkflowAdvancer
 from controlplane.rpc import agent_door
 from controlplane.rpc.agent_door import AgentDoor
+from controlplane.service import clean_up as clean_up_service
 from controlplane.service import migrations as migrations_service
 from controlplane.service import retrying as retrying_service
+from controlplane.service import way_back as way_back_service
 from controlplane.service.audit_checking import AuditChecker
 from controlplane.service.audit_log import AuditLog
 from controlplane.service.calm import Calm
+from controlplane.service.clean_up import CleanUps
 from controlplane.service.errors import StoreFailed
 from controlplane.service.fleet import Fleet, FleetSettings
 from controlplane.service.identities import Identities
@@ -33,6 +38,7 @@ from controlplane.service.queries import Queries
 from controlplane.service.rollouts import Rollouts
 from controlplane.service.signals import Signal
 from controlplane.service.witnessing import Witnesses
+from tests.sim import tidying
 from tests.sim.rollouts import published
 from tests.sim.stored import SimStore
 from tests.sim.virtual_time import Process
@@ -57,6 +63,9 @@ def seams(seed: int) -> Iterator[None]:
         patch.object(agent_door, "agent_of", lambda context: context.identity),
         patch.object(migrations_service, "plan_migration", lambda tx, resource: _planner[0](resource.name)),
         patch.object(retrying_service, "replan_migration", lambda tx, migration: Replanned(None, ())),
+        patch.dict(LEFT_BY, tidying.LEFT_BY),
+        patch.object(clean_up_service, "clean_up_params", tidying.clean_up_params),
+        patch.object(way_back_service, "decode_result", lambda kind, result: json.loads(result)),
     ):
         try:
             yield
@@ -88,6 +97,7 @@ class Plane:
         self.migrations = Migrations(self.store, self.clock, self.fleet)
         self.inventory = Inventory(self.store, self.clock, self.fleet)
         self.queries = Queries(self.store, self.clock, self.fleet)
+        self.clean_ups = CleanUps(self.store, self.clock, self.fleet, *world.tidying.terms)
         nothing = cast(Any, None)  # joining, outputs and authorities are never asked in a session
         self.identities = Identities(self.store, self.clock, self.clock, nothing, rng.randbytes, self.fleet, 86_400.0)
         vars(self.identities)["found_clone"] = self.fleet.on_clone = self._no_clone
@@ -115,8 +125,10 @@ class Plane:
     def _loops(self, rng: Random) -> list[Loop]:
         store, clock, fleet = self.store, self.clock, self.fleet
         pilot = [Loop("rollout_pilot", RolloutPilot(self.rollouts).run, 4.0)] if self.world.rollouts.wanted else []
+        cleaner = [Loop("clean_up_planner", self.clean_ups.run, 10.0)] if self.world.tidying.wanted else []
         return [
             *pilot,
+            *cleaner,
             Loop("lease_reaper", LeaseReaper(store, clock, fleet).run, rng.uniform(4.0, 10.0)),
             Loop("agent_watcher", AgentWatcher(store, clock, fleet).run, rng.uniform(5.0, 10.0)),
             Loop("dispatcher", Dispatcher(store, clock, fleet).run, rng.uniform(4.0, 9.0)),

@@ -33,6 +33,10 @@ class Theirs:
             texts.add(target.content)
         self._texts[target.name] = texts
 
+    def cleaned(self, target: Target) -> None:
+        """A clean-up removed former content; what it may remove is for promise S11."""
+        self._texts[target.name] = {text for text in self._texts.get(target.name, ()) if _lies(target, text)}
+
     def effect(self, target: Target, what: str, writer: Writer) -> None:
         """A publish or withdraw took effect: nothing of somebody's is gone, and nothing forgotten counts as undone."""
         for text in sorted(self._texts.get(target.name, ())):

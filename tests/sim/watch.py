@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from tests.sim.plane import Plane
     from tests.sim.world import World
 
+# Nothing of what these do is looked for at a destination.
+NO_EFFECT = ("check", "clean_up")
 # Clocks are floats; nothing here is decided by less than this.
 ROUNDING_S = 0.01
 
@@ -192,7 +194,9 @@ class Watch:
         elif what == "publish" and now > self.lease_until.get(writer.attempt_id, 0.0):
             self._world.mark("fenced work outlived its lease and published all the same")
         self._accepted[target.name] = max(accepted, writer.fence)
-        if what != "claim":
+        if what.startswith("remove") or what == "withdraw in vain":
+            self._world.tidying.effect(target, what, writer)
+        elif what != "claim":
             self.theirs.effect(target, what, writer)
             self._check_order(what, writer)
 
@@ -206,7 +210,9 @@ class Watch:
             return
         for needed_id in steps.needs.get(writer.step_id, ()):
             lost = self.theirs.is_forgotten(steps.target[needed_id], writer.migration_id)
-            if steps.does.get(needed_id) != "check" and not (lost or self._has_effect(writer.migration_id, needed_id)):
+            if steps.does.get(needed_id) not in NO_EFFECT and not (
+                lost or self._has_effect(writer.migration_id, needed_id)
+            ):
                 self._broken("S1", writer.step_id, f"took effect although {needed_id}, which it needs, has none")
 
     def _has_effect(self, migration_id: str, step_id: str) -> bool:
@@ -334,7 +340,7 @@ class Watch:
             own = self._world.destinations.targets[target_name].publications.get(migration_id)
             has = own is not None and own.step_id == step_id
             lost = self.theirs.is_forgotten(target_name, migration_id)
-            if state == "succeeded" and steps.does[step_id] != "check" and not (has or lost):
+            if state == "succeeded" and steps.does[step_id] not in NO_EFFECT and not (has or lost):
                 self._broken("S1", step_id, "its migration has succeeded, its effect is not there")
             if state in ("cancelled", "rolled_back") and has:
                 self._broken("S5", step_id, f"its migration is {state}, its effect is still there")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentd.core.grants import Capabilities
 from controlplane.core.admitting import Limits
+from controlplane.core.cleaning import CLEAN_UP
 from controlplane.core.model import Agent, Requirements, StepPlan
 from controlplane.core.states import AgentState, Liveness
 from controlplane.service.fleet import FleetSettings
@@ -159,6 +160,7 @@ def hosts_of(world: "World", rng: Random) -> list[Host]:
         kinds = KINDS if everything or rng.random() < 0.7 else tuple(k for k in KINDS if rng.random() < 0.7) or KINDS
         stores = ("*",) if everything or rng.random() < 0.6 else tuple(d for d in DATASTORES if rng.random() < 0.8)
         zone = ZONES[number % 2]
+        kinds = (*kinds, CLEAN_UP)
         hosts.append(
             Host(
                 world,

@@ -18,6 +18,7 @@ from tests.sim.operators import Operators
 from tests.sim.outsiders import Outsiders
 from tests.sim.rollouts import Rollouts
 from tests.sim.stored import fresh_connection
+from tests.sim.tidying import Tidying
 from tests.sim.updater import Updater
 from tests.sim.virtual_time import VirtualLoop
 from tests.sim.watch import Watch
@@ -47,6 +48,7 @@ class World:
         self.load = workloads.workload_of(rng)
         self.limits = workloads.limits_of(Random(f"limits {seed}"), self.load)
         self.limits_at = -1e9
+        self.tidying = Tidying(self, Random(f"tidying {seed}"))
         self.watch = Watch(self)
         self.destinations = Destinations(self.watch.effect)
         for name, (fenced, initial) in self.load.targets.items():
