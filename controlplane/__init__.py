@@ -11,8 +11,8 @@ Rooms, from the inside out:
 - ``rpc``       door for machines; ``cli`` door for hands
 - ``serve``     the composition root, the only file that knows every room
 
-One result walked through them: ``rpc.agent_door.Session`` receives it → ``rpc.translate.outcome_of`` makes it a
-value → ``service.steps.settle`` opens a transaction → ``store`` finds the attempt and its step →
-``core.leasing.settle`` decides → ``store.apply`` writes what was decided, guarded → the batch is fsynced → the door
-acknowledges.
+One result walked through them: ``rpc.agents.door.Session`` receives it → ``rpc.agents.translate.outcome_of`` makes it
+a value → ``service.steps.settling.settle`` opens a transaction → ``store`` finds the attempt and its step →
+``core.steps.leasing.settle`` decides → ``store.apply`` writes what was decided, guarded → the batch is fsynced → the
+door acknowledges.
 """

@@ -16,8 +16,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from controlplane.config import Config, ConfigError, load
+from controlplane.host.service_notices import log_handler
 from controlplane.identity.peers import IdentityError
-from controlplane.service_notices import log_handler
 from controlplane.store.port import StoreFailed
 from controlplane.store.sqlite.library import Error, UnsafeLibrary
 from controlplane.store.sqlite.revisions import NewerRevision
@@ -95,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _init(config: Config, parsed: argparse.Namespace) -> int:
-    from controlplane.initialising import initialise
+    from controlplane.admin.init import initialise
 
     _become_owner(config.state_dir)
     profile = asyncio.run(initialise(config))
@@ -130,7 +130,7 @@ def _serve(config: Config, _: argparse.Namespace) -> int:
 
 def _doctor(config: Config, _: argparse.Namespace) -> int:
     from controlplane.serve import STORE_FILE
-    from controlplane.service.examining import findings
+    from controlplane.service.health.doctor import findings
     from controlplane.store.sqlite.store import open_snapshot
 
     broken = 0
@@ -147,7 +147,7 @@ def _doctor(config: Config, _: argparse.Namespace) -> int:
 
 
 def _audit(config: Config, parsed: argparse.Namespace) -> int:
-    from controlplane.offline_audit import verify_store
+    from controlplane.admin.offline_audit import verify_store
     from controlplane.serve import IDENTITY_DIR, STORE_FILE
 
     store: Path = parsed.store or config.state_dir / STORE_FILE
@@ -164,7 +164,7 @@ def _audit(config: Config, parsed: argparse.Namespace) -> int:
 
 
 def _check(config: Config, parsed: argparse.Namespace) -> int:
-    from controlplane.probing import Silent, ask
+    from controlplane.admin.check import Silent, ask
     from controlplane.serve import LISTENING_FILE
 
     try:
@@ -181,7 +181,7 @@ def _check(config: Config, parsed: argparse.Namespace) -> int:
 
 
 def _backup(config: Config, parsed: argparse.Namespace) -> int:
-    from controlplane.backing_up import back_up
+    from controlplane.admin.backup import back_up
     from controlplane.serve import IDENTITY_DIR, STORE_FILE
 
     identity = config.state_dir / IDENTITY_DIR if parsed.with_identity else None
@@ -197,7 +197,7 @@ def _backup(config: Config, parsed: argparse.Namespace) -> int:
 
 
 def _restore(config: Config, parsed: argparse.Namespace) -> int:
-    from controlplane.restoring import restore
+    from controlplane.admin.restore import restore
 
     done = asyncio.run(restore(config, parsed.file, parsed.reason, replace=parsed.replace))
     print(f"restored with {done.entries} entries; generation {done.generation}, era {done.era} of the audit log")
@@ -208,7 +208,7 @@ def _restore(config: Config, parsed: argparse.Namespace) -> int:
 
 
 def _accept_log(config: Config, parsed: argparse.Namespace) -> int:
-    from controlplane.restoring import accept_log
+    from controlplane.admin.restore import accept_log
 
     begun = asyncio.run(accept_log(config, parsed.reason))
     print(f"era {begun.era} of the audit log begins with {begun.size} entries; every agent will say so in its log")

@@ -12,8 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 
 from controlplane import durable
-from controlplane.backing_up import BackupKeeper
+from controlplane.admin.backup import BackupKeeper
 from controlplane.config import Config, ConfigError, host_port, reached_at
+from controlplane.host.service_notices import feed_watchdog, notify
+from controlplane.host.state_guard import StateGuard
 from controlplane.identity.audit_key import AuditKey, head_is_signed
 from controlplane.identity.authorities import Authorities
 from controlplane.identity.roles import OPERATOR_ROLES, RULES
@@ -24,51 +26,49 @@ from controlplane.loops.identity_renewer import IdentityRenewer
 from controlplane.loops.lease_reaper import LeaseReaper
 from controlplane.loops.rollout_pilot import RolloutPilot
 from controlplane.loops.workflow_advancer import WorkflowAdvancer
-from controlplane.releases.shelf import Shelf
-from controlplane.rpc.access_door import AccessDoor, AccessServices
-from controlplane.rpc.agent_door import AgentDoor
-from controlplane.rpc.audit_door import AuditDoor
-from controlplane.rpc.black_box_door import BlackBoxDoor
-from controlplane.rpc.fleet_door import FleetDoor, FleetServices
+from controlplane.releases.repository import Shelf
+from controlplane.rpc.access.door import AccessDoor, AccessServices
+from controlplane.rpc.access.scoping import Scoping
+from controlplane.rpc.agents.black_box_door import BlackBoxDoor
+from controlplane.rpc.agents.door import AgentDoor
+from controlplane.rpc.audit.door import AuditDoor
 from controlplane.rpc.http_probes import HttpProbes
 from controlplane.rpc.interceptors import Gate, Guards
 from controlplane.rpc.listening_identity import ListeningIdentity
-from controlplane.rpc.operator_door import OperatorDoor, Services
-from controlplane.rpc.repository_door import FetchLimits, RepositoryDoor
-from controlplane.rpc.scoping import Scoping
+from controlplane.rpc.operators.door import OperatorDoor, Services
+from controlplane.rpc.rollouts.door import FleetDoor, FleetServices
+from controlplane.rpc.rollouts.repository_door import FetchLimits, RepositoryDoor
 from controlplane.rpc.server import Addresses, Doors, Listeners
-from controlplane.service.approvals import Approvals
-from controlplane.service.audit_checking import AuditChecker
-from controlplane.service.audit_log import AuditLog
-from controlplane.service.auditing import Auditing
-from controlplane.service.authority_change import AuthorityChange
-from controlplane.service.black_boxes import BlackBoxes
-from controlplane.service.calm import Calm
-from controlplane.service.clean_up import CleanUps
-from controlplane.service.fleet import Fleet, FleetSettings
-from controlplane.service.hosts import Hosts
-from controlplane.service.identities import Identities
-from controlplane.service.inventory import Inventory
-from controlplane.service.joining import Joining
-from controlplane.service.loop_health import LoopHealth
-from controlplane.service.metrics import Metrics
-from controlplane.service.migrations import Migrations
-from controlplane.service.operators import Operators
-from controlplane.service.outputs import Outputs
-from controlplane.service.ownership import Ownership
-from controlplane.service.queries import Queries
-from controlplane.service.readiness import Readiness, StoreProber, WatchedLoop
-from controlplane.service.refusals import Refusals
-from controlplane.service.release_log import ReleaseLog
-from controlplane.service.retention import HistoryKeeper
-from controlplane.service.rollout_views import RolloutViews
-from controlplane.service.rollouts import Rollouts
-from controlplane.service.shown_values import ValueKeeper
+from controlplane.service.access.approvals import Approvals
+from controlplane.service.access.authority_change import AuthorityChange
+from controlplane.service.access.identities import Identities
+from controlplane.service.access.joining import Joining
+from controlplane.service.access.operators import Operators
+from controlplane.service.access.ownership import Ownership
+from controlplane.service.access.refusals import Refusals
+from controlplane.service.agents.sessions import Fleet, FleetSettings
+from controlplane.service.audit.checking import AuditChecker
+from controlplane.service.audit.log import AuditLog
+from controlplane.service.audit.queries import Auditing
+from controlplane.service.audit.retention import HistoryKeeper
+from controlplane.service.audit.witnessing import Witnesses
+from controlplane.service.events.log_writer import Teller
+from controlplane.service.health.loop_health import LoopHealth
+from controlplane.service.health.metrics import Metrics
+from controlplane.service.health.readiness import Readiness, StoreProber, WatchedLoop
+from controlplane.service.inventory.inventory import Inventory
+from controlplane.service.migrations.clean_up import CleanUps
+from controlplane.service.migrations.migrations import Migrations
+from controlplane.service.migrations.queries import Queries
+from controlplane.service.rollouts.black_boxes import BlackBoxes
+from controlplane.service.rollouts.healthy_clock import Calm
+from controlplane.service.rollouts.hosts import Hosts
+from controlplane.service.rollouts.release_log import ReleaseLog
+from controlplane.service.rollouts.rollouts import Rollouts
+from controlplane.service.rollouts.views import RolloutViews
 from controlplane.service.signals import Signal
-from controlplane.service.telling import Teller
-from controlplane.service.witnessing import Witnesses
-from controlplane.service_notices import feed_watchdog, notify
-from controlplane.state_guard import StateGuard
+from controlplane.service.steps.outputs import Outputs
+from controlplane.service.steps.shown_values import ValueKeeper
 from controlplane.store.port import StoreFailed
 from controlplane.store.sqlite.store import SqliteStore
 

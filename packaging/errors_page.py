@@ -18,11 +18,11 @@ PAGE = ROOT / "docs" / "errors.md"
 
 # Who says it, by where it is said. The first that matches counts.
 SIDES = (
-    ("Why a step waits", r"controlplane/core/reasons"),
+    ("Why a step waits", r"controlplane/core/steps/reasons"),
     ("Manifests", r"controlplane/manifests/"),
     ("The command line", r"controlplane/cli/"),
     ("Releases and their keys", r"controlplane/releases/"),
-    ("The control plane's own program", r"controlplane/[a-z_]+\.py"),
+    ("The control plane's own program", r"controlplane/([a-z_]+\.py|admin/|host/)"),
     ("Calls to the control plane", r"controlplane/"),
     ("The policy of a host", r"agentd/(policy/|law_check|allowing|enclosing|program_door|unit_drop_in)"),
     ("Upgrades, and the updater", r"agentd/(upgrade/|updater|link/fetching|settings_check)"),
@@ -125,7 +125,7 @@ def _parameters_here(
         alias.name: node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names
     }
     of_the_command_line = (
-        path == "controlplane/cli/problems.py" or imported.get("Problem") == "controlplane.cli.problems"
+        path == "controlplane/cli/screen/problems.py" or imported.get("Problem") == "controlplane.cli.screen.problems"
     )
     here = dict(parameters)
     if of_the_command_line:

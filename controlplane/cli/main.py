@@ -11,23 +11,19 @@ from typing import Annotated
 
 import typer
 
-from controlplane.cli.commands import (
-    agents,
-    audit,
-    authority,
-    deleting,
-    fleet,
-    local,
-    manifests,
-    migrations,
-    observing,
-    operators,
-    releases,
-    rollouts,
-)
-from controlplane.cli.exits import Exit, exit_table
-from controlplane.cli.problems import Problem, of_os_error
-from controlplane.cli.terminal import ReaderLeftError, complain, write
+from controlplane.cli.access import authority, operators
+from controlplane.cli.agents import commands as agents
+from controlplane.cli.audit import commands as audit
+from controlplane.cli.health import commands as observing
+from controlplane.cli.inventory import commands as manifests
+from controlplane.cli.inventory import deleting, local
+from controlplane.cli.migrations import commands as migrations
+from controlplane.cli.releases import commands as releases
+from controlplane.cli.rollouts import commands as rollouts
+from controlplane.cli.rollouts import fleets as fleet
+from controlplane.cli.screen.exits import Exit, exit_table
+from controlplane.cli.screen.problems import Problem, of_os_error
+from controlplane.cli.screen.terminal import ReaderLeftError, complain, write
 
 _HELP = f"""Move datasets, with proof.
 

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from controlplane import durable
-from controlplane.core.audit import LogEra, TreeHead, era_bytes, head_bytes, key_id_of
+from controlplane.core.audit.heads import LogEra, TreeHead, era_bytes, head_bytes, key_id_of
 from controlplane.identity.peers import IdentityError
 
 AUDIT_KEY_FILE = "audit.pem"

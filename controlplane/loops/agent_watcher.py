@@ -5,8 +5,8 @@ from dataclasses import replace
 
 from controlplane.core.events import Event
 from controlplane.core.states import Liveness
-from controlplane.service.fleet import Fleet
-from controlplane.service.judging import verdict_on
+from controlplane.service.agents.liveness import verdict_on
+from controlplane.service.agents.sessions import Fleet
 from controlplane.store.port import Store, Tx
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from controlplane.service.fleet import Fleet
+from controlplane.service.agents.sessions import Fleet
 from controlplane.store.port import Store, Tx
 
 # Counting further would not change who is asked: no class has more matching agents with more slots than this.

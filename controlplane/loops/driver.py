@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 
-from controlplane.service.loop_health import LoopHealth
+from controlplane.service.health.loop_health import LoopHealth
 from controlplane.service.signals import Signal
 
 _log = logging.getLogger("haulier.loops")

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from controlplane.service.fleet import Fleet
-from controlplane.service.identities import Identities
+from controlplane.service.access.identities import Identities
+from controlplane.service.agents.sessions import Fleet
 
 ASKED_AT_ONCE = 25
 AGAIN_AFTER_S = 120.0

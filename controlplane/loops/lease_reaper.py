@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 
-from controlplane.core.leasing import overrun
+from controlplane.core.migrations.workflow_planning import fail_waiting
 from controlplane.core.model import Failure, Step
-from controlplane.core.workflow_planning import fail_waiting
-from controlplane.service.advancing import advance
-from controlplane.service.fleet import Fleet
-from controlplane.service.limiting import admission, is_held
-from controlplane.service.steps import Settlement, expire
+from controlplane.core.steps.leasing import overrun
+from controlplane.service.agents.sessions import Fleet
+from controlplane.service.steps.admission import admission, is_held
+from controlplane.service.steps.advancing import advance
+from controlplane.service.steps.settling import Settlement, expire
 from controlplane.store.port import Store, Tx
 
 BATCH_MAX = 500

@@ -1,6 +1,6 @@
 """Moves rollouts on, and makes one wherever a Fleet desires another release than it had."""
 
-from controlplane.service.rollouts import Rollouts
+from controlplane.service.rollouts.rollouts import Rollouts
 
 
 class RolloutPilot:

@@ -3,8 +3,8 @@
 from collections import Counter
 from collections.abc import Callable
 
-from controlplane.service.advancing import advance
-from controlplane.service.fleet import Fleet
+from controlplane.service.agents.sessions import Fleet
+from controlplane.service.steps.advancing import advance
 from controlplane.store.port import Store
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
-from controlplane.manifests.documents import Document
+from controlplane.manifests.kinds.documents import Document
 
 
 class Change(enum.Enum):

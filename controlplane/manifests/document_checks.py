@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel
 
-from controlplane.manifests.dataset import DatasetSpec
-from controlplane.manifests.findings import FieldPath, Problem, shown
-from controlplane.manifests.migration import MigrationSpec
-from controlplane.manifests.sql_guard import SqlRefused, Statement, check_select
-from controlplane.manifests.workflow import WorkflowSpec
-from controlplane.manifests.workflow_checks import check_workflow
+from controlplane.manifests.compiling.workflow_checks import check_workflow
+from controlplane.manifests.kinds.dataset import DatasetSpec
+from controlplane.manifests.kinds.migration import MigrationSpec
+from controlplane.manifests.kinds.workflow import WorkflowSpec
+from controlplane.manifests.sql.guard import SqlRefused, Statement, check_select
+from controlplane.manifests.text.findings import FieldPath, Problem, shown
 
 
 def check_document(spec: BaseModel) -> list[Problem]:

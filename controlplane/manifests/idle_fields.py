@@ -8,10 +8,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from controlplane.manifests.dataset import DatasetSpec
-from controlplane.manifests.documents import FINDINGS_MAX, Document, Spec, findings_at
-from controlplane.manifests.findings import WARNING, Finding, Problem
+from controlplane.manifests.kinds.dataset import DatasetSpec
+from controlplane.manifests.kinds.documents import FINDINGS_MAX, Document, Spec, findings_at
 from controlplane.manifests.ready_made import ready_made
+from controlplane.manifests.text.findings import WARNING, Finding, Problem
 
 
 class Idle(NamedTuple):

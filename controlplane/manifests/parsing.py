@@ -8,13 +8,13 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from controlplane.manifests.datastore import ENGINES
 from controlplane.manifests.document_checks import check_document
-from controlplane.manifests.documents import FINDINGS_MAX, KINDS, Document, findings_at, spec_model
-from controlplane.manifests.findings import Finding, Problem, SourceFile, shown, suggestion
-from controlplane.manifests.model import API_VERSION, Metadata
-from controlplane.manifests.model_errors import problems_of
-from controlplane.manifests.yaml_reading import Place, RawDocument, read
+from controlplane.manifests.kinds.datastore import ENGINES
+from controlplane.manifests.kinds.documents import FINDINGS_MAX, KINDS, Document, findings_at, spec_model
+from controlplane.manifests.kinds.model import API_VERSION, Metadata
+from controlplane.manifests.kinds.model_errors import problems_of
+from controlplane.manifests.text.findings import Finding, Problem, SourceFile, shown, suggestion
+from controlplane.manifests.text.yaml_reading import Place, RawDocument, read
 
 _TOP_FIELDS = ("apiVersion", "kind", "metadata", "spec")
 

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 
-from controlplane.manifests.documents import Document
-from controlplane.manifests.findings import SourceFile
+from controlplane.manifests.kinds.documents import Document
 from controlplane.manifests.parsing import parse
+from controlplane.manifests.text.findings import SourceFile
 
 _FILE = "ready_made.yaml"
 KIND = "Workflow"

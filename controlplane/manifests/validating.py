@@ -6,16 +6,16 @@ import bisect
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 
-from controlplane.manifests.column_types import clashes_by_case, misfit
-from controlplane.manifests.compiling import NotCompilable, compile_migration
-from controlplane.manifests.dataset import ColumnSpec, DatasetSpec
-from controlplane.manifests.datastore import UNDECLARED_ENGINES, DatastoreSpec, EngineSpec, PlaceKey, place_key
-from controlplane.manifests.documents import FINDINGS_MAX, Document, Spec, findings_at
-from controlplane.manifests.findings import FieldPath, Finding, Problem, shown, suggestion
-from controlplane.manifests.migration import MigrationSpec
+from controlplane.manifests.compiling.plans import NotCompilable, compile_migration
+from controlplane.manifests.compiling.workflow_checks import find_cycle
+from controlplane.manifests.kinds.column_types import clashes_by_case, misfit
+from controlplane.manifests.kinds.dataset import ColumnSpec, DatasetSpec
+from controlplane.manifests.kinds.datastore import UNDECLARED_ENGINES, DatastoreSpec, EngineSpec, PlaceKey, place_key
+from controlplane.manifests.kinds.documents import FINDINGS_MAX, Document, Spec, findings_at
+from controlplane.manifests.kinds.migration import MigrationSpec
+from controlplane.manifests.kinds.workflow import WorkflowSpec
 from controlplane.manifests.ready_made import KIND, ready_made, workflows
-from controlplane.manifests.workflow import WorkflowSpec
-from controlplane.manifests.workflow_checks import find_cycle
+from controlplane.manifests.text.findings import FieldPath, Finding, Problem, shown, suggestion
 
 Key = tuple[str, str]
 _SUGGESTIONS_MAX = 100

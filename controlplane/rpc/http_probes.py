@@ -10,8 +10,8 @@ import json
 import re
 from collections.abc import Awaitable, Callable
 
-from controlplane.service.metrics import Metrics
-from controlplane.service.readiness import Readiness
+from controlplane.service.health.metrics import Metrics
+from controlplane.service.health.readiness import Readiness
 
 HEAD_BYTES_MAX = 8192
 CONNECTIONS_MAX = 64

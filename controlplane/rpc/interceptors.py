@@ -11,18 +11,18 @@ import grpc
 from google.protobuf import text_format
 from google.protobuf.message import DecodeError
 
-from controlplane.core.gating import GATED_METHODS
+from controlplane.core.access.approvals import GATED_METHODS
 from controlplane.identity.operator_tokens import Recognised
 from controlplane.identity.roles import OPERATOR_ROLES, Role, may_call, why_refused
-from controlplane.rpc.callers import CALLER, Caller, address_of, agent_of
-from controlplane.rpc.operator_door import STATUS_OF
-from controlplane.rpc.scoping import Scoping
-from controlplane.service.approvals import Approvals
+from controlplane.rpc.access.scoping import Scoping
+from controlplane.rpc.calls.callers import CALLER, Caller, address_of, agent_of
+from controlplane.rpc.operators.door import STATUS_OF
+from controlplane.service.access.approvals import Approvals
+from controlplane.service.access.identities import Identities
+from controlplane.service.access.operators import Operators
+from controlplane.service.access.ownership import OutOfScope
+from controlplane.service.access.refusals import Refusals
 from controlplane.service.errors import AwaitsApproval
-from controlplane.service.identities import Identities
-from controlplane.service.operators import Operators
-from controlplane.service.ownership import OutOfScope
-from controlplane.service.refusals import Refusals
 
 _log = logging.getLogger("haulier.rpc")
 

@@ -8,7 +8,7 @@ import grpc
 
 from controlplane.identity.authorities import Authorities
 from controlplane.identity.authority import CONTROLPLANE_CERTIFICATE_TTL_S, ServerCredentials
-from controlplane.service.identities import BACKDATE_S
+from controlplane.service.access.identities import BACKDATE_S
 
 _log = logging.getLogger("haulier.rpc.identity")
 

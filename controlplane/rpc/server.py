@@ -28,15 +28,15 @@ from haulier.v1 import (
     repository_pb2_grpc,
 )
 
-from controlplane.rpc.access_door import AccessDoor
-from controlplane.rpc.agent_door import MESSAGE_BYTES_MAX, AgentDoor
-from controlplane.rpc.audit_door import AuditDoor
-from controlplane.rpc.black_box_door import BlackBoxDoor
-from controlplane.rpc.fleet_door import FleetDoor
+from controlplane.rpc.access.door import AccessDoor
+from controlplane.rpc.agents.black_box_door import BlackBoxDoor
+from controlplane.rpc.agents.door import MESSAGE_BYTES_MAX, AgentDoor
+from controlplane.rpc.audit.door import AuditDoor
 from controlplane.rpc.interceptors import Gate
 from controlplane.rpc.listening_identity import ListeningIdentity
-from controlplane.rpc.operator_door import OperatorDoor
-from controlplane.rpc.repository_door import RepositoryDoor
+from controlplane.rpc.operators.door import OperatorDoor
+from controlplane.rpc.rollouts.door import FleetDoor
+from controlplane.rpc.rollouts.repository_door import RepositoryDoor
 
 SERVICES = tuple(
     service.full_name

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from itertools import islice
 
-from controlplane.manifests.findings import near_miss
+from controlplane.manifests.text.findings import near_miss
 from controlplane.service.errors import NotFound
 from controlplane.store.port import Tx
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from controlplane.core.model import Agent, Requirements
-from controlplane.core.rollouts import Facts, Rollout, RolloutChanges, RolloutHost, Running, Tally
+from controlplane.core.rollouts.model import Facts, Rollout, RolloutChanges, RolloutHost, Running, Tally
 
 
 class HostRecord(NamedTuple):

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
-from controlplane.core.admitting import Full, UnderWay
-from controlplane.core.audit import LogEra, TreeHead
+from controlplane.core.audit.heads import LogEra, TreeHead
 from controlplane.core.changes import Changes
-from controlplane.core.cleaning import Kept
 from controlplane.core.events import Event
+from controlplane.core.migrations.clean_up import Kept
 from controlplane.core.model import Agent, Attempt, Candidate, Migration, Requirements, Step, StepPlan
 from controlplane.core.states import Liveness, MigrationState
+from controlplane.core.steps.admission import Full, UnderWay
 from controlplane.store.hosts import Backlog as Backlog
 from controlplane.store.hosts import HostRecord as HostRecord
 from controlplane.store.hosts import HostVerbs

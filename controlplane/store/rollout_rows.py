@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from controlplane.core.rollouts import (
+from controlplane.core.rollouts.model import (
     Artefact,
     Facts,
     HostState,
@@ -16,7 +16,7 @@ from controlplane.core.rollouts import (
     Running,
     Tally,
 )
-from controlplane.core.windows import Window
+from controlplane.core.rollouts.windows import Window
 
 _HOST_STATE = {state.value: state for state in HostState}
 

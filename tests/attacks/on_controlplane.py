@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from controlplane.releases.problems import Unproven
-from controlplane.releases.shelf import Shelf
+from controlplane.releases.repository import Shelf
 from tests.attacks.catalogue import ATTACKS, Attack
 from tests.attacks.scene import DAY, Scene
 from tests.kit.releases import NOW, files_of

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from controlplane.service.examining import findings
+from controlplane.service.health.doctor import findings
 from controlplane.store.sqlite.library import connect
 from controlplane.store.sqlite.store import open_snapshot
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from controlplane.core.model import Migration, Requirements, StepPlan
 from controlplane.core.states import MigrationState
-from controlplane.service.advancing import advance
-from controlplane.service.migrations import insert_plan
+from controlplane.service.migrations.migrations import insert_plan
+from controlplane.service.steps.advancing import advance
 from controlplane.store.sqlite.batcher import Batcher
 from controlplane.store.sqlite.library import connect
 from controlplane.store.sqlite.tx import SqliteTx

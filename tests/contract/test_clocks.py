@@ -6,11 +6,11 @@ from types import ModuleType
 import pytest
 
 import agentd.link.clocks
-import controlplane.cli.clocks
+import controlplane.cli.screen.clocks
 
 SIDES = [
     pytest.param(agentd.link.clocks, id="agent"),
-    pytest.param(controlplane.cli.clocks, id="command line"),
+    pytest.param(controlplane.cli.screen.clocks, id="command line"),
 ]
 
 

@@ -8,11 +8,11 @@ from types import ModuleType
 import pytest
 
 import agentd.link.proxies
-import controlplane.cli.proxies
+import controlplane.cli.asking.proxies
 
 SIDES = [
     pytest.param(agentd.link.proxies, id="agent"),
-    pytest.param(controlplane.cli.proxies, id="command line"),
+    pytest.param(controlplane.cli.asking.proxies, id="command line"),
 ]
 pytestmark = pytest.mark.parametrize("side", SIDES)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 import agentd.upgrade.versions
-import controlplane.core.rollout_drafting
+import controlplane.core.rollouts.drafting
 import controlplane.core.versions
 
 Parse = Callable[[str], tuple[int, int, int, str, int]]
@@ -131,7 +131,7 @@ def test_every_side_has_the_same_order(parse: Parse) -> None:
 @pytest.mark.parametrize("text", [each for row in ORDERED for each in row])
 def test_every_side_understands_the_same(text: str) -> None:
     assert len({parse(text) for parse in PARSERS}) == 1
-    assert controlplane.core.rollout_drafting.parse_version(text) == PARSERS[0](text)
+    assert controlplane.core.rollouts.drafting.parse_version(text) == PARSERS[0](text)
 
 
 @pytest.mark.parametrize("text", REFUSED, ids=ascii)
@@ -143,4 +143,4 @@ def test_every_side_refuses_the_same(text: str) -> None:
         said.add(str(refusal.value))
     # Told in a length that fits a line, whatever was given.
     assert len(said) == 1 and len(said.pop()) < 300
-    assert controlplane.core.rollout_drafting.parse_version(text) is None
+    assert controlplane.core.rollouts.drafting.parse_version(text) is None

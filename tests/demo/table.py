@@ -6,7 +6,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from controlplane.cli.wording import size
+from controlplane.cli.screen.wording import size
 
 
 def render(migrations: Iterable[Mapping[str, Any]]) -> str:

@@ -12,7 +12,7 @@ from haulier.v1 import repository_pb2 as pb
 from haulier.v1 import repository_pb2_grpc
 
 from controlplane.releases.building import target_path
-from controlplane.releases.shelf import Shelf
+from controlplane.releases.repository import Shelf
 from controlplane.serve import RELEASES_DIR
 from tests.kit.releases import ARCHITECTURE, Forge, files_of
 

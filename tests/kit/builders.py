@@ -15,8 +15,8 @@ from controlplane.core.model import (
     attempt_id,
     first_fence,
 )
-from controlplane.core.placement import class_of
 from controlplane.core.states import AgentState, AttemptState, Direction, Liveness, MigrationState, StepState
+from controlplane.core.steps.placement import class_of
 
 NOW = 1_000_000.0
 FENCE = first_fence(1) + 1

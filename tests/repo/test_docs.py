@@ -26,20 +26,20 @@ from agentd.policy import reading as agent_policy
 from agentd.proof.digests import digest_of
 from agentd.proof.types import Column, ColumnType, arrow_schema
 from controlplane import __main__ as controlplane_program
-from controlplane.cli import exits
 from controlplane.cli import main as command_line
+from controlplane.cli.screen import exits
 from controlplane.config import Config, load
-from controlplane.manifests.column_types import SPELLINGS
-from controlplane.manifests.dataset import DatasetSpec
-from controlplane.manifests.datastore import ENGINES
-from controlplane.manifests.documents import KINDS
-from controlplane.manifests.findings import SourceFile
-from controlplane.manifests.fleet import FleetSpec
-from controlplane.manifests.migration import MigrationSpec
-from controlplane.manifests.model import Metadata
+from controlplane.manifests.compiling.step_kinds import BUILT_IN
+from controlplane.manifests.kinds.column_types import SPELLINGS
+from controlplane.manifests.kinds.dataset import DatasetSpec
+from controlplane.manifests.kinds.datastore import ENGINES
+from controlplane.manifests.kinds.documents import KINDS
+from controlplane.manifests.kinds.fleet import FleetSpec
+from controlplane.manifests.kinds.migration import MigrationSpec
+from controlplane.manifests.kinds.model import Metadata
+from controlplane.manifests.kinds.workflow import WorkflowSpec
 from controlplane.manifests.parsing import parse
-from controlplane.manifests.step_kinds import BUILT_IN
-from controlplane.manifests.workflow import WorkflowSpec
+from controlplane.manifests.text.findings import SourceFile
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -201,7 +201,7 @@ def test_every_kind_engine_type_and_reference_is_documented() -> None:
     known = ticked(page("manifests.md"))
     assert not {*ENGINES, *SPELLINGS} - known
     assert not [kind for kind in KINDS if f"\n## {kind}: " not in page("manifests.md")]
-    from controlplane.manifests.references import _MIGRATION_SHAPES
+    from controlplane.manifests.compiling.references import _MIGRATION_SHAPES
 
     assert not {f"${{migration.{name}}}" for name in _MIGRATION_SHAPES} - known
 
@@ -240,7 +240,7 @@ def test_every_code_by_which_a_host_refuses_a_release_is_explained() -> None:
 
 def test_every_promise_that_a_checker_names_is_told() -> None:
     told = {row: line for line in page("promises.md").splitlines() for row in re.findall(r"^\| ([A-Z]\d) \|", line)}
-    for folder, word in (("controlplane/core/doctor.py", "doctor"), ("tests/sim", "sim")):
+    for folder, word in (("controlplane/core/health/doctor.py", "doctor"), ("tests/sim", "sim")):
         place = ROOT / folder
         files = [place] if place.is_file() else sorted(place.rglob("*.py"))
         named = {i for file in files for i in re.findall(r'"([LSDCAU]\d)"', file.read_text())}

@@ -4,13 +4,13 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from controlplane.core.cleaning import CLEAN_UP
-from controlplane.core.doctor import Dossier, examine
 from controlplane.core.events import Event
-from controlplane.core.leasing import NOT_THE_STEPS_FAULT
+from controlplane.core.health.doctor import Dossier, examine
+from controlplane.core.migrations.clean_up import CLEAN_UP
 from controlplane.core.model import Attempt
 from controlplane.core.states import AGENT_TRANSITIONS, LIVENESS_TRANSITIONS, MIGRATION_MOVING, AgentState, Liveness
-from controlplane.service.examining import findings
+from controlplane.core.steps.leasing import NOT_THE_STEPS_FAULT
+from controlplane.service.health.doctor import findings
 from tests.sim.heads import ALARMS
 from tests.sim.outages import Outages
 from tests.sim.turns import Turns

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentd.core import events
 from agentd.core.grants import Direction, Failure, Grant, Outcome, OutcomeKind, Progress, ResourceUse
-from controlplane.core.cleaning import Left
+from controlplane.core.migrations.clean_up import Left
 from tests.sim import outages
 from tests.sim.destinations import Obstructed, Refused, Writer
 

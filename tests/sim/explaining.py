@@ -10,10 +10,10 @@ from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING
 
-from controlplane.core.reasons import Hold
 from controlplane.core.states import AgentState
-from controlplane.service.judging import as_heard
-from controlplane.service.queries import why
+from controlplane.core.steps.reasons import Hold
+from controlplane.service.agents.liveness import as_heard
+from controlplane.service.migrations.queries import why
 
 if TYPE_CHECKING:
     from tests.sim.host import Host

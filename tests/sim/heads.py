@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from haulier.v1 import audit_pb2
 
-from controlplane.core.audit import TreeHead
-from controlplane.core.audit_leaves import leaf_of
-from controlplane.core.merkle import Frontier
+from controlplane.core.audit.heads import TreeHead
+from controlplane.core.audit.leaves import leaf_of
+from controlplane.core.audit.merkle import Frontier
 from controlplane.identity.audit_key import head_is_signed
 
 if TYPE_CHECKING:

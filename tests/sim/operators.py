@@ -6,11 +6,11 @@ from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING
 
-from controlplane.core import deciding
-from controlplane.core.admitting import Limits
+from controlplane.core.migrations import deciding
 from controlplane.core.states import AGENT_BARRED, AgentState
+from controlplane.core.steps.admission import Limits
 from controlplane.service.errors import NotFound, Precondition, StoreFailed
-from controlplane.service.steps import Settlement
+from controlplane.service.steps.settling import Settlement
 from controlplane.store.port import JoinToken, Tx
 from tests.sim.virtual_time import Process
 from tests.sim.workload import manifest

@@ -7,7 +7,7 @@ and never earlier.
 from typing import TYPE_CHECKING
 
 from controlplane.core.events import Event
-from controlplane.core.leasing import NOT_THE_STEPS_FAULT
+from controlplane.core.steps.leasing import NOT_THE_STEPS_FAULT
 
 if TYPE_CHECKING:
     from tests.sim.world import World

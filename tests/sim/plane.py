@@ -8,7 +8,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any, cast
 from unittest.mock import patch
 
-from controlplane.core.cleaning import LEFT_BY
+from controlplane.core.migrations.clean_up import LEFT_BY
 from controlplane.identity.audit_key import head_is_signed
 from controlplane.loops.agent_watcher import AgentWatcher
 from controlplane.loops.dispatcher import Dispatcher
@@ -16,28 +16,28 @@ from controlplane.loops.driver import Driver, Loop
 from controlplane.loops.lease_reaper import LeaseReaper
 from controlplane.loops.rollout_pilot import RolloutPilot
 from controlplane.loops.workflow_advancer import WorkflowAdvancer
-from controlplane.rpc import agent_door
-from controlplane.rpc.agent_door import AgentDoor
-from controlplane.service import clean_up as clean_up_service
-from controlplane.service import migrations as migrations_service
-from controlplane.service import retrying as retrying_service
-from controlplane.service import way_back as way_back_service
-from controlplane.service.audit_checking import AuditChecker
-from controlplane.service.audit_log import AuditLog
-from controlplane.service.calm import Calm
-from controlplane.service.clean_up import CleanUps
+from controlplane.rpc.agents import door as agent_door
+from controlplane.rpc.agents.door import AgentDoor
+from controlplane.service.access.identities import Identities
+from controlplane.service.access.joining import Joining
+from controlplane.service.agents.sessions import Fleet, FleetSettings
+from controlplane.service.audit.checking import AuditChecker
+from controlplane.service.audit.log import AuditLog
+from controlplane.service.audit.witnessing import Witnesses
 from controlplane.service.errors import StoreFailed
-from controlplane.service.fleet import Fleet, FleetSettings
-from controlplane.service.identities import Identities
-from controlplane.service.inventory import Inventory
-from controlplane.service.joining import Joining
-from controlplane.service.loop_health import LoopHealth
-from controlplane.service.migrations import Migrations
-from controlplane.service.planning import Replanned
-from controlplane.service.queries import Queries
-from controlplane.service.rollouts import Rollouts
+from controlplane.service.health.loop_health import LoopHealth
+from controlplane.service.inventory.inventory import Inventory
+from controlplane.service.migrations import clean_up as clean_up_service
+from controlplane.service.migrations import migrations as migrations_service
+from controlplane.service.migrations import retrying as retrying_service
+from controlplane.service.migrations import way_back as way_back_service
+from controlplane.service.migrations.clean_up import CleanUps
+from controlplane.service.migrations.migrations import Migrations
+from controlplane.service.migrations.planning import Replanned
+from controlplane.service.migrations.queries import Queries
+from controlplane.service.rollouts.healthy_clock import Calm
+from controlplane.service.rollouts.rollouts import Rollouts
 from controlplane.service.signals import Signal
-from controlplane.service.witnessing import Witnesses
 from tests.sim import tidying
 from tests.sim.rollouts import published
 from tests.sim.stored import SimStore

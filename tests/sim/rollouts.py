@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from haulier.v1 import release_pb2
 
 from controlplane.core.events import Event
-from controlplane.core.rollouts import MOVING, OPEN, PATIENT, ROLLOUT_TRANSITIONS, HostState, RolloutState
+from controlplane.core.rollouts.model import MOVING, OPEN, PATIENT, ROLLOUT_TRANSITIONS, HostState, RolloutState
 from controlplane.manifests.diffing import digest
 from controlplane.store.port import Resource, Tx
 from tests.sim.updater import BAD, RELEASES, Updater

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from controlplane.core.audit_leaves import leaf_of
-from controlplane.core.merkle_tiles import Tiles
+from controlplane.admin.restore import begin_era
+from controlplane.core.audit.leaves import leaf_of
+from controlplane.core.audit.merkle_tiles import Tiles
 from controlplane.core.states import AgentState
-from controlplane.restoring import begin_era
 from controlplane.store.sqlite import library
 from tests.sim.virtual_time import VirtualLoop
 

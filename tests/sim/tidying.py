@@ -9,8 +9,8 @@ from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING
 
-from controlplane.core.cleaning import CLEAN_UP_SUFFIX, LEAVES_SOMETHING, Kept, Left
 from controlplane.core.events import Event
+from controlplane.core.migrations.clean_up import CLEAN_UP_SUFFIX, LEAVES_SOMETHING, Kept, Left
 from tests.sim.destinations import Target, Writer
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ over by it.
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from controlplane.core.admitting import UnderWay
 from controlplane.core.events import Event
 from controlplane.core.model import Attempt, Step
 from controlplane.core.states import Direction, StepState
+from controlplane.core.steps.admission import UnderWay
 
 if TYPE_CHECKING:
     from tests.sim.world import World

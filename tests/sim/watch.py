@@ -10,7 +10,7 @@ from haulier.v1 import agent_pb2 as pb
 
 from agentd.core import effects
 from agentd.core.grants import Grant, OutcomeKind
-from controlplane.core.restoring import is_refuted, leaves_something
+from controlplane.core.migrations.restoring import is_refuted, leaves_something
 from controlplane.core.states import MIGRATION_ENDED, MigrationState, StepState
 from tests.sim.audit import Audit
 from tests.sim.destinations import Target, Writer

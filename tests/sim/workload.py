@@ -6,12 +6,12 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from agentd.core.grants import Capabilities
-from controlplane.core.admitting import Limits
-from controlplane.core.cleaning import CLEAN_UP
+from controlplane.core.migrations.clean_up import CLEAN_UP
 from controlplane.core.model import Agent, Requirements, StepPlan
 from controlplane.core.states import AgentState, Liveness
-from controlplane.service.fleet import FleetSettings
-from controlplane.service.planning import Planned
+from controlplane.core.steps.admission import Limits
+from controlplane.service.agents.sessions import FleetSettings
+from controlplane.service.migrations.planning import Planned
 from controlplane.store.port import Resource
 from tests.sim.host import Host
 

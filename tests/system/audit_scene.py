@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from controlplane.core.audit_leaves import leaf_of
-from controlplane.core.merkle_tiles import Tiles
+from controlplane.core.audit.leaves import leaf_of
+from controlplane.core.audit.merkle_tiles import Tiles
 from controlplane.identity.audit_key import AuditKey
 from controlplane.store.sqlite import library
 from controlplane.store.sqlite.tx import SqliteTx

@@ -20,8 +20,8 @@ from google.protobuf.message import Message
 from haulier.v1 import operator_pb2 as op
 
 from agentd.runner.attempt_files import ATTEMPTS, AttemptDirectory
-from controlplane.cli.as_json import as_dict
-from controlplane.cli.connection import Operator, connect
+from controlplane.cli.asking.connection import Operator, connect
+from controlplane.cli.screen.as_json import as_dict
 from tests.kit.processes import NotInTime, alive, end, program, send, start, until
 from tests.kit.world import Timing, World
 from tests.system.contents import NULL_TEXT, Place, source_rows, write_source

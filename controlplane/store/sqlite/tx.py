@@ -8,11 +8,11 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from controlplane.core.admitting import Full, UnderWay
 from controlplane.core.changes import Changes
 from controlplane.core.events import Event
 from controlplane.core.model import Attempt, Candidate, Migration, Step, StepPlan
 from controlplane.core.states import MIGRATION_MOVING, Direction
+from controlplane.core.steps.admission import Full, UnderWay
 from controlplane.store.port import Body, Conflict, Flush, LiveRow, Selectable
 from controlplane.store.rows import (
     ATTEMPT_WIDTH,

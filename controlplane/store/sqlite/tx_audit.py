@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from controlplane.core.audit import LogEra, TreeHead
+from controlplane.core.audit.heads import LogEra, TreeHead
 from controlplane.core.events import Event
 from controlplane.store.sqlite.tx_records import RecordsTx
 

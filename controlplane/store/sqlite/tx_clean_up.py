@@ -3,7 +3,7 @@
 import json
 from collections.abc import Collection
 
-from controlplane.core.cleaning import Kept
+from controlplane.core.migrations.clean_up import Kept
 from controlplane.core.states import MigrationState
 from controlplane.store.port import Leftovers
 from controlplane.store.sqlite.tx_records import RecordsTx

@@ -7,8 +7,8 @@ from typing import Any
 
 from controlplane.core.events import Event
 from controlplane.core.model import Agent, Requirements
-from controlplane.core.placement import from_text, to_text
 from controlplane.core.states import Liveness, shown_state
+from controlplane.core.steps.placement import from_text, to_text
 from controlplane.store.port import Conflict, JoinToken, Resource
 from controlplane.store.rows import agent_of, agent_row
 from controlplane.store.sqlite.queries import named

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from controlplane.core.model import Agent, Requirements
-from controlplane.core.placement import from_text
-from controlplane.core.rollouts import Facts, HostState, Rollout, RolloutChanges, RolloutHost, Running, Tally
+from controlplane.core.rollouts.model import Facts, HostState, Rollout, RolloutChanges, RolloutHost, Running, Tally
+from controlplane.core.steps.placement import from_text
 from controlplane.store.hosts import Backlog, HostRecord
 from controlplane.store.port import Conflict
 from controlplane.store.rollout_rows import (

@@ -10,23 +10,23 @@ from pathlib import Path
 
 import pytest
 
-from controlplane.backing_up import back_up
-from controlplane.cli import profile
-from controlplane.cli.problems import Problem
+from controlplane.admin.backup import back_up
+from controlplane.admin.init import PROFILE_FILE, initialise
+from controlplane.admin.restore import restore
+from controlplane.cli.asking import profile
+from controlplane.cli.screen.problems import Problem
 from controlplane.config import Config
 from controlplane.core.events import Event
 from controlplane.identity.audit_key import AUDIT_KEY_FILE, AuditKey
 from controlplane.identity.authorities import Authorities
 from controlplane.identity.authority import AUTHORITY_FILE, CertificateAuthority
 from controlplane.identity.peers import IdentityError
-from controlplane.initialising import PROFILE_FILE, initialise
 from controlplane.releases import building
 from controlplane.releases.keys import KeyRing
-from controlplane.releases.shelf import Shelf
+from controlplane.releases.repository import Shelf
 from controlplane.releases.signing import SigningDesk
-from controlplane.restoring import restore
-from controlplane.service.black_boxes import BlackBoxes
-from controlplane.service.retention import HistoryKeeper
+from controlplane.service.audit.retention import HistoryKeeper
+from controlplane.service.rollouts.black_boxes import BlackBoxes
 from controlplane.store.sqlite.copying import check_copy
 from controlplane.store.sqlite.store import SqliteStore
 from tests.kit.failing_disk import Act, hold

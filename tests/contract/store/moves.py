@@ -5,8 +5,8 @@ from typing import Any
 
 from controlplane.core.changes import Changes, EndAttempt, GrantLease, MoveMigration, MoveStep
 from controlplane.core.events import Event
+from controlplane.core.migrations.resuming import ready
 from controlplane.core.model import Attempt, Failure, Migration, Step, StepPlan, Use
-from controlplane.core.resuming import ready
 from controlplane.core.states import AttemptState, Direction, MigrationState, StepState
 from controlplane.store.port import Tx
 from tests.kit.builders import NOW, a_migration, a_plan, an_attempt, class_for

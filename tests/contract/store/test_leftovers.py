@@ -1,7 +1,7 @@
 """What a store knows of leftovers: terms, what is due in which order, and what is counted."""
 
 from controlplane.core.changes import Changes, MoveMigration, MoveStep
-from controlplane.core.cleaning import CLEAN_UP, Kept
+from controlplane.core.migrations.clean_up import CLEAN_UP, Kept
 from controlplane.core.states import MIGRATION_ENDED, Direction, MigrationState, StepState
 from controlplane.store.port import Leftovers, Tx
 from tests.contract.store.conftest import StoreUnderTest

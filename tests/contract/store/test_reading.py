@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from controlplane.core.admitting import Full
 from controlplane.core.changes import Changes, KeepResult
 from controlplane.core.events import Event
 from controlplane.core.model import Candidate, Failure, Requirements, Step, Use
 from controlplane.core.states import AttemptState, Direction, MigrationState, StepState
+from controlplane.core.steps.admission import Full
 from controlplane.store.port import Body, Conflict, Flush, Tx
 from tests.contract.store.conftest import StoreUnderTest
 from tests.contract.store.moves import end, grant, insert, leave, move, names_of, plan, turn

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from controlplane.core.rollout_planning import look, steer
-from controlplane.core.rollouts import Facts, HostState, RolloutPolicy, RolloutState, Running, Tally
-from controlplane.core.windows import Window
+from controlplane.core.rollouts.model import Facts, HostState, RolloutPolicy, RolloutState, Running, Tally
+from controlplane.core.rollouts.planning import look, steer
+from controlplane.core.rollouts.windows import Window
 from controlplane.store.port import Conflict
 from tests.contract.store.conftest import StoreUnderTest
 from tests.kit.builders import NOW, an_agent
-from tests.unit.controlplane.core.rollout_story import Story, a_host
+from tests.unit.controlplane.core.rollouts.story import Story, a_host
 
 DAY_S = 86_400.0
 POLICY = RolloutPolicy(windows=(Window(("mon",), 60, 120),), waves=(0.5, 1.0), time_zone="Europe/Berlin")

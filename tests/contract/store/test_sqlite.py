@@ -95,7 +95,7 @@ def test_the_port_is_what_the_store_does_and_what_is_used() -> None:
     assert {name for name, _ in inspect.getmembers(SqliteTx, inspect.isfunction) if name[0] != "_"} - own == verbs
     called = {
         node.func.attr
-        for place in ("service/*.py", "loops/*.py", "initialising.py", "restoring.py")
+        for place in ("service/**/*.py", "loops/*.py", "admin/*.py")
         for path in Path(controlplane.__path__[0]).glob(place)
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Call)

@@ -15,16 +15,16 @@ from cryptography.x509.oid import NameOID
 from haulier.v1 import access_pb2_grpc, agent_pb2_grpc, operator_pb2, operator_pb2_grpc
 from haulier.v1 import agent_pb2 as pb
 
+from controlplane.admin.init import PROFILE_FILE, initialise
 from controlplane.config import Config
 from controlplane.core.model import StepPlan
 from controlplane.identity.authority import CertificateAuthority
 from controlplane.identity.roles import Role
-from controlplane.initialising import PROFILE_FILE, initialise
 from controlplane.serve import IDENTITY_DIR, STORE_FILE, ControlPlane
-from controlplane.service.advancing import advance
-from controlplane.service.examining import findings
-from controlplane.service.fleet import NewWork
-from controlplane.service.migrations import insert_plan
+from controlplane.service.agents.sessions import NewWork
+from controlplane.service.health.doctor import findings
+from controlplane.service.migrations.migrations import insert_plan
+from controlplane.service.steps.advancing import advance
 from controlplane.store.port import Tx
 from controlplane.store.sqlite.store import open_snapshot
 from tests.kit.builders import a_migration

@@ -11,11 +11,11 @@ import pytest
 from haulier.v1 import black_box_pb2 as pb
 from haulier.v1 import black_box_pb2_grpc
 
-from controlplane.cli.exits import Exit
+from controlplane.admin.init import PROFILE_FILE
 from controlplane.cli.main import main
-from controlplane.initialising import PROFILE_FILE
-from controlplane.rpc.black_box_door import BYTES_MAX
-from controlplane.service.black_boxes import KEPT_MAX
+from controlplane.cli.screen.exits import Exit
+from controlplane.rpc.agents.black_box_door import BYTES_MAX
+from controlplane.service.rollouts.black_boxes import KEPT_MAX
 from tests.integration.controlplane.plane import CALL_S, Joined, Running, serving
 from tests.kit.running import run
 

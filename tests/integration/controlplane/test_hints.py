@@ -26,8 +26,8 @@ NOT_GIVEN = {
     "haulier logs": "offered where a program failed: tests/system/test_bad_runs.py reads them there",
     "haulier migration watch": "offered to whoever interrupts a command; given here in other states",
     "haulier profile refresh": "tests/integration/controlplane/test_authority_change.py gives it after a rotation",
-    "haulier release": "takes keys and a repository: tests/unit/controlplane/cli/test_releases.py",
-    "haulier rollout": "takes signed releases: tests/unit/controlplane/cli/test_rollout_commands.py gives the verbs to"
+    "haulier release": "takes keys and a repository: tests/unit/controlplane/cli/releases/test_releases.py",
+    "haulier rollout": "takes signed releases: tests/unit/controlplane/cli/rollouts/test_commands.py gives the verbs to"
     " a stand-in, and tests/system/test_rollouts.py makes the same calls to a real control plane",
     "haulier-agentd": "for hosts: test_hints_on_access.py joins and asks for the status as offered;"
     " tests/contract/executors/test_roots.py forgets a place as offered",

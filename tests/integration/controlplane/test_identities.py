@@ -13,7 +13,7 @@ from haulier.v1 import agent_pb2 as pb
 
 from controlplane.core.states import AgentState
 from controlplane.identity.peers import identity_of
-from controlplane.service.identities import RENEWALS_AN_HOUR_MAX
+from controlplane.service.access.identities import RENEWALS_AN_HOUR_MAX
 from controlplane.store.port import Tx
 from tests.integration.controlplane.plane import CALL_S, Joined, Key, Running, Talk, refusal, serving
 from tests.kit import reports

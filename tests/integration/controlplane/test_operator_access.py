@@ -11,7 +11,7 @@ from haulier.v1 import access_pb2, operator_pb2
 from controlplane.core.events import Event
 from controlplane.identity import operator_tokens
 from controlplane.identity.roles import Role
-from controlplane.service import refusals as refusals_service
+from controlplane.service.access import refusals as refusals_service
 from tests.integration.controlplane.plane import CALL_S, Running, bearer, refusal, serving
 from tests.kit.running import run, until
 

@@ -15,10 +15,10 @@ import pytest
 from haulier.v1 import repository_pb2 as pb
 from haulier.v1 import repository_pb2_grpc
 
-from controlplane.cli.commands.publishing import _offer
-from controlplane.cli.exits import Exit
+from controlplane.admin.init import PROFILE_FILE
 from controlplane.cli.main import main
-from controlplane.initialising import PROFILE_FILE
+from controlplane.cli.releases.publishing import _offer
+from controlplane.cli.screen.exits import Exit
 from controlplane.releases.building import target_path
 from tests.integration.controlplane.plane import CALL_S, Joined, Running, serving
 from tests.kit.releases import ARCHITECTURE, Forge
@@ -261,8 +261,8 @@ def test_names_outside_the_table_reach_no_file(tmp_path: Path, forge: Forge) -> 
 def test_agents_that_do_not_read_or_ask_twice_keep_nobody_waiting(
     tmp_path: Path, forge: Forge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("controlplane.rpc.repository_door.FETCHES_MAX", 1)
-    monkeypatch.setattr("controlplane.rpc.repository_door.READER_S_MAX", 0.3)
+    monkeypatch.setattr("controlplane.rpc.rollouts.repository_door.FETCHES_MAX", 1)
+    monkeypatch.setattr("controlplane.rpc.rollouts.repository_door.READER_S_MAX", 0.3)
     ballast = forge.home / f"tree-0.3.0-{ARCHITECTURE}" / "lib" / "ballast"
     ballast.parent.mkdir(parents=True)
     ballast.write_bytes(random.Random(2).randbytes(24 << 20))
@@ -305,7 +305,7 @@ def test_a_disk_that_is_full_is_told_and_what_came_is_kept(
     async def body() -> None:
         async with serving(tmp_path / "state") as running:
             with monkeypatch.context() as patch:
-                patch.setattr("controlplane.releases.shelf.Shelf.complete", full)
+                patch.setattr("controlplane.releases.repository.Shelf.complete", full)
                 assert await publish(running, forge.repository) == Exit.UNREACHABLE
             assert running.plane.shelf.targets() == ()
             assert await publish(running, forge.repository) == 0

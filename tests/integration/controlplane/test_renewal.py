@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from agentd.link import enrolment
-from controlplane.service.identities import Certified
+from controlplane.service.access.identities import Certified
 from tests.integration.controlplane.daemons import a_daemon, serial_of
 from tests.integration.controlplane.plane import Key, Running, serving
 from tests.kit.running import run, until

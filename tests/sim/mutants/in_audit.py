@@ -2,10 +2,10 @@
 
 from tests.sim.planting import Change, Planted
 
-LOG = "controlplane.service.audit_log"
-CHECKER = "controlplane.service.audit_checking"
-WITNESSES = "controlplane.service.witnessing"
-DOOR = "controlplane.rpc.agent_door"
+LOG = "controlplane.service.audit.log"
+CHECKER = "controlplane.service.audit.checking"
+WITNESSES = "controlplane.service.audit.witnessing"
+DOOR = "controlplane.rpc.agents.door"
 
 PLANTED = (
     Planted(

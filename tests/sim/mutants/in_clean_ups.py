@@ -2,9 +2,9 @@
 
 from tests.sim.planting import Change, Planted
 
-CLEANING = "controlplane.core.cleaning"
-CLEAN_UP = "controlplane.service.clean_up"
-MIGRATIONS = "controlplane.service.migrations"
+CLEANING = "controlplane.core.migrations.clean_up"
+CLEAN_UP = "controlplane.service.migrations.clean_up"
+MIGRATIONS = "controlplane.service.migrations.migrations"
 
 PLANTED = (
     Planted(

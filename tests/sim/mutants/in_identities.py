@@ -2,8 +2,8 @@
 
 from tests.sim.planting import Change, Planted
 
-IDENTITIES = "controlplane.service.identities"
-INTRODUCING = "controlplane.service.introducing"
+IDENTITIES = "controlplane.service.access.identities"
+INTRODUCING = "controlplane.service.agents.hello"
 
 PLANTED = (
     Planted(

@@ -2,7 +2,7 @@
 
 from tests.sim.planting import Change, Planted
 
-PLACES = "controlplane.service.places"
+PLACES = "controlplane.service.steps.destinations"
 
 PLANTED = (
     Planted(
@@ -11,7 +11,7 @@ PLANTED = (
         ("D9",),
         (
             Change(
-                "controlplane.core.workflow_planning",
+                "controlplane.core.migrations.workflow_planning",
                 "if can_put_back(steps):",
                 "if can_put_back(steps) and [step.state for step in steps].count(StepState.FAILED) == 1:",
             ),

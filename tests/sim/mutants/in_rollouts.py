@@ -2,11 +2,11 @@
 
 from tests.sim.planting import Change, Planted
 
-ROLLOUTS = "controlplane.service.rollouts"
-CALM = "controlplane.service.calm"
-DOOR = "controlplane.rpc.agent_door"
+ROLLOUTS = "controlplane.service.rollouts.rollouts"
+CALM = "controlplane.service.rollouts.healthy_clock"
+DOOR = "controlplane.rpc.agents.door"
 LINK = "agentd.link.translate"
-PLANNING = "controlplane.core.rollout_planning"
+PLANNING = "controlplane.core.rollouts.planning"
 
 PLANTED = (
     Planted(

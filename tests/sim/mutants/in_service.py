@@ -2,13 +2,13 @@
 
 from tests.sim.planting import Change, Planted
 
-LEASING = "controlplane.core.leasing"
+LEASING = "controlplane.core.steps.leasing"
 TX = "controlplane.store.sqlite.tx"
-FLEET = "controlplane.service.fleet"
-STEPS = "controlplane.service.steps"
-MIGRATIONS = "controlplane.service.migrations"
-BOOK = "controlplane.service.lease_book"
-INTRODUCING = "controlplane.service.introducing"
+FLEET = "controlplane.service.agents.sessions"
+STEPS = "controlplane.service.steps.settling"
+MIGRATIONS = "controlplane.service.migrations.migrations"
+BOOK = "controlplane.service.steps.live_leases"
+INTRODUCING = "controlplane.service.agents.hello"
 
 PLANTED = (
     Planted(

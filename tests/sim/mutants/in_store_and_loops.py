@@ -3,7 +3,7 @@
 from tests.sim.planting import Change, Planted
 
 BATCHER = "controlplane.store.sqlite.batcher"
-TRANSLATE = "controlplane.rpc.translate"
+TRANSLATE = "controlplane.rpc.agents.translate"
 REAPER = "controlplane.loops.lease_reaper"
 
 PLANTED = (
@@ -89,7 +89,7 @@ PLANTED = (
         ("S5",),
         (
             Change(
-                "controlplane.core.workflow_planning",
+                "controlplane.core.migrations.workflow_planning",
                 "        for needed_id in needed:\n",
                 "        for needed_id in needed[:1]:\n",
             ),

@@ -2,8 +2,8 @@
 
 from tests.sim.planting import Change, Planted
 
-LEASING = "controlplane.core.leasing"
-STEPS = "controlplane.service.steps"
+LEASING = "controlplane.core.steps.leasing"
+STEPS = "controlplane.service.steps.settling"
 
 PLANTED = (
     Planted(

@@ -20,8 +20,8 @@ from agentd.core.witnessing import (
     Witness,
     proves_consistency,
 )
-from controlplane.core import merkle
-from controlplane.core.merkle_tiles import Tiles
+from controlplane.core.audit import merkle
+from controlplane.core.audit.merkle_tiles import Tiles
 from tests.unit.agentd.core.stories import CAPABILITIES, PROGRESS, Told, grant
 
 PUBLIC = bytes(32)

@@ -13,9 +13,9 @@ from agentd.__main__ import main
 from agentd.datastores.failures import StepFailure
 from agentd.datastores.inspection import inspect, inspect_whole, proposals
 from agentd.datastores.inspection_url import postgresql_place
-from controlplane.manifests.documents import Document
-from controlplane.manifests.findings import SourceFile
+from controlplane.manifests.kinds.documents import Document
 from controlplane.manifests.parsing import parse
+from controlplane.manifests.text.findings import SourceFile
 from controlplane.manifests.validating import validate
 
 OWNER = "crew-planning"

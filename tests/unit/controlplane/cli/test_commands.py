@@ -13,7 +13,7 @@ import pytest
 from haulier.v1 import agent_pb2
 from haulier.v1 import operator_pb2 as op
 
-from controlplane.cli.exits import Exit
+from controlplane.cli.screen.exits import Exit
 from tests.unit.controlplane.cli.conftest import Haulier
 from tests.unit.controlplane.cli.far_side import TOKEN, FarSide, Refusal
 
@@ -354,7 +354,7 @@ def test_interrupted_is_130(haulier: Haulier, far: FarSide, monkeypatch: pytest.
     def interrupted(*_arguments: object, **_more: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("controlplane.cli.watching.watch", interrupted)
+    monkeypatch.setattr("controlplane.cli.migrations.watching.watch", interrupted)
     ended = haulier("migration", "watch")
     assert ended.code == Exit.INTERRUPTED
     assert "goes on" in ended.err

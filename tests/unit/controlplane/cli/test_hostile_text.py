@@ -7,16 +7,14 @@ import pytest
 from haulier.v1 import operator_pb2 as op
 from rich.console import RenderableType
 
-from controlplane.cli import (
-    render_agents,
-    render_events,
-    render_manifests,
-    render_migrations,
-    render_status,
-    render_watch,
-    render_why,
-)
-from controlplane.cli.terminal import Look, draw
+from controlplane.cli.agents import tables as render_agents
+from controlplane.cli.events import tables as render_events
+from controlplane.cli.health import status as render_status
+from controlplane.cli.inventory import tables as render_manifests
+from controlplane.cli.migrations import tables as render_migrations
+from controlplane.cli.migrations import watch_screen as render_watch
+from controlplane.cli.migrations import why as render_why
+from controlplane.cli.screen.terminal import Look, draw
 from tests.unit.controlplane.cli.test_rendering import PIPE, migration
 
 HOSTILE = "evil\x1b[31m\n[red]name[/red] :boom: \u202e"

@@ -8,17 +8,15 @@ import pytest
 from haulier.v1 import agent_pb2 as agent
 from haulier.v1 import operator_pb2 as op
 
-from controlplane.cli import (
-    render_agents,
-    render_events,
-    render_manifests,
-    render_migrations,
-    render_proof,
-    render_status,
-    render_why,
-)
-from controlplane.cli.problems import Problem
-from controlplane.cli.terminal import Look, draw, problem_text
+from controlplane.cli.agents import tables as render_agents
+from controlplane.cli.events import tables as render_events
+from controlplane.cli.health import status as render_status
+from controlplane.cli.inventory import tables as render_manifests
+from controlplane.cli.migrations import proof as render_proof
+from controlplane.cli.migrations import tables as render_migrations
+from controlplane.cli.migrations import why as render_why
+from controlplane.cli.screen.problems import Problem
+from controlplane.cli.screen.terminal import Look, draw, problem_text
 
 PIPE = Look(terminal=False, colour=False, width=10_000)
 NARROW = Look(terminal=True, colour=False, width=80)

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from controlplane.core.changes import Changes
-from controlplane.core.doctor import Dossier, Finding, examine, examine_targets
 from controlplane.core.events import Event
-from controlplane.core.leasing import Refused, grant_leases
+from controlplane.core.health.doctor import Dossier, Finding, examine, examine_targets
+from controlplane.core.migrations.workflow_planning import advance
 from controlplane.core.model import Attempt, Candidate, Failure, Migration, Outcome, Step
 from controlplane.core.states import MIGRATION_MOVING, AttemptState, Direction, StepState
-from controlplane.core.workflow_planning import advance
+from controlplane.core.steps.leasing import Refused, grant_leases
 from tests.kit.builders import NOW, a_migration, a_step, an_agent
 
 

@@ -5,9 +5,10 @@ import doctest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controlplane.core import events, model, placement, states
+from controlplane.core import events, model, states
 from controlplane.core.events import asked_by
 from controlplane.core.model import attempt_id, first_fence
+from controlplane.core.steps import placement
 
 
 @given(generation=st.integers(1, 2**31 - 1), granted=st.integers(0, 2**32 - 1))

@@ -2,9 +2,9 @@
 
 import pytest
 
-from controlplane.core.admitting import Limits
 from controlplane.core.model import Outcome
 from controlplane.core.states import AttemptState, Liveness
+from controlplane.core.steps.admission import Limits
 from controlplane.loops.agent_watcher import AgentWatcher
 from controlplane.loops.dispatcher import Dispatcher
 from controlplane.loops.lease_reaper import LeaseReaper

@@ -8,8 +8,8 @@ import time
 import pytest
 
 from controlplane.manifests.diffing import document_digest
-from controlplane.manifests.findings import SourceFile
 from controlplane.manifests.parsing import parse
+from controlplane.manifests.text.findings import SourceFile
 from controlplane.manifests.validating import validate
 from tests.unit.controlplane.manifests.written import dataset, example_specs
 

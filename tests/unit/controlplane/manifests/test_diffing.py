@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 
 from controlplane.manifests.diffing import Change, canonical_json, change, diff, digest, document_digest
-from controlplane.manifests.documents import load_metadata, load_spec
-from controlplane.manifests.findings import SourceFile
+from controlplane.manifests.kinds.documents import load_metadata, load_spec
 from controlplane.manifests.parsing import parse
+from controlplane.manifests.text.findings import SourceFile
 from tests.unit.controlplane.manifests.written import dataset, examples
 
 

@@ -16,16 +16,16 @@ import pytest
 from pydantic import BaseModel
 
 import controlplane
-from controlplane.manifests.compiling import compile_migration
-from controlplane.manifests.datastore import ENGINES
-from controlplane.manifests.documents import KINDS, load_spec, spec_model
-from controlplane.manifests.findings import WARNING, SourceFile
-from controlplane.manifests.fleet import FleetSpec, policy_of
+from controlplane.manifests.compiling.plans import compile_migration
 from controlplane.manifests.idle_fields import IDLE, warnings_about, warnings_of
-from controlplane.manifests.model import Metadata
+from controlplane.manifests.kinds.datastore import ENGINES
+from controlplane.manifests.kinds.documents import KINDS, load_spec, spec_model
+from controlplane.manifests.kinds.fleet import FleetSpec, policy_of
+from controlplane.manifests.kinds.model import Metadata
 from controlplane.manifests.parsing import parse
+from controlplane.manifests.text.findings import WARNING, SourceFile
 from controlplane.manifests.validating import validate
-from controlplane.service.planning import limits_of
+from controlplane.service.migrations.planning import limits_of
 
 Step = str | int
 Way = tuple[Step, ...]
@@ -41,11 +41,11 @@ FOR_PEOPLE = {
 }
 # What acts outside of a compiled migration, and the product's text that reads it.
 READ_BY = {
-    ("Metadata", "name"): ("manifests/documents.py", r"metadata\.name"),
-    ("Metadata", "labels"): ("service/selection.py", r"each\.labels"),
-    ("Dataset", "owner"): ("service/ownership.py", r'get\("owner"'),
-    ("Migration", "retention.staged"): ("service/planning.py", r"retention\.staged"),
-    ("Migration", "retention.former"): ("service/planning.py", r"retention\.former"),
+    ("Metadata", "name"): ("manifests/kinds/documents.py", r"metadata\.name"),
+    ("Metadata", "labels"): ("service/migrations/selection.py", r"each\.labels"),
+    ("Dataset", "owner"): ("service/access/ownership.py", r'get\("owner"'),
+    ("Migration", "retention.staged"): ("service/migrations/planning.py", r"retention\.staged"),
+    ("Migration", "retention.former"): ("service/migrations/planning.py", r"retention\.former"),
     ("Fleet", "hosts.labels"): ("service", r"hosts\.labels"),
     ("Fleet", "release"): ("service", r"\.release\b"),
     ("Fleet", "replicas"): ("service", r"\.replicas\b"),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from controlplane.manifests.dataset import DatasetSpec
-from controlplane.manifests.datastore import PostgresqlSpec
-from controlplane.manifests.documents import FINDINGS_MAX
-from controlplane.manifests.findings import SourceFile
+from controlplane.manifests.kinds.dataset import DatasetSpec
+from controlplane.manifests.kinds.datastore import PostgresqlSpec
+from controlplane.manifests.kinds.documents import FINDINGS_MAX
 from controlplane.manifests.parsing import parse
+from controlplane.manifests.text.findings import SourceFile
 from tests.unit.controlplane.manifests.written import (
     dataset,
     example_files,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from controlplane.manifests.documents import FINDINGS_MAX, Document, Spec
-from controlplane.manifests.findings import Finding, SourceFile
+from controlplane.manifests.kinds.documents import FINDINGS_MAX, Document, Spec
 from controlplane.manifests.parsing import parse
+from controlplane.manifests.text.findings import Finding, SourceFile
 from controlplane.manifests.validating import validate
 from tests.unit.controlplane.manifests.written import (
     dataset,

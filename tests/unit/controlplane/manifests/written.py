@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from controlplane.manifests.documents import Document, Spec
-from controlplane.manifests.findings import Finding, SourceFile
+from controlplane.manifests.kinds.documents import Document, Spec
 from controlplane.manifests.parsing import parse
+from controlplane.manifests.text.findings import Finding, SourceFile
 from controlplane.manifests.validating import validate
 
 EXAMPLES = Path(__file__).parent / "examples"

@@ -6,8 +6,8 @@ from haulier.v1 import kinds_pb2 as k
 
 from controlplane.core.model import Failure, Migration, Outcome
 from controlplane.core.states import AttemptState
-from controlplane.manifests.findings import SourceFile
-from controlplane.service.inventory import Applied, Inventory
+from controlplane.manifests.text.findings import SourceFile
+from controlplane.service.inventory.inventory import Applied, Inventory
 from controlplane.store.port import Tx
 from tests.unit.controlplane.service.room import Host, Room
 

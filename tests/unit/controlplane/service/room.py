@@ -4,16 +4,16 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar, cast
 
-from controlplane.core.leasing import Refused
 from controlplane.core.model import Held, Introduction, StepPlan
-from controlplane.service.advancing import advance
-from controlplane.service.examining import findings
-from controlplane.service.fleet import Fleet, FleetSettings, NewWork, Session, ToAgent
-from controlplane.service.joining import newcomer
-from controlplane.service.migrations import Migrations, insert_plan
-from controlplane.service.queries import Queries
+from controlplane.core.steps.leasing import Refused
+from controlplane.service.access.joining import newcomer
+from controlplane.service.agents.sessions import Fleet, FleetSettings, NewWork, Session, ToAgent
+from controlplane.service.health.doctor import findings
+from controlplane.service.migrations.migrations import Migrations, insert_plan
+from controlplane.service.migrations.queries import Queries
 from controlplane.service.signals import Signal
-from controlplane.service.steps import GrantedLease
+from controlplane.service.steps.advancing import advance
+from controlplane.service.steps.settling import GrantedLease
 from controlplane.store.port import StoreFailed, Tx
 from controlplane.store.sqlite import library
 from controlplane.store.sqlite.batcher import Batcher

@@ -5,11 +5,11 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from controlplane.service.errors import NotFound
-from controlplane.service.hosts import find_agent
-from controlplane.service.inventory import Inventory
+from controlplane.service.inventory.inventory import Inventory
+from controlplane.service.migrations.selection import find
 from controlplane.service.not_found import no_manifest
-from controlplane.service.rollouts import find as find_rollout
-from controlplane.service.selection import find
+from controlplane.service.rollouts.hosts import find_agent
+from controlplane.service.rollouts.rollouts import find as find_rollout
 from controlplane.store.port import Resource
 from tests.kit.builders import NOW, a_plan
 from tests.unit.controlplane.service.room import Room, in_room

@@ -1,0 +1,260 @@
+"""Rollouts as immutable values, and the tables of their states.
+
+Two clocks are met here. Names in ``_at`` are instants of the control plane; names in ``_calm_s`` are seconds of the
+rollout's own clock, which stands still while the control plane is away, busy or just back: what a host could not tell
+us then is not held against it (promise U5).
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NamedTuple
+
+from controlplane.core.rollouts.windows import Window
+from controlplane.core.states import InvalidTransition
+
+
+class RolloutState(StrEnum):
+    """Where one rollout stands."""
+
+    PROPOSED = "proposed"  # a person starts it
+    RUNNING = "running"
+    PAUSED = "paused"
+    HALTED = "halted"  # stopped by itself; the cause is named
+    CANCELLED = "cancelled"
+    SUCCEEDED = "succeeded"
+    ROLLING_BACK = "rolling_back"
+    ROLLED_BACK = "rolled_back"
+
+
+class HostState(StrEnum):
+    """Where one host stands in one rollout."""
+
+    WAITING = "waiting"
+    ASKED = "asked"
+    FETCHING = "fetching"
+    STAGED = "staged"
+    PROBATION = "probation"
+    UNDECIDED = "undecided"  # on probation, and what is missing for a verdict is not the release's fault
+    HELD = "held"  # not switched yet, and what it waits for is not the release's fault
+    KEPT = "kept"
+    FAILED = "failed"
+    CANCELLED = "cancelled"  # taken back before its switch
+    RETURNING = "returning"  # asked to go back to the release it had
+    RETURNED = "returned"
+
+
+R, H = RolloutState, HostState
+
+ROLLOUT_TRANSITIONS: dict[tuple[RolloutState | None, str], RolloutState] = {
+    (None, "RolloutProposed"): R.PROPOSED,
+    (R.PROPOSED, "RolloutStarted"): R.RUNNING,
+    (R.RUNNING, "RolloutPaused"): R.PAUSED,
+    (R.PAUSED, "RolloutResumed"): R.RUNNING,
+    (R.HALTED, "RolloutResumed"): R.RUNNING,
+    (R.RUNNING, "RolloutHalted"): R.HALTED,
+    # Hosts that were away are brought to it late, and may show what no other did.
+    (R.SUCCEEDED, "RolloutHalted"): R.HALTED,
+    (R.ROLLING_BACK, "RolloutHalted"): R.HALTED,
+    (R.RUNNING, "RolloutSucceeded"): R.SUCCEEDED,
+    (R.PROPOSED, "RolloutCancelled"): R.CANCELLED,
+    (R.RUNNING, "RolloutCancelled"): R.CANCELLED,
+    (R.PAUSED, "RolloutCancelled"): R.CANCELLED,
+    (R.HALTED, "RolloutCancelled"): R.CANCELLED,
+    (R.RUNNING, "RolloutRollbackAsked"): R.ROLLING_BACK,
+    (R.PAUSED, "RolloutRollbackAsked"): R.ROLLING_BACK,
+    (R.HALTED, "RolloutRollbackAsked"): R.ROLLING_BACK,
+    (R.CANCELLED, "RolloutRollbackAsked"): R.ROLLING_BACK,
+    (R.SUCCEEDED, "RolloutRollbackAsked"): R.ROLLING_BACK,
+    (R.ROLLING_BACK, "RolloutRolledBack"): R.ROLLED_BACK,
+}
+
+# On their way and not yet switched: a cancel takes these back.
+UNSWITCHED = frozenset({H.ASKED, H.FETCHING, H.STAGED, H.HELD})
+# Each takes one place of those that may be in flight at once.
+MOVING = UNSWITCHED | {H.PROBATION, H.UNDECIDED, H.RETURNING}
+# These may take as long as they need.
+PATIENT = frozenset({H.HELD, H.UNDECIDED})
+# States in which hosts are asked for something.
+DISPATCHING = frozenset({R.RUNNING, R.SUCCEEDED, R.ROLLING_BACK, R.ROLLED_BACK})
+# One of these of a Fleet makes room for the next rollout only by being cancelled.
+OPEN = frozenset({R.PROPOSED, R.RUNNING, R.PAUSED, R.HALTED, R.ROLLING_BACK})
+
+
+def rollout_after(state: RolloutState | None, event: str) -> RolloutState:
+    """Return the rollout's state after ``event``; raise ``InvalidTransition`` when there is no such row."""
+    try:
+        return ROLLOUT_TRANSITIONS[state, event]
+    except KeyError:
+        raise InvalidTransition(f"a rollout that is {state} cannot meet {event}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutPolicy:
+    """How a rollout goes. Durations in seconds of its calm clock, shares from 0 to 1."""
+
+    waves: tuple[float, ...] = (0.05, 0.25, 1.0)  # share of all hosts reached after each that follows the canaries
+    canaries_per_group: int = 1  # of each system, architecture and kind of datastore
+    in_flight_max: int = 50
+    soak_s: float = 600.0
+    probation_s: float = 600.0
+    missing_after_s: float = 600.0
+    held_max_s: float = 3600.0
+    upgrade_max_s: float = 3600.0  # from being asked to the switch
+    failures_max: int = 2  # so many failed hosts halt it
+    failed_share_max: float = 0.02  # so does a larger share of the hosts asked
+    error_factor: float = 3.0  # error rate, as a multiple of the same hosts' past, that must not be reached
+    slow_factor: float = 2.0  # the same of the duration of steps
+    memory_bytes_max: int = 0  # resident memory of an agent and its children; 0: not looked at
+    bytes_per_s_max: int = 0  # of one host fetching; 0: no limit
+    windows: tuple[Window, ...] = ()  # empty: always
+    time_zone: str = ""  # empty: each host's own
+    return_on_halt: bool = True
+
+
+class Artefact(NamedTuple):
+    """The file of a release for one architecture."""
+
+    architecture: str
+    digest: str
+    target_path: str
+    min_from: str  # oldest version that may follow it; empty: any
+
+
+class Running(NamedTuple):
+    """What a host says of its release; ``state`` is the contract's word in lower case, empty when it has none."""
+
+    version: str = ""
+    digest: str = ""
+    previous_digest: str = ""
+    state: str = ""
+    rollout_id: str = ""
+    wanted_digest: str = ""
+    cause_code: str = ""
+    cause: str = ""
+    failed_digests: tuple[str, ...] = ()
+    pin: str = ""
+    opted_out: bool = False
+    fetched_bytes: int = 0
+
+
+class Facts(NamedTuple):
+    """What a host is."""
+
+    os: str = ""
+    os_version: str = ""
+    architecture: str = ""
+    cores: int = 0
+    memory_bytes: int = 0
+    time_zone: str = ""
+
+
+class Tally(NamedTuple):
+    """Steps that ended on a host: how many, how many failed, and the sums of their durations' logarithm and its square.
+
+    ``timed`` counts those whose duration is known.
+    """
+
+    ended: int = 0
+    failed: int = 0
+    timed: int = 0
+    log_sum: float = 0.0
+    log_square_sum: float = 0.0
+
+    def plus(self, other: "Tally") -> "Tally":
+        """Add up two tallies.
+
+        >>> Tally(2, 1).plus(Tally(3, 0)).ended
+        5
+        """
+        return Tally(
+            self.ended + other.ended,
+            self.failed + other.failed,
+            self.timed + other.timed,
+            self.log_sum + other.log_sum,
+            self.log_square_sum + other.log_square_sum,
+        )
+
+
+class Host(NamedTuple):
+    """One agent as it is now, as far as a rollout looks at it."""
+
+    agent_id: str
+    name: str
+    connected: bool
+    architecture: str
+    running: Running
+    utc_offset_s: float
+    agent_rss_bytes: int
+    incarnation: int
+    groups: tuple[str, ...]  # "debian/x86_64/postgresql"
+    told: bool  # what was last asked of it left on the stream that is open now, not long ago
+
+
+class RolloutHost(NamedTuple):
+    """One host's part in a rollout, as it is kept."""
+
+    agent_id: str
+    wave: int
+    groups: tuple[str, ...]
+    state: HostState
+    asked_at: float | None  # the first time; None: it never was
+    since_calm_s: float  # when it came into its state
+    away_calm_s: float | None  # since when it is not heard; None while it is
+    from_version: str
+    from_digest: str
+    incarnation: int  # when it kept the release
+    cause_code: str
+    cause: str
+    past: Tally  # of its last days before it was asked
+    after: Tally  # since it switched
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """One rollout, as it is kept.
+
+    ``revision`` rises with every decision; what was decided on an older one is void.
+    """
+
+    id: str
+    fleet: str  # name of its Fleet manifest
+    version: str
+    artefacts: tuple[Artefact, ...]
+    policy: RolloutPolicy
+    state: RolloutState
+    revision: int
+    wave: int  # the newest that was begun; 0 are the canaries
+    calm_s: float
+    wave_calm_s: float  # when the wave began
+    soak_calm_s: float | None  # when all of the wave were done; None before
+    forgiven: int  # failures that a person looked at and went on from
+    halt_code: str
+    halt_cause: str
+    halted_wave: int | None
+    created_at: float
+    ended_at: float | None
+    created_by: str
+    reason: str
+
+    def artefact_for(self, architecture: str) -> Artefact | None:
+        """Return the file for an architecture."""
+        return next((each for each in self.artefacts if each.architecture == architecture), None)
+
+
+class Order(NamedTuple):
+    """What a host is asked for; an empty digest takes back what was asked before."""
+
+    agent_id: str
+    version: str = ""
+    digest: str = ""
+    target_path: str = ""
+
+
+@dataclass(slots=True)
+class RolloutChanges:
+    """What a look at a rollout wants written: each host's new part with the state that it must still be in."""
+
+    rollout: Rollout
+    hosts: list[tuple[HostState, RolloutHost]] = field(default_factory=list)
+    orders: list[Order] = field(default_factory=list)
+    events: list[tuple[str, str, str]] = field(default_factory=list)  # type, agent id or empty, detail

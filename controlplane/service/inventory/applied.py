@@ -1,0 +1,31 @@
+"""The applied manifests as the checks want them."""
+
+from collections.abc import Iterator, Mapping
+
+from controlplane.core.states import MIGRATION_LEFT_PLACE
+from controlplane.manifests.kinds.documents import Spec, load_spec
+from controlplane.store.port import Tx
+
+Key = tuple[str, str]
+Rows = Mapping[Key, tuple[int, str, str]]  # (kind, name) → generation, digest, spec as JSON
+
+
+class AppliedSpecs(Mapping[Key, Spec]):
+    """The applied manifests as ``validate`` wants them; a spec is read only when it is asked for."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+
+    def __getitem__(self, key: Key) -> Spec:
+        return load_spec(key[0], self._rows[key][2])
+
+    def __iter__(self) -> Iterator[Key]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+
+def left_places(tx: Tx) -> frozenset[str]:
+    """Name the migrations whose newest iteration holds its destination no longer."""
+    return frozenset(name for name, each in tx.newest_iterations().items() if each.state in MIGRATION_LEFT_PLACE)
