@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from agentd.service_notices import log_handler
+from agentd.supervision.service_notices import log_handler
 
 OK, NOT_READY, NOT_LIVE, UNUSABLE = 0, 1, 2, 3
 _ANSWER_WAIT_S = 3.0
@@ -150,10 +150,10 @@ def _add_inspect(verbs: "argparse._SubParsersAction[_Parser]") -> None:
 
 def _join(given: argparse.Namespace) -> int:
     _become_owner(given.state)
-    enroll = importlib.import_module("agentd.link.enroll")
+    joining = importlib.import_module("agentd.link.join")
     from_stdin = given.token == "-"  # noqa: S105 - the sign for standard input
     text = sys.stdin.readline().strip() if from_stdin else given.token
-    enrolled = enroll.join(text, given.name, given.state, given.proxy)
+    enrolled = joining.join(text, given.name, given.state, given.proxy)
     by = f" through the proxy {enrolled.proxy}" if enrolled.proxy else ""
     sys.stdout.write(
         f"joined as {enrolled.name} ({enrolled.agent_id}); control plane at {enrolled.session_address}{by}\n"
@@ -178,22 +178,22 @@ def _run(given: argparse.Namespace) -> int:
 
 
 def _check_policy(given: argparse.Namespace) -> int:
-    law_check = importlib.import_module("agentd.law_check")
+    policy_check = importlib.import_module("agentd.checks.policy_check")
     if given.would_run is None:
-        sys.stdout.write(law_check.explained(given.policy))
+        sys.stdout.write(policy_check.explained(given.policy))
         return OK
     try:
-        sys.stdout.write(law_check.would_run(given.policy, given.would_run))
-    except law_check.PolicyRefused as error:
-        sys.stdout.write(law_check.refusal(error))
+        sys.stdout.write(policy_check.would_run(given.policy, given.would_run))
+    except policy_check.PolicyRefused as error:
+        sys.stdout.write(policy_check.refusal(error))
         return NOT_READY
     return OK
 
 
 def _drop_in(given: argparse.Namespace) -> int:
-    drop_in = importlib.import_module("agentd.unit_drop_in")
-    config, reading = importlib.import_module("agentd.config"), importlib.import_module("agentd.policy.reading")
-    release = importlib.import_module("agentd.release_tree").own_tree()
+    drop_in = importlib.import_module("agentd.enforcement.unit_drop_in")
+    config, reading = importlib.import_module("agentd.config.reading"), importlib.import_module("agentd.policy.reading")
+    release = importlib.import_module("agentd.installation.release_tree").own_tree()
     policy = reading.load(config.load(given.config, release).policy, release)
     text = drop_in.render(policy, drop_in.systemd_version())
     if not given.apply:
@@ -206,14 +206,14 @@ def _drop_in(given: argparse.Namespace) -> int:
 
 def _check(given: argparse.Namespace) -> int:
     if given.settings is not None:
-        sys.stdout.write(importlib.import_module("agentd.settings_check").explained(given.settings))
+        sys.stdout.write(importlib.import_module("agentd.checks.settings_check").explained(given.settings))
         return OK
     if given.policy is not None:
         return _check_policy(given)
     if given.would_run is not None:
         sys.stderr.write("haulier-agentd: --would-run needs --policy FILE, the policy to ask\n")
         return UNUSABLE
-    status_socket = importlib.import_module("agentd.status_socket")
+    status_socket = importlib.import_module("agentd.supervision.status_socket")
     if not given.state.is_dir():
         sys.stderr.write(
             f"haulier-agentd: {given.state} is not a directory: name the one this agent joined with, by --state\n"
@@ -223,7 +223,10 @@ def _check(given: argparse.Namespace) -> int:
     settings: dict[str, str] = {}
     try:
         told = status_socket.ask(given.state, _ANSWER_WAIT_S)
-        settings, why = told.get("settings", {}), importlib.import_module("agentd.readiness").reasons(given.probe, told)
+        settings, why = (
+            told.get("settings", {}),
+            importlib.import_module("agentd.supervision.readiness").reasons(given.probe, told),
+        )
         code = NOT_READY if why else OK
     except status_socket.NoAnswer as error:
         code, why = NOT_LIVE, [str(error)]
@@ -237,7 +240,7 @@ def _check(given: argparse.Namespace) -> int:
 
 
 def _status(given: argparse.Namespace) -> int:
-    status_socket = importlib.import_module("agentd.status_socket")
+    status_socket = importlib.import_module("agentd.supervision.status_socket")
     try:
         told = status_socket.ask(given.state, _ANSWER_WAIT_S)
     except status_socket.NoAnswer as error:
@@ -301,7 +304,7 @@ def _forget_place(given: argparse.Namespace) -> int:
 
 
 def _inspect(given: argparse.Namespace) -> int:
-    inspection = importlib.import_module("agentd.datastores.inspection")
+    inspection = importlib.import_module("agentd.datastores.inspection.inspecting")
     if given.manifests and not given.owner:
         sys.stderr.write("haulier-agentd inspect: --manifests needs --owner: who answers for the data?\n")
         return UNUSABLE

@@ -14,33 +14,33 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from agentd import config as config_file
-from agentd import http_probes, status_socket, watch
-from agentd.carrying import Carrier
-from agentd.config import Config, ConfigBroken
+from agentd.config import reading as config_file
+from agentd.config.reading import Config, ConfigBroken
 from agentd.core import effects, events
 from agentd.core.agent import Agent
 from agentd.core.effects import Effect
 from agentd.core.events import Event
 from agentd.core.grants import Capabilities, HostSample, Identity
+from agentd.installation.release_tree import own_digest, own_tree, own_version
+from agentd.isolation import cgroups
 from agentd.journal.batching import JournalWriter
 from agentd.journal.encoding import head_to_text
-from agentd.link import enrolment, proxies, renewal, signatures
+from agentd.link import identity_files, proxies, renewal, signatures
 from agentd.link.client import Link
 from agentd.link.logs import LogShipper
 from agentd.policy import reading
 from agentd.policy.law import Policy
 from agentd.policy.refusals import PolicyBroken
-from agentd.release_tree import own_digest, own_tree, own_version
-from agentd.runner import cages
+from agentd.processes.identity import boot_id, boottime
 from agentd.runner.attempt_files import ATTEMPTS, Deadlines, Settings
 from agentd.runner.host_client import HostClient
-from agentd.runner.identity import boot_id, boottime
 from agentd.runner.runner import Runner
 from agentd.sensors import facts
 from agentd.sensors.host import HostSensor
-from agentd.service_notices import notify, watchdog_every_s
-from agentd.vital_signs import VitalSigns
+from agentd.supervision import http_probes, status_socket, watch
+from agentd.supervision.service_notices import notify, watchdog_every_s
+from agentd.supervision.vital_signs import VitalSigns
+from agentd.upgrading.requests import Carrier
 
 log = logging.getLogger("haulier.agentd")
 
@@ -65,11 +65,11 @@ class Daemon:
         self._config_path = config_path
         self._stop_at = stop_at
         self._config, self._policy = self._read_settings()
-        self._enrolment = enrolment.load(state).through(self._config.proxy)
+        self._enrolment = identity_files.load(state).through(self._config.proxy)
         self._events: asyncio.Queue[Event] = asyncio.Queue()
         self._journal = JournalWriter()
         self._host = HostClient(state / ATTEMPTS, self._config.runner_idle_s, host_command)
-        self._cages = cages.find(cages.name_for(state))
+        self._cages = cgroups.find(cgroups.name_for(state))
         self._cage()
         self._runner = Runner(state, self._host, self._settings, self._events.put_nowait, self._cages)
         self._logs = LogShipper()
@@ -262,9 +262,9 @@ class Daemon:
             case effects.RequestIdentity():
                 await self._renew(renewal.request(self._enrolment), events.CandidateReceived())
             case effects.KeepIdentity():
-                await self._renew(asyncio.to_thread(enrolment.keep_candidate, self._state), None)
+                await self._renew(asyncio.to_thread(identity_files.keep_candidate, self._state), None)
             case effects.DropCandidate():
-                await asyncio.to_thread(enrolment.drop_candidate, self._state)
+                await asyncio.to_thread(identity_files.drop_candidate, self._state)
             case effects.MarkDraining() | effects.KeepHead():
                 await self._journal.write(effect)
             case effects.CheckSignatures(shown):

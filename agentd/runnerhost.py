@@ -17,18 +17,18 @@ from typing import Any, NoReturn
 
 from haulier.v1 import kinds_pb2
 
-from agentd.allowing import params_of, place_asked, touched
-from agentd.datastores.failures import Cancelled, Fenced, StepFailure, no_room
-from agentd.enclosing import enclose
+from agentd.datastores.port.failures import Cancelled, Fenced, StepFailure, no_room
+from agentd.disk.room import is_full
+from agentd.enforcement.allowing import params_of, place_asked, touched
+from agentd.enforcement.enclosing import enclose
+from agentd.enforcement.program_runner import ProgramDoor, openings_for, rule_for, words_for
 from agentd.executors import registry
 from agentd.executors.context import Context, Executor, ProgramEnded
 from agentd.executors.mounts import PLACES
+from agentd.installation.release_tree import own_tree
 from agentd.policy import reading
 from agentd.policy.law import Policy
 from agentd.policy.refusals import PolicyBroken, PolicyRefused
-from agentd.program_door import ProgramDoor, openings_for, rule_for, words_for
-from agentd.release_tree import own_tree
-from agentd.room import is_full
 from agentd.runner.child import ChildSide, DeadlinePassed, Execute, StopAsked, run_child, stopped_outcome
 from agentd.runner.fork_server import ForkServer
 from agentd.runner.secrets import SecretUnavailable

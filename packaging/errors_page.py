@@ -24,9 +24,9 @@ SIDES = (
     ("Releases and their keys", r"controlplane/releases/"),
     ("The control plane's own program", r"controlplane/([a-z_]+\.py|admin/|host/)"),
     ("Calls to the control plane", r"controlplane/"),
-    ("The policy of a host", r"agentd/(policy/|law_check|allowing|enclosing|program_door|unit_drop_in)"),
-    ("Upgrades, and the updater", r"agentd/(upgrade/|updater|link/fetching|settings_check)"),
-    ("The agent's own program", r"agentd/([a-z_]+\.py|link/|journal/)"),
+    ("The policy of a host", r"agentd/(policy/|enforcement/|checks/policy_check)"),
+    ("Upgrades, and the updater", r"agentd/(updater/|upgrading/|checks/settings_check)"),
+    ("The agent's own program", r"agentd/([a-z_]+\.py|config/|installation/|supervision/|link/|journal/)"),
     ("Steps on agents", r"agentd/"),
 )
 

@@ -125,7 +125,7 @@ def _sentence(text: str) -> str:
 def programs() -> Iterator[Program]:
     """Every program that this checkout has."""
     yield from_argparse(importlib.import_module("agentd.__main__")._parser())
-    yield from_argparse(importlib.import_module("agentd.updater")._parser())
+    yield from_argparse(importlib.import_module("agentd.updater.main")._parser())
     yield from_argparse(importlib.import_module("controlplane.__main__")._parser())
     typer = importlib.import_module("typer.main")
     main = importlib.import_module("controlplane.cli.main")

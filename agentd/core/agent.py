@@ -27,10 +27,10 @@ from agentd.core.grants import (
 from agentd.core.held import Held, StopReason, outcome_of_end
 from agentd.core.newest import Newest
 from agentd.core.reconnecting import GOOD_SESSION_S, wait_s
-from agentd.core.releases import HostRelease
+from agentd.core.release_state import HostRelease
 from agentd.core.renewing import Renewing, Stage
 from agentd.core.states import AttemptState
-from agentd.core.upgrading import Upgrading
+from agentd.core.upgrade_requests import Upgrading
 from agentd.core.witnessing import TreeHead, Witness
 
 # Until a Welcome says otherwise.

@@ -12,7 +12,7 @@ from agentd.core.grants import (
     ProgressReport,
     SessionId,
 )
-from agentd.core.releases import HostRelease, Request, Wish
+from agentd.core.release_state import HostRelease, Request, Wish
 from agentd.core.witnessing import ShownHead, TreeHead
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from agentd.core.grants import Capabilities, Grant, Outcome, Progress, ResourceUse, SessionId
-from agentd.core.releases import HostRelease, Wish
+from agentd.core.release_state import HostRelease, Wish
 from agentd.core.witnessing import ShownHead
 
 

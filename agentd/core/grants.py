@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from agentd.core.releases import HostFacts
+from agentd.core.release_state import HostFacts
 
 
 class Direction(StrEnum):

@@ -1,8 +1,18 @@
-"""Datastores: one file per engine, each a source and a fenced destination behind the port in `port.py`.
+"""Datastores: everything that touches somebody's data, one folder per family of engines.
 
-Here is everything that touches somebody's data: reading it exactly, making it visible at once or not at all, and
-refusing a stale writer *at the destination*. `ledger.py` (SQL engines) and `file_log.py` (directories) hold the
-fence; `eviction.py` ends a stopped writer that would block its successor.
+Each engine is a source and a fenced destination: it reads exactly, makes what it writes visible at once or not at all,
+and refuses a stale writer *at the destination*.
 
-Not here: what a step means (`agentd.executors`), what equal data is (`agentd.proof`), contract messages.
+  port          what every engine implements, the values that cross it, and how work on data fails
+  files         CSV and Parquet files in directories
+  sqlite, duckdb, postgresql   one folder per database
+  fences        the fence and the records of publishes beside the data; ending a stopped writer
+  forms         values and types: Arrow, text, COPY, Parquet files, guessing types from text
+  sql           SQL as text: a SELECT run locked in, and the words of a stored statement
+  waiting       waiting for others' locks, politely and for a bounded time
+  inspection    `haulier-agentd inspect`: propose Datasets for data that is there already
+  opening.py    opens the datastore that a place names
+
+Not here: what a step means (`agentd.executors`), what equal data is (`agentd.proof`), whether a step may touch a place
+(`agentd.policy`).
 """

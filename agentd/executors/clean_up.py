@@ -2,7 +2,7 @@
 
 from haulier.v1 import kinds_pb2 as k
 
-from agentd.datastores.port import Removed
+from agentd.datastores.port.datastore import Removed
 from agentd.executors import staging
 from agentd.executors.context import Context
 from agentd.executors.translate import bad_params, decoded, location, opened

@@ -7,8 +7,8 @@ from typing import Any, Protocol
 
 from haulier.v1 import kinds_pb2 as k
 
-from agentd.datastores.failures import StepFailure
-from agentd.datastores.port import Writer
+from agentd.datastores.port.datastore import Writer
+from agentd.datastores.port.failures import StepFailure
 
 
 class Progress(Protocol):

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from haulier.v1 import kinds_pb2 as k
 
-from agentd.datastores.failures import StepFailure
+from agentd.datastores.port.failures import StepFailure
 from agentd.executors import staging
 from agentd.executors.context import Context
 from agentd.executors.translate import columns, counted, decoded, definition_messages, location, named, opened

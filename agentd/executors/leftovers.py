@@ -13,8 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from agentd import durable
-from agentd.datastores.eviction import boot_of_host, start_time
+from agentd.datastores.fences.eviction import boot_of_host, start_time
+from agentd.disk import durable
 from agentd.executors.context import Context
 
 RECORDS = ".haulier-staging"

@@ -2,8 +2,8 @@
 
 from haulier.v1 import kinds_pb2 as k
 
-from agentd.datastores.failures import StepFailure
-from agentd.datastores.port import Input, Location, Published, Undo
+from agentd.datastores.port.datastore import Input, Location, Published, Undo
+from agentd.datastores.port.failures import StepFailure
 from agentd.executors import staging
 from agentd.executors.context import Context
 from agentd.executors.translate import (

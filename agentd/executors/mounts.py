@@ -12,8 +12,8 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from agentd import durable
-from agentd.datastores.failures import StepFailure, naming_os_errors
+from agentd.datastores.port.failures import StepFailure, naming_os_errors
+from agentd.disk import durable
 from agentd.executors.context import Context
 
 MARKER = ".haulier-root"

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 from haulier.v1 import kinds_pb2 as k
 
-from agentd.datastores.port import Cells
-from agentd.datastores.text_cells import shape
+from agentd.datastores.forms.text_cells import shape
+from agentd.datastores.port.datastore import Cells
 from agentd.proof.diff import Row, RowDifference
 
 ANSWER_ROWS_MAX = 100

@@ -15,19 +15,19 @@ import pyarrow as pa
 from google.protobuf import json_format
 from haulier.v1 import kinds_pb2 as k
 
-from agentd import durable
-from agentd.datastores.arrow_form import conformed
-from agentd.datastores.failures import StepFailure, naming_os_errors
-from agentd.datastores.parquet import FileWriter, batches_of
-from agentd.datastores.port import ParquetPlace, Removed
-from agentd.datastores.sharing import Sharing
+from agentd.datastores.forms.arrow_form import conformed
+from agentd.datastores.forms.parquet_files import FileWriter, batches_of
+from agentd.datastores.port.datastore import ParquetPlace, Removed
+from agentd.datastores.port.failures import StepFailure, naming_os_errors
+from agentd.datastores.port.sharing import Sharing
+from agentd.disk import durable
+from agentd.disk.room import size
 from agentd.executors import leftovers
 from agentd.executors.context import Context
 from agentd.executors.mounts import require_mounted
 from agentd.executors.translate import bad_params, column_message, columns, counted, place
 from agentd.proof.digests import DatasetDigest, combined
 from agentd.proof.types import Columns
-from agentd.room import size
 
 MANIFEST = "manifest.json"
 PART_ROWS = 131_072

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pyarrow as pa
 from haulier.v1 import kinds_pb2 as k
 
-from agentd.datastores.arrow_form import conformed
-from agentd.datastores.failures import StepFailure
-from agentd.datastores.locked_sql import select_from_parts
+from agentd.datastores.forms.arrow_form import conformed
+from agentd.datastores.port.failures import StepFailure
+from agentd.datastores.sql.locked_sql import select_from_parts
 from agentd.executors import staging
 from agentd.executors.context import Context
 from agentd.executors.translate import columns, counted, decoded

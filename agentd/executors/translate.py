@@ -8,9 +8,8 @@ from typing import TypeVar
 from google.protobuf.message import DecodeError, Message
 from haulier.v1 import kinds_pb2 as k
 
-from agentd.datastores.definitions import KINDS, Definition, Waiver
-from agentd.datastores.failures import StepFailure
-from agentd.datastores.port import (
+from agentd.datastores.opening import open_datastore
+from agentd.datastores.port.datastore import (
     LOCK_WAIT_S,
     SYSTEM,
     CsvPlace,
@@ -21,8 +20,9 @@ from agentd.datastores.port import (
     Place,
     PostgresqlPlace,
     SqlitePlace,
-    open_datastore,
 )
+from agentd.datastores.port.definitions import KINDS, Definition, Waiver
+from agentd.datastores.port.failures import StepFailure
 from agentd.executors.context import Context
 from agentd.executors.mounts import require_mounted
 from agentd.proof.types import Column, Columns, ColumnType, UnsupportedType, arrow_type

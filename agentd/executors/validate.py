@@ -10,9 +10,9 @@ from pathlib import Path
 import pyarrow as pa
 from haulier.v1 import kinds_pb2 as k
 
-from agentd.datastores.definitions import left_behind
-from agentd.datastores.failures import StepFailure, naming_os_errors
-from agentd.datastores.port import Cells, Datastore, Location
+from agentd.datastores.port.datastore import Cells, Datastore, Location
+from agentd.datastores.port.definitions import left_behind
+from agentd.datastores.port.failures import StepFailure, naming_os_errors
 from agentd.executors import showing, staging
 from agentd.executors.context import Context
 from agentd.executors.transform import selected

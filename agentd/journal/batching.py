@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from agentd.disk.room import free_words
 from agentd.journal.journal import Contents, Entry, Journal, JournalBroken
-from agentd.room import free_words
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import sqlite_utils
 
-from agentd import durable
 from agentd.core.effects import ForgetAttempt, JournalIntent, MarkDraining, RecordOutcome
 from agentd.core.grants import Grant, Outcome, OutcomeKind
+from agentd.disk import durable
 from agentd.journal.journal import Contents, Journal, JournalBroken, JournalBusy
 
 _TRIED = "att_selftest"

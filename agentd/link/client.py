@@ -19,7 +19,7 @@ from agentd.core.effects import CloseSession, OpenSession, SendReport
 from agentd.core.events import Event
 from agentd.core.grants import HostSample
 from agentd.link import clocks, proxies, translate
-from agentd.link.enrolment import Enrolment, NotJoined
+from agentd.link.identity_files import Enrolment, NotJoined
 from agentd.link.outbox import MESSAGE_BYTES_MAX, Outbox
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from haulier.v1 import agent_pb2 as pb
 from haulier.v1 import agent_pb2_grpc
 
 from agentd.link import proxies
-from agentd.link.enrolment import Enrolment, NotJoined
+from agentd.link.identity_files import Enrolment, NotJoined
 
 WAIT_S = 10.0
 # Slower than this is an overloaded control plane, by which nobody can be judged.

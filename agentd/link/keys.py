@@ -10,8 +10,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from agentd.link import enrolment
-from agentd.link.enrolment import KEY
+from agentd.link import identity_files
+from agentd.link.identity_files import KEY
 
 _NAME_CHARACTERS_MAX = 64
 
@@ -20,7 +20,7 @@ def new_key(directory: Path) -> ec.EllipticCurvePrivateKey:
     """Make a key and write it to `directory`, closed to others. Raises OSError."""
     key = ec.generate_private_key(ec.SECP256R1())
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    enrolment.save(directory, KEY, pem)
+    identity_files.save(directory, KEY, pem)
     return key
 
 

@@ -9,7 +9,7 @@ from haulier.v1 import agent_pb2 as pb
 
 from agentd.core.effects import SendReport
 from agentd.core.grants import HeldSummary, HostSample, Outcome, ProgressReport
-from agentd.core.releases import HostRelease
+from agentd.core.release_state import HostRelease
 from agentd.core.witnessing import TreeHead
 from agentd.link import translate, translate_audit
 

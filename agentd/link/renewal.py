@@ -12,10 +12,10 @@ import grpc
 from haulier.v1 import agent_pb2 as pb
 from haulier.v1 import agent_pb2_grpc
 
-from agentd.link import enrolment
+from agentd.installation.own_python import module_command, search_path
+from agentd.link import identity_files
 from agentd.link.client import channel_of
-from agentd.link.enrolment import CA, CANDIDATE, CERTIFICATE, Enrolment, NotJoined
-from agentd.own_python import module_command, search_path
+from agentd.link.identity_files import CA, CANDIDATE, CERTIFICATE, Enrolment, NotJoined
 
 _CHILD_S_MAX = 60.0
 _CALL_S_MAX = 15.0
@@ -28,7 +28,7 @@ class RenewalFailed(Exception):
 
 async def request(enrolled: Enrolment) -> None:
     """Lay a new identity beside the one in use. Raises RenewalFailed."""
-    enrolment.drop_candidate(enrolled.state)
+    identity_files.drop_candidate(enrolled.state)
     candidate = enrolled.state / CANDIDATE
     try:
         csr_pem = await asyncio.to_thread(_request_of_a_child, enrolled)
@@ -38,8 +38,8 @@ async def request(enrolled: Enrolment) -> None:
             )
         if not (answer.certificate_pem and answer.ca_pem):
             raise RenewalFailed("the control plane's answer holds no certificate")
-        enrolment.save(candidate, CERTIFICATE, answer.certificate_pem)
-        enrolment.save(candidate, CA, answer.ca_pem)
+        identity_files.save(candidate, CERTIFICATE, answer.certificate_pem)
+        identity_files.save(candidate, CA, answer.ca_pem)
     except grpc.aio.AioRpcError as error:
         said = " ".join((error.details() or "").split())[:_SAID_CHARACTERS_MAX]
         raise RenewalFailed(f"{error.code().name.lower()}: {said}") from error

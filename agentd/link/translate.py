@@ -24,7 +24,7 @@ from agentd.core.grants import (
     ProgressReport,
     SessionId,
 )
-from agentd.core.releases import HostFacts, HostRelease, HostState, Release, Wish
+from agentd.core.release_state import HostFacts, HostRelease, HostState, Release, Wish
 from agentd.link import translate_audit
 
 _ATTEMPT_ID = re.compile(r"att_[A-Za-z0-9_-]{1,64}")

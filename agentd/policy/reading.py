@@ -14,13 +14,13 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from agentd.installation.release_tree import POLICY
 from agentd.policy import limits
 from agentd.policy.law import Policy
 from agentd.policy.limits import Limits
 from agentd.policy.places import ANYTHING, ENGINES, FILE_ENGINES, POSTGRESQL_PORT, SSLMODES, DatastoreRule
 from agentd.policy.programs import ProgramRule, ValueRule, placeholders
 from agentd.policy.refusals import PolicyBroken
-from agentd.release_tree import POLICY
 
 _LISTS = ("kinds", "roots", "secrets", "readable")
 _KEYS = (*_LISTS, "datastores", "deletes", "wall", "programs", *limits.KEYS)

@@ -23,8 +23,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agentd import durable
 from agentd.core.grants import Grant, Outcome, Progress
+from agentd.disk import durable
 from agentd.journal.encoding import (
     Undecodable,
     grant_from_text,
@@ -32,7 +32,7 @@ from agentd.journal.encoding import (
     outcome_from_text,
     outcome_to_text,
 )
-from agentd.runner.identity import ProcessIdentity
+from agentd.processes.identity import ProcessIdentity
 
 ATTEMPTS = "attempts"
 _STAGE_BYTES_MAX = 64

@@ -21,13 +21,13 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from agentd.core.grants import Failure, Grant, Outcome, OutcomeKind, Progress, ResourceUse
+from agentd.isolation import cgroups, privileges, rlimits
+from agentd.isolation.landlock import OutsideThread
 from agentd.policy.limits import Limits
-from agentd.runner import cages, hardening, limiting
+from agentd.processes.identity import boottime, identify
 from agentd.runner.attempt_files import AttemptDirectory, Deadlines, Spec
-from agentd.runner.identity import boottime, identify
 from agentd.runner.secrets import Secrets
 from agentd.runner.stopping import end_descendants
-from agentd.runner.wall import OutsideThread
 
 T = TypeVar("T")
 
@@ -102,12 +102,12 @@ class ChildSide:
 
     def keep_limits(self, limits: Limits) -> None:
         """Keep to the host's limits from now on."""
-        self.memory_limit_bytes = limiting.keep(limits, self.memory_is_caged)
+        self.memory_limit_bytes = rlimits.keep(limits, self.memory_is_caged)
         self.limits = limits
 
     def exceeded(self) -> str:
         """The code of a limit of the host's that this attempt has exceeded, "" where it has not."""
-        return limiting.over(self.limits, self.started_at, _counted)
+        return rlimits.over(self.limits, self.started_at, _counted)
 
     def before_destructive(self) -> None:
         """Return only while the lease can be relied on; wait for a renewal that is under way.
@@ -189,7 +189,7 @@ def run_child(path: Path, execute: Execute) -> NoReturn:
 
 def _run(files: AttemptDirectory, execute: Execute) -> None:
     os.setsid()
-    hardening.give_up()
+    privileges.give_up()
     me = identify(os.getpid())
     assert me is not None
     if not files.claim(me):
@@ -199,7 +199,7 @@ def _run(files: AttemptDirectory, execute: Execute) -> None:
         files.reserve()
     whole_environment = dict(os.environ)
     spec = files.read_spec()
-    joined = cages.join(list(spec.settings.cages.values()))
+    joined = cgroups.join(list(spec.settings.cages.values()))
     _keep_environment(spec.settings.environment)
     _keep_to_own_directory(files.path / "tmp")
     secrets = Secrets(whole_environment)
@@ -228,7 +228,7 @@ def _executed(side: ChildSide, execute: Execute) -> Outcome:
         return side.failed("lease_expired", str(error), "the step is tried again by itself", retryable=True)
     except MemoryError:
         if side.memory_limit_bytes:
-            return side.outcome(OutcomeKind.FAILED, failure=limiting.failure_of("memory_limit", side.limits))
+            return side.outcome(OutcomeKind.FAILED, failure=rlimits.failure_of("memory_limit", side.limits))
         return side.failed("out_of_memory", "the step ran out of memory", retryable=True)
     except Exception as error:  # noqa: BLE001 - whatever a step raises becomes one line, and no value of a row leaves
         sys.stderr.write(f"{unexpected(error)}\n{''.join(traceback.format_tb(error.__traceback__))}")
@@ -240,8 +240,8 @@ def stopped_outcome(side: ChildSide, reason: str) -> Outcome:
     """The outcome of an attempt that stopped because of `reason`."""
     if reason in ("disconnected", "timed_out"):
         return side.failed(reason, f"the attempt reached its deadline ({reason}) and stopped", retryable=True)
-    if reason in limiting.LIMITS:
-        return side.outcome(OutcomeKind.FAILED, failure=limiting.failure_of(reason, side.limits))
+    if reason in rlimits.LIMITS:
+        return side.outcome(OutcomeKind.FAILED, failure=rlimits.failure_of(reason, side.limits))
     return side.outcome(OutcomeKind.CANCELLED, failure=Failure("cancelled", "the attempt was asked to stop"))
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agentd.own_python import module_command, search_path
+from agentd.installation.own_python import module_command, search_path
 from agentd.runner.child import ENVIRONMENT_KEPT
 
 log = logging.getLogger(__name__)

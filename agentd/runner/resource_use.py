@@ -3,7 +3,7 @@
 import psutil
 
 from agentd.core.grants import ResourceUse
-from agentd.runner.identity import ProcessIdentity, descendants
+from agentd.processes.identity import ProcessIdentity, descendants
 
 
 class UseMeter:

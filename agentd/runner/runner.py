@@ -14,13 +14,13 @@ from pathlib import Path
 
 from agentd.core.events import ChildAdopted, ChildEnded, ChildEvent, ChildProgressed, ChildStarted
 from agentd.core.grants import Failure, Grant, Outcome, OutcomeKind, Progress, ResourceUse
+from agentd.disk.room import free_words, is_full
+from agentd.isolation.cgroups import Cages
+from agentd.isolation.rlimits import failure_of
 from agentd.journal.encoding import Undecodable
-from agentd.room import free_words, is_full
+from agentd.processes.identity import ProcessIdentity, boot_id, boottime, identify, is_alive
 from agentd.runner.attempt_files import ATTEMPTS, AttemptDirectory, Deadlines, Settings, Spec
-from agentd.runner.cages import Cages
 from agentd.runner.host_client import HostClient, HostFailed
-from agentd.runner.identity import ProcessIdentity, boot_id, boottime, identify, is_alive
-from agentd.runner.limiting import failure_of
 from agentd.runner.resource_use import UseMeter
 from agentd.runner.stopping import EvictionFailed, end_session, evict, signal_group
 

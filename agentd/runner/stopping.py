@@ -7,8 +7,8 @@ import signal
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
+from agentd.processes.identity import ProcessIdentity, all_pids, descendants, is_alive, session_members, was_reused
 from agentd.runner.attempt_files import ATTEMPTS, AttemptDirectory
-from agentd.runner.identity import ProcessIdentity, all_pids, descendants, is_alive, session_members, was_reused
 
 _FIRST_PAUSE_S = 0.01
 _REAP_PAUSES_S = (0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512)

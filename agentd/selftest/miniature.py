@@ -8,7 +8,7 @@ import pyarrow as pa
 from google.protobuf.message import Message
 from haulier.v1 import kinds_pb2 as k
 
-from agentd.datastores.failures import Fenced
+from agentd.datastores.port.failures import Fenced
 from agentd.executors.context import Context
 from agentd.executors.extract import Extract
 from agentd.executors.load import Load

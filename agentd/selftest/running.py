@@ -14,11 +14,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from agentd import config as config_file
+from agentd.config import reading as config_file
+from agentd.installation.release_tree import own_tree
 from agentd.journal import mending
-from agentd.link import contact, enrolment
+from agentd.link import contact, identity_files
 from agentd.policy import reading
-from agentd.release_tree import own_tree
 
 PREFIX = "selftest-"
 _HEAVY = ("pyarrow", "pyarrow.parquet", "duckdb", "psycopg", "agentd.executors.registry", "agentd.daemon")
@@ -60,7 +60,7 @@ def run(state: Path, config: Path) -> dict[str, Any]:
 def reach(state: Path, config: Path) -> dict[str, Any]:
     """How the control plane answers this host, beside the session of a running daemon."""
     own = config_file.load(config, own_tree())
-    return {"format": 1, "contact": contact.of(enrolment.load(state).through(own.proxy))}
+    return {"format": 1, "contact": contact.of(identity_files.load(state).through(own.proxy))}
 
 
 def _checks(state: Path, config: Path) -> list[tuple[str, Check]]:
@@ -88,7 +88,7 @@ def _configuration(config: Path) -> None:
 
 
 def _identity(state: Path) -> None:
-    found = enrolment.load(state)
+    found = identity_files.load(state)
     for pem in found.pair():
         if b"-----BEGIN" not in pem:
             raise Failed("the identity of this agent is damaged: join again with a new token")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import psutil
 
-from agentd.core.releases import HostFacts
+from agentd.core.release_state import HostFacts
 
 _ZONES = "zoneinfo/"
 

@@ -2,7 +2,7 @@
 
 from tuf.api.metadata import Root, Targets, Timestamp
 
-from agentd.upgrade.verifying import Wanted
+from agentd.updater.verifying import Wanted
 from tests.attacks.catalogue import attack
 from tests.attacks.on_metadata import evil_target, own_keys
 from tests.attacks.scene import NEWEST, RUNNING, Scene, asking, path_of

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tuf.api.metadata import Root, Snapshot, TargetFile, Targets, Timestamp
 
-from agentd.upgrade.verifying import ARTEFACT, METADATA, METADATA_BYTES_MAX
+from agentd.updater.verifying import ARTEFACT, METADATA, METADATA_BYTES_MAX
 from controlplane.releases.keys import KeyRing
 from tests.attacks.catalogue import attack
 from tests.attacks.scene import NEWEST, RUNNING, Scene, asking, later, path_of

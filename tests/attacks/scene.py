@@ -14,9 +14,9 @@ import zstandard
 from securesystemslib.signer import CryptoSigner
 from tuf.api.metadata import Metadata, MetaFile, Snapshot, Timestamp
 
-from agentd.upgrade.refusing import Refused
-from agentd.upgrade.unpacking import RELEASE, unpack
-from agentd.upgrade.verifying import ARTEFACT, METADATA, Wanted
+from agentd.updater.refusing import Refused
+from agentd.updater.unpacking import RELEASE, unpack
+from agentd.updater.verifying import ARTEFACT, METADATA, Wanted
 from controlplane.releases.building import Built, target_path
 from controlplane.releases.signing import SigningDesk
 from tests.kit.releases import ARCHITECTURE, NOW, Forge, Host, wanted

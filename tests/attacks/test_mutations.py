@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from agentd.upgrade.refusing import Refused
-from agentd.upgrade.unpacking import faults_of, unpack
-from agentd.upgrade.verifying import Verified
+from agentd.updater.refusing import Refused
+from agentd.updater.unpacking import faults_of, unpack
+from agentd.updater.verifying import Verified
 from tests.attacks.scene import NEWEST, Scene, Stage
 
 MUTATIONS = int(os.environ.get("HAULIER_MUTATIONS", "120"))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agentd.upgrade import unpacking, verifying
+from agentd.updater import unpacking, verifying
 from tests.attacks.catalogue import ATTACKS
 from tests.attacks.running import against_host
 from tests.attacks.scene import Stage

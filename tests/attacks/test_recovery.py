@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from agentd.upgrade.refusing import Refused
+from agentd.updater.refusing import Refused
 from tests.attacks.on_controlplane import Publisher
 from tests.attacks.scene import NEWEST, Scene, Stage, later
 from tests.kit.releases import wanted

@@ -9,12 +9,12 @@ from collections.abc import Callable
 
 import pytest
 
-import agentd.upgrade.versions
+import agentd.updater.versions
 import controlplane.core.rollouts.drafting
 import controlplane.core.versions
 
 Parse = Callable[[str], tuple[int, int, int, str, int]]
-PARSERS: list[Parse] = [agentd.upgrade.versions.parse, controlplane.core.versions.parse]
+PARSERS: list[Parse] = [agentd.updater.versions.parse, controlplane.core.versions.parse]
 
 # From the oldest to the newest; what stands in one row is the same version.
 ORDERED = [

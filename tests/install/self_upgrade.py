@@ -22,8 +22,8 @@ exec yes
 _RUN_IN_UNIT = """
 import json, sys
 sys.path.append("/opt/haulier/current/lib")
-from agentd.upgrade.running_in_unit import InUnit
-from agentd.upgrade.settings import Settings
+from agentd.updater.running_in_unit import InUnit
+from agentd.updater.settings import Settings
 said = InUnit(Settings()).run(sys.argv[1], ["--flood", "a b"], 2.0)
 print(json.dumps({"code": said.code, "out": len(said.out), "err": said.err, "wall_s": said.wall_s}))
 """

@@ -27,7 +27,7 @@ for room in sys.argv[2:]:
 STARTS_ANOTHER = """
 import os, subprocess, sys
 sys.path.append(sys.argv[1])
-from agentd.own_python import module_command, search_path
+from agentd.installation.own_python import module_command, search_path
 told = subprocess.run([*module_command("agentd"), "--help"], env={"PYTHONPATH": search_path()}, capture_output=True)
 sys.exit(told.stderr.decode() if told.returncode else None)
 """

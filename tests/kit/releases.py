@@ -5,7 +5,7 @@ import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
-from agentd.upgrade.verifying import ARTEFACT, METADATA, Here, Verified, Wanted, trust, verify
+from agentd.updater.verifying import ARTEFACT, METADATA, Here, Verified, Wanted, trust, verify
 from controlplane.releases import building
 from controlplane.releases.building import Built
 from controlplane.releases.keys import KeyRing

@@ -14,10 +14,10 @@ from pathlib import Path
 from py_compile import PycInvalidationMode
 from typing import Any
 
-from agentd import durable
-from agentd.core.releases import Release, Request, request_to_text
-from agentd.upgrade.unpacking import faults_of
-from agentd.upgrade.verifying import ARTEFACT, METADATA, Verified, trust
+from agentd.core.release_state import Release, Request, request_to_text
+from agentd.disk import durable
+from agentd.updater.unpacking import faults_of
+from agentd.updater.verifying import ARTEFACT, METADATA, Verified, trust
 from controlplane.releases import building
 from controlplane.releases.building import Built
 from controlplane.releases.keys import KeyRing
@@ -82,7 +82,7 @@ def real(change: Callable[[Path], None] | None = None) -> Callable[[Path], None]
         shutil.copytree(ROOT / "agentd", tree / "lib" / "agentd", ignore=copied)
         shutil.copytree(ROOT / "proto" / "haulier", tree / "lib" / "haulier", ignore=copied)
         (tree / "bin").mkdir()
-        for name, module in (("haulier-agentd", "agentd.__main__"), ("haulier-updater", "agentd.updater")):
+        for name, module in (("haulier-agentd", "agentd.__main__"), ("haulier-updater", "agentd.updater.main")):
             program = tree / "bin" / name
             program.write_text(
                 f"#!{sys.executable} -I\nimport os, sys\nsys.dont_write_bytecode = True\n"
@@ -105,7 +105,7 @@ class UpgradingHost:
     prefix: Path
     forge: Forge
     agent: Path | None = None  # where state and agent.toml of a real agent lie, below the prefix
-    command: Sequence[str] = field(default=(sys.executable, "-m", "agentd.updater"))
+    command: Sequence[str] = field(default=(sys.executable, "-m", "agentd.updater.main"))
 
     @property
     def home(self) -> Path:
@@ -149,7 +149,7 @@ class UpgradingHost:
 
     def unpack(self, built: Built) -> None:
         """Put a release among the versions."""
-        from agentd.upgrade.unpacking import unpack
+        from agentd.updater.unpacking import unpack
 
         told = (built.version, built.digest, built.architecture, built.min_from, built.length, built.unpacked_bytes)
         unpack(Verified(built.path, *told), self.home / "versions")

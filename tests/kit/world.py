@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agentd.runner import cages
+from agentd.isolation import cgroups
+from agentd.processes.identity import is_alive
 from agentd.runner.attempt_files import AttemptDirectory
-from agentd.runner.identity import is_alive
 from tests.kit.processes import alive, end, program, reap, send, start, until
 from tests.kit.quiet import require_quiet
 
@@ -243,7 +243,7 @@ secrets = {json.dumps(secrets)}
         self.stop()
         for home in (self.root / "agents").glob("*"):
             # What a daemon that was killed could not put away.
-            cages.find(cages.name_for(home / "state"), make=False).close()
+            cgroups.find(cgroups.name_for(home / "state"), make=False).close()
         shutil.rmtree(self.root, ignore_errors=True)
         shutil.rmtree(self.postgres_home, ignore_errors=True)
 

@@ -19,12 +19,12 @@ from pydantic import BaseModel
 from typer.core import TyperArgument
 
 from agentd import __main__ as agent_program
-from agentd import config as agent_config
-from agentd import updater as updater_program
+from agentd.config import reading as agent_config
 from agentd.executors import registry
 from agentd.policy import reading as agent_policy
 from agentd.proof.digests import digest_of
 from agentd.proof.types import Column, ColumnType, arrow_schema
+from agentd.updater import main as updater_program
 from controlplane import __main__ as controlplane_program
 from controlplane.cli import main as command_line
 from controlplane.cli.screen import exits
@@ -230,7 +230,7 @@ def test_the_manuals_manifests_are_right() -> None:
 # A failure in a table: its code, what to do, whether to try again.
 def test_every_code_by_which_a_host_refuses_a_release_is_explained() -> None:
     codes = set()
-    for path in [*sorted((ROOT / "agentd" / "upgrade").glob("*.py")), ROOT / "agentd" / "link" / "fetching.py"]:
+    for path in [*sorted((ROOT / "agentd" / "updater").glob("*.py")), ROOT / "agentd" / "upgrading" / "fetching.py"]:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("Refused", "FetchFailed") and node.args:
                 codes |= {each.value for each in ast.walk(node.args[0]) if isinstance(each, ast.Constant)}

@@ -7,14 +7,14 @@ import pytest
 
 from tests.repo.test_rooms import ROOT, product_files
 
-DURABLE = ("agentd/durable.py", "controlplane/durable.py")
+DURABLE = ("agentd/disk/durable.py", "controlplane/durable.py")
 BY_HAND = frozenset({"fsync", "fdatasync", "rename", "renames", "replace", "link", "symlink"})
 # Methods of a path with this many arguments; those of texts, dates and SQL sessions take more, or by name.
 OF_PATHS = {"rename": 1, "replace": 1, "hardlink_to": 1, "symlink_to": 1}
 # Files of the kernel, what nobody reads after a crash, and what gets its name with the whole that it is part of.
 REASONS = {
     ("unpacking.py", ".symlink_to()"): "a link of a tree that is made durable and named as a whole",
-    ("cages.py", ".write_text()"): "a file of the kernel",
+    ("cgroups.py", ".write_text()"): "a file of the kernel",
     ("child.py", ".write_text()"): "a file of the kernel",
     ("miniature.py", ".write_text()"): "a self-test's own directory, which it removes",
     ("running_in_unit.py", ".write_text()"): "below /run, read by a unit that starts after it was written",

@@ -16,7 +16,7 @@ import pytest
 import typer.main
 
 from agentd import __main__ as agent_program
-from agentd import updater as updater_program
+from agentd.updater import main as updater_program
 from controlplane import __main__ as controlplane_program
 from controlplane.cli import main as command_line
 

@@ -51,29 +51,35 @@ ROOMS = {
     "controlplane.host": "",
     "agentd": "",
     "agentd.core": "",
-    "agentd.journal": "agentd.durable agentd.core agentd.room sqlite_utils",
-    "agentd.link": f"agentd.durable agentd.own_python agentd.core {CONTRACT} grpc cryptography",
-    # What a release brings lies in its tree.
-    "agentd.policy": "agentd.core agentd.release_tree yaml",
-    "agentd.config": "agentd.core agentd.link.proxies agentd.policy agentd.release_tree yaml",
-    # Runs in the updater's process only, never in the daemon's.
-    # The updater looks at the agent from outside, by its socket, its process and its host's policy.
-    "agentd.upgrade": "agentd.durable agentd.core agentd.policy agentd.runner.identity agentd.status_socket"
-    " tuf securesystemslib zstandard",
-    "agentd.selftest": "agentd.config agentd.core agentd.datastores agentd.executors agentd.journal agentd.link"
-    f" agentd.policy agentd.proof agentd.release_tree {CONTRACT} pyarrow",
-    "agentd.sensors": "agentd.core psutil",
-    "agentd.http_probes": "agentd.readiness",
-    # The agent's part of an upgrade: between its core, the wire, and what the updater leaves.
-    "agentd.carrying": "agentd.config agentd.core agentd.link agentd.watch",
-    "agentd.vital_signs": "agentd.service_notices",
-    "agentd.unit_drop_in": "agentd.durable agentd.policy",
-    "agentd.watch": "agentd.core watchfiles",
-    "agentd.runner": "agentd.durable agentd.own_python agentd.room agentd.core agentd.journal agentd.policy psutil",
+    "agentd.disk": "",
+    "agentd.installation": "",
+    "agentd.processes": "",
     "agentd.proof": "pyarrow",
-    "agentd.datastores": f"agentd.durable agentd.proof agentd.room {CONTRACT} pyarrow duckdb psycopg"
-    " sqlite_utils pysqlite3",
-    "agentd.executors": f"agentd.durable agentd.room agentd.datastores agentd.proof {CONTRACT} pyarrow duckdb",
+    "agentd.journal": "agentd.core agentd.disk sqlite_utils",
+    "agentd.link": f"agentd.disk agentd.installation.own_python agentd.core {CONTRACT} grpc cryptography",
+    # What a release brings lies in its tree.
+    "agentd.policy": "agentd.core agentd.installation.release_tree yaml",
+    "agentd.config": "agentd.core agentd.link.proxies agentd.policy agentd.installation.release_tree yaml",
+    "agentd.sensors": "agentd.core psutil",
+    "agentd.supervision": "agentd.core watchfiles",
+    # The agent's part of an upgrade: between its core, the wire, and what the updater leaves.
+    "agentd.upgrading": f"agentd.config agentd.core agentd.disk agentd.link agentd.supervision.watch {CONTRACT} grpc",
+    # Runs in the updater's process only, never in the daemon's. It looks at the agent from outside, by its socket, its
+    # process and its host's policy.
+    "agentd.updater": "agentd.core agentd.disk agentd.policy agentd.processes.identity"
+    " agentd.supervision.status_socket tuf securesystemslib zstandard",
+    "agentd.isolation": "agentd.core agentd.policy agentd.processes",
+    "agentd.runner": "agentd.installation.own_python agentd.disk agentd.core agentd.isolation agentd.journal"
+    " agentd.policy agentd.processes psutil",
+    "agentd.datastores": f"agentd.proof agentd.disk {CONTRACT} pyarrow duckdb psycopg sqlite_utils pysqlite3",
+    "agentd.executors": f"agentd.disk agentd.datastores agentd.proof {CONTRACT} pyarrow duckdb",
+    # Where the host's policy meets what a step is told, and where it becomes the kernel's.
+    "agentd.enforcement": "agentd.policy agentd.disk agentd.executors agentd.datastores agentd.isolation"
+    f" agentd.processes agentd.runner {CONTRACT}",
+    "agentd.checks": "agentd.config agentd.datastores agentd.enforcement agentd.executors agentd.installation"
+    f" agentd.isolation agentd.policy agentd.runner {CONTRACT}",
+    "agentd.selftest": "agentd.config agentd.core agentd.datastores agentd.executors agentd.installation agentd.journal"
+    f" agentd.link agentd.policy agentd.proof {CONTRACT} pyarrow",
 }
 # Composition roots know their whole side, and whatever libraries it takes to start it.
 ROOTS = {
@@ -86,16 +92,9 @@ ROOTS = {
     "controlplane.admin.check": "controlplane",
     "agentd.daemon": "agentd",
     "agentd.__main__": "agentd",
-    "agentd.updater": "agentd",
+    "agentd.updater.main": "agentd.core agentd.disk agentd.updater",
     "agentd.runnerhost": "agentd.runner agentd.executors agentd.datastores agentd.proof agentd.policy haulier.v1"
-    " agentd.allowing agentd.enclosing agentd.program_door agentd.release_tree agentd.room",
-    "agentd.program_door": "agentd.datastores agentd.executors agentd.policy agentd.runner",
-    # Where the host's law meets what a step is told, and where it becomes the kernel's.
-    "agentd.allowing": "agentd.policy agentd.executors agentd.datastores haulier.v1",
-    "agentd.law_check": "agentd.allowing agentd.datastores agentd.executors agentd.policy agentd.program_door"
-    " agentd.release_tree agentd.runner haulier.v1",
-    "agentd.settings_check": "agentd.config agentd.policy agentd.release_tree agentd.unit_drop_in",
-    "agentd.enclosing": "agentd.allowing agentd.policy agentd.runner",
+    " agentd.enforcement agentd.installation agentd.disk agentd.isolation",
 }
 
 
@@ -155,6 +154,27 @@ def test_every_import_stays_within_its_walls() -> None:
         if not is_allowed(module_of(path), name)
     ]
     assert not broken, "imports that the table of rooms does not list:\n" + "\n".join(broken)
+
+
+def test_no_file_imports_itself_by_way_of_others() -> None:
+    files = {module_of(path): path for path in product_files()}
+    imports = {
+        module: {
+            name if name in files else name.rpartition(".")[0] for _, name in imports_in(ast.parse(path.read_text()))
+        }
+        for module, path in files.items()
+    }
+    # What imports nothing that is left is taken away, until nothing changes. The rest is in a cycle, or imports one.
+    left = {module: {name for name in names if name in files and name != module} for module, names in imports.items()}
+    while free := {module for module, names in left.items() if not names & left.keys()}:
+        left = {module: names for module, names in left.items() if module not in free}
+    assert not left, f"these import one another in a circle, or a file in one: {sorted(left)}"
+
+
+def test_the_root_of_the_agent_holds_composition_roots_only() -> None:
+    files = {path.stem for path in (ROOT / "agentd").glob("*.py")} - {"__init__"}
+    assert files == {name.removeprefix("agentd.") for name in ROOTS if re.fullmatch(r"agentd\.\w+", name)}
+    assert files == {"__main__", "daemon", "runnerhost"}, "a new file belongs to the package of its subject"
 
 
 def test_the_pure_rooms_call_nothing_impure() -> None:

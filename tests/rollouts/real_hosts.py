@@ -34,7 +34,7 @@ SEEDS = {
 # What a manner breaks in a file of the release: only loads to SQLite, and only a type of column that no self-test has.
 FLAWS = {
     "fails_some@sqlite": (
-        "agentd/datastores/sqlite_values.py",
+        "agentd/datastores/sqlite/values.py",
         "\n\n_exact = to_values\n\n\ndef to_values(array: pa.Array, column: Column) -> list[Any]:\n"
         "    if column.type is ColumnType.TIMESTAMP:\n        raise Unfit(0, 'seeded')\n"
         "    return _exact(array, column)\n",
@@ -59,7 +59,7 @@ def tree_of(manner: str) -> Callable[[Path], None]:
 
     def make(tree: Path) -> None:
         (tree / "bin").mkdir()
-        for name, module in (("haulier-agentd", "agentd.__main__"), ("haulier-updater", "agentd.updater")):
+        for name, module in (("haulier-agentd", "agentd.__main__"), ("haulier-updater", "agentd.updater.main")):
             seed = SEEDS.get(manner, "") if name == "haulier-agentd" else ""
             path = tree / "bin" / name
             path.write_text(_PROGRAM.format(python=sys.executable, seed=seed, module=module))

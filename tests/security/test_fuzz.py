@@ -13,9 +13,9 @@ from haulier.v1 import kinds_pb2 as k
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agentd.allowing import PARAMS, params_of, place_asked, touched
 from agentd.core.grants import SessionId
-from agentd.datastores.failures import StepFailure
+from agentd.datastores.port.failures import StepFailure
+from agentd.enforcement.allowing import PARAMS, params_of, place_asked, touched
 from agentd.executors.context import Context
 from agentd.executors.registry import executor
 from agentd.link import translate

@@ -14,8 +14,8 @@ from haulier.v1 import agent_pb2 as pb
 from agentd.core import effects, events
 from agentd.core.agent import Agent
 from agentd.core.grants import Capabilities, Failure, Grant, Identity, Outcome, OutcomeKind, ResourceUse
-from agentd.core.releases import HostFacts
-from agentd.core.upgrading import Upgrading
+from agentd.core.release_state import HostFacts
+from agentd.core.upgrade_requests import Upgrading
 from agentd.link import signatures, translate
 from agentd.link.outbox import Outbox
 from tests.sim.child import Child

@@ -1,4 +1,4 @@
-"""The updater of one host: the product's decisions (``agentd.core.releasing``) on what this world shows it.
+"""The updater of one host: the product's decisions (``agentd.core.updater_rules``) on what this world shows it.
 
 It and what it remembers outlive daemons and boots. What it does to files is tested elsewhere, call by call.
 """
@@ -8,8 +8,8 @@ from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING
 
-from agentd.core import effects, events, releasing
-from agentd.core.releases import (
+from agentd.core import effects, events, updater_rules
+from agentd.core.release_state import (
     Before,
     HostFacts,
     HostRelease,
@@ -21,8 +21,8 @@ from agentd.core.releases import (
     Wish,
     host_release_from_text,
 )
-from agentd.core.releasing import Contact, Evidence, Unit
-from agentd.upgrade.applying import status_of
+from agentd.core.updater_rules import Contact, Evidence, Unit
+from agentd.updater.applying import status_of
 
 if TYPE_CHECKING:
     from tests.sim.host import Daemon, Host
@@ -116,25 +116,25 @@ class Updater:
     def _step(self) -> None:
         host, boot_id, now = self._host, self._host.boot_id(), self._host.clock()
         if self.state.phase in (Phase.IDLE, Phase.STAGED, Phase.PROBATION):
-            self.state, wanted = releasing.consider(self.state, self._request)
+            self.state, wanted = updater_rules.consider(self.state, self._request)
         match self.state.phase:
             case Phase.IDLE if wanted and self._request is not None:
-                self.state = releasing.staged(self.state, self._request)
+                self.state = updater_rules.staged(self.state, self._request)
             case Phase.STAGED:
                 before = Before(self._connected_s() > 0, RSS_BYTES, self.state.tested)
-                self.state = releasing.switch_begun(self.state, before, boot_id, now)
+                self.state = updater_rules.switch_begun(self.state, before, boot_id, now)
             case Phase.SWITCHING:
                 host.restart_daemon()
-                self.state = releasing.restarted(self.state, boot_id, now)
+                self.state = updater_rules.restarted(self.state, boot_id, now)
             case Phase.PROBATION:
-                self.state = releasing.looked(self.state, self._evidence(), boot_id, now)
+                self.state = updater_rules.looked(self.state, self._evidence(), boot_id, now)
                 if self.state.phase is Phase.IDLE and self.state.current is not None:
                     self.kept.setdefault(self.state.current.digest, host.world.loop.time())
                     host.world.mark("a host kept a new release")
             case Phase.RETURNING:
                 # The links say the release before already.
                 host.restart_daemon()
-                self.state = releasing.returned(self.state)
+                self.state = updater_rules.returned(self.state)
                 host.world.mark("a host went back to the release before")
 
     def _evidence(self) -> Evidence:

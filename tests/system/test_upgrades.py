@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agentd.runner.identity import is_alive
+from agentd.processes.identity import is_alive
 from tests.system.upgrades import BOUND_S, Copying, run
 
 ROWS = 900_000

@@ -21,8 +21,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from agentd.processes.identity import ProcessIdentity, is_alive
 from agentd.runner.attempt_files import AttemptDirectory
-from agentd.runner.identity import ProcessIdentity, is_alive
 from controlplane.releases.building import Built
 from tests.kit import reports
 from tests.kit.beside import beside

@@ -20,7 +20,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from agentd.runner.identity import ProcessIdentity, is_alive
+from agentd.processes.identity import ProcessIdentity, is_alive
 from tests.kit import reports
 from tests.kit.processes import NotInTime, program, until
 from tests.kit.verbs import leave

@@ -18,29 +18,30 @@ from haulier.v1 import repository_pb2 as pb
 
 from agentd.core.effects import JournalIntent
 from agentd.core.grants import Grant, Outcome, OutcomeKind
-from agentd.core.releases import Release, State
-from agentd.datastores.csv import CsvDatastore
-from agentd.datastores.duckdb import DuckdbDatastore
-from agentd.datastores.failures import Fenced
-from agentd.datastores.file_log import FileLog
-from agentd.datastores.parquet import ParquetDatastore
-from agentd.datastores.port import CsvPlace, DuckdbPlace, Input, Location, ParquetPlace, Writer
+from agentd.core.release_state import Release, State
+from agentd.datastores.duckdb.datastore import DuckdbDatastore
+from agentd.datastores.files.csv import CsvDatastore
+from agentd.datastores.files.file_log import FileLog
+from agentd.datastores.files.parquet import ParquetDatastore
+from agentd.datastores.port.datastore import CsvPlace, DuckdbPlace, Input, Location, ParquetPlace, Writer
+from agentd.datastores.port.failures import Fenced
 from agentd.executors import leftovers, mounts, staging
 from agentd.executors.context import Context
 from agentd.journal import mending
 from agentd.journal.journal import Contents, Journal
-from agentd.link import enrolment, fetching
-from agentd.link.enrolment import CA, CANDIDATE, CERTIFICATE, IDENTITY, KEY
+from agentd.link import identity_files
+from agentd.link.identity_files import CA, CANDIDATE, CERTIFICATE, IDENTITY, KEY
 from agentd.proof.digests import digest_of
 from agentd.proof.types import Column, ColumnType
 from agentd.runner.attempt_files import AttemptDirectory
-from agentd.upgrade import exchange
-from agentd.upgrade.links import CURRENT, PREVIOUS, point_both
-from agentd.upgrade.links import digest_of as linked
-from agentd.upgrade.remembering import Memory
-from agentd.upgrade.settings import Settings
-from agentd.upgrade.unpacking import faults_of, unpack
-from agentd.upgrade.verifying import Wanted
+from agentd.updater import exchange
+from agentd.updater.links import CURRENT, PREVIOUS, point_both
+from agentd.updater.links import digest_of as linked
+from agentd.updater.memory import Memory
+from agentd.updater.settings import Settings
+from agentd.updater.unpacking import faults_of, unpack
+from agentd.updater.verifying import Wanted
+from agentd.upgrading import fetching
 from tests.kit.failing_disk import Act, hold
 from tests.kit.releases import Forge, Host, wanted
 
@@ -59,9 +60,9 @@ def nothing(home: Path) -> None:
 
 def lay(place: Path, which: str) -> None:
     for name in (KEY, CERTIFICATE, CA):
-        enrolment.save(place, name, f"{which} {name}".encode())
+        identity_files.save(place, name, f"{which} {name}".encode())
     told = {"agent_id": "ag_1", "name": which, "session_address": "here:1"}
-    enrolment.save(place, IDENTITY, json.dumps(told).encode())
+    identity_files.save(place, IDENTITY, json.dumps(told).encode())
 
 
 def with_candidate(home: Path) -> None:
@@ -71,13 +72,13 @@ def with_candidate(home: Path) -> None:
 
 def take_candidate(home: Path) -> None:
     # Whoever looks first goes on with a switch that was cut short.
-    enrolment.load(home)
+    identity_files.load(home)
     if (home / CANDIDATE).exists():
-        enrolment.keep_candidate(home)
+        identity_files.keep_candidate(home)
 
 
 def identity(home: Path) -> str:
-    found = enrolment.load(home)
+    found = identity_files.load(home)
     assert {part.split()[0] for part in found.pair()} == {found.name.encode()}, "of two identities"
     return found.name
 

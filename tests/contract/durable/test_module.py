@@ -9,11 +9,11 @@ from types import ModuleType
 
 import pytest
 
-import agentd.durable
+import agentd.disk.durable
 import controlplane.durable
 from tests.kit.failing_disk import Act, Disk, hold
 
-SIDES = [agentd.durable, controlplane.durable]
+SIDES = [agentd.disk.durable, controlplane.durable]
 OLD, NEW = b"old" * 1000, b"new" * 2000
 
 
@@ -165,7 +165,7 @@ def test_keys_can_lie_where_there_are_no_hard_links(tmp_path: Path, monkeypatch:
     assert bytes_of(tmp_path) == OLD
     # A fence must tell who was first, so an agent refuses such a place instead.
     with pytest.raises(OSError, match="not permitted"):
-        agentd.durable.create(tmp_path / "other", NEW)
+        agentd.disk.durable.create(tmp_path / "other", NEW)
 
 
 @pytest.mark.parametrize("side", SIDES, ids=["agent", "control plane"])

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from agentd.datastores.failures import Cancelled, StepFailure
+from agentd.datastores.port.failures import Cancelled, StepFailure
 from agentd.executors.context import Context
 from agentd.executors.registry import executor
 

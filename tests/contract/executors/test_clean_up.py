@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from haulier.v1 import kinds_pb2 as k
 
-from agentd.datastores.failures import Fenced, StepFailure
+from agentd.datastores.port.failures import Fenced, StepFailure
 from agentd.executors.clean_up import CleanUp
 from agentd.executors.extract import Extract
 from agentd.executors.load import Load

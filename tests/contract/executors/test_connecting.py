@@ -8,10 +8,10 @@ import pyarrow as pa
 import pytest
 from haulier.v1 import kinds_pb2 as k
 
-from agentd.datastores.failures import StepFailure
-from agentd.datastores.inspection import inspect
-from agentd.datastores.port import PostgresqlPlace as Told
-from agentd.datastores.postgresql_session import connected
+from agentd.datastores.inspection.inspecting import inspect
+from agentd.datastores.port.datastore import PostgresqlPlace as Told
+from agentd.datastores.port.failures import StepFailure
+from agentd.datastores.postgresql.session import connected
 from agentd.executors import translate
 from agentd.proof.types import Column, ColumnType
 from tests.contract.executors.attempts import attempt, run

@@ -5,7 +5,7 @@ import pytest
 from haulier.v1 import kinds_pb2 as k
 from sqlite_utils import Database
 
-from agentd.datastores.definitions import Definition
+from agentd.datastores.port.definitions import Definition
 from agentd.executors.translate import location, opened
 from tests.contract.executors.attempts import attempt
 from tests.contract.executors.conftest import MakeScene, Scene

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from haulier.v1 import kinds_pb2 as k
 
-from agentd.datastores.failures import StepFailure
+from agentd.datastores.port.failures import StepFailure
 from agentd.executors import staging
 from agentd.executors.extract import Extract
 from agentd.executors.validate import Validate

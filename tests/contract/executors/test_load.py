@@ -6,7 +6,7 @@ import time
 import pytest
 from haulier.v1 import kinds_pb2 as k
 
-from agentd.datastores.failures import Cancelled, Fenced, StepFailure
+from agentd.datastores.port.failures import Cancelled, Fenced, StepFailure
 from agentd.executors.load import Load
 from tests.contract.executors.attempts import POINTS, Child, attempt, run
 from tests.contract.executors.conftest import MakeScene, Scene

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from haulier.v1 import kinds_pb2 as k
 
-from agentd.datastores import sqlite
-from agentd.datastores.failures import StepFailure
+from agentd.datastores.port.failures import StepFailure
+from agentd.datastores.sqlite import datastore
 from agentd.executors.context import Context
 from agentd.executors.load import Load
 from tests.contract.executors.attempts import attempt, run
@@ -48,7 +48,7 @@ def writing(scene: Scene, held: str) -> Iterator[str]:
 
 def made(make_scene: MakeScene, held: str, monkeypatch: pytest.MonkeyPatch) -> Scene:
     """A place with earlier content, and a second of patience. Whatever waits by another bound waits for an hour."""
-    monkeypatch.setattr(sqlite, "READ_BUSY_S", 3600.0)
+    monkeypatch.setattr(datastore, "READ_BUSY_S", 3600.0)
     scene = make_scene(held.partition(",")[0])
     scene.place.put_earlier()
     getattr(scene.place.datastore, scene.place.engine).lock_wait_s = 1

@@ -3,7 +3,7 @@
 import pytest
 from haulier.v1 import kinds_pb2 as k
 
-from agentd.datastores.failures import StepFailure
+from agentd.datastores.port.failures import StepFailure
 from agentd.executors.load import Load
 from tests.contract.executors.acts import FILE_ACTS, SQL_ACTS, Act, everything
 from tests.contract.executors.attempts import attempt, run

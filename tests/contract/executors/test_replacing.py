@@ -6,7 +6,7 @@ import pytest
 from haulier.v1 import kinds_pb2 as k
 from sqlite_utils import Database
 
-from agentd.datastores.failures import StepFailure
+from agentd.datastores.port.failures import StepFailure
 from agentd.executors.load import Load
 from tests.contract.executors.attempts import attempt, run
 from tests.contract.executors.conftest import MakeScene, Scene

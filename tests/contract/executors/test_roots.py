@@ -14,8 +14,8 @@ import pytest
 from haulier.v1 import kinds_pb2 as k
 
 from agentd.__main__ import main
-from agentd.datastores.eviction import boot_of_host, start_time
-from agentd.datastores.failures import StepFailure
+from agentd.datastores.fences.eviction import boot_of_host, start_time
+from agentd.datastores.port.failures import StepFailure
 from agentd.executors import leftovers, mounts, staging
 from agentd.executors.extract import Extract
 from agentd.executors.leftovers import RECORDS

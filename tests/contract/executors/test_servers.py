@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from agentd.datastores.failures import StepFailure
+from agentd.datastores.port.failures import StepFailure
 from agentd.executors.context import Context
 from tests.contract.executors.attempts import attempt, run
 from tests.contract.executors.conftest import MakeScene, Scene

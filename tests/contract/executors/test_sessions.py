@@ -8,8 +8,8 @@ import psycopg
 import pytest
 from haulier.v1 import kinds_pb2 as k
 
-from agentd.datastores.failures import Fenced, StepFailure
-from agentd.datastores.postgresql_eviction import SESSION
+from agentd.datastores.port.failures import Fenced, StepFailure
+from agentd.datastores.postgresql.eviction import SESSION
 from agentd.executors.context import Context
 from agentd.executors.registry import executor
 from tests.contract.executors.attempts import attempt, run

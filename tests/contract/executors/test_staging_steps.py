@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from haulier.v1 import kinds_pb2 as k
 
-from agentd.datastores.failures import Cancelled, StepFailure
+from agentd.datastores.port.failures import Cancelled, StepFailure
 from agentd.executors.extract import Extract
 from agentd.executors.load import Load
 from agentd.executors.transform import Transform

@@ -9,7 +9,7 @@ import pytest
 from haulier.v1 import kinds_pb2 as k
 from sqlite_utils import Database
 
-from agentd.datastores.failures import StepFailure
+from agentd.datastores.port.failures import StepFailure
 from agentd.executors.context import Context
 from agentd.executors.load import Load
 from agentd.executors.translate import location, opened

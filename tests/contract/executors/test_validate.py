@@ -6,7 +6,7 @@ import json
 import pytest
 from haulier.v1 import kinds_pb2 as k
 
-from agentd.datastores.failures import StepFailure
+from agentd.datastores.port.failures import StepFailure
 from agentd.executors.extract import Extract
 from agentd.executors.load import Load
 from agentd.executors.transform import Transform

@@ -10,7 +10,7 @@ import pytest
 from haulier.v1 import kinds_pb2 as k
 from sqlite_utils import Database
 
-from agentd.datastores.failures import StepFailure
+from agentd.datastores.port.failures import StepFailure
 from agentd.executors.translate import location, opened
 from agentd.proof.types import Column, ColumnType
 from tests.contract.executors.attempts import attempt, run

@@ -25,7 +25,8 @@ def bringing(policy: str, configuration: str = "", unjudged: bool = False) -> Ca
         if configuration:
             (tree / "settings" / "agent.toml").write_text(configuration)
         if unjudged:
-            (tree / "lib" / "agentd" / "settings_check.py").write_text("def explained(directory):\n    return ''\n")
+            checks = tree / "lib" / "agentd" / "checks"
+            (checks / "settings_check.py").write_text("def explained(directory):\n    return ''\n")
 
     return real(change)
 

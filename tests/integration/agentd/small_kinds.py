@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from agentd import runnerhost
-from agentd.datastores.failures import Fenced, StepFailure
+from agentd.datastores.port.failures import Fenced, StepFailure
 from agentd.executors.context import Context
 from agentd.runner.fork_server import ForkServer
 from tests.integration.agentd import dying

@@ -18,10 +18,10 @@ import pytest
 from haulier.v1 import repository_pb2 as pb
 from haulier.v1 import repository_pb2_grpc
 
-from agentd.link import fetching
-from agentd.link.enrolment import CA, CERTIFICATE, IDENTITY, KEY, Enrolment, load
-from agentd.link.fetching import PIECE_BYTES_MAX, FetchFailed, fetch
-from agentd.upgrade.unpacking import faults_of, unpack
+from agentd.link.identity_files import CA, CERTIFICATE, IDENTITY, KEY, Enrolment, load
+from agentd.updater.unpacking import faults_of, unpack
+from agentd.upgrading import fetching
+from agentd.upgrading.fetching import PIECE_BYTES_MAX, FetchFailed, fetch
 from controlplane.releases.building import Built, target_path
 from tests.integration.controlplane.plane import Joined, Running, serving
 from tests.integration.controlplane.test_releases import publish

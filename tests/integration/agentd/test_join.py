@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from haulier.v1 import agent_pb2 as pb
 from haulier.v1 import agent_pb2_grpc
 
-from agentd.link import enrolment
-from agentd.link.enroll import BadToken, JoinFailed, join, parse
+from agentd.link import identity_files
+from agentd.link.join import BadToken, JoinFailed, join, parse
 from agentd.link.proxies import BadProxy
 from tests.integration.agentd.door import Pair, certify
 from tests.kit.web_proxy import web_proxy
@@ -255,7 +255,7 @@ def test_the_proxy_that_was_asked_for_is_used_for_everything_and_remembered(tmp_
         assert all("roxy-" in head and "YWRhOnNlY3JldA==" in head for head in proxy.asked), (
             "both times with its password"
         )
-        found = enrolment.load(state)
+        found = identity_files.load(state)
         assert str(found.proxy) == proxy.url, "a password is not shown"
         assert found.proxy is not None and found.proxy.url() == with_password
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from haulier.v1 import agent_pb2 as pb
 
-from agentd.runner import cages
+from agentd.isolation import cgroups
 from tests.integration.agentd.world import POLICY, cwd_of, world
 
-CAGED = cages.find("haulier-test", make=False).groups
+CAGED = cgroups.find("haulier-test", make=False).groups
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_what_began_its_own_session_ends_with_its_cage(tmp_path: Path) -> None:
             assert (await it.door.result("att_1")).outcome == pb.ATTEMPT_OUTCOME_FENCED
             assert cwd_of(helper) is None
             await it.door.result("att_2")
-            own = [group.parent / cages.name_for(it.state) for group in set(CAGED.values())]
+            own = [group.parent / cgroups.name_for(it.state) for group in set(CAGED.values())]
             assert not [group for group in own if (group / "att_1").exists()]
             assert [group for group in own if group.exists()]
             agent.terminate()
@@ -89,12 +89,12 @@ def test_a_step_that_would_take_every_core_is_held_back(tmp_path: Path) -> None:
             await it.start_agent()
             await it.door.grant("att_1", "greedy", {"what": "time"})
             await it.door.until(lambda: "att_1" in it.door.started, "the step")
-            cage = CAGED["cpu"].parent / cages.name_for(it.state) / "att_1"
+            cage = CAGED["cpu"].parent / cgroups.name_for(it.state) / "att_1"
             async with asyncio.timeout(30):
                 while not throttled(cage):
                     await it.door.until(lambda seen=it.door.beats: it.door.beats > seen, "a heartbeat")
             for name in ("io.max", "blkio.throttle.write_bps_device"):
-                file = CAGED.get("io", cage).parent / cages.name_for(it.state) / "att_1" / name
+                file = CAGED.get("io", cage).parent / cgroups.name_for(it.state) / "att_1" / name
                 assert not file.exists() or " 1000000" in file.read_text() or "wbps=1000000" in file.read_text()
             await it.door.cancel("att_1")
             assert (await it.door.result("att_1")).outcome == pb.ATTEMPT_OUTCOME_CANCELLED
@@ -118,7 +118,7 @@ def test_status_says_which_limits_are_enforced(tmp_path: Path) -> None:
                 stdout=asyncio.subprocess.PIPE,
             )
             out, _ = await asked.communicate()
-            for controller in cages.CONTROLLERS:
+            for controller in cgroups.CONTROLLERS:
                 wanted = "enforced" if controller in CAGED else "not enforced: "
                 assert f"{controller:12} limit {wanted}" in out.decode()
 
@@ -126,7 +126,7 @@ def test_status_says_which_limits_are_enforced(tmp_path: Path) -> None:
 
 
 def test_where_there_is_no_cage_it_is_said_and_why() -> None:
-    nothing = cages.Cages(reasons={"memory": "not here"})
+    nothing = cgroups.Cages(reasons={"memory": "not here"})
     assert nothing.told()["memory"] == "not here"
     assert nothing.make("att_1") == {} and not nothing.memory_ran_out("att_1")
     assert json.dumps(nothing.told())

@@ -14,7 +14,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from haulier.v1 import agent_pb2 as pb
 
-from agentd import status_socket
+from agentd.supervision import status_socket
 from tests.integration.agentd.test_attempts import holding
 from tests.integration.agentd.world import CONFIG, ROOT, World, cwd_of, until_gone, until_path, world
 

@@ -10,21 +10,21 @@ from typing import Any
 
 import pytest
 
-from agentd.link import contact, enrolment
+from agentd.link import contact, identity_files
 from agentd.selftest import running
 from tests.integration.agentd.world import ROOT, World, world
 
 # Each plants one fault before the self-test runs, and says which checks must name it.
 FAULTS = {
     "a row is lost in DuckDB": (
-        "from agentd.datastores import duckdb as d\n"
+        "from agentd.datastores.duckdb import datastore as d\n"
         "whole = d.DuckdbDatastore.read\n"
         "d.DuckdbDatastore.read = lambda *a: (b.slice(1) for b in whole(*a))\n",
         ["migrate duckdb"],
     ),
     "a stale writer is let in": (
-        "from agentd.datastores import ledger, file_log\n"
-        "from agentd.datastores.failures import Fenced\n"
+        "from agentd.datastores.fences import ledger\nfrom agentd.datastores.files import file_log\n"
+        "from agentd.datastores.port.failures import Fenced\n"
         "from agentd.executors.load import Load\n"
         "run = Load.run\n"
         "def lenient(self, ctx):\n"
@@ -97,14 +97,14 @@ def test_how_the_control_plane_answers_is_found_out_beside_a_session(tmp_path: P
     async def story() -> None:
         async with world(tmp_path) as it:
             await it.start_agent()
-            found = await asyncio.to_thread(contact.of, enrolment.load(it.state))
+            found = await asyncio.to_thread(contact.of, identity_files.load(it.state))
             assert found == "answers"
             hellos = len(it.door.hellos)
             beats = it.door.beats
             await it.door.until(lambda: it.door.beats > beats, "the session, which goes on")
             assert len(it.door.hellos) == hellos
             await it.door.stop()
-            found = await asyncio.to_thread(contact.of, enrolment.load(it.state))
+            found = await asyncio.to_thread(contact.of, identity_files.load(it.state))
             assert found == "away"
             await it.door.start()
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import watchfiles
 
-from agentd.runner import cages
+from agentd.isolation import cgroups
 from tests.integration.agentd.door import WAIT_S, Door
 
 ROOT = Path(__file__).parents[3]
@@ -89,7 +89,7 @@ class World:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(told["pid"], signal.SIGKILL)
         # A daemon that was killed could not put its control groups away.
-        caged = cages.find(cages.name_for(self.state), make=False)
+        caged = cgroups.find(cgroups.name_for(self.state), make=False)
         for attempt in (self.state / "attempts").glob("*"):
             await asyncio.to_thread(caged.end, attempt.name)
         caged.close()

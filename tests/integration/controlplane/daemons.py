@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from agentd.link import enrolment
-from agentd.link.enroll import join
+from agentd.link import identity_files
+from agentd.link.join import join
 from controlplane.identity.peers import identity_of
 from tests.integration.controlplane.plane import Running
 
@@ -36,4 +36,4 @@ async def a_daemon(running: Running, directory: Path) -> AsyncIterator[Path]:
 
 def serial_of(state: Path) -> str:
     """The certificate in place."""
-    return identity_of(enrolment.load(state).pair()[2]).serial
+    return identity_of(identity_files.load(state).pair()[2]).serial

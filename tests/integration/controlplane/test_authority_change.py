@@ -13,8 +13,8 @@ from typing import Any
 import grpc
 from haulier.v1 import access_pb2, operator_pb2
 
-from agentd.link import enrolment
-from agentd.link.enroll import join
+from agentd.link import identity_files
+from agentd.link.join import join
 from controlplane.identity.authorities import NEXT_FILE
 from controlplane.serve import IDENTITY_DIR
 from tests.integration.controlplane.daemons import ROOT, a_daemon, serial_of
@@ -65,7 +65,7 @@ def test_a_working_fleet_changes_its_authority(tmp_path: Path) -> None:
             assert begun.waiting_agents == ["host-1"]
             await until(lambda: serial_of(home) != first, "a certificate of the next authority")
             await holders_gone(running)
-            assert fingerprints(enrolment.load(home).pair()[0]) == [old.fingerprint, begun.next_fingerprint]
+            assert fingerprints(identity_files.load(home).pair()[0]) == [old.fingerprint, begun.next_fingerprint]
             # A newcomer in the middle: the token pins what the door shows, the certificate is of the next one.
             await asyncio.to_thread(join, await running.join_token(), "host-2", tmp_path / "second")
             assert (await state(running)).waiting_agents == []

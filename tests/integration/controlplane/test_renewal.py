@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from agentd.link import enrolment
+from agentd.link import identity_files
 from controlplane.service.access.identities import Certified
 from tests.integration.controlplane.daemons import a_daemon, serial_of
 from tests.integration.controlplane.plane import Key, Running, serving
@@ -44,7 +44,7 @@ def test_a_daemon_outlives_its_certificates(tmp_path: Path) -> None:
             types = [event.type for event in await running.events(agent_id)]
             assert types.count("CertificateRenewed") >= 3
             assert "AgentLost" not in types
-            assert not (state / enrolment.CANDIDATE).exists()
+            assert not (state / identity_files.CANDIDATE).exists()
             assert {path.stat().st_mode & 0o077 for path in (state / "key.pem", state / "certificate.pem")} == {0}
 
     run(body(), 90.0)
@@ -72,7 +72,7 @@ def test_a_candidate_that_opens_nothing_is_dropped_and_tried_again(tmp_path: Pat
             vars(identities)["renew"] = broken
             running.plane.fleet.ask_to_renew(agent_id, "a test")
             await until(lambda: bool(asked), "a request")
-            await until(lambda: not (state / enrolment.CANDIDATE).exists(), "the candidate to be dropped")
+            await until(lambda: not (state / identity_files.CANDIDATE).exists(), "the candidate to be dropped")
             await until(lambda: agent_id in running.plane.fleet.sessions, "the old identity's session")
             assert serial_of(state) == first
             vars(identities)["renew"] = good

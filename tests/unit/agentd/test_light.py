@@ -25,7 +25,7 @@ def loaded_by(module: str) -> set[str]:
     return {name.partition(".")[0] for name in json.loads(told.stdout)}
 
 
-@pytest.mark.parametrize("module", ["agentd.daemon", "agentd.__main__", "agentd.status_socket"])
+@pytest.mark.parametrize("module", ["agentd.daemon", "agentd.__main__", "agentd.supervision.status_socket"])
 def test_the_daemon_loads_nothing_heavy(module: str) -> None:
     loaded = loaded_by(module)
     assert "agentd" in loaded
@@ -35,5 +35,5 @@ def test_the_daemon_loads_nothing_heavy(module: str) -> None:
 
 
 def test_a_pass_of_the_updater_with_nothing_to_do_loads_no_verifier() -> None:
-    loaded = loaded_by("agentd.updater")
+    loaded = loaded_by("agentd.updater.main")
     assert not loaded & (HEAVY | {"tuf", "securesystemslib", "zstandard", "grpc", "google", "sqlite_utils", "psutil"})

@@ -9,8 +9,8 @@ import pytest
 
 from agentd.core.grants import Grant, Outcome, OutcomeKind, Progress
 from agentd.journal.encoding import Undecodable
+from agentd.processes.identity import ProcessIdentity, all_pids, boot_id, descendants, identify, is_alive
 from agentd.runner.attempt_files import AttemptDirectory, Deadlines, Settings, Spec
-from agentd.runner.identity import ProcessIdentity, all_pids, boot_id, descendants, identify, is_alive
 
 GRANT = Grant("att_1", "step_1", "mig_1", "load", "load", 1, 7, "orders", 60.0, params=b"\xff")
 SPEC = Spec(GRANT, Settings("/etc/haulier/policy.toml", ("LISTED",), "load:publish_open"))

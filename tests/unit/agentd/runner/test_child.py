@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from agentd.core.grants import Grant, OutcomeKind, Progress
+from agentd.processes.identity import boottime
 from agentd.runner import child as child_module
 from agentd.runner.attempt_files import AttemptDirectory, Deadlines, Settings, Spec
 from agentd.runner.child import ChildSide, DeadlinePassed, StopAsked, stopped_outcome
-from agentd.runner.identity import boottime
 from agentd.runner.secrets import MASK, Secrets
 
 
