@@ -142,4 +142,5 @@ def _commands(world: World) -> str:
 
 
 if __name__ == "__main__":
-    leave(main)
+    # What `up` started goes on until `down`.
+    leave(main, keeps="up" in sys.argv[1:])

@@ -1,16 +1,9 @@
 """The verbs: bare `make` lists them all, and each one calls something that exists."""
 
-import os
 import re
-import signal
 import subprocess
-import sys
 from functools import cache
 from pathlib import Path
-
-import psutil
-
-from tests.kit.processes import alive
 
 ROOT = Path(__file__).parents[2]
 MAKEFILE = (ROOT / "Makefile").read_text()
@@ -51,29 +44,11 @@ def test_every_program_that_a_verb_runs_exists() -> None:
     assert not [name for name, path in programs().items() if path is None]
 
 
-def test_every_program_that_a_verb_runs_bears_to_be_interrupted() -> None:
-    assert not [name for name, path in programs().items() if path and "    leave(" not in path.read_text()]
-
-
-def test_an_interrupted_verb_says_so_in_one_line_and_ends_what_it_started() -> None:
-    # Whoever runs the tests may have been started with the signal ignored, which children inherit.
-    command = ["env", "--default-signal=INT", sys.executable, "-m", "tests.bench.fleet", "--agents", "20"]
-    with subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, process_group=0
-    ) as verb:
-        assert verb.stdout is not None
-        try:
-            assert "enrolling" in verb.stdout.readline()
-            started = psutil.Process(verb.pid).children(recursive=True)
-            # As a terminal does it: to all of them.
-            os.killpg(verb.pid, signal.SIGINT)
-            said = verb.communicate(timeout=60)[0]
-        finally:
-            verb.kill()
-    assert verb.returncode == 130
-    assert said.strip() == "stopped by hand"
-    assert started
-    assert not [each for each in started if alive(each.pid)]
+def test_every_verb_that_runs_for_long_runs_under_a_warden() -> None:
+    ours = {name: path for name, path in programs().items() if path and name != "tests.kit.warden"}
+    assert not [name for name, path in ours.items() if "    leave(" not in path.read_text()]
+    runs = re.findall(r"^\t@.*(?:PY|WARDEN)\) (.*)$", MAKEFILE, re.MULTILINE)
+    assert not [run for run in runs if re.match(r"-m (pytest|coverage run)", run)], "use $(WARDEN)"
 
 
 def test_the_contributing_page_explains_every_verb_and_no_other() -> None:

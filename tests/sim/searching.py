@@ -3,7 +3,6 @@
 import gc
 import multiprocessing
 import os
-import signal
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
-from tests.kit import reports
+from tests.kit import reports, warden
 from tests.sim.history import play
 from tests.sim.marks import MARKS
 
@@ -61,9 +60,7 @@ def search(first: int, histories: int, violations_max: int = 20) -> Iterator[Fou
     began_at = time.monotonic()
     chunks = [range(at, min(at + CHUNK, first + histories)) for at in range(first, first + histories, CHUNK)]
     total = Found()
-    # Ctrl-C reaches every process of a terminal; the one that asked ends the others.
-    alone = (signal.SIGINT, signal.SIG_IGN)
-    with multiprocessing.get_context("fork").Pool(processes(), signal.signal, alone) as pool:
+    with multiprocessing.get_context("fork").Pool(processes(), warden.stop_with_parent) as pool:
         for chunk in pool.imap(play_some, chunks):
             total.add(chunk)
             total.wall_s = time.monotonic() - began_at
