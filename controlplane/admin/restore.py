@@ -129,7 +129,7 @@ def begin_era(tx: Tx, key: AuditKey, reason: str, now: float) -> LogEra:
         missing = {n for n in range(first + 1, first + count + 1) if n not in rows}
         for position in missing:
             rows[position] = Event(now, "EntryMissing", "audit", detail=f"nobody knows what was here: {reason}")
-        tx.fill_gaps([(position, event) for position in sorted(missing) if isinstance(event := rows[position], Event)])
+        tx.fill_gaps({position: event for position in sorted(missing) if isinstance(event := rows[position], Event)})
         entries = ((n, rows[n]) for n in range(first + 1, first + count + 1))
         tiles, more = tiles.grown(each if isinstance(each, bytes) else leaf_of(n, each) for n, each in entries)
         changed |= more

@@ -12,6 +12,6 @@ def answered(tx: Tx, request_id: str, method: str) -> str | None:
     before = tx.answer(request_id)
     if before is None:
         return None
-    if before[0] != method:
-        raise Precondition(f"the request id {request_id} was used for {before[0]} before: choose a fresh one")
-    return before[1]
+    if before.method != method:
+        raise Precondition(f"the request id {request_id} was used for {before.method} before: choose a fresh one")
+    return before.answer

@@ -34,15 +34,16 @@ ROOMS = {
     "controlplane.store.sqlite": "controlplane.durable controlplane.core controlplane.store pysqlite3 sqlite_utils",
     "controlplane.manifests": f"controlplane.core {CONTRACT} pydantic pydantic_core yaml",
     "controlplane.identity": "controlplane.durable controlplane.core cryptography argon2",
-    "controlplane.service": "controlplane.durable controlplane.core controlplane.store.port controlplane.manifests"
-    " controlplane.identity",
+    "controlplane.service": "controlplane.durable controlplane.core controlplane.store.port controlplane.store.verbs"
+    " controlplane.manifests controlplane.identity",
     # Signing and verifying releases; the same files serve the `haulier release` command and the control plane.
     "controlplane.releases": "controlplane.durable controlplane.core.versions tuf securesystemslib cryptography"
     " zstandard",
     # A pass is one transaction, and a door must tell a failed store from a bug: they know the port, never a store.
-    "controlplane.loops": "controlplane.core controlplane.service controlplane.store.port",
+    "controlplane.loops": "controlplane.core controlplane.service controlplane.store.port controlplane.store.verbs",
     "controlplane.rpc": "controlplane.core controlplane.service controlplane.identity controlplane.releases"
-    " controlplane.store.port.StoreFailed"
+    # What is shown is what the store tells: its read models, and a store that failed.
+    " controlplane.store.port.StoreFailed controlplane.store.verbs"
     f" {CONTRACT} grpc grpc_health grpc_reflection",
     # Whoever verifies the audit log computes with the same pure functions as whoever made it, and checks signatures.
     "controlplane.cli": "controlplane.durable controlplane.manifests controlplane.releases controlplane.core"

@@ -11,7 +11,8 @@ from controlplane.core.states import AGENT_BARRED, AgentState
 from controlplane.core.steps.admission import Limits
 from controlplane.service.errors import NotFound, Precondition, StoreFailed
 from controlplane.service.steps.settling import Settlement
-from controlplane.store.port import JoinToken, Tx
+from controlplane.store.port import Tx
+from controlplane.store.verbs.access import JoinToken
 from tests.sim.virtual_time import Process
 from tests.sim.workload import manifest
 

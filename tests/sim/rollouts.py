@@ -9,7 +9,8 @@ from haulier.v1 import release_pb2
 from controlplane.core.events import Event
 from controlplane.core.rollouts.model import MOVING, OPEN, PATIENT, ROLLOUT_TRANSITIONS, HostState, RolloutState
 from controlplane.manifests.diffing import digest
-from controlplane.store.port import Resource, Tx
+from controlplane.store.port import Tx
+from controlplane.store.verbs.inventory import Resource
 from tests.sim.updater import BAD, RELEASES, Updater
 
 if TYPE_CHECKING:

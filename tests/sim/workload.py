@@ -12,7 +12,7 @@ from controlplane.core.states import AgentState, Liveness
 from controlplane.core.steps.admission import Limits
 from controlplane.service.agents.sessions import FleetSettings
 from controlplane.service.migrations.planning import Planned
-from controlplane.store.port import Resource
+from controlplane.store.verbs.inventory import Resource
 from tests.sim.host import Host
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +154,6 @@ class Burglar:
         SqliteTx(self.db).put_audit_head(head)
 
 
-def enumerate_from_one(rows: list[tuple[int, Any]]) -> list[tuple[int, Any]]:
+def enumerate_from_one(rows: Sequence[tuple[int, Any]]) -> list[tuple[int, Any]]:
     """Give rows the positions that an honest log would have."""
     return [(position, event) for position, (_, event) in enumerate(rows, 1)]

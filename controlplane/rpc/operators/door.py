@@ -155,13 +155,13 @@ class OperatorDoor(operator_pb2_grpc.OperatorServiceServicer):
         now = self._s.queries.now()
         return pb.ListMigrationsResponse(
             migrations=[translate.migration(row, now) for row in rows[:limit]],
-            next_page_token=rows[limit - 1]["id"] if len(rows) > limit else "",
+            next_page_token=rows[limit - 1].id if len(rows) > limit else "",
         )
 
     async def GetMigration(self, request: pb.GetMigrationRequest, context: Any) -> pb.GetMigrationResponse:  # noqa: N802
         """Show one migration."""
         found = await self._s.queries.migration(request.migration, request.iteration, values=sees_values())
-        return translate.detail(found, await self._s.clean_ups.left_by(found.summary["id"]), self._s.queries.now())
+        return translate.detail(found, await self._s.clean_ups.left_by(found.summary.id), self._s.queries.now())
 
     async def CancelMigration(  # noqa: N802
         self, request: pb.CancelMigrationRequest, context: Any
@@ -309,7 +309,7 @@ class OperatorDoor(operator_pb2_grpc.OperatorServiceServicer):
             recent_successes=self._s.tallies.lately(GOOD_ENDS, now),
             recent_failures=self._s.tallies.lately(BAD_ENDS, now),
             leftovers=translate.leftovers_status(await self._s.clean_ups.leftovers(), now),
-            **counts,
+            **counts._asdict(),
         )
 
     async def _act(self, method: str, request: Any, context: Any) -> dict[str, Any]:

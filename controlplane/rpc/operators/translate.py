@@ -3,21 +3,22 @@
 import contextlib
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from google.protobuf.message import DecodeError
 from haulier.v1 import agent_pb2, kinds_pb2
 from haulier.v1 import operator_pb2 as pb
 
 from controlplane.core.events import Event
-from controlplane.core.model import Agent, Step
-from controlplane.core.states import AGENT_BARRED, shown_state
+from controlplane.core.model import Agent, Failure, Step
+from controlplane.core.states import AGENT_BARRED
 from controlplane.rpc.agents.translate import DIRECTIONS, sample_message
 from controlplane.service.health.loop_health import LoopHealth
 from controlplane.service.inventory.inventory import Applied, Change, Finding, Resource, SourceFile
 from controlplane.service.migrations.clean_up import Leftovers, StillKept
 from controlplane.service.migrations.queries import MigrationDetail, StepHolds, result_json
 from controlplane.service.migrations.retrying import Taken
+from controlplane.store.verbs.attempts import AttemptReport
+from controlplane.store.verbs.migrations import MigrationSummary
 
 _CHANGES = {
     Change.CREATED: pb.MANIFEST_CHANGE_CREATED,
@@ -72,43 +73,39 @@ def manifest(resource: Resource, now: float) -> pb.ManifestSummary:
     )
 
 
-def migration(row: Mapping[str, Any], now: float) -> pb.MigrationSummary:
+def migration(summary: MigrationSummary, now: float) -> pb.MigrationSummary:
     """Write a migration at a glance."""
-    ended = row["ended_at"] is not None
-    stage, watermark, total, done_bytes = json.loads(row["live"]) if row["live"] else ("", 0, 0, 0)
+    progress = summary.progress
     message = pb.MigrationSummary(
-        migration_id=row["id"],
-        name=row["name"],
-        dataset=row["dataset"],
-        workflow=row["workflow"],
-        state=shown_state(row["state"], working=bool(row["live"])),
-        reason=row["reason"],
-        reason_code=row["reason_code"] or "",
-        source=row["source"],
-        destination=row["destination"],
-        steps_done=row["steps_done"],
-        steps_total=row["steps_total"],
-        current_step=row["current_step"] or "",
-        stage=stage,
-        watermark=watermark,
-        total=total,
-        done_bytes=done_bytes,
-        elapsed_s=max(0.0, (row["ended_at"] if ended else now) - row["created_at"]),
-        iteration=row["iteration"],
-        iterations=row["iterations"],
-        labels=json.loads(row["labels"] or "{}"),
-        owner=row["owner"] or "",
-        created_at=row["created_at"],
-        ended_at=row["ended_at"] or 0.0,
+        migration_id=summary.id,
+        name=summary.name,
+        dataset=summary.dataset,
+        workflow=summary.workflow,
+        state=summary.shown,
+        reason=summary.reason,
+        reason_code=summary.reason_code,
+        source=summary.source,
+        destination=summary.destination,
+        steps_done=summary.steps_done,
+        steps_total=summary.steps_total,
+        current_step=summary.current_step,
+        elapsed_s=max(0.0, (now if summary.ended_at is None else summary.ended_at) - summary.created_at),
+        iteration=summary.iteration,
+        iterations=summary.iterations,
+        labels=summary.labels,
+        owner=summary.owner,
+        created_at=summary.created_at,
+        ended_at=summary.ended_at or 0.0,
+        **({} if progress is None else progress._asdict()),
     )
     # Agents wrote these results: one that cannot be read must not hide every other migration.
     with contextlib.suppress(DecodeError):
-        proof = kinds_pb2.ValidateResult.FromString(row["results"].get("validate", b""))
+        proof = kinds_pb2.ValidateResult.FromString(summary.results.get("validate", b""))
         message.verified_rows = proof.rows
         message.verified_digest = proof.destination_digest.hex()
         message.left_behind.extend(left_behind(proof))
     with contextlib.suppress(DecodeError):
-        staged = kinds_pb2.ExtractResult.FromString(row["results"].get("extract", b"")).output
+        staged = kinds_pb2.ExtractResult.FromString(summary.results.get("extract", b"")).output
         message.staged_bytes = min(sum(part.size_bytes for part in staged.parts), 2**64 - 1)
     return message
 
@@ -130,7 +127,7 @@ def detail(found: MigrationDetail, left: StillKept | None, now: float) -> pb.Get
         migration=migration(found.summary, now),
         steps=[_step(step, found, now) for step in found.steps],
         leftovers=None if left is None else _leftovers(left, now),
-        iterations=[migration(row, now) for row in found.iterations],
+        iterations=[migration(each, now) for each in found.iterations],
     )
 
 
@@ -169,38 +166,49 @@ def _step(step: Step, found: MigrationDetail, now: float) -> pb.StepView:
         reason=step.reason,
         hint=step.hint,
         needs=found.needs.get(step.id, ()),
-        attempts=[_attempt(row, now) for row in found.attempts.get(step.id, ())],
+        attempts=[_attempt(report, now) for report in found.attempts.get(step.id, ())],
         result_json=result_json(step.kind, result) if result is not None else "",
     )
 
 
-def _attempt(row: Mapping[str, Any], now: float) -> pb.AttemptView:
+def _attempt(report: AttemptReport, now: float) -> pb.AttemptView:
+    attempt = report.attempt
     view = pb.AttemptView(
-        attempt_id=row["id"],
-        number=row["number"],
-        direction=DIRECTIONS[row["direction"]],
-        state=row["state"],
-        agent=row["agent_name"] or row["agent_id"],
-        fence=row["fence"],
-        elapsed_s=max(0.0, (row["ended_at"] if row["ended_at"] is not None else now) - row["granted_at"]),
-        watermark=row["watermark"],
-        total=row["total"],
-        stage=row["stage"],
-        granted_at=row["granted_at"],
-        ended_at=row["ended_at"] or 0.0,
+        attempt_id=attempt.id,
+        number=attempt.number,
+        direction=DIRECTIONS[attempt.direction],
+        state=attempt.state,
+        agent=report.agent_name or attempt.agent_id,
+        fence=attempt.fence,
+        elapsed_s=max(0.0, (now if attempt.ended_at is None else attempt.ended_at) - attempt.granted_at),
+        watermark=report.watermark,
+        total=report.total,
+        stage=report.stage,
+        granted_at=attempt.granted_at,
+        ended_at=attempt.ended_at or 0.0,
     )
-    if row["failure"]:
-        view.failure.CopyFrom(agent_pb2.AttemptFailure(**json.loads(row["failure"])))
-    if row["use"]:
-        view.use.CopyFrom(agent_pb2.ResourceUse(**json.loads(row["use"])))
+    if report.failure is not None:
+        view.failure.CopyFrom(_failure(report.failure))
+    if report.use is not None:
+        view.use.CopyFrom(agent_pb2.ResourceUse(**report.use._asdict()))
     return view
 
 
-def end_of_output(row: Mapping[str, Any]) -> pb.TailLogsResponse:
+def _failure(failure: Failure) -> agent_pb2.AttemptFailure:
+    return agent_pb2.AttemptFailure(
+        code=failure.code,
+        message=failure.message,
+        hint=failure.hint,
+        retryable=failure.retryable,
+        unreachable=failure.unreachable,
+    )
+
+
+def end_of_output(report: AttemptReport) -> pb.TailLogsResponse:
     """Write how an attempt ended that prints no more."""
-    message = pb.TailLogsResponse(state=row["state"])
-    if row["failure"]:
-        message.failure.CopyFrom(agent_pb2.AttemptFailure(**json.loads(row["failure"])))
+    message = pb.TailLogsResponse(state=report.attempt.state)
+    if report.failure is not None:
+        message.failure.CopyFrom(_failure(report.failure))
     return message
 
 

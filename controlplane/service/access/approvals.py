@@ -14,7 +14,8 @@ from controlplane.core.access.approvals import Asks, Item, Known, Passed, Plan, 
 from controlplane.core.events import Event, asked_by
 from controlplane.service.errors import AwaitsApproval, Precondition
 from controlplane.service.not_found import NAMES_MAX, no_such
-from controlplane.store.port import Approval, Store, Tx
+from controlplane.store.port import Store, Tx
+from controlplane.store.verbs.access import Approval
 
 T = TypeVar("T")
 

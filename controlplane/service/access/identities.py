@@ -18,7 +18,8 @@ from controlplane.service.agents.sessions import Fleet
 from controlplane.service.errors import NotFound
 from controlplane.service.not_found import no_agent
 from controlplane.service.steps.settling import Settlement, expire
-from controlplane.store.port import Certificate, Store, Tx
+from controlplane.store.port import Store, Tx
+from controlplane.store.verbs.access import Certificate
 
 # Hosts' clocks differ: a certificate dated a little back is valid at once everywhere.
 BACKDATE_S = 300.0

@@ -12,7 +12,8 @@ from controlplane.identity.join_tokens import JoinTokenRecord
 from controlplane.service.access.identities import Identities, TooMany
 from controlplane.service.access.rate_limits import Pace
 from controlplane.service.steps.settling import Settlement
-from controlplane.store.port import JoinToken, Store, Tx
+from controlplane.store.port import Store, Tx
+from controlplane.store.verbs.access import JoinToken
 
 UNKNOWN = "the join token is not known here; ask for a new one"
 

@@ -18,7 +18,8 @@ from controlplane.service.access.identities import TooMany
 from controlplane.service.access.watchers import Watchers
 from controlplane.service.errors import Precondition
 from controlplane.service.not_found import no_such
-from controlplane.store.port import OperatorToken, Store, Tx
+from controlplane.store.port import Store, Tx
+from controlplane.store.verbs.access import OperatorToken
 
 T = TypeVar("T")
 

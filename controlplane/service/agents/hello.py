@@ -13,7 +13,8 @@ from controlplane.core.steps.leasing import Refused
 from controlplane.core.steps.placement import fact_labels
 from controlplane.identity.peers import Identity
 from controlplane.service.steps.settling import GrantedLease, Settlement, equip, expire
-from controlplane.store.port import Certificate, Tx
+from controlplane.store.port import Tx
+from controlplane.store.verbs.access import Certificate
 
 GENERATION_AHEAD_S_MAX = 86_400.0
 

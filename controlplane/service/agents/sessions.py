@@ -28,6 +28,7 @@ from controlplane.service.signals import Signal
 from controlplane.service.steps.live_leases import LeaseBook
 from controlplane.service.steps.settling import GrantedLease, GrantTerms, Settlement, grant, settle
 from controlplane.store.port import Brief, Conflict, Store, StoreFailed, Tx
+from controlplane.store.verbs.attempts import Heard
 
 T = TypeVar("T")
 
@@ -385,7 +386,7 @@ class Fleet:
         running, tallies = self.hosts.take_flush()
         since, self._flushed_at = self._flushed_at, self._clock()
         heard = {
-            agent_id: (session.heard_at, self._samples.pop(agent_id, ""))
+            agent_id: Heard(session.heard_at, self._samples.pop(agent_id, ""))
             for agent_id, session in self.sessions.items()
             if session.heard_at >= since
         }

@@ -1,6 +1,6 @@
 """What a scraper is told, in Prometheus' text format. Labels have few values: states, loops, placement classes."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from controlplane.service.agents.liveness import by_liveness
 from controlplane.service.agents.sessions import Fleet
@@ -44,7 +44,7 @@ class Metrics:
 
     async def _families(self, now: float) -> list[tuple[str, str, str, list[tuple[dict[str, str], float]]]]:
         counts, backlog = await self._store.read(
-            lambda tx: ({**tx.counts(), "agents": by_liveness(tx, self._fleet, now)}, tx.backlog())
+            lambda tx: (tx.counts()._replace(agents=by_liveness(tx, self._fleet, now)), tx.backlog())
         )
         work = sorted(backlog, key=lambda each: -each.ready)[:CLASSES_MAX]
 
@@ -54,8 +54,8 @@ class Metrics:
                 for each in work
             ]
 
-        def by_state(of: str) -> list[tuple[dict[str, str], float]]:
-            return [({"state": state}, float(count)) for state, count in sorted(counts[of].items())]
+        def by_state(of: Mapping[str, int]) -> list[tuple[dict[str, str], float]]:
+            return [({"state": state}, float(count)) for state, count in sorted(of.items())]
 
         ages = sorted(self._readiness.loop_ages().items())
         totals = sorted(self._tallies.totals.items())
@@ -63,9 +63,9 @@ class Metrics:
         return [
             ("haulier_ready", "gauge", "1 when nothing keeps the control plane from its work", [({}, float(ready))]),
             ("haulier_sessions", "gauge", "open sessions of agents", [({}, float(len(self._fleet.sessions)))]),
-            ("haulier_agents", "gauge", "agents by liveness", by_state("agents")),
-            ("haulier_migrations", "gauge", "migrations by state", by_state("migrations")),
-            ("haulier_steps", "gauge", "steps by state; leased ones are live leases", by_state("steps")),
+            ("haulier_agents", "gauge", "agents by liveness", by_state(counts.agents)),
+            ("haulier_migrations", "gauge", "migrations by state", by_state(counts.migrations)),
+            ("haulier_steps", "gauge", "steps by state; leased ones are live leases", by_state(counts.steps)),
             ("haulier_backlog_steps", "gauge", "ready steps by placement class", of_class(lambda e: float(e.ready))),
             ("haulier_running_steps", "gauge", "running steps by class", of_class(lambda e: float(e.running))),
             (

@@ -11,7 +11,8 @@ from controlplane.manifests.kinds.documents import KINDS, Document, findings_at
 from controlplane.manifests.needing import needed_by
 from controlplane.manifests.text.findings import Finding, Problem
 from controlplane.service.steps.destinations import called
-from controlplane.store.port import Resource, Tx
+from controlplane.store.port import Tx
+from controlplane.store.verbs.inventory import Resource
 
 Key = tuple[str, str]
 _NAMED_MAX = 3

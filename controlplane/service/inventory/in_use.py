@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from controlplane.manifests.diffing import canonical_json, digest
 from controlplane.manifests.kinds.documents import Document
 from controlplane.manifests.ready_made import KIND, ready_made, workflows
-from controlplane.store.port import Resource, Tx
+from controlplane.store.port import Tx
+from controlplane.store.verbs.inventory import Resource
 
 READY_MADE = 0  # the generation of what comes with Haulier
 

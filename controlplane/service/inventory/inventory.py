@@ -29,7 +29,8 @@ from controlplane.service.migrations.generations import generations_of
 from controlplane.service.migrations.migrations import start_in
 from controlplane.service.migrations.planning import limits_of
 from controlplane.service.not_found import no_manifest
-from controlplane.store.port import Resource, Store, Tx
+from controlplane.store.port import Store, Tx
+from controlplane.store.verbs.inventory import Resource
 
 # Bounds of an answer: a person looks through the first few.
 UPDATES_TOLD_MAX, FIELDS_MAX = 200, 100

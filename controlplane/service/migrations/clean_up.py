@@ -32,8 +32,8 @@ from controlplane.service.agents.sessions import Fleet, NewWork
 from controlplane.service.errors import Precondition
 from controlplane.service.migrations.selection import find
 from controlplane.service.migrations.way_back import left_nothing, was_empty, way_back_of
-from controlplane.store.port import Leftovers as Leftovers
 from controlplane.store.port import Store, Tx
+from controlplane.store.verbs.clean_up import Leftovers as Leftovers
 
 LOWEST_PRIORITY = -1000
 AT_ONCE = 50

@@ -19,7 +19,8 @@ from controlplane.manifests.kinds.model import duration_s
 from controlplane.manifests.kinds.workflow import WorkflowSpec
 from controlplane.manifests.ready_made import ready_made
 from controlplane.service.inventory.in_use import READY_MADE, resource_in_use
-from controlplane.store.port import Resource, Tx
+from controlplane.store.port import Tx
+from controlplane.store.verbs.inventory import Resource
 
 
 class CannotPlan(Exception):

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from controlplane.core.model import Agent, Attempt, Migration, Step
 from controlplane.core.states import (
@@ -13,7 +12,6 @@ from controlplane.core.states import (
     Direction,
     MigrationState,
     StepState,
-    shown_state,
 )
 from controlplane.core.steps import reasons
 from controlplane.core.steps.admission import Limits
@@ -28,19 +26,23 @@ from controlplane.service.migrations.migrations import find_iteration
 from controlplane.service.migrations.selection import find
 from controlplane.service.not_found import no_agent
 from controlplane.service.steps.admission import what_holds
-from controlplane.store.port import Body, Store, Tx
+from controlplane.store.port import Store, Tx
+from controlplane.store.verbs.attempts import AttemptReport
+from controlplane.store.verbs.health import Counts
+from controlplane.store.verbs.migrations import MigrationSummary
+from controlplane.store.verbs.steps import Body
 
 
 @dataclass(frozen=True, slots=True)
 class MigrationDetail:
     """One migration with its steps, their needs, results and attempts."""
 
-    summary: Mapping[str, Any]
+    summary: MigrationSummary
     steps: Sequence[Step]
     needs: Mapping[str, Sequence[str]]  # step id → names
     results: Mapping[str, bytes]
-    attempts: Mapping[str, Sequence[Mapping[str, Any]]]
-    iterations: Sequence[Mapping[str, Any]] = ()  # summaries of all iterations of its name, oldest first
+    attempts: Mapping[str, Sequence[AttemptReport]]
+    iterations: Sequence[MigrationSummary] = ()  # summaries of all iterations of its name, oldest first
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,24 +68,24 @@ class Queries:
 
     async def migrations(
         self, states: Sequence[str], after: str, limit: int, *, every_iteration: bool = False
-    ) -> list[Mapping[str, Any]]:
+    ) -> list[MigrationSummary]:
         """Return migrations with their progress, in order of creation; of a name the newest iteration, or all.
 
         ``states`` are those that people see.
         """
         stored = sorted({MigrationState.RUNNING if state == WAITING else state for state in states})
-        found: list[Mapping[str, Any]] = []
+        found: list[MigrationSummary] = []
         while len(found) < limit:
             rows = await self._store.read(
                 lambda tx, after=after: tx.summaries(stored, after, limit, every_iteration=every_iteration)  # type: ignore[misc]
             )
-            found += [row for row in rows if not states or _shown(row) in states]
+            found += [row for row in rows if not states or row.shown in states]
             if len(rows) < limit:
                 break
-            after = rows[-1]["id"]
+            after = rows[-1].id
         return found[:limit]
 
-    async def summary(self, migration_id: str) -> Mapping[str, Any]:
+    async def summary(self, migration_id: str) -> MigrationSummary:
         """Return one migration with its progress."""
         return await self._store.read(lambda tx: _summary(tx, migration_id))
 
@@ -98,9 +100,9 @@ class Queries:
             steps = tx.steps_of(migration.id)
             names = {step.id: step.name for step in steps}
             bodies = tx.bodies(list(names))
-            attempts: dict[str, list[Mapping[str, Any]]] = {}
-            for row in tx.attempts_of_steps(migration.id):
-                attempts.setdefault(row["step_id"], []).append(row)
+            attempts: dict[str, list[AttemptReport]] = {}
+            for report in tx.attempt_reports(migration.id):
+                attempts.setdefault(report.attempt.step_id, []).append(report)
             return MigrationDetail(
                 _summary(tx, migration.id),
                 steps,
@@ -112,14 +114,15 @@ class Queries:
 
         return await self._store.read(load)
 
-    async def ended_attempt(self, attempt_id: str) -> Mapping[str, Any] | None:
+    async def ended_attempt(self, attempt_id: str) -> AttemptReport | None:
         """Return an attempt with all that it reported, once it has ended."""
 
-        def load(tx: Tx) -> Mapping[str, Any] | None:
+        def load(tx: Tx) -> AttemptReport | None:
             known = tx.attempts([attempt_id]).get(attempt_id)
             if known is None or known.state is AttemptState.RUNNING:
                 return None
-            return next((row for row in tx.attempts_of_steps(known.migration_id) if row["id"] == attempt_id), None)
+            reports = tx.attempt_reports(known.migration_id)
+            return next((each for each in reports if each.attempt.id == attempt_id), None)
 
         return await self._store.read(load)
 
@@ -148,7 +151,7 @@ class Queries:
 
         return await self._store.read(lambda tx: why(tx, subject, limits, now, lock_delay_s, heard))
 
-    async def summary_of(self, subject: str) -> Mapping[str, Any]:
+    async def summary_of(self, subject: str) -> MigrationSummary:
         """Return the migration of a step or migration that ``why`` was asked about. Raises ``NotFound``."""
         return await self._store.read(lambda tx: _summary(tx, _subject(tx, subject)[0].id))
 
@@ -156,18 +159,14 @@ class Queries:
         """Return a reader of the event log for one stream."""
         return EventReading(self._store, self._clock)
 
-    async def counts(self) -> dict[str, dict[str, int]]:
+    async def counts(self) -> Counts:
         """Return counts by state, of agents by what is believed of them now."""
         now = self._clock()
-        return await self._store.read(lambda tx: {**tx.counts(), "agents": by_liveness(tx, self._fleet, now)})
+        return await self._store.read(lambda tx: tx.counts()._replace(agents=by_liveness(tx, self._fleet, now)))
 
     async def generation(self) -> int:
         """Return the store generation."""
         return await self._store.read(lambda tx: tx.generation())
-
-
-def _shown(row: Mapping[str, Any]) -> str:
-    return shown_state(row["state"], working=bool(row["live"]))
 
 
 def _result(step: Step, body: Body, values: bool) -> bytes | None:
@@ -201,7 +200,8 @@ def why(
     needs = tx.needs_of(migration.id)
     live = tx.live_of_migration(migration.id)
     running = {attempt.id for attempt in live.values()}
-    stages = {row["step_id"]: row["stage"] for row in tx.attempts_of_steps(migration.id) if row["id"] in running}
+    reports = tx.attempt_reports(migration.id)
+    stages = {each.attempt.step_id: each.stage for each in reports if each.attempt.id in running}
     classes = tx.classes()
     agents = [heard(agent) for agent, _ in tx.agents()]
     leases = tx.live_counts()
@@ -274,7 +274,7 @@ def _waits_for(step: Step, steps: Sequence[Step], needs: Mapping[str, Sequence[s
     return [other for other in steps if other.id in wanted and other.state is not StepState.SUCCEEDED]
 
 
-def _summary(tx: Tx, migration_id: str) -> Mapping[str, Any]:
-    row = tx.summary(migration_id)
-    assert row is not None, "the caller has found the migration"
-    return row
+def _summary(tx: Tx, migration_id: str) -> MigrationSummary:
+    summary = tx.summary(migration_id)
+    assert summary is not None, "the caller has found the migration"
+    return summary

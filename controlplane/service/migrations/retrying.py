@@ -13,6 +13,7 @@ from controlplane.service.migrations.planning import CannotPlan, NotKnown, Repla
 from controlplane.service.steps.advancing import advance, equip_readied
 from controlplane.service.steps.destinations import require_free, superseded_at_last
 from controlplane.store.port import Tx
+from controlplane.store.verbs.migrations import ReplannedStep
 
 SOURCE_CHANGED = "the source side has changed since it was started"
 
@@ -87,7 +88,8 @@ def _replan(tx: Tx, migration: Migration, replanned: Replanned, work: NewWork) -
     assert planned is not None, "what is taken was planned"
     by_name = {step.name: step.id for step in tx.steps_of(migration.id)}
     rows = [
-        (by_name[plan.name], keep_class(tx, plan, work.classes), plan.template, plan.params) for plan in planned.steps
+        ReplannedStep(by_name[plan.name], keep_class(tx, plan, work.classes), plan.template, plan.params)
+        for plan in planned.steps
     ]
     tx.replan(migration.id, planned.source, rows)
     tx.put_basis(migration.id, planned.basis)

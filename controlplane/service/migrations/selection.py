@@ -11,7 +11,8 @@ from controlplane.service.errors import NotFound, Precondition
 from controlplane.service.migrations.generations import generations_of
 from controlplane.service.migrations.retrying import would_take
 from controlplane.service.not_found import NAMES_MAX, no_manifest, no_such
-from controlplane.store.port import Selectable, Tx
+from controlplane.store.port import Tx
+from controlplane.store.verbs.migrations import Selectable
 
 Owners = frozenset[str]
 

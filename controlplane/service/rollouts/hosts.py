@@ -19,7 +19,9 @@ from controlplane.service.errors import Precondition
 from controlplane.service.not_found import no_agent, no_manifest
 from controlplane.service.rollouts.hosts_now import members
 from controlplane.service.rollouts.rollouts import FLEETS_MAX, Rollouts
-from controlplane.store.port import Backlog, HostRecord, Store, Tx
+from controlplane.store.port import Store, Tx
+from controlplane.store.verbs.agents import HostRecord
+from controlplane.store.verbs.steps import Backlog
 
 LABELS_MAX = 100
 # What a door writes of each placement class.

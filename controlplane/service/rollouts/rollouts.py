@@ -28,7 +28,8 @@ from controlplane.service.idempotency import answered
 from controlplane.service.not_found import NAMES_MAX, no_manifest, no_such
 from controlplane.service.rollouts.healthy_clock import Calm
 from controlplane.service.rollouts.hosts_now import HostsNow, grouped, members
-from controlplane.store.port import Resource, Store, Tx
+from controlplane.store.port import Store, Tx
+from controlplane.store.verbs.inventory import Resource
 
 # A host that does not act upon what it was told is told again after so long.
 SAY_AGAIN_S = 60.0

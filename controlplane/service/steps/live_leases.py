@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from controlplane.core.model import Attempt, Held, Step
 from controlplane.core.steps.leasing import LiveLease, Refused, Renewed, overrun, renew
-from controlplane.store.port import Flush, LiveRow
+from controlplane.store.verbs.attempts import Flush, LiveRow
 
 
 class LeaseBook:

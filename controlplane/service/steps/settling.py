@@ -18,6 +18,7 @@ from controlplane.service.steps.advancing import advance
 from controlplane.service.steps.destinations import called, supersede_others
 from controlplane.service.steps.shown_values import admitted
 from controlplane.store.port import Tx
+from controlplane.store.verbs.attempts import AttemptedStep
 
 EVICT_MAX = 16
 # Write targets of steps that publish nothing at a destination begin with this.
@@ -140,7 +141,7 @@ def settle(tx: Tx, agent_id: str, outcomes: Sequence[Outcome], now: float, moved
         if values_s:
             tx.show_values(step.id, now + values_s)
         # The same report twice in one message must meet what the first one left.
-        found[attempt.id] = (attempt._replace(state=outcome.state), step)
+        found[attempt.id] = AttemptedStep(attempt._replace(state=outcome.state), step)
         changes.extend(decision)
         done.ended.append(attempt.id)
         settled.append(step.id)

@@ -7,11 +7,11 @@ everything since the last commit is gone, and no answer of it has left.
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from controlplane.store.port import StoreFailed
+from controlplane.store.port import StoreFailed, Tx
 from controlplane.store.sqlite import library
 from controlplane.store.sqlite.tx import SqliteTx
 
-Call = Callable[[SqliteTx], Any]
+Call = Callable[[Tx], Any]
 
 
 class Answer:

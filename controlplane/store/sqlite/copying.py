@@ -50,8 +50,8 @@ def check_copy(path: Path) -> int:
     try:
         with contextlib.closing(library.plain(f"file:{path}?mode=ro")) as reader:
             revision = check_known(reader)
-            found = [row[0] for row in reader.execute("PRAGMA integrity_check(3)")]
-            tables = {row[0] for row in reader.execute("SELECT name FROM sqlite_master")}
+            found = [problem for (problem,) in reader.execute("PRAGMA integrity_check(3)")]
+            tables = {name for (name,) in reader.execute("SELECT name FROM sqlite_master")}
     except library.Error as error:
         raise StoreFailed(f"{path} cannot be read as a store: {error}") from None
     if found != ["ok"]:

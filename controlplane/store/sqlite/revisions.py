@@ -13,7 +13,8 @@ def known() -> list[tuple[int, str]]:
     found = []
     for file in files("controlplane.store.sqlite").joinpath("revisions").iterdir():
         if file.name.endswith(".sql"):
-            found.append((int(file.name.split("_")[0]), file.read_text(encoding="utf-8")))
+            number, _, _ = file.name.partition("_")
+            found.append((int(number), file.read_text(encoding="utf-8")))
     return sorted(found)
 
 
@@ -23,20 +24,24 @@ def bring_up(connection: Any) -> int:
     Raises ``NewerRevision`` when the file is ahead of this program.
     """
     current = check_known(connection)
-    revisions = known()
-    for number, text in revisions:
+    for number, text in known():
         if number > current:
             connection.executescript(f"BEGIN IMMEDIATE;\n{text}\nPRAGMA user_version = {number};\nCOMMIT;")
-    return revisions[-1][0]
+    return newest_known()
+
+
+def newest_known() -> int:
+    """Return the number of the newest revision."""
+    return max(number for number, _ in known())
 
 
 def check_known(connection: Any) -> int:
     """Return the file's revision. Raises ``NewerRevision`` when it is ahead of this program."""
-    current = int(connection.execute("PRAGMA user_version").fetchone()[0])
-    newest = known()[-1][0]
+    (current,) = connection.execute("PRAGMA user_version").fetchone()
+    newest = newest_known()
     if current > newest:
         raise NewerRevision(
             f"the store is at revision {current}, this program knows {newest}: start the newer haulier-controlplane "
             "that wrote it, or restore a backup from before it"
         )
-    return current
+    return int(current)

@@ -9,13 +9,13 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from controlplane.store.port import Brief, StoreFailed, Tx
 from controlplane.store.sqlite import library
 from controlplane.store.sqlite.batcher import Answer, Batcher, Call
 from controlplane.store.sqlite.on_loop import OnLoop, deliver_on
-from controlplane.store.sqlite.revisions import bring_up, check_known, known
+from controlplane.store.sqlite.revisions import bring_up, check_known, newest_known
 from controlplane.store.sqlite.tx import SqliteTx
 
 T = TypeVar("T")
@@ -58,9 +58,9 @@ class SqliteStore:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         if isinstance(call, Brief) and self._on_loop.serves(loop):
-            self._on_loop.add(cast(Call, call), future)
+            self._on_loop.add(call, future)
         else:
-            self._calls.put((cast(Call, call), loop, future))
+            self._calls.put((call, loop, future))
         return await future
 
     async def read(self, call: Callable[[Tx], T]) -> T:
@@ -69,8 +69,8 @@ class SqliteStore:
 
     def newest_at(self) -> float:
         """Return the newest instant in the event log, 0 when it is empty; call it before the first write."""
-        row = self._batcher.connection.execute("SELECT at FROM event ORDER BY position DESC LIMIT 1").fetchone()
-        return float(row[0]) if row else 0.0
+        newest = self._batcher.connection.execute("SELECT at FROM event ORDER BY position DESC LIMIT 1")
+        return next((float(at) for (at,) in newest), 0.0)
 
     def close(self) -> None:
         """Finish what was asked and close the file."""
@@ -87,7 +87,7 @@ class SqliteStore:
             tx = self._local.tx = SqliteTx(library.connect(str(self.path), writing=False))
         tx.connection.execute("BEGIN")
         try:
-            return call(cast(Tx, tx))
+            return call(tx)
         finally:
             tx.connection.execute("COMMIT")
 
@@ -135,7 +135,7 @@ def open_snapshot(path: Path, *, older_too: bool = False) -> SqliteTx:
         raise StoreFailed(f"there is no store at {path}: check --state, or run `haulier-controlplane init`")
     try:
         tx = SqliteTx(library.connect(str(path), writing=False))
-        if check_known(tx.connection) < known()[-1][0] and not older_too:
+        if check_known(tx.connection) < newest_known() and not older_too:
             raise StoreFailed(f"the store {path} is older than this program: start `haulier-controlplane serve` once")
         tx.connection.execute("BEGIN")
     except library.Error as error:

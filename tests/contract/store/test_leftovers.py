@@ -3,7 +3,8 @@
 from controlplane.core.changes import Changes, MoveMigration, MoveStep
 from controlplane.core.migrations.clean_up import CLEAN_UP, Kept
 from controlplane.core.states import MIGRATION_ENDED, Direction, MigrationState, StepState
-from controlplane.store.port import Leftovers, Tx
+from controlplane.store.port import Tx
+from controlplane.store.verbs.clean_up import Leftovers
 from tests.contract.store.conftest import StoreUnderTest
 from tests.contract.store.moves import insert, plan
 from tests.kit.builders import NOW

@@ -9,7 +9,9 @@ from controlplane.core.events import Event
 from controlplane.core.model import Candidate, Failure, Requirements, Step, Use
 from controlplane.core.states import AttemptState, Direction, MigrationState, StepState
 from controlplane.core.steps.admission import Full
-from controlplane.store.port import Body, Conflict, Flush, Tx
+from controlplane.store.port import Conflict, Tx
+from controlplane.store.verbs.attempts import Flush, Heard
+from controlplane.store.verbs.steps import Body
 from tests.contract.store.conftest import StoreUnderTest
 from tests.contract.store.moves import end, grant, insert, leave, move, names_of, plan, turn
 from tests.kit.builders import FENCE, NOW, a_plan, an_agent, class_for
@@ -163,7 +165,7 @@ def test_heartbeats_are_flushed_to_live_leases_under_their_fence(store: StoreUnd
 
     def flush(at: float, fence: int = FENCE, started_at: float | None = None, sample: str = "") -> None:
         rows = [Flush(each.id, fence, at + 60.0, at, 7, 9, 11, "reading", started_at) for each in (live, over)]
-        store.write(lambda tx: tx.flush(rows, {"ag_1": (at, sample)}))
+        store.write(lambda tx: tx.flush(rows, {"ag_1": Heard(at, sample)}))
 
     flush(NOW + 5.0, fence=FENCE + 1)
     (row,) = store.read(lambda tx: tx.live_rows())
@@ -173,9 +175,9 @@ def test_heartbeats_are_flushed_to_live_leases_under_their_fence(store: StoreUnd
     (row,) = store.read(lambda tx: tx.live_rows())
     assert (row.attempt.expires_at, row.moved_at, row.watermark) == (NOW + 80.0, NOW + 20.0, 7)
     assert (row.start_to_finish_s, row.progress_s) == (6.0, 5.0)
-    shown, ended = store.read(lambda tx: tx.attempts_of_steps(one.migration_id))
-    assert (shown["stage"], shown["total"], shown["done_bytes"], shown["started_at"]) == ("reading", 9, 11, NOW + 1.0)
-    assert (ended["watermark"], ended["expires_at"]) == (0, NOW + 60.0)
+    shown, ended = store.read(lambda tx: tx.attempt_reports(one.migration_id))
+    assert (shown.stage, shown.total, shown.done_bytes, shown.started_at) == ("reading", 9, 11, NOW + 1.0)
+    assert (ended.watermark, ended.attempt.expires_at) == (0, NOW + 60.0)
     ((agent, sample),) = store.read(lambda tx: tx.agents())
     assert (agent.heard_at, sample) == (NOW + 20.0, '{"cpu_fraction":0.5}')
 
@@ -289,20 +291,20 @@ def test_migrations_are_summed_up_with_their_progress(store: StoreUnderTest) -> 
 
     store.write(succeed)
     one, two = store.read(lambda tx: tx.summaries([], "", 9))
-    assert (one["id"], two["id"]) == (migration.id, other.id)
-    assert (one["steps_done"], one["steps_total"], one["current_step"]) == (1, 2, "load")
-    assert one["results"] == {"extract": b"parts"}
-    assert two["results"] == {} and two["live"] is None
+    assert (one.id, two.id) == (migration.id, other.id)
+    assert (one.steps_done, one.steps_total, one.current_step) == (1, 2, "load")
+    assert one.results == {"extract": b"parts"}
+    assert two.results == {} and two.progress is None
     assert store.read(lambda tx: tx.summary(migration.id)) == one
     assert store.read(lambda tx: tx.summary("mig_none")) is None
     assert store.read(lambda tx: tx.summaries([], migration.id, 9)) == [two]
     assert store.read(lambda tx: tx.summaries([], "", 1)) == [one]
     store.write(lambda tx: turn(tx, other, MigrationState.RUNNING, MigrationState.FAILED))
-    assert [row["name"] for row in store.read(lambda tx: tx.summaries(["failed", "stuck"], "", 9))] == ["m2"]
+    assert [row.name for row in store.read(lambda tx: tx.summaries(["failed", "stuck"], "", 9))] == ["m2"]
     assert store.read(lambda tx: tx.summaries(["stuck"], "", 9)) == []
     counts = store.read(lambda tx: tx.counts())
-    assert counts["migrations"] == {"running": 1, "failed": 1}
-    assert counts["steps"] == {"succeeded": 1, "leased": 1, "blocked": 1}
+    assert counts.migrations == {"running": 1, "failed": 1}
+    assert counts.steps == {"succeeded": 1, "leased": 1, "blocked": 1}
 
 
 def test_a_failure_is_kept_as_it_was_told(store: StoreUnderTest) -> None:
@@ -310,11 +312,8 @@ def test_a_failure_is_kept_as_it_was_told(store: StoreUnderTest) -> None:
     attempt = store.write(lambda tx: grant(tx, step))
     failure = Failure("type_mismatch", 'no "type"\nhere', "mend it", retryable=False)
     store.write(lambda tx: end(tx, attempt, AttemptState.FAILED, failure=failure))
-    (row,) = store.read(lambda tx: tx.attempts_of_steps(step.migration_id))
-    assert row["failure"] == (
-        '{"code": "type_mismatch", "message": "no \\"type\\"\\nhere", "hint": "mend it", '
-        '"retryable": false, "unreachable": false}'
-    )
+    (row,) = store.read(lambda tx: tx.attempt_reports(step.migration_id))
+    assert row.failure == failure
 
 
 def test_events_are_found_by_whom_they_are_about(store: StoreUnderTest) -> None:

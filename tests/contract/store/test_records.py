@@ -4,7 +4,10 @@ import pytest
 
 from controlplane.core.model import Requirements
 from controlplane.core.states import AgentState, Liveness
-from controlplane.store.port import Approval, Certificate, Conflict, JoinToken, OperatorToken, Resource
+from controlplane.store.port import Conflict
+from controlplane.store.verbs.access import Approval, Certificate, JoinToken, OperatorToken
+from controlplane.store.verbs.inventory import AppliedSpec, Resource
+from controlplane.store.verbs.store import GivenAnswer
 from tests.contract.store.conftest import StoreUnderTest
 from tests.kit.builders import NOW, an_agent
 
@@ -24,9 +27,9 @@ def test_manifests_keep_their_newest_generation(store: StoreUnderTest) -> None:
     assert [row.name for row in store.read(lambda tx: tx.resources("Dataset", "a", 9))] == ["b"]
     assert [row.name for row in store.read(lambda tx: tx.resources("Dataset", "", 1))] == ["a"]
     assert store.read(lambda tx: tx.all_specs()) == {
-        ("Dataset", "a"): (2, "digest-2", '{"x":1}'),
-        ("Dataset", "b"): (1, "digest-1", "{}"),
-        ("Datastore", "c"): (1, "digest-1", "{}"),
+        ("Dataset", "a"): AppliedSpec(2, "digest-2", '{"x":1}'),
+        ("Dataset", "b"): AppliedSpec(1, "digest-1", "{}"),
+        ("Datastore", "c"): AppliedSpec(1, "digest-1", "{}"),
     }
 
 
@@ -42,7 +45,7 @@ def test_agents_are_kept_whole_and_found_by_id_and_name(store: StoreUnderTest) -
     drained = an_agent(state=AgentState.DRAINING, drain_reason="new disk", incarnation=7, slots=1)
     store.write(lambda tx: tx.put_agent(drained, NOW + 5.0))
     assert store.read(lambda tx: tx.agent("ag_1")) == drained
-    assert store.read(lambda tx: tx.counts())["agents"] == {"alive": 1, "suspect": 1}
+    assert store.read(lambda tx: tx.counts()).agents == {"alive": 1, "suspect": 1}
 
 
 def test_placement_classes_are_kept_once(store: StoreUnderTest) -> None:
@@ -82,7 +85,7 @@ def test_an_approval_moves_once_from_each_state(store: StoreUnderTest) -> None:
     assert store.read(lambda tx: tx.pending_approvals("ada", NOW)) == 1
     given = asked._replace(state="approved", decided_by="bob")
     store.write(lambda tx: tx.move_approval(given, "pending"))
-    with pytest.raises(Conflict, match="apr_1 is pending no more"):
+    with pytest.raises(Conflict, match="apr_1 is no longer pending"):
         store.write(lambda tx: tx.move_approval(given, "pending"))
     assert store.read(lambda tx: tx.approval_of("digest", NOW)) == given
     assert store.read(lambda tx: tx.approval_of("digest", NOW + 60.0)) is None
@@ -122,7 +125,7 @@ def test_only_the_newest_boots_are_remembered(store: StoreUnderTest) -> None:
 def test_an_answer_is_kept_for_a_repeat(store: StoreUnderTest) -> None:
     assert store.read(lambda tx: tx.answer("r1")) is None
     store.write(lambda tx: tx.keep_answer("r1", "StartMigrations", "[]", NOW))
-    assert store.read(lambda tx: tx.answer("r1")) == ("StartMigrations", "[]")
+    assert store.read(lambda tx: tx.answer("r1")) == GivenAnswer("StartMigrations", "[]")
 
 
 def test_a_store_begins_with_the_first_generation(store: StoreUnderTest) -> None:

@@ -1,8 +1,6 @@
 """What is particular to SQLite: query plans, revisions, the append-only log, a full disk, the library itself."""
 
-import ast
 import asyncio
-import inspect
 import re
 from pathlib import Path
 from typing import Any
@@ -10,15 +8,16 @@ from typing import Any
 import pytest
 
 import controlplane
-from controlplane.store import port
 from controlplane.store.port import StoreFailed, Tx
 from controlplane.store.sqlite import library, revisions
 from controlplane.store.sqlite.queries import named
 from controlplane.store.sqlite.revisions import NewerRevision, bring_up
+from controlplane.store.sqlite.statements import Statements
 from controlplane.store.sqlite.store import SqliteStore, open_snapshot
 from controlplane.store.sqlite.tx import SqliteTx
 from tests.contract.store.conftest import Direct
 from tests.contract.store.moves import grant, insert, plan
+from tests.contract.store.test_port import verbs
 from tests.kit.builders import NOW
 
 LARGE = ("step", "step_body", "attempt", "event", "migration", "need", "target", "resource_history", "request")
@@ -83,27 +82,17 @@ def test_the_queue_is_read_in_the_order_of_its_index(file_store: Direct) -> None
 
 
 def test_every_query_is_named_where_it_is_used_and_no_other() -> None:
-    source = "".join(path.read_text() for path in Path(controlplane.__path__[0]).rglob("store/sqlite/*.py"))
+    sources = Path(controlplane.__path__[0], "store", "sqlite").rglob("*.py")
+    source = "".join(path.read_text() for path in sources)
     used = set(re.findall(r'"(\w+)"', source))
     assert not set(named()) - used
 
 
-def test_the_port_is_what_the_store_does_and_what_is_used() -> None:
-    """A verb that nobody calls is a promise that nobody keeps."""
-    verbs = {name for name, _ in inspect.getmembers(port.Tx, inspect.isfunction) if not name.startswith("_")}
-    own = {"run", "all", "maybe", "one", "mappings", "guarded", "keep_recorded", "forget_recorded"}
-    assert {name for name, _ in inspect.getmembers(SqliteTx, inspect.isfunction) if name[0] != "_"} - own == verbs
-    called = {
-        node.func.attr
-        for place in ("service/**/*.py", "loops/*.py", "admin/*.py")
-        for path in Path(controlplane.__path__[0]).glob(place)
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Attribute)
-        and isinstance(node.func.value, ast.Name)
-        and node.func.value.id == "tx"
-    }
-    assert called == verbs
+def test_the_store_has_no_public_verb_beside_those_of_the_port() -> None:
+    """``recorded_count`` and ``forget_recorded`` are for the batcher, which knows what was rolled back."""
+    public = {name for name in dir(SqliteTx) if not name.startswith("_")}
+    own = {name for name in dir(Statements) if not name.startswith("_")} | {"recorded_count", "forget_recorded"}
+    assert public - own == set(verbs())
 
 
 @pytest.mark.parametrize("statement", ["UPDATE event SET detail = 'x'", "DELETE FROM event", "UPDATE event SET at = 0"])

@@ -10,7 +10,8 @@ from haulier.v1 import operator_pb2
 
 from controlplane.core.model import Requirements
 from controlplane.identity.roles import Role
-from controlplane.store.port import Resource, Tx
+from controlplane.store.port import Tx
+from controlplane.store.verbs.inventory import Resource
 from tests.integration.controlplane.plane import CALL_S, Running, refusal, serving
 from tests.kit.builders import a_plan
 from tests.kit.running import run, soon

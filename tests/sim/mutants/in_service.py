@@ -3,7 +3,7 @@
 from tests.sim.planting import Change, Planted
 
 LEASING = "controlplane.core.steps.leasing"
-TX = "controlplane.store.sqlite.tx"
+STEPS_TX = "controlplane.store.sqlite.verbs.steps"
 FLEET = "controlplane.service.agents.sessions"
 STEPS = "controlplane.service.steps.settling"
 MIGRATIONS = "controlplane.service.migrations.migrations"
@@ -118,7 +118,7 @@ PLANTED = (
         "second-tries-do-not-set-out",
         "A migration is under way from the first try of a step, so a later try need not say it again.",
         ("S8",),
-        (Change(TX, "g.attempt.direction is Direction.FORWARD}", "g.attempt.number == 1}"),),
+        (Change(STEPS_TX, "g.attempt.direction is Direction.FORWARD}", "g.attempt.number == 1}"),),
     ),
     Planted(
         "cancelled-migrations-stay-under-way",

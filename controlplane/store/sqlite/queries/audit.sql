@@ -1,10 +1,10 @@
 -- name: audit_head
 -- The newest signed head.
-SELECT era, size, root, signature, key_id FROM audit_head;
+SELECT {audit_head} FROM audit_head;
 
 -- name: put_audit_head
 -- Keep a head in the place of the one before.
-INSERT INTO audit_head VALUES (1, ?, ?, ?, ?, ?)
+INSERT INTO audit_head (one, {audit_head}) VALUES (1, {?audit_head})
 ON CONFLICT (one) DO UPDATE SET era = excluded.era, size = excluded.size, root = excluded.root,
 signature = excluded.signature, key_id = excluded.key_id;
 
@@ -14,19 +14,15 @@ SELECT hashes FROM audit_tile WHERE level = ? AND number = ?;
 
 -- name: put_audit_tile
 -- Keep a tile, in the place of a shorter one.
-INSERT INTO audit_tile VALUES (?, ?, ?) ON CONFLICT (level, number) DO UPDATE SET hashes = excluded.hashes;
+INSERT INTO audit_tile (level, number, hashes) VALUES (?, ?, ?) ON CONFLICT (level, number) DO UPDATE SET hashes = excluded.hashes;
 
 -- name: audit_eras
 -- Beginnings of the eras after the first.
-SELECT era, size, root, generation, reason, signature, public_key FROM audit_era ORDER BY era;
+SELECT {audit_era} FROM audit_era ORDER BY era;
 
 -- name: last_position
 -- The newest place in the event log, 0 when it is empty.
 SELECT coalesce(max(position), 0) FROM event;
-
--- name: foreign_writes
--- A number that changes when another connection than this one has written to the file.
-PRAGMA data_version;
 
 -- name: drop_audit_tiles
 -- Forget the whole tree: another one takes its place.
@@ -34,13 +30,57 @@ DELETE FROM audit_tile;
 
 -- name: insert_event_at
 -- An entry at a position where there is none.
-INSERT INTO event (position, at, type, subject, migration_id, attempt_id, agent_id, fence, detail)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
+INSERT INTO event (position, {event}) VALUES (?, {?event});
 
 -- name: put_audit_era
 -- A new era.
-INSERT INTO audit_era VALUES (?, ?, ?, ?, ?, ?, ?, ?);
+INSERT INTO audit_era ({audit_era}, begun_at) VALUES ({?audit_era}, ?);
 
--- name: prove_writable
--- A write that changes nothing but itself.
-INSERT INTO meta VALUES ('proved_writable_at', ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value;
+-- name: insert_event
+-- Append one fact.
+INSERT INTO event ({event}) VALUES ({?event});
+
+-- name: events_after
+-- Events in order from a position on.
+SELECT position, {event} FROM event
+WHERE position > ? ORDER BY position LIMIT +?;
+
+-- name: events_of_migration
+-- Events of a migration and its steps from a position on.
+SELECT position, {event} FROM event
+WHERE migration_id = ? AND position > ? ORDER BY position LIMIT +?;
+
+-- name: events_of_subject
+-- Events of one subject that is no part of a migration.
+SELECT position, {event} FROM event
+WHERE subject = ? AND migration_id IS NULL AND position > ? ORDER BY position LIMIT +?;
+
+-- name: events_of_step
+-- Events of one step, through its migration.
+SELECT position, {event} FROM event
+WHERE migration_id = (SELECT migration_id FROM step WHERE id = ?) AND subject = ? AND position > ?
+ORDER BY position LIMIT +?;
+
+-- name: events_before
+-- Events before a position, the newest first.
+SELECT position, {event} FROM event
+WHERE position < ? ORDER BY position DESC LIMIT +?;
+
+-- name: events_of_migration_before
+-- Events of a migration and its steps before a position, the newest first.
+SELECT position, {event} FROM event
+WHERE migration_id = ? AND position < ? ORDER BY position DESC LIMIT +?;
+
+-- name: events_of_subject_before
+-- Events of one subject that is no part of a migration before a position, the newest first.
+SELECT position, {event} FROM event
+WHERE subject = ? AND migration_id IS NULL AND position < ? ORDER BY position DESC LIMIT +?;
+
+-- name: events_of_step_before
+-- Events of one step before a position, the newest first.
+SELECT position, {event} FROM event
+WHERE migration_id = (SELECT migration_id FROM step WHERE id = ?) AND subject = ? AND position < ? ORDER BY position DESC LIMIT +?;
+
+-- name: event_types
+-- The types of all events that are here.
+SELECT DISTINCT type FROM event;

@@ -1,10 +1,10 @@
 -- name: kept
 -- How long a migration's leftovers are kept.
-SELECT migration_id, staged_s, former_s, staged_planned_at, former_planned_at FROM clean_up WHERE migration_id = ?;
+SELECT {kept} FROM clean_up WHERE migration_id = ?;
 
 -- name: put_kept
 -- The same, new or changed.
-INSERT INTO clean_up (migration_id, staged_s, former_s, staged_planned_at, former_planned_at) VALUES (?, ?, ?, ?, ?)
+INSERT INTO clean_up ({kept}) VALUES ({?kept})
 ON CONFLICT (migration_id) DO UPDATE SET staged_s = excluded.staged_s, former_s = excluded.former_s,
 staged_planned_at = excluded.staged_planned_at, former_planned_at = excluded.former_planned_at;
 

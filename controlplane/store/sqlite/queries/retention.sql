@@ -13,7 +13,7 @@ SELECT 1 FROM compacted_migration WHERE id = ?;
 
 -- name: mark_compacted
 -- A migration whose attempts and parameters go.
-INSERT INTO compacted_migration VALUES (?, ?);
+INSERT INTO compacted_migration (id, compacted_at) VALUES (?, ?);
 
 -- name: drop_attempts
 -- Forget the attempts of a migration.
@@ -26,10 +26,6 @@ DELETE FROM need WHERE step_id IN (SELECT id FROM step WHERE migration_id = ?);
 -- name: drop_params
 -- Forget what the steps of a migration were told; what they proved stays.
 UPDATE step_body SET template = '', params = NULL WHERE step_id IN (SELECT id FROM step WHERE migration_id = ?);
-
--- name: drop_requests
--- Forget answers that nobody asks for again.
-DELETE FROM request WHERE id IN (SELECT id FROM request WHERE at < ? LIMIT +?);
 
 -- name: archived_position
 -- Events up to here are in archive files.
@@ -51,7 +47,7 @@ SELECT detail FROM event WHERE type = 'EventsArchived' AND subject = 'audit' ORD
 
 -- name: show_values
 -- A step's result holds values of rows, which may be kept until an instant.
-INSERT OR REPLACE INTO shown_values VALUES (?, ?);
+INSERT OR REPLACE INTO shown_values (step_id, until) VALUES (?, ?);
 
 -- name: values_due
 -- Steps whose values are to go, the oldest first.

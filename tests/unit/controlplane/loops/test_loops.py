@@ -247,7 +247,7 @@ def test_an_agent_that_is_not_heard_is_not_shown_alive_although_the_store_takes_
         shown = {agent.id: (agent.liveness, agent.liveness_cause) for agent, _, _ in await room.queries.agents()}
         assert shown[host.id][0] is Liveness.LOST and "stream was closed" in shown[host.id][1]
         assert shown[paused.id][0] is Liveness.LOST and "no heartbeat" in shown[paused.id][1]
-        assert (await room.queries.counts())["agents"] == {"lost": 2}
+        assert (await room.queries.counts()).agents == {"lost": 2}
         assert paused.session is not None
         room.fleet.heartbeat(paused.session, [], 1, "")
         heard = {agent.id: agent for agent, _, _ in await room.queries.agents()}[paused.id]

@@ -16,7 +16,7 @@ def test_with_a_full_store_nobody_is_alive_who_was_not_heard(silent_s: float, li
         room.now += silent_s
         ((agent, _, _),) = await room.queries.agents()
         assert agent.liveness == liveness
-        assert (await room.queries.counts())["agents"] == {liveness: 1}
+        assert (await room.queries.counts()).agents == {liveness: 1}
         # The store has not been told: what it holds is as old as its last write.
         assert room.store.see(lambda tx: tx.agent(host.id)).liveness == Liveness.ALIVE  # type: ignore[union-attr]
 
@@ -30,7 +30,7 @@ def test_who_is_heard_is_alive_however_long_the_store_is_full() -> None:
         room.now += 3600.0
         assert host.session is not None
         room.fleet.heartbeat(host.session, [], 1, "")
-        assert (await room.queries.counts())["agents"] == {Liveness.ALIVE: 1}
+        assert (await room.queries.counts()).agents == {Liveness.ALIVE: 1}
         ((agent, _, _),) = await room.queries.agents()
         assert agent.heard_at == room.now
 

@@ -10,7 +10,7 @@ from controlplane.service.migrations.selection import find
 from controlplane.service.not_found import no_manifest
 from controlplane.service.rollouts.hosts import find_agent
 from controlplane.service.rollouts.rollouts import find as find_rollout
-from controlplane.store.port import Resource
+from controlplane.store.verbs.inventory import Resource
 from tests.kit.builders import NOW, a_plan
 from tests.unit.controlplane.service.room import Room, in_room
 

@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 
 from controlplane.core.events import Event
 from controlplane.core.model import Held, Use
-from controlplane.core.states import AttemptState, Direction
+from controlplane.core.states import AttemptState, Direction, MigrationState
 from controlplane.rpc.agents import translate
 from controlplane.rpc.agents.translate import INTEGER_MAX, BadMessage
 from controlplane.rpc.operators import translate as translate_operator
 from controlplane.service.agents.sessions import FleetSettings, ToAgent
 from controlplane.service.health.loop_health import LoopHealth
 from controlplane.service.steps.settling import GrantedLease
+from controlplane.store.verbs.migrations import MigrationSummary, Progress
 from tests.kit.builders import NOW, a_leased_step, an_agent, an_attempt
 
 UINT64 = st.integers(0, 2**64 - 1)
@@ -172,40 +173,38 @@ def test_a_grant_that_alone_is_too_large_is_sent_alone() -> None:
         assert sum(len(message.grants) for message in messages) == len(leases)
 
 
-def summary_row(**changes: Any) -> dict[str, Any]:
-    row: dict[str, Any] = {
-        "id": "mig_1",
-        "name": "m1",
-        "dataset": "d",
-        "workflow": "w",
-        "state": "running",
-        "reason": "",
-        "reason_code": None,
-        "source": "a",
-        "destination": "b",
-        "steps_done": 1,
-        "steps_total": 3,
-        "current_step": "load",
-        "live": '["reading",5,9,100]',
-        "created_at": NOW,
-        "ended_at": None,
-        "results": {},
-        "iteration": 1,
-        "iterations": 1,
-        "labels": None,
-        "owner": None,
-    }
-    return {**row, **changes}
+SUMMARY = MigrationSummary(
+    id="mig_1",
+    name="m1",
+    dataset="d",
+    workflow="w",
+    state=MigrationState.RUNNING,
+    reason="",
+    reason_code="",
+    source="a",
+    destination="b",
+    created_at=NOW,
+    ended_at=None,
+    iteration=1,
+    iterations=1,
+    labels={},
+    owner="",
+    steps_done=1,
+    steps_total=3,
+    current_step="load",
+    progress=Progress("reading", 5, 9, 100),
+    results={},
+)
 
 
 def test_a_running_migration_shows_its_live_attempt_and_an_ended_one_its_length() -> None:
-    running = translate_operator.migration(summary_row(), NOW + 5.0)
+    running = translate_operator.migration(SUMMARY, NOW + 5.0)
     assert (running.stage, running.watermark, running.total, running.done_bytes) == ("reading", 5, 9, 100)
     assert (running.elapsed_s, running.current_step) == (5.0, "load")
-    ended = translate_operator.migration(summary_row(ended_at=NOW + 2.0, live=None), NOW + 50.0)
+    ended = translate_operator.migration(SUMMARY._replace(ended_at=NOW + 2.0, progress=None), NOW + 50.0)
     assert (ended.elapsed_s, ended.stage) == (2.0, "")
     # A clock that stands still or went back makes no negative age.
-    assert translate_operator.migration(summary_row(), NOW - 5.0).elapsed_s == 0.0
+    assert translate_operator.migration(SUMMARY, NOW - 5.0).elapsed_s == 0.0
 
 
 def test_proof_and_staged_bytes_are_shown_and_rubbish_is_not() -> None:
@@ -214,11 +213,11 @@ def test_proof_and_staged_bytes_are_shown_and_rubbish_is_not() -> None:
     parts.output.parts.add(size_bytes=2**63)
     parts.output.parts.add(size_bytes=2**63)
     results = {"validate": proof.SerializeToString(), "extract": parts.SerializeToString()}
-    shown = translate_operator.migration(summary_row(results=results), NOW)
+    shown = translate_operator.migration(SUMMARY._replace(results=results), NOW)
     assert (shown.verified_rows, shown.verified_digest, shown.staged_bytes) == (7, "ab", 2**64 - 1)
     assert not shown.left_behind
     rubbish = {"validate": b"\xff", "extract": b"\xff"}
-    assert translate_operator.migration(summary_row(results=rubbish), NOW).verified_rows == 0
+    assert translate_operator.migration(SUMMARY._replace(results=rubbish), NOW).verified_rows == 0
 
 
 def test_what_was_left_behind_is_told_by_kind() -> None:
@@ -231,7 +230,7 @@ def test_what_was_left_behind_is_told_by_kind() -> None:
     )
     # A kind of a newer agent is shown by its number.
     proof.left_behind.append(kinds_pb2.Definitions.FromString(b"\x08\xe7\x07\x12\x01x\x18\x01"))
-    shown = translate_operator.migration(summary_row(results={"validate": proof.SerializeToString()}), NOW)
+    shown = translate_operator.migration(SUMMARY._replace(results={"validate": proof.SerializeToString()}), NOW)
     assert list(shown.left_behind) == ["column grant: pay", "index: by_day, by_plane and 12 more", "kind 999: x"]
 
 

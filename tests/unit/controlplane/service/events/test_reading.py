@@ -9,7 +9,7 @@ from controlplane.core.model import Failure, Outcome
 from controlplane.core.states import AttemptState
 from controlplane.service.errors import NotFound
 from controlplane.service.events.reading import AT_ONCE, Wanted
-from controlplane.store.port import Resource
+from controlplane.store.verbs.inventory import Resource
 from tests.kit.builders import NOW, a_plan
 from tests.unit.controlplane.service.room import Host, Room, in_room
 

@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 from controlplane.manifests.text.findings import SourceFile
 from controlplane.service.inventory.inventory import Change, Inventory
-from controlplane.store.port import Resource, Tx
+from controlplane.store.port import Tx
+from controlplane.store.verbs.inventory import Resource
 from tests.kit.builders import NOW
 from tests.unit.controlplane.service.room import Room, in_room
 

@@ -116,7 +116,7 @@ def test_a_clean_up_comes_last_and_needs_only_the_place_that_it_cleans() -> None
         assert classes[of_content.placement_class] == Requirements("clean_up", ("lite",))
         summary = room.store.see(lambda tx: tx.summary(migration))
         assert summary is not None
-        assert (summary["steps_done"], summary["steps_total"], summary["current_step"]) == (2, 2, None)
+        assert (summary.steps_done, summary.steps_total, summary.current_step) == (2, 2, "")
 
     in_room(body)
 

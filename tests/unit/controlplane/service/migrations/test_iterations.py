@@ -24,11 +24,11 @@ def test_a_name_that_ended_runs_again_and_the_evidence_of_before_stays() -> None
         assert started.migration_ids == [it.newest().id] and not started.already
         assert (it.newest().iteration, it.state(), first.id != it.newest().id) == (2, "running", True)
         detail = await room.queries.migration("move", 1)
-        assert (detail.summary["state"], len(detail.results)) == ("rolled_back", 3)
-        assert [row["iteration"] for row in detail.iterations] == [1, 2]
-        assert [row["iteration"] for row in await room.queries.migrations([], "", 9)] == [2]
+        assert (detail.summary.state, len(detail.results)) == ("rolled_back", 3)
+        assert [row.iteration for row in detail.iterations] == [1, 2]
+        assert [row.iteration for row in await room.queries.migrations([], "", 9)] == [2]
         assert len(await room.queries.migrations([], "", 9, every_iteration=True)) == 2
-        assert (await room.queries.counts())["migrations"] == {"running": 1}
+        assert (await room.queries.counts()).migrations == {"running": 1}
         with pytest.raises(NotFound, match="no iteration 7: its iterations are 1 to 2"):
             await room.queries.migration("move", 7)
 
@@ -129,7 +129,7 @@ def test_a_person_ends_a_failed_one_and_the_name_is_free(event: str, state: str)
         ended = await room.migrations.decide("move", event, "seen by hand", "ada")
         assert await room.migrations.decide("move", event, "again", "ada") == ended
         assert (it.state(), it.newest().reason) == (state, "seen by hand (by ada)")
-        assert (await room.queries.counts())["migrations"] == {state: 1}
+        assert (await room.queries.counts()).migrations == {state: 1}
         await it.start("move")
         assert it.newest().iteration == 2
 
@@ -241,7 +241,7 @@ def test_a_manifest_is_deleted_only_when_nothing_needs_it() -> None:
         ):
             assert (await it.inventory.delete(kind, name, "ada")).name == name
         assert room.events("Dataset/flights") == ["ManifestApplied", "ManifestDeleted"]
-        assert (await room.queries.migration("move")).summary["state"] == "abandoned"
+        assert (await room.queries.migration("move")).summary.state == "abandoned"
         with pytest.raises(NotFound, match="there is no Migration manifest move any more: it was deleted"):
             await it.start("move")
         with pytest.raises(NotFound, match="there is no Dataset flights"):

@@ -3,11 +3,12 @@
 import pytest
 
 from controlplane.core.model import Failure, Outcome, Requirements
-from controlplane.core.states import AgentState, AttemptState, shown_state
+from controlplane.core.states import AgentState, AttemptState
 from controlplane.core.steps.admission import Limits
 from controlplane.service.errors import NotFound, Precondition
 from controlplane.service.idempotency import answered
 from controlplane.service.migrations.queries import result_json
+from controlplane.store.verbs.health import Counts
 from tests.kit.builders import NOW, a_plan
 from tests.unit.controlplane.service.room import Host, Room, in_room
 
@@ -88,16 +89,16 @@ def test_a_migration_that_runs_while_none_of_its_steps_does_waits() -> None:
     async def body(room: Room) -> None:
         await room.start(a_plan())
         assert await states(room) == {"m1": "waiting"}
-        assert await room.queries.counts() == {"migrations": {"waiting": 1}, "steps": {"ready": 1}, "agents": {}}
+        assert await room.queries.counts() == Counts({"waiting": 1}, {"ready": 1}, {})
         host = await room.connect()
         assert await states(room) == {"m1": "running"}
-        assert [row["name"] for row in await room.queries.migrations(["running"], "", 9)] == ["m1"]
+        assert [row.name for row in await room.queries.migrations(["running"], "", 9)] == ["m1"]
         assert await room.queries.migrations(["waiting"], "", 9) == []
         await room.start(a_plan(target="other", requirements=Requirements("own")), name="m2")
         assert await states(room) == {"m1": "running", "m2": "waiting"}
-        assert [row["name"] for row in await room.queries.migrations(["waiting"], "", 1)] == ["m2"]
-        assert [row["name"] for row in await room.queries.migrations(["waiting", "running"], "", 9)] == ["m1", "m2"]
-        assert shown_state((await room.queries.summary_of("m2/load"))["state"], working=False) == "waiting"
+        assert [row.name for row in await room.queries.migrations(["waiting"], "", 1)] == ["m2"]
+        assert [row.name for row in await room.queries.migrations(["waiting", "running"], "", 9)] == ["m1", "m2"]
+        assert (await room.queries.summary_of("m2/load")).shown == "waiting"
         await finish(room, host)
         assert await states(room) == {"m1": "succeeded", "m2": "waiting"}
 
@@ -106,7 +107,7 @@ def test_a_migration_that_runs_while_none_of_its_steps_does_waits() -> None:
 
 async def states(room: Room) -> dict[str, str]:
     rows = await room.queries.migrations([], "", 9)
-    return {row["name"]: shown_state(row["state"], working=bool(row["live"])) for row in rows}
+    return {row.name: row.shown for row in rows}
 
 
 def test_what_cannot_be_done_is_refused_in_words() -> None:

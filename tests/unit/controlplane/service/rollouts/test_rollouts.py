@@ -19,7 +19,7 @@ from controlplane.service.rollouts.healthy_clock import Calm
 from controlplane.service.rollouts.hosts import Hosts
 from controlplane.service.rollouts.rollouts import Rollouts
 from controlplane.service.rollouts.views import RolloutViews
-from controlplane.store.port import Resource
+from controlplane.store.verbs.inventory import Resource
 from tests.kit.builders import a_plan
 from tests.kit.running import run
 from tests.unit.controlplane.service.room import Host, Room

@@ -8,7 +8,7 @@ import pytest
 from controlplane.core.model import Held
 from controlplane.core.steps.leasing import LiveLease, Refused, Renewed
 from controlplane.service.steps.live_leases import LeaseBook
-from controlplane.store.port import Flush, LiveRow
+from controlplane.store.verbs.attempts import Flush, LiveRow
 from tests.kit.builders import FENCE, NOW, a_leased_step, an_attempt
 
 TTL_S = 60.0

@@ -1,3 +1,11 @@
+-- name: classes
+-- All placement classes.
+SELECT id, requirements FROM placement_class;
+
+-- name: put_class
+-- A placement class; the same requirements always have the same name.
+INSERT OR IGNORE INTO placement_class (id, requirements) VALUES (?, ?);
+
 -- name: candidates
 -- Ready steps of one class that may start now, best first, with the highest fence of their target; a target with a live writer is passed over.
 -- Where the destination can check no fence, so is one whose last writer nobody saw end, until the lock-delay has passed (promise L7).
@@ -26,7 +34,7 @@ ORDER BY length(w.id), w.id;
 
 -- name: set_out
 -- A migration is under way from its first lease; what cleans up after an ended one does not count.
-INSERT OR IGNORE INTO migration_under_way SELECT id, source, destination FROM migration
+INSERT OR IGNORE INTO migration_under_way (id, source, destination) SELECT id, source, destination FROM migration
 WHERE id = ? AND state IN ('running', 'cancelling', 'rolling_back');
 
 -- name: arrive
@@ -65,82 +73,72 @@ UPDATE step_body SET result = ? WHERE step_id = ?;
 -- Bring a migration from one state to another.
 UPDATE migration SET state = ?, reason = ?, ended_at = ? WHERE id = ? AND state = ?;
 
--- name: insert_event
--- Append one fact.
-INSERT INTO event (at, type, subject, migration_id, attempt_id, agent_id, fence, detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?);
+-- name: insert_step
+-- A planned step.
+INSERT INTO step ({step}) VALUES ({?step});
 
--- name: live_count
--- Leases an agent holds.
-SELECT count(*) FROM attempt WHERE agent_id = ? AND state = 'running';
+-- name: insert_body
+-- Parameters of a planned step.
+INSERT INTO step_body (step_id, template, params) VALUES (?, ?, ?);
 
--- name: live_counts
--- Leases each agent holds.
-SELECT agent_id, count(*) FROM attempt WHERE state = 'running' GROUP BY agent_id;
+-- name: insert_need
+-- An edge of the workflow.
+INSERT INTO need (needs_id, step_id) VALUES (?, ?);
 
--- name: live_classes
--- Placement class of each live lease, for budgets.
-SELECT s.placement_class FROM attempt a JOIN step s ON s.id = a.step_id WHERE a.state = 'running';
+-- name: forget_results
+-- Forget what steps said of work that was undone since; the ids come as a JSON array.
+UPDATE step_body SET result = NULL WHERE step_id IN (SELECT value FROM json_each(?));
 
--- name: live_rows
--- Every live lease with its step's limits.
-SELECT a.id, a.step_id, a.migration_id, a.number, a.direction, a.agent_id, a.incarnation, a.fence, a.target, a.state,
-a.granted_at, a.expires_at, a.ended_at, a.moved_at, a.watermark, s.start_to_finish_s, s.progress_s
-FROM attempt a JOIN step s ON s.id = a.step_id WHERE a.state = 'running';
+-- name: steps_of
+-- Steps of a migration in order.
+SELECT {step} FROM step WHERE migration_id = ? ORDER BY ordinal;
 
--- name: live_of_agent
--- Live leases of one agent.
-SELECT {attempt} FROM attempt WHERE agent_id = ? AND state = 'running' ORDER BY granted_at, id;
+-- name: needs_of
+-- Edges of a migration.
+SELECT n.step_id, n.needs_id FROM need n JOIN step s ON s.id = n.step_id WHERE s.migration_id = ?;
 
--- name: live_of_migration
--- Live leases of one migration.
-SELECT {attempt} FROM attempt WHERE step_id IN (SELECT id FROM step WHERE migration_id = ?) AND state = 'running';
+-- name: steps_in
+-- Steps by id; the ids come as a JSON array.
+SELECT {s.step} FROM json_each(?) j CROSS JOIN step s ON s.id = j.value;
 
--- name: live_on_target
--- The live writer of a target.
-SELECT {attempt} FROM attempt WHERE target = ? AND state = 'running';
+-- name: step_named
+-- A step by its name.
+SELECT {step} FROM step WHERE migration_id = ? AND name = ?;
 
--- name: attempts_in
--- Attempts by id; the ids come as a JSON array.
-SELECT {a.attempt} FROM json_each(?) j CROSS JOIN attempt a ON a.id = j.value;
+-- name: body
+-- The large half of a step.
+SELECT template, params, result FROM step_body WHERE step_id = ?;
 
--- name: attempts_with_steps
--- Attempts by id, each followed by its step; the ids come as a JSON array.
-SELECT {a.attempt}, {s.step} FROM json_each(?) j CROSS JOIN attempt a ON a.id = j.value CROSS JOIN step s ON s.id = a.step_id;
+-- name: bodies_in
+-- The large halves of steps; the ids come as a JSON array.
+SELECT b.step_id, b.template, b.params, b.result FROM json_each(?) j CROSS JOIN step_body b ON b.step_id = j.value;
 
--- name: attempts_of_steps
--- Every attempt of a migration with all it reported, oldest first.
-SELECT a.*, g.name AS agent_name FROM attempt a LEFT JOIN agent g ON g.id = a.agent_id
-WHERE a.step_id IN (SELECT id FROM step WHERE migration_id = ?) ORDER BY a.step_id, a.number;
+-- name: set_params
+-- Parameters once their references could be resolved.
+UPDATE step_body SET params = ? WHERE step_id = ?;
 
--- name: unseen_end
--- When the newest attempt on a target ended whose end nobody saw.
-SELECT max(ended_at) FROM attempt WHERE target = ? AND state IN ('lost', 'cancelled');
+-- name: moved_on_by
+-- Migrations that the end of these steps may move on; the ids come as a JSON array.
+SELECT DISTINCT s.migration_id FROM json_each(?) j CROSS JOIN step s ON s.id = j.value
+WHERE s.direction = 'undo' OR EXISTS (SELECT 1 FROM need n WHERE n.needs_id = s.id)
+OR NOT EXISTS (SELECT 1 FROM step o WHERE o.migration_id = s.migration_id AND o.state IN ('ready', 'leased'));
 
--- name: unconfirmed
--- Attempts on a target whose end nobody saw, newest first: their processes must be evicted.
-SELECT id FROM attempt WHERE target = ? AND state IN ('lost', 'cancelled') ORDER BY granted_at DESC LIMIT +?;
+-- name: overdue_steps
+-- Ready steps that no agent took in time.
+SELECT {step} FROM step WHERE state = 'ready' AND queue_deadline_at < ? ORDER BY queue_deadline_at LIMIT +?;
 
--- name: flush_attempt
--- Make durable what heartbeats renewed and reported.
-UPDATE attempt SET expires_at = ?, moved_at = ?, watermark = ?, total = ?, done_bytes = ?, stage = ?,
-started_at = coalesce(started_at, ?) WHERE id = ? AND fence = ? AND state = 'running';
+-- name: wait_on
+-- A new deadline for a step that waits for an agent.
+UPDATE step SET queue_deadline_at = ? WHERE id = ? AND state = 'ready';
 
--- name: adopt_attempt
--- A newer life of the agent has taken over the attempt.
-UPDATE attempt SET incarnation = ? WHERE id = ? AND state = 'running' AND incarnation <= ?;
+-- name: ready_count
+-- Ready steps of a class that may start now, counted no further than a limit.
+SELECT count(*) FROM (SELECT 1 FROM step WHERE state = 'ready' AND placement_class = ? AND ready_at <= ? LIMIT +?);
 
--- name: extend_all
--- After a start: no live lease ends before this instant, because nobody could renew while we were away.
-UPDATE attempt SET expires_at = max(expires_at, ?) WHERE state = 'running';
-
--- name: attempts_of_migration
--- Every attempt of a migration, oldest first.
-SELECT {attempt} FROM attempt WHERE step_id IN (SELECT id FROM step WHERE migration_id = ?) ORDER BY step_id, number;
-
--- name: all_attempts
--- Every attempt in the order of their grants.
-SELECT {a.attempt} FROM event e JOIN attempt a ON a.id = e.attempt_id WHERE e.type = 'LeaseGranted' ORDER BY e.position;
-
--- name: fences
--- Every target with its highest fence.
-SELECT name, fence FROM target;
+-- name: backlog
+-- Ready steps and live leases by placement class.
+SELECT c.id, c.requirements,
+(SELECT count(*) FROM step s WHERE s.state = 'ready' AND s.placement_class = c.id),
+(SELECT count(*) FROM attempt a JOIN step s ON s.id = a.step_id WHERE a.state = 'running' AND s.placement_class = c.id),
+(SELECT min(s.ready_at) FROM step s WHERE s.state = 'ready' AND s.placement_class = c.id)
+FROM placement_class c ORDER BY c.id;
