@@ -11,6 +11,7 @@ from controlplane.store.verbs.agents import AgentVerbs
 from controlplane.store.verbs.attempts import AttemptVerbs
 from controlplane.store.verbs.audit import AuditVerbs
 from controlplane.store.verbs.clean_up import CleanUpVerbs
+from controlplane.store.verbs.events import EventVerbs
 from controlplane.store.verbs.health import HealthVerbs
 from controlplane.store.verbs.inventory import InventoryVerbs
 from controlplane.store.verbs.migrations import MigrationVerbs
@@ -39,6 +40,7 @@ class Tx(
     AgentVerbs,
     AccessVerbs,
     RolloutVerbs,
+    EventVerbs,
     AuditVerbs,
     RetentionVerbs,
     HealthVerbs,

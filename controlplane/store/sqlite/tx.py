@@ -5,6 +5,7 @@ from controlplane.store.sqlite.verbs.agents import SqliteAgentVerbs
 from controlplane.store.sqlite.verbs.attempts import SqliteAttemptVerbs
 from controlplane.store.sqlite.verbs.audit import SqliteAuditVerbs
 from controlplane.store.sqlite.verbs.clean_up import SqliteCleanUpVerbs
+from controlplane.store.sqlite.verbs.events import SqliteEventVerbs
 from controlplane.store.sqlite.verbs.health import SqliteHealthVerbs
 from controlplane.store.sqlite.verbs.inventory import SqliteInventoryVerbs
 from controlplane.store.sqlite.verbs.migrations import SqliteMigrationVerbs
@@ -23,6 +24,7 @@ class SqliteTx(
     SqliteAgentVerbs,
     SqliteAccessVerbs,
     SqliteRolloutVerbs,
+    SqliteEventVerbs,
     SqliteAuditVerbs,
     SqliteRetentionVerbs,
     SqliteHealthVerbs,

@@ -9,6 +9,7 @@ from controlplane.core.migrations.resuming import ready
 from controlplane.core.model import Attempt, Failure, Migration, Step, StepPlan, Use
 from controlplane.core.states import AttemptState, Direction, MigrationState, StepState
 from controlplane.store.port import Tx
+from tests.contract.store.under_test import StoreUnderTest
 from tests.kit.builders import NOW, a_migration, a_plan, an_attempt, class_for
 
 
@@ -31,6 +32,11 @@ def insert(
         started.step_moves += [ready(step, NOW) for step in tx.steps_of(migration.id)]
     tx.apply(started)
     return migration, tx.steps_of(migration.id)
+
+
+def insert_ready(store: StoreUnderTest, *plans: StepPlan, **changes: Any) -> list[Step]:
+    """Insert a migration of these steps, all of them ready now."""
+    return store.write(lambda tx: insert(tx, *plans, **changes))[1]
 
 
 def attempt_at(step: Step, **changes: Any) -> Attempt:

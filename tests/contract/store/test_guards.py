@@ -9,8 +9,8 @@ from controlplane.core.events import Event
 from controlplane.core.model import Step
 from controlplane.core.states import AttemptState, MigrationState, StepState
 from controlplane.store.port import Conflict, Tx
-from tests.contract.store.conftest import StoreUnderTest
 from tests.contract.store.moves import attempt_at, end, grant, insert, leave, move, plan, turn
+from tests.contract.store.under_test import StoreUnderTest
 from tests.kit.builders import FENCE, NOW
 
 

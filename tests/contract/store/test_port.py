@@ -80,3 +80,16 @@ def test_a_statement_names_the_columns_that_it_reads_and_writes() -> None:
     """``SELECT *`` and ``INSERT INTO t VALUES`` go by the order of the table, which a revision may change."""
     for path in (ROOT / "store").rglob("queries/*.sql"):
         assert not re.findall(r"SELECT (?:\w+\.)?\*|INTO \w+ VALUES", path.read_text()), path
+
+
+def test_every_verb_is_tried_by_the_suite() -> None:
+    """What no test of the suite calls, another store may do as it likes."""
+    suite = (path for path in HERE.glob("*.py"))
+    assert set(verbs()) - called_on_tx(suite) == set()
+
+
+def test_the_suite_knows_no_store() -> None:
+    """Which stores there are stands in ``factories`` alone; what is particular to one has a folder of its own."""
+    for path in HERE.glob("*.py"):
+        if path.name not in ("factories.py", Path(__file__).name):
+            assert "sqlite" not in path.read_text().lower(), path

@@ -13,11 +13,11 @@ from controlplane.store.rows.attempts import end_row, grant_rows
 from controlplane.store.rows.migrations import migration_move_row
 from controlplane.store.rows.steps import candidate_of, step_move_row, step_of, step_row
 from controlplane.store.sqlite import library
-from controlplane.store.sqlite.verbs.audit import SqliteAuditVerbs
+from controlplane.store.sqlite.verbs.events import SqliteEventVerbs
 from controlplane.store.verbs.steps import Backlog, Body
 
 
-class SqliteStepVerbs(SqliteAuditVerbs):
+class SqliteStepVerbs(SqliteEventVerbs):
     """See ``store.verbs.steps``."""
 
     def apply(self, changes: Changes) -> None:

@@ -1,15 +1,15 @@
-"""What a store keeps of hosts and rollouts, and whose writes it refuses."""
+"""Rollouts: kept whole, decided on one revision at a time, with every host's past noted apart from what came after."""
 
 from dataclasses import replace
 
 import pytest
 
-from controlplane.core.rollouts.model import Facts, HostState, RolloutPolicy, RolloutState, Running, Tally
+from controlplane.core.rollouts.model import HostState, RolloutPolicy, RolloutState, Tally
 from controlplane.core.rollouts.planning import look, steer
 from controlplane.core.rollouts.windows import Window
 from controlplane.store.port import Conflict
-from tests.contract.store.conftest import StoreUnderTest
-from tests.kit.builders import NOW, an_agent
+from tests.contract.store.under_test import StoreUnderTest
+from tests.kit.builders import NOW
 from tests.unit.controlplane.core.rollouts.story import Story, a_host
 
 DAY_S = 86_400.0
@@ -73,32 +73,3 @@ def test_a_hosts_past_is_noted_when_it_is_asked_and_counted_apart_after(store: S
     store.write(lambda tx: tx.flush_hosts({}, {"ag_0": Tally(2, 1)}, now))
     (row,) = store.read(lambda tx: tx.rollout_hosts("roll_1"))
     assert (row.state, row.after) == (HostState.KEPT, Tally(2, 1))
-
-
-def test_what_hosts_say_is_kept_beside_their_agents(store: StoreUnderTest) -> None:
-    facts = Facts("debian", "12", "x86_64", 4, 8 << 30, "Europe/Berlin")
-    running = Running("0.1.0", "a", "b", "held", "roll_1", "c", "disk_full", "no room", ("d", "e"), "0.1.0", True, 7)
-    store.write(lambda tx: tx.put_agent(an_agent(labels={"tier": "test"}), NOW))
-    store.write(lambda tx: tx.put_introduced("ag_1", facts, running, {"tier": "test"}))
-    store.write(lambda tx: tx.put_host_labels(an_agent(), {"tier": "prod", "zone": None}, {"tier": "prod"}))
-    record = store.read(lambda tx: tx.host_record("ag_1"))
-    assert (record.facts, record.running, record.own_labels) == (facts, running, {"tier": "test"})
-    assert record.labels == {"tier": "prod", "zone": None}
-    assert store.read(lambda tx: tx.host_records()) == {"ag_1": record}
-    store.write(lambda tx: tx.set_cordon("ag_1", "new disks"))
-    agent = store.read(lambda tx: tx.agent("ag_1"))
-    assert agent is not None and (agent.labels, agent.cordon_reason) == ({"tier": "prod"}, "new disks")
-    store.write(lambda tx: tx.put_introduced("ag_1", facts, Running(), {"tier": "other"}))
-    assert store.read(lambda tx: tx.host_record("ag_1")).labels == {"tier": "prod", "zone": None}
-
-
-def test_an_agent_that_is_gone_leaves_its_name_and_its_past(store: StoreUnderTest) -> None:
-    store.write(lambda tx: tx.put_agent(an_agent(), NOW))
-    store.write(lambda tx: tx.decommission("ag_1", "host-1~1", "sold"))
-    assert store.read(lambda tx: tx.agent_by_name("host-1")) is None
-    assert store.read(lambda tx: tx.agents()) == []
-    assert store.read(lambda tx: tx.watched_agents()) == []
-    gone = store.read(lambda tx: tx.agent("ag_1"))
-    assert gone is not None and (gone.name, str(gone.state), gone.liveness_cause) == ("host-1~1", "gone", "sold")
-    store.write(lambda tx: tx.put_agent(an_agent(id="ag_2"), NOW))
-    assert [agent.id for agent, _ in store.read(lambda tx: tx.agents())] == ["ag_2"]

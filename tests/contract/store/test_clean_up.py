@@ -5,8 +5,8 @@ from controlplane.core.migrations.clean_up import CLEAN_UP, Kept
 from controlplane.core.states import MIGRATION_ENDED, Direction, MigrationState, StepState
 from controlplane.store.port import Tx
 from controlplane.store.verbs.clean_up import Leftovers
-from tests.contract.store.conftest import StoreUnderTest
 from tests.contract.store.moves import insert, plan
+from tests.contract.store.under_test import StoreUnderTest
 from tests.kit.builders import NOW
 
 DEFAULT, FOR_EVER = Kept("", 100.0, 1000.0), 1e9

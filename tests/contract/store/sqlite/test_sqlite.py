@@ -15,8 +15,8 @@ from controlplane.store.sqlite.revisions import NewerRevision, bring_up
 from controlplane.store.sqlite.statements import Statements
 from controlplane.store.sqlite.store import SqliteStore, open_snapshot
 from controlplane.store.sqlite.tx import SqliteTx
-from tests.contract.store.conftest import Direct
 from tests.contract.store.moves import grant, insert, plan
+from tests.contract.store.sqlite.stores import Direct
 from tests.contract.store.test_port import verbs
 from tests.kit.builders import NOW
 
