@@ -10,6 +10,7 @@ from controlplane.service.steps.admission import admission, is_held
 from controlplane.service.steps.advancing import advance
 from controlplane.service.steps.settling import Settlement, expire
 from controlplane.store.port import Store, Tx
+from controlplane.store.verbs.migrations import MigrationVerbs
 
 BATCH_MAX = 500
 # A pass that comes later than this share of a lease's time shows that renewals may have waited too.
@@ -80,7 +81,7 @@ class LeaseReaper:
         return now - self._on_time_since >= ttl_s
 
 
-def _not_taken(tx: Tx, step: Step) -> Failure:
+def _not_taken(tx: MigrationVerbs, step: Step) -> Failure:
     """The failure of a step that waited for an agent for too long."""
     migration = tx.migration(step.migration_id)
     name = migration.name if migration else step.migration_id

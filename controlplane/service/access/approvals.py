@@ -15,7 +15,7 @@ from controlplane.core.events import Event, asked_by
 from controlplane.service.errors import AwaitsApproval, Precondition
 from controlplane.service.not_found import NAMES_MAX, no_such
 from controlplane.store.port import Store, Tx
-from controlplane.store.verbs.access import Approval
+from controlplane.store.verbs.access import AccessVerbs, Approval
 
 T = TypeVar("T")
 
@@ -112,7 +112,7 @@ class Approvals:
             raise Precondition("the approval was given in this very moment: give the same command again")
         raise AwaitsApproval(asked.message(self._clock()), asked.approval.id)
 
-    def _decide(self, tx: Tx, plan: Plan, by: str, *, is_ruled: bool) -> Passed | Waits | Asks:
+    def _decide(self, tx: AccessVerbs, plan: Plan, by: str, *, is_ruled: bool) -> Passed | Waits | Asks:
         known = [_known(each) for each in tx.open_approvals(by, plan.method, self._clock())] if is_ruled else []
         return gate(plan, known, is_ruled=is_ruled)
 
@@ -238,7 +238,7 @@ def _summary(plan: Plan) -> str:
     return f"{len(names)} ({plan.asked}): {', '.join(names[:_NAMED_MAX])}{more}{why}"
 
 
-def _found(tx: Tx, approval_id: str) -> Approval:
+def _found(tx: AccessVerbs, approval_id: str) -> Approval:
     known = tx.approval(approval_id)
     if known is None:
         ids = (each.id for each in tx.approvals(NAMES_MAX))

@@ -19,7 +19,7 @@ from controlplane.service.access.watchers import Watchers
 from controlplane.service.errors import Precondition
 from controlplane.service.not_found import no_such
 from controlplane.store.port import Store, Tx
-from controlplane.store.verbs.access import OperatorToken
+from controlplane.store.verbs.access import AccessVerbs, OperatorToken
 
 T = TypeVar("T")
 
@@ -133,7 +133,7 @@ class Operators:
         return fresh
 
 
-def _found(tx: Tx, token_id: str) -> OperatorTokenRecord | None:
+def _found(tx: AccessVerbs, token_id: str) -> OperatorTokenRecord | None:
     token = tx.operator(token_id)
     return None if token is None else _record_of(token)
 

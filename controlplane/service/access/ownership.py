@@ -10,6 +10,7 @@ from controlplane.manifests.kinds.migration import MigrationSpec
 from controlplane.manifests.parsing import parse
 from controlplane.manifests.text.findings import SourceFile
 from controlplane.store.port import Store, Tx
+from controlplane.store.verbs.inventory import InventoryVerbs
 
 Owners = frozenset[str]
 
@@ -87,7 +88,7 @@ def _may_write(tx: Tx, document: Document, written: dict[str, str], owners: Owne
     return False
 
 
-def _owner(tx: Tx, dataset: str) -> str:
+def _owner(tx: InventoryVerbs, dataset: str) -> str:
     """Return who owns an applied dataset; empty when there is none."""
     found = tx.resource("Dataset", dataset)
     return str(json.loads(found.spec).get("owner", "")) if found else ""

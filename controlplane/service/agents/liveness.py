@@ -11,7 +11,7 @@ from controlplane.core.agents.liveness import Verdict, judge
 from controlplane.core.model import Agent
 from controlplane.core.states import Liveness
 from controlplane.service.agents.sessions import Fleet
-from controlplane.store.port import Tx
+from controlplane.store.verbs.agents import AgentVerbs
 
 
 def verdict_on(fleet: Fleet, agent_id: str, liveness: Liveness, heard_at: float, now: float) -> Verdict | None:
@@ -38,7 +38,7 @@ def as_heard(fleet: Fleet, agent: Agent, now: float) -> Agent:
     return agent if verdict is None else replace(agent, liveness=verdict.liveness, liveness_cause=verdict.cause)
 
 
-def by_liveness(tx: Tx, fleet: Fleet, now: float) -> dict[str, int]:
+def by_liveness(tx: AgentVerbs, fleet: Fleet, now: float) -> dict[str, int]:
     """Count agents that are not gone by what is believed of them now."""
     counts: Counter[str] = Counter()
     for agent_id, stored, heard_at in tx.watched_agents():

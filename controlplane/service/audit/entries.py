@@ -4,6 +4,7 @@ from controlplane.core.audit.merkle import HASH_BYTES
 from controlplane.core.audit.merkle_tiles import TILE_HASHES
 from controlplane.core.audit.verifying import Entry
 from controlplane.store.port import Tx
+from controlplane.store.verbs.audit import AuditVerbs
 
 
 def stored_entries(tx: Tx, after: int, limit: int) -> list[Entry]:
@@ -15,7 +16,7 @@ def stored_entries(tx: Tx, after: int, limit: int) -> list[Entry]:
     return [(position, leaf) for position, leaf in enumerate(leaves(tx, after, last - after), after + 1) if leaf]
 
 
-def leaves(tx: Tx, first: int, count: int) -> list[bytes]:
+def leaves(tx: AuditVerbs, first: int, count: int) -> list[bytes]:
     """Return the leaf hashes of ``count`` entries after ``first``, as the tree has them; empty where it has none."""
     if count <= 0:
         return []

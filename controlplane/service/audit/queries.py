@@ -9,7 +9,8 @@ from controlplane.service.audit.checking import AuditChecker
 from controlplane.service.audit.entries import stored_entries
 from controlplane.service.audit.log import AuditLog
 from controlplane.service.audit.witnessing import Witnesses
-from controlplane.store.port import Store, Tx
+from controlplane.store.port import Store
+from controlplane.store.verbs.agents import AgentVerbs
 
 ENTRIES_AT_ONCE = 500
 
@@ -67,6 +68,6 @@ class Auditing:
             after = rows[-1][0]
 
 
-def _names(tx: Tx, agent_ids: Sequence[str]) -> dict[str, str]:
+def _names(tx: AgentVerbs, agent_ids: Sequence[str]) -> dict[str, str]:
     found = {agent_id: tx.agent(agent_id) for agent_id in agent_ids}
     return {agent_id: agent.name if agent else agent_id for agent_id, agent in found.items()}

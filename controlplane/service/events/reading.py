@@ -9,6 +9,8 @@ from controlplane.manifests.text.findings import near_miss
 from controlplane.service.errors import NotFound
 from controlplane.service.not_found import NAMES_MAX, no_such
 from controlplane.store.port import Store, Tx
+from controlplane.store.verbs.events import EventVerbs
+from controlplane.store.verbs.steps import StepVerbs
 
 Rows = list[tuple[int, Event]]
 AT_ONCE = 500
@@ -144,7 +146,7 @@ def _subject(tx: Tx, text: str, hints: bool) -> tuple[str, str]:
     raise no_such("subject", text, known, "haulier migration list", "name a migration, step, agent or KIND/NAME")
 
 
-def _step_of(tx: Tx, migration_id: str, migration: str, name: str) -> str:
+def _step_of(tx: StepVerbs, migration_id: str, migration: str, name: str) -> str:
     step = tx.step_named(migration_id, name)
     if step is None:
         known = ", ".join(other.name for other in tx.steps_of(migration_id))
@@ -152,7 +154,7 @@ def _step_of(tx: Tx, migration_id: str, migration: str, name: str) -> str:
     return step.id
 
 
-def _check_types(tx: Tx, types: Sequence[str]) -> None:
+def _check_types(tx: EventVerbs, types: Sequence[str]) -> None:
     """Refuse a type that is like one in the log and none itself; one that nothing is like may come yet."""
     if not types:
         return
@@ -163,7 +165,7 @@ def _check_types(tx: Tx, types: Sequence[str]) -> None:
             raise NotFound(f"no event has the type {each}: did you mean {near}?")
 
 
-def _position_before(tx: Tx, instant: float) -> int:
+def _position_before(tx: EventVerbs, instant: float) -> int:
     """Return the last position whose event is older than an instant, by halving: instants grow with positions."""
     low, high = 0, tx.last_position()
     while low < high:

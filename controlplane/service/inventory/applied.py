@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from controlplane.core.states import MIGRATION_LEFT_PLACE
 from controlplane.manifests.kinds.documents import Spec, load_spec
-from controlplane.store.port import Tx
+from controlplane.store.verbs.migrations import MigrationVerbs
 
 Key = tuple[str, str]
 Rows = Mapping[Key, tuple[int, str, str]]  # (kind, name) → generation, digest, spec as JSON
@@ -26,6 +26,6 @@ class AppliedSpecs(Mapping[Key, Spec]):
         return len(self._rows)
 
 
-def left_places(tx: Tx) -> frozenset[str]:
+def left_places(tx: MigrationVerbs) -> frozenset[str]:
     """Name the migrations whose newest iteration holds its destination no longer."""
     return frozenset(name for name, each in tx.newest_iterations().items() if each.state in MIGRATION_LEFT_PLACE)

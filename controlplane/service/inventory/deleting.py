@@ -12,7 +12,7 @@ from controlplane.manifests.needing import needed_by
 from controlplane.manifests.text.findings import Finding, Problem
 from controlplane.service.steps.destinations import called
 from controlplane.store.port import Tx
-from controlplane.store.verbs.inventory import Resource
+from controlplane.store.verbs.inventory import InventoryVerbs, Resource
 
 Key = tuple[str, str]
 _NAMED_MAX = 3
@@ -58,7 +58,7 @@ def why_kept(tx: Tx, key: Key, specs: Mapping[Key, str], going: Collection[Key] 
     return ""
 
 
-def specs_of(tx: Tx) -> dict[Key, str]:
+def specs_of(tx: InventoryVerbs) -> dict[Key, str]:
     """Return the spec of every applied manifest as JSON."""
     return {each: spec for each, (_, _, spec) in tx.all_specs().items()}
 

@@ -5,13 +5,12 @@ from collections.abc import Sequence
 from controlplane.manifests.diffing import canonical_json, digest
 from controlplane.manifests.kinds.documents import Document
 from controlplane.manifests.ready_made import KIND, ready_made, workflows
-from controlplane.store.port import Tx
-from controlplane.store.verbs.inventory import Resource
+from controlplane.store.verbs.inventory import InventoryVerbs, Resource
 
 READY_MADE = 0  # the generation of what comes with Haulier
 
 
-def resource_in_use(tx: Tx, kind: str, name: str) -> Resource | None:
+def resource_in_use(tx: InventoryVerbs, kind: str, name: str) -> Resource | None:
     """Return what is meant by a kind and a name; None where there is nothing."""
     found = tx.resource(kind, name)
     if found is not None:

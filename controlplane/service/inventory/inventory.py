@@ -30,7 +30,8 @@ from controlplane.service.migrations.migrations import start_in
 from controlplane.service.migrations.planning import limits_of
 from controlplane.service.not_found import no_manifest
 from controlplane.store.port import Store, Tx
-from controlplane.store.verbs.inventory import Resource
+from controlplane.store.verbs.inventory import InventoryVerbs, Resource
+from controlplane.store.verbs.migrations import MigrationVerbs
 
 # Bounds of an answer: a person looks through the first few.
 UPDATES_TOLD_MAX, FIELDS_MAX = 200, 100
@@ -230,7 +231,7 @@ def _judge(parsed: Parsed, rows: Rows, free: frozenset[str]) -> Applied:
     return Applied((), tuple(outcomes))
 
 
-def _deletion(tx: Tx, asked: str, keys: Sequence[Key]) -> Plan:
+def _deletion(tx: InventoryVerbs, asked: str, keys: Sequence[Key]) -> Plan:
     """Write a deletion as what a second person agrees to: each manifest in the generation that goes."""
     rows = [row for key in keys if (row := tx.resource(*key)) is not None]
     return Plan(gating.DELETE, asked, tuple(Item(f"{r.kind}/{r.name}", f"generation {r.generation}") for r in rows))
@@ -246,7 +247,7 @@ def _pruned(tx: Tx, documents: Sequence[Document], judged: Applied, prune: Label
     return replace(judged, outcomes=(*judged.outcomes, *((r.kind, r.name, Change.DELETED) for r in going)))
 
 
-def _noted(tx: Tx, judged: Applied) -> Applied:
+def _noted(tx: MigrationVerbs, judged: Applied) -> Applied:
     """Add what an update means for migrations that were started."""
     updated = [(kind, name) for kind, name, what in judged.outcomes if what is Change.UPDATED]
     newest = tx.newest_iterations() if updated else {}
@@ -311,7 +312,7 @@ def _put(
     tx.record(events)
 
 
-def _unstarted(tx: Tx, documents: Sequence[Document]) -> list[str]:
+def _unstarted(tx: MigrationVerbs, documents: Sequence[Document]) -> list[str]:
     """Name the migrations that want to start by themselves and never did."""
     wanted = [d.name for d in documents if isinstance(d.spec, MigrationSpec) and d.spec.start == "auto"]
     known = tx.newest_iterations() if wanted else {}

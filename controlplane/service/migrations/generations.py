@@ -3,10 +3,10 @@
 import json
 
 from controlplane.service.inventory.in_use import resource_in_use
-from controlplane.store.port import Tx
+from controlplane.store.verbs.inventory import InventoryVerbs
 
 
-def generations_of(tx: Tx, name: str) -> str:
+def generations_of(tx: InventoryVerbs, name: str) -> str:
     """Write the generations of a Migration and of every manifest it names: two equal texts mean the same work."""
     resource = tx.resource("Migration", name)
     if resource is None:
@@ -21,6 +21,6 @@ def generations_of(tx: Tx, name: str) -> str:
     return ", ".join([f"generation {resource.generation}", *(_said(tx, kind, of) for kind, of in named)])
 
 
-def _said(tx: Tx, kind: str, name: str) -> str:
+def _said(tx: InventoryVerbs, kind: str, name: str) -> str:
     resource = resource_in_use(tx, kind, name)
     return f"{kind} {name} {resource.generation if resource is not None else 'missing'}"

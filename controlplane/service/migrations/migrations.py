@@ -39,6 +39,7 @@ from controlplane.service.steps.destinations import (
     superseded_at_last,
 )
 from controlplane.store.port import Store, Tx
+from controlplane.store.verbs.inventory import InventoryVerbs
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,7 +270,7 @@ def _undo_in(tx: Tx, migration: Migration, ask: str, call: Call, now: float) -> 
     return advance(tx, migration.id, now), list(live.values())
 
 
-def _warnings(tx: Tx, names: Sequence[str]) -> tuple[Finding, ...]:
+def _warnings(tx: InventoryVerbs, names: Sequence[str]) -> tuple[Finding, ...]:
     """Warn about the fields of the datasets that are set and do not act, each dataset once."""
     migrations = (tx.resource("Migration", name) for name in names)
     datasets = dict.fromkeys(str(json.loads(row.spec)["dataset"]) for row in migrations if row is not None)

@@ -20,7 +20,8 @@ from controlplane.manifests.kinds.workflow import WorkflowSpec
 from controlplane.manifests.ready_made import ready_made
 from controlplane.service.inventory.in_use import READY_MADE, resource_in_use
 from controlplane.store.port import Tx
-from controlplane.store.verbs.inventory import Resource
+from controlplane.store.verbs.inventory import InventoryVerbs, Resource
+from controlplane.store.verbs.steps import StepVerbs
 
 
 class CannotPlan(Exception):
@@ -143,14 +144,16 @@ def _set(specs: Mapping[str, Spec], field: str) -> dict[str, int]:
     return {name: limit for name, limit in limits.items() if limit is not None}
 
 
-def _applied(tx: Tx, kind: str, name: str) -> tuple[int, str]:
+def _applied(tx: InventoryVerbs, kind: str, name: str) -> tuple[int, str]:
     resource = resource_in_use(tx, kind, name)
     if resource is None:
         raise CannotPlan(f"there is no {kind} {name}: apply it first")
     return resource.generation, resource.spec
 
 
-def _as_started(tx: Tx, migration: Migration, basis: Mapping[str, int], kind: str, name: str) -> tuple[int, str]:
+def _as_started(
+    tx: InventoryVerbs, migration: Migration, basis: Mapping[str, int], kind: str, name: str
+) -> tuple[int, str]:
     """Read a manifest in the generation that a migration was planned from."""
     own = ready_made(kind, name)
     if own is not None and basis.get(f"{kind}/{name}") == READY_MADE:
@@ -163,7 +166,7 @@ def _as_started(tx: Tx, migration: Migration, basis: Mapping[str, int], kind: st
     return generation, spec
 
 
-def keep_class(tx: Tx, plan: StepPlan, classes: dict[str, Requirements]) -> str:
+def keep_class(tx: StepVerbs, plan: StepPlan, classes: dict[str, Requirements]) -> str:
     """Return the placement class of a step, kept in the store and in ``classes``."""
     placement = class_of(plan.requirements)
     if placement not in classes:

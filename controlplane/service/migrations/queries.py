@@ -27,9 +27,9 @@ from controlplane.service.migrations.selection import find
 from controlplane.service.not_found import no_agent
 from controlplane.service.steps.admission import what_holds
 from controlplane.store.port import Store, Tx
-from controlplane.store.verbs.attempts import AttemptReport
+from controlplane.store.verbs.attempts import AttemptReport, AttemptVerbs
 from controlplane.store.verbs.health import Counts
-from controlplane.store.verbs.migrations import MigrationSummary
+from controlplane.store.verbs.migrations import MigrationSummary, MigrationVerbs
 from controlplane.store.verbs.steps import Body
 
 
@@ -232,13 +232,13 @@ def why(
     return answers
 
 
-def _name_of(tx: Tx, holder: Attempt | None) -> str:
+def _name_of(tx: MigrationVerbs, holder: Attempt | None) -> str:
     """Return the name of the migration of an attempt; empty where there is none."""
     migration = tx.migration(holder.migration_id) if holder else None
     return migration.name if migration else ""
 
 
-def _lock_delay_end(tx: Tx, step: Step, lock_delay_s: float) -> float:
+def _lock_delay_end(tx: AttemptVerbs, step: Step, lock_delay_s: float) -> float:
     """Return until when a target that can check no fence is left alone; 0 where nothing is to be waited for."""
     if step.fenced or step.state is not StepState.READY:
         return 0.0
@@ -274,7 +274,7 @@ def _waits_for(step: Step, steps: Sequence[Step], needs: Mapping[str, Sequence[s
     return [other for other in steps if other.id in wanted and other.state is not StepState.SUCCEEDED]
 
 
-def _summary(tx: Tx, migration_id: str) -> MigrationSummary:
+def _summary(tx: MigrationVerbs, migration_id: str) -> MigrationSummary:
     summary = tx.summary(migration_id)
     assert summary is not None, "the caller has found the migration"
     return summary

@@ -12,7 +12,7 @@ from controlplane.service.migrations.generations import generations_of
 from controlplane.service.migrations.retrying import would_take
 from controlplane.service.not_found import NAMES_MAX, no_manifest, no_such
 from controlplane.store.port import Tx
-from controlplane.store.verbs.migrations import Selectable
+from controlplane.store.verbs.migrations import MigrationVerbs, Selectable
 
 Owners = frozenset[str]
 
@@ -137,7 +137,9 @@ def _startable(tx: Tx, name: str) -> Migration | None:
     return before
 
 
-def _matching(tx: Tx, method: str, selection: Selection, within: Owners) -> list[tuple[str, Migration | None]]:
+def _matching(
+    tx: MigrationVerbs, method: str, selection: Selection, within: Owners
+) -> list[tuple[str, Migration | None]]:
     able = _ABLE.get(method, frozenset())
     found = []
     for each in tx.selectable():

@@ -7,9 +7,10 @@ from controlplane.core.model import Migration, Step
 from controlplane.manifests.compiling.params import decode_result
 from controlplane.service.errors import Precondition
 from controlplane.store.port import Tx
+from controlplane.store.verbs.steps import StepVerbs
 
 
-def left_nothing(tx: Tx, step: Step) -> bool:
+def left_nothing(tx: StepVerbs, step: Step) -> bool:
     """Tell whether a step said that it left nothing behind; only a publish can, and older agents do not."""
     if not _publishes(step):
         return False
@@ -17,7 +18,7 @@ def left_nothing(tx: Tx, step: Step) -> bool:
     return result is not None and decode_result(step.kind, result).get("formerContentKept") is False
 
 
-def was_empty(tx: Tx, steps: Sequence[Step]) -> bool:
+def was_empty(tx: StepVerbs, steps: Sequence[Step]) -> bool:
     """Tell whether the agents said of every `load` that nothing was at its destination before."""
     return all(left_nothing(tx, step) for step in steps if _publishes(step) and step.touched)
 
@@ -31,7 +32,7 @@ def way_back_of(tx: Tx, migration: Migration, steps: Sequence[Step]) -> WayBack 
     return None if tx.is_compacted(migration.id) else way_back(migration, steps, was_empty=was_empty(tx, steps))
 
 
-def require_way_back(tx: Tx, migration: Migration) -> None:
+def require_way_back(tx: StepVerbs, migration: Migration) -> None:
     """Raise ``Precondition`` where an undo would have to put back what a clean-up has removed."""
     steps = tx.steps_of(migration.id)
     if former_may_be_gone(steps) and not was_empty(tx, steps):

@@ -20,7 +20,7 @@ from controlplane.service.not_found import no_agent, no_manifest
 from controlplane.service.rollouts.hosts_now import members
 from controlplane.service.rollouts.rollouts import FLEETS_MAX, Rollouts
 from controlplane.store.port import Store, Tx
-from controlplane.store.verbs.agents import HostRecord
+from controlplane.store.verbs.agents import AgentVerbs, HostRecord
 from controlplane.store.verbs.steps import Backlog
 
 LABELS_MAX = 100
@@ -211,7 +211,7 @@ class Hosts:
         return problems
 
 
-def find_agent(tx: Tx, name_or_id: str) -> Agent:
+def find_agent(tx: AgentVerbs, name_or_id: str) -> Agent:
     """Return an agent that is not gone. Raises ``NotFound``."""
     agent = tx.agent(name_or_id) or tx.agent_by_name(name_or_id)
     if agent is None or agent.state is AgentState.GONE:

@@ -12,6 +12,7 @@ from controlplane.manifests.kinds.datastore import EngineSpec
 from controlplane.manifests.kinds.documents import load_spec
 from controlplane.service.agents.sessions import Fleet
 from controlplane.store.port import Tx
+from controlplane.store.verbs.agents import AgentVerbs
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class HostsNow:
         self._known.pop(agent_id, None)
 
     def of(
-        self, tx: Tx, agent_ids: Iterable[str], now: float, time_zone: str, told: Mapping[str, object]
+        self, tx: AgentVerbs, agent_ids: Iterable[str], now: float, time_zone: str, told: Mapping[str, object]
     ) -> dict[str, Host]:
         """Return these hosts as they are now; ``told`` maps agents to the session that heard a rollout's last word."""
         wanted = list(agent_ids)
@@ -49,7 +50,7 @@ class HostsNow:
             if (known := self._known.get(agent_id)) is not None
         }
 
-    def _learn(self, tx: Tx) -> None:
+    def _learn(self, tx: AgentVerbs) -> None:
         records = tx.host_records()
         for agent, _ in tx.agents():
             record = records.get(agent.id)
@@ -99,7 +100,7 @@ def utc_offset_s(time_zone: str, now: float) -> float:
     return offset.total_seconds() if offset is not None else 0.0
 
 
-def members(tx: Tx, labels: Mapping[str, str]) -> list[Agent]:
+def members(tx: AgentVerbs, labels: Mapping[str, str]) -> list[Agent]:
     """Return the agents of a fleet: those that carry all of its labels."""
     return [agent for agent, _ in tx.agents() if labels.items() <= agent.labels.items()]
 

@@ -30,6 +30,7 @@ from controlplane.service.rollouts.healthy_clock import Calm
 from controlplane.service.rollouts.hosts_now import HostsNow, grouped, members
 from controlplane.store.port import Store, Tx
 from controlplane.store.verbs.inventory import Resource
+from controlplane.store.verbs.rollouts import RolloutVerbs
 
 # A host that does not act upon what it was told is told again after so long.
 SAY_AGAIN_S = 60.0
@@ -148,7 +149,7 @@ class Rollouts:
         self._fleet.changed.ring()
         return made
 
-    def _check_room(self, tx: Tx, fleet: str, supersede: bool) -> list[Rollout]:
+    def _check_room(self, tx: RolloutVerbs, fleet: str, supersede: bool) -> list[Rollout]:
         """Return the rollouts of a fleet that another one would end. Raises ``Precondition`` where none may."""
         rollouts = [each for each in tx.rollouts(fleet, 100) if each.state in OPEN]
         for other in rollouts:

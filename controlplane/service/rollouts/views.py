@@ -7,6 +7,7 @@ from controlplane.core.rollouts.drafting import may_now, runs, why_not
 from controlplane.core.rollouts.model import Host, HostState, Rollout, RolloutHost, RolloutState
 from controlplane.service.rollouts.rollouts import Rollouts, find
 from controlplane.store.port import Store, Tx
+from controlplane.store.verbs.rollouts import RolloutVerbs
 
 # In one of these a rollout moves on only by a person's decision, or not at all.
 AT_REST = frozenset({RolloutState.HALTED, RolloutState.CANCELLED, RolloutState.SUCCEEDED, RolloutState.ROLLED_BACK})
@@ -71,7 +72,7 @@ class RolloutViews:
 
         return await self._store.read(load)
 
-    def _summary(self, tx: Tx, rollout: Rollout) -> RolloutSummary:
+    def _summary(self, tx: RolloutVerbs, rollout: Rollout) -> RolloutSummary:
         waves: dict[int, dict[str, int]] = {number: {} for number in range(len(rollout.policy.waves) + 1)}
         asked = 0
         for wave, state, hosts, of_them in tx.rollout_counts(rollout.id):

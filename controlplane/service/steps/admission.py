@@ -4,19 +4,21 @@ from controlplane.core.model import Step
 from controlplane.core.states import Direction
 from controlplane.core.steps.admission import Admission, Limits, Reached, UnderWay, reached
 from controlplane.store.port import Tx
+from controlplane.store.verbs.migrations import MigrationVerbs
+from controlplane.store.verbs.steps import StepVerbs
 
 
-def admission(tx: Tx, limits: Limits) -> Admission | None:
+def admission(tx: StepVerbs, limits: Limits) -> Admission | None:
     """Return who lets migrations begin in this transaction; None where nothing limits them."""
     return Admission(limits, tx.under_way()) if limits.on_migrations else None
 
 
-def may_begin(tx: Tx, door: Admission | None, step: Step) -> bool:
+def may_begin(tx: MigrationVerbs, door: Admission | None, step: Step) -> bool:
     """Let a step's migration begin, if it has not and a limit leaves room; False where it must wait."""
     return door is None or _goes_on(door, step) or door.begin(_migration_of(tx, step))
 
 
-def is_held(tx: Tx, door: Admission | None, step: Step) -> bool:
+def is_held(tx: MigrationVerbs, door: Admission | None, step: Step) -> bool:
     """Tell whether a limit keeps a step's migration from beginning."""
     if door is None or _goes_on(door, step):
         return False
@@ -36,7 +38,7 @@ def _goes_on(door: Admission, step: Step) -> bool:
     return step.direction is Direction.UNDO or door.is_under_way(step.migration_id)
 
 
-def _migration_of(tx: Tx, step: Step) -> UnderWay:
+def _migration_of(tx: MigrationVerbs, step: Step) -> UnderWay:
     migration = tx.migration(step.migration_id)
     assert migration is not None, "a step's migration exists"
     return UnderWay(migration.id, migration.name, migration.source, migration.destination)

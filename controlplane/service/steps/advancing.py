@@ -9,6 +9,7 @@ from controlplane.core.model import Failure, Step
 from controlplane.core.states import Direction, StepState
 from controlplane.manifests.compiling.params import ParamsUnresolved, compile_params, needed_results
 from controlplane.store.port import Tx
+from controlplane.store.verbs.steps import StepVerbs
 
 
 def advance(tx: Tx, migration_id: str, now: float) -> Counter[str]:
@@ -29,7 +30,7 @@ def advance(tx: Tx, migration_id: str, now: float) -> Counter[str]:
         # A step that could not be given its parameters has failed, which may end the migration: look again.
 
 
-def equip_readied(tx: Tx, changes: Changes, steps: Sequence[Step], now: float) -> Counter[str]:
+def equip_readied(tx: StepVerbs, changes: Changes, steps: Sequence[Step], now: float) -> Counter[str]:
     """Give the steps that ``changes`` made ready their parameters; return how many can start per class.
 
     A step whose parameters cannot be made has failed.
@@ -40,7 +41,7 @@ def equip_readied(tx: Tx, changes: Changes, steps: Sequence[Step], now: float) -
     return Counter(step.placement_class for step in readied if _equip(tx, step, steps, now))
 
 
-def _equip(tx: Tx, step: Step, steps: Sequence[Step], now: float) -> bool:
+def _equip(tx: StepVerbs, step: Step, steps: Sequence[Step], now: float) -> bool:
     """Make the parameters of a step that just became ready; fail the step when they cannot be made."""
     if step.direction is Direction.UNDO:
         return True

@@ -7,13 +7,14 @@ from controlplane.core.model import Migration
 from controlplane.core.states import MIGRATION_ASKS_A_PERSON, MIGRATION_LEFT_PLACE, MIGRATION_MOVING, MigrationState
 from controlplane.service.errors import Precondition
 from controlplane.store.port import Tx
+from controlplane.store.verbs.migrations import MigrationVerbs
 
 
 class PlaceTaken(Precondition):
     """Another migration is at the destination; the message names it, and what ends that."""
 
 
-def require_free(tx: Tx, name: str, dataset: str, place: str) -> None:
+def require_free(tx: MigrationVerbs, name: str, dataset: str, place: str) -> None:
     """Refuse to publish where another migration is at work, or has brought another dataset. Raises ``PlaceTaken``."""
     for other in _newest(tx, place) if place else ():
         if other.name == name:
@@ -38,7 +39,7 @@ def require_free(tx: Tx, name: str, dataset: str, place: str) -> None:
             )
 
 
-def require_still(tx: Tx, migration: Migration) -> None:
+def require_still(tx: MigrationVerbs, migration: Migration) -> None:
     """Refuse to undo at a destination to which another migration is on its way. Raises ``PlaceTaken``."""
     for other in tx.migrations_at(migration.place) if migration.place else ():
         if other.id != migration.id and other.state in MIGRATION_MOVING:
@@ -49,7 +50,7 @@ def require_still(tx: Tx, migration: Migration) -> None:
             )
 
 
-def published_over(tx: Tx, migration: Migration) -> Migration | None:
+def published_over(tx: MigrationVerbs, migration: Migration) -> Migration | None:
     """Return the migration whose publish lies over that of this one, the newest; None where there is none."""
     own = tx.published_fence(migration)
     if not own:
@@ -85,6 +86,6 @@ def called(migration: Migration) -> str:
     return migration.name if migration.iteration == 1 else f"{migration.name} (iteration {migration.iteration})"
 
 
-def _newest(tx: Tx, place: str) -> Iterable[Migration]:
+def _newest(tx: MigrationVerbs, place: str) -> Iterable[Migration]:
     """Return the newest iteration of every migration to a place."""
     return {migration.name: migration for migration in tx.migrations_at(place)}.values()

@@ -19,6 +19,8 @@ from controlplane.service.steps.destinations import called, supersede_others
 from controlplane.service.steps.shown_values import admitted
 from controlplane.store.port import Tx
 from controlplane.store.verbs.attempts import AttemptedStep
+from controlplane.store.verbs.migrations import MigrationVerbs
+from controlplane.store.verbs.steps import StepVerbs
 
 EVICT_MAX = 16
 # Write targets of steps that publish nothing at a destination begin with this.
@@ -87,7 +89,9 @@ def grant(tx: Tx, agent: Agent, terms: GrantTerms, now: float) -> list[GrantedLe
     return equip(tx, [(g.attempt, steps[g.attempt.step_id]) for g in changes.grants])
 
 
-def _candidates(tx: Tx, terms: GrantTerms, door: Admission | None, now: float, slots_free: int) -> list[Candidate]:
+def _candidates(
+    tx: StepVerbs, terms: GrantTerms, door: Admission | None, now: float, slots_free: int
+) -> list[Candidate]:
     unseen_until = now - terms.lock_delay_s
     if door is None:
         return [each for name in terms.classes for each in tx.candidates(name, now, unseen_until, slots_free)]
@@ -156,7 +160,7 @@ def settle(tx: Tx, agent_id: str, outcomes: Sequence[Outcome], now: float, moved
     return done
 
 
-def _naming(tx: Tx, outcome: Outcome) -> Outcome:
+def _naming(tx: MigrationVerbs, outcome: Outcome) -> Outcome:
     """Agents know migrations by their ids; people know them by name."""
     failure = outcome.failure
     if failure is None or "mig_" not in failure.message + failure.hint:

@@ -6,11 +6,12 @@ from dataclasses import replace
 from controlplane.core.model import Outcome, Step
 from controlplane.manifests.compiling import result_values
 from controlplane.store.port import Store, Tx
+from controlplane.store.verbs.steps import StepVerbs
 
 AT_ONCE = 100
 
 
-def admitted(tx: Tx, step: Step, outcome: Outcome) -> tuple[Outcome, float]:
+def admitted(tx: StepVerbs, step: Step, outcome: Outcome) -> tuple[Outcome, float]:
     """Return what of a report may be kept, and for how many seconds its values may be; 0 where it holds none.
 
     An agent withholds what it may not tell. One of before the rule does not know it, so it is held here too.
