@@ -2,23 +2,10 @@
 
 from tests.sim.planting import Change, Planted
 
-CLEANING = "controlplane.core.migrations.clean_up"
 CLEAN_UP = "controlplane.service.migrations.clean_up"
 MIGRATIONS = "controlplane.service.migrations.migrations"
 
 PLANTED = (
-    Planted(
-        "clean-up-that-only-failed-removed-nothing",
-        "A clean-up of which every try has failed has removed nothing, so a rollback still finds all it needs.",
-        ("S11",),
-        (
-            Change(
-                CLEANING,
-                "        step.kind == CLEAN_UP and step.touched and step.name",
-                "        step.kind == CLEAN_UP and step.touched and step.failures < step.attempts and step.name",
-            ),
-        ),
-    ),
     Planted(
         "consent-to-loss-needs-no-former-content",
         "Who lets a rollback lose what others changed need not be told that something is gone.",
