@@ -101,7 +101,7 @@ class HistoryKeeper:
                 limit = min(ROWS_AT_ONCE, last - first)
                 rows = await self._store.read(lambda tx, first=first, limit=limit: tx.events_after(first, "", limit))  # type: ignore[misc]
                 file.writelines(_line(entry_value(position, event)) for position, event in rows)
-                first = rows[-1][0]
+                first = rows[-1].position
 
 
 def _line(value: object) -> bytes:

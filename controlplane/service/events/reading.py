@@ -9,10 +9,10 @@ from controlplane.manifests.text.findings import near_miss
 from controlplane.service.errors import NotFound
 from controlplane.service.not_found import NAMES_MAX, no_such
 from controlplane.store.port import Store, Tx
-from controlplane.store.verbs.events import EventVerbs
+from controlplane.store.verbs.events import EventVerbs, RecordedEvent
 from controlplane.store.verbs.steps import StepVerbs
 
-Rows = list[tuple[int, Event]]
+Rows = list[RecordedEvent]
 AT_ONCE = 500
 NAMES_KEPT_MAX = 10_000
 _IDS = ("mig_", "step_", "att_", "ag_", "roll_", "apr_")
@@ -69,8 +69,8 @@ class EventReading:
     async def after(self, position: int, wanted: Wanted) -> tuple[Rows, int, bool]:
         """Return wanted events after a position, the position up to which was looked, and whether there may be more."""
         rows = await self._store.read(lambda tx: tx.events_after(position, wanted.subject, AT_ONCE))
-        last = rows[-1][0] if rows else position
-        return [(at, fact) for at, fact in rows if wanted.holds(fact)], last, len(rows) == AT_ONCE
+        last = rows[-1].position if rows else position
+        return [row for row in rows if wanted.holds(row.event)], last, len(rows) == AT_ONCE
 
     async def newest(self, wanted: Wanted, count: int) -> Rows:
         """Return the newest wanted events, at most ``count``, oldest first."""
@@ -80,10 +80,10 @@ class EventReading:
             rows = await self._store.read(
                 lambda tx, position=position: tx.events_before(position, wanted.subject, AT_ONCE)  # type: ignore[misc]
             )
-            found += [row for row in rows if wanted.holds(row[1])]
-            if len(rows) < AT_ONCE or rows[-1][1].at < wanted.since:
+            found += [row for row in rows if wanted.holds(row.event)]
+            if len(rows) < AT_ONCE or rows[-1].event.at < wanted.since:
                 break
-            position = rows[-1][0]
+            position = rows[-1].position
         return found[:count][::-1]
 
     async def names(self, rows: Rows) -> dict[int, dict[str, str]]:
@@ -171,8 +171,8 @@ def _position_before(tx: EventVerbs, instant: float) -> int:
     while low < high:
         middle = (low + high) // 2
         rows = tx.events_after(middle, "", 1)
-        if not rows or rows[0][1].at >= instant:
+        if not rows or rows[0].event.at >= instant:
             high = middle
         else:
-            low = rows[0][0]
+            low = rows[0].position
     return low

@@ -4,10 +4,11 @@ from collections.abc import Iterator, Mapping
 
 from controlplane.core.states import MIGRATION_LEFT_PLACE
 from controlplane.manifests.kinds.documents import Spec, load_spec
+from controlplane.store.verbs.inventory import AppliedSpec
 from controlplane.store.verbs.migrations import MigrationVerbs
 
-Key = tuple[str, str]
-Rows = Mapping[Key, tuple[int, str, str]]  # (kind, name) → generation, digest, spec as JSON
+Key = tuple[str, str]  # kind, name
+Rows = Mapping[Key, AppliedSpec]
 
 
 class AppliedSpecs(Mapping[Key, Spec]):
@@ -17,7 +18,8 @@ class AppliedSpecs(Mapping[Key, Spec]):
         self._rows = rows
 
     def __getitem__(self, key: Key) -> Spec:
-        return load_spec(key[0], self._rows[key][2])
+        kind, _ = key
+        return load_spec(kind, self._rows[key].spec)
 
     def __iter__(self) -> Iterator[Key]:
         return iter(self._rows)

@@ -60,7 +60,7 @@ def why_kept(tx: Tx, key: Key, specs: Mapping[Key, str], going: Collection[Key] 
 
 def specs_of(tx: InventoryVerbs) -> dict[Key, str]:
     """Return the spec of every applied manifest as JSON."""
-    return {each: spec for each, (_, _, spec) in tx.all_specs().items()}
+    return {key: applied.spec for key, applied in tx.all_specs().items()}
 
 
 def delete_in(tx: Tx, key: Key, now: float, by: str) -> None:

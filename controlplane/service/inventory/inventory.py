@@ -227,7 +227,7 @@ def _judge(parsed: Parsed, rows: Rows, free: frozenset[str]) -> Applied:
     for document in parsed.documents:
         new = digest(canonical_json(document.metadata), canonical_json(document.spec))
         old = rows.get(document.key)
-        outcomes.append((document.kind, document.name, change(old[1] if old else None, new)))
+        outcomes.append((document.kind, document.name, change(old.digest if old else None, new)))
     return Applied((), tuple(outcomes))
 
 
@@ -302,9 +302,9 @@ def _put(
     deleted = tx.deleted_generations()
     for document, (metadata, spec, fresh) in zip(documents, texts, strict=True):
         old = rows.get(document.key)
-        if old is not None and old[1] == fresh:
+        if old is not None and old.digest == fresh:
             continue
-        generation = (old[0] if old else deleted.get(document.key, 0)) + 1
+        generation = (old.generation if old else deleted.get(document.key, 0)) + 1
         resources.append(Resource(document.kind, document.name, generation, fresh, metadata, spec, now))
         subject = f"{document.kind}/{document.name}"
         events.append(Event(now, "ManifestApplied", subject, detail=asked_by(by, f"generation {generation}")))
