@@ -3,6 +3,9 @@
 The control plane *directs* (it names a version, a digest and a path); what it names must be what the offline keys have
 signed. `incoming` belongs to the agent's user, so everything is copied before it is looked at, and nothing is copied
 beyond its limit. The trusted metadata is replaced only when everything held.
+
+Numbers such as 5.3.4 are sections of The Update Framework's specification 1.0 (its client workflow). Signatures,
+versions and expiry are checked by python-tuf's ``TrustedMetadataSet``, lengths, order and files here.
 """
 
 import contextlib
@@ -131,47 +134,58 @@ class _Chain:
 
     def follow(self) -> None:
         """Load everything. Raises Refused and the errors of tuf."""
+        # 5.2: the root that is trusted already.
         root = self._kept(ROOT)
         if root is None:
             path = self._trusted / ROOT
             raise Refused("no_trusted_root", f"there is no trusted root at {path}: `haulier-updater trust FILE`")
         self._set = TrustedMetadataSet(root, EnvelopeType.METADATA)
+        # 5.1: one instant for all that may have expired.
         self._set.reference_time = self._now
+        # 5.3.2, 5.3.3 and 5.3.9: each root that follows, up to a length and a number.
         for _ in range(ROOTS_MAX):
             root = self._came(f"{self._set.root.version + 1}.root.json", "root")
             if root is None:
                 break
+            # 5.3.4: signed by the root before and by itself. 5.3.5: exactly the next version.
+            # 5.3.6: it may have expired.
             self._set.update_root(root)
+            # 5.3.7; 5.3.8 waits until all of the rest held.
             self._fresh[ROOT] = root
         self._follow_timestamp()
         self._follow_role(Snapshot.type, self._set.update_snapshot)
         self._follow_role(Targets.type, self._set.update_targets)
 
     def commit(self) -> None:
-        """Trust from now on what was followed. Each file by itself is old or new; any mixture of them is safe,
-        because each is verified again before it is believed."""
+        """Trust from now on what was followed: 5.3.8, 5.4.5, 5.5.7 and 5.6.6, later than the specification has them.
+
+        Each file by itself is old or new; any mixture of them is safe, because each is verified again before it is
+        believed."""
         for name, data in self._fresh.items():
             durable.replace(self._trusted / name, data)
 
     def _follow_timestamp(self) -> None:
+        """5.4, and before it 5.3.10: the newest root must not have expired."""
         kept = self._kept("timestamp.json")
         if kept is not None:
-            # What a newer root no longer accepts is forgotten: that is the way back from a fast-forward.
+            # 5.3.11: what a newer root no longer accepts is forgotten, which is the way back from a fast-forward.
             with contextlib.suppress(exceptions.RepositoryError):
                 self._set.update_timestamp(kept)
+        # 5.4.1: what came, up to a length.
         came = self._came("timestamp.json", "timestamp")
         if came is None:
             raise Refused("incomplete", "timestamp.json has not come yet")
+        # 5.4.2: signed. 5.4.3: no older than the kept one, nor the snapshot that it names. 5.4.4: not expired.
         with contextlib.suppress(exceptions.EqualVersionNumberError):
             self._set.update_timestamp(came)
             self._fresh["timestamp.json"] = came
 
     def _follow_role(self, role: str, update: Any) -> None:
-        """Use what is kept if it is the very one that is named, else what came."""
+        """5.5 for the snapshot, 5.6 for the targets: what is kept, if it is the very one named, else what came."""
         kept = self._kept(f"{role}.json")
         if kept is not None:
             try:
-                # A kept snapshot counts also when it is no longer the newest: nothing may fall behind it.
+                # 5.5.5: a kept snapshot counts also when it is no longer the newest, as nothing may fall behind it.
                 update(kept, trusted=True) if role == Snapshot.type else update(kept)
                 self._named(role).verify_length_and_hashes(kept)
             except exceptions.RepositoryError:
@@ -179,9 +193,12 @@ class _Chain:
             else:
                 return
         name = f"{self._named(role).version}.{role}.json"
+        # 5.5.1, 5.6.1: under the name of its version, up to a length.
         came = self._came(name, role)
         if came is None:
             raise Refused("incomplete", f"{name} has not come yet")
+        # 5.5.2, 5.6.2: the hash that is named. 5.5.3, 5.6.3: signed. 5.5.4, 5.6.4: the version that is named.
+        # 5.5.5: no part older than before. 5.5.6, 5.6.5: not expired.
         update(came)
         self._fresh[f"{role}.json"] = came
 
@@ -225,6 +242,7 @@ class _Told:
 
 
 def _signed_target(targets: Targets, wanted: Wanted) -> TargetFile:
+    """5.6.7, without delegations, and 5.7.2: what the targets say of the path that is wanted."""
     target = targets.targets.get(wanted.target_path)
     if target is None:
         raise Refused("unknown_target", f"{wanted.target_path[:200]!r} is not among the signed targets")
@@ -298,7 +316,7 @@ def _check_room(length: int, unpacked_bytes: int, here: Here) -> None:
 
 
 def _copy(incoming: Path, to: Path, length: int, digest: str) -> None:
-    """Copy the artefact out of the agent's reach: at most `length` bytes, and only if they are the signed ones."""
+    """5.7.3: copy the artefact out of the agent's reach, at most `length` bytes, if they are the signed ones."""
     for left in to.parent.glob("*.tar.zst*"):
         left.unlink()
     source = _opened(incoming, ARTEFACT)

@@ -1,4 +1,8 @@
-"""Whether published metadata follows from what this control plane has: root → timestamp → snapshot → targets."""
+"""Whether published metadata follows from what this control plane has: root → timestamp → snapshot → targets.
+
+Numbers such as 5.3.4 are sections of The Update Framework's specification 1.0 (its client workflow). Signatures,
+versions and expiry are checked by python-tuf's ``TrustedMetadataSet``, names and order here.
+"""
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
@@ -57,12 +61,16 @@ def prove(files: Mapping[str, bytes], known: Mapping[str, bytes], now: float) ->
 def _prove(files: Mapping[str, bytes], known: Mapping[str, bytes], now: datetime) -> Proven:
     used: dict[str, bytes] = {}
     trusted = _follow_roots(files, known, used)
+    # 5.1: one instant for all that may have expired.
     trusted.reference_time = now
+    # 5.3.10: the newest root has not expired. 5.4.2: signed. 5.4.3: no older than the known one. 5.4.4: not expired.
     _follow(trusted.update_timestamp, "timestamp.json", files, known, used)
+    # 5.5.2: the hash that the timestamp names. 5.5.3: signed. 5.5.5: no part older than before. 5.5.6: not expired.
     _follow_newest(trusted.update_snapshot, Snapshot.type, trusted.timestamp.snapshot_meta.version, files, known, used)
     meta = trusted.snapshot.meta.get("targets.json")
     if meta is None:
         raise Unproven("bad_metadata", "the snapshot does not name targets.json")
+    # 5.5.4: the snapshot's version. 5.6.2: the hash it names. 5.6.3: signed. 5.6.4: its version. 5.6.5: not expired.
     _follow_newest(trusted.update_targets, Targets.type, meta.version, files, {}, used)
     return Proven(
         used,
@@ -80,6 +88,7 @@ def _follow_roots(files: Mapping[str, bytes], known: Mapping[str, bytes], used: 
     first = known.get("1.root.json", files.get("1.root.json"))
     if first is None:
         raise Unproven("incomplete", "1.root.json is missing: publish a repository with all its roots")
+    # 5.2: the first root; what is known was believed before.
     trusted = TrustedMetadataSet(first, EnvelopeType.METADATA)
     used["1.root.json"] = first
     while trusted.root.version < ROOTS_MAX:
@@ -87,6 +96,7 @@ def _follow_roots(files: Mapping[str, bytes], known: Mapping[str, bytes], used: 
         root = known.get(name, files.get(name))
         if root is None:
             break
+        # 5.3.4: signed by the root before and by itself. 5.3.5: exactly the next version. 5.3.6: it may have expired.
         trusted.update_root(root)
         used[name] = root
     for name in used:
@@ -108,7 +118,7 @@ def _follow(
 ) -> None:
     """The timestamp: the known one sets what is too old, the published one counts."""
     if name in known:
-        # Not accepted by the newest root any more, or ended: then it sets nothing.
+        # 5.3.11: not accepted by the newest root any more, or ended: then it sets nothing.
         with contextlib.suppress(exceptions.RepositoryError):
             update(known[name])
     if name not in files:
