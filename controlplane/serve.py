@@ -152,17 +152,17 @@ class ControlPlane:
         joining, identities = self.joining, self.identities
         self.agent_door = AgentDoor(self.fleet, joining, identities, outputs, "", software_version(), self.witnesses)
         services = Services(
-            self.fleet,
-            self.inventory,
-            Migrations(self.store, self.clock, self.fleet, self.approvals),
-            Queries(self.store, self.clock, self.fleet),
-            self.joining,
-            outputs,
-            self.clean_ups,
-            [loop.health for loop in self.driver.loops],
-            software_version(),
-            self.audit.troubles,
-            self.audit.tallies,
+            fleet=self.fleet,
+            inventory=self.inventory,
+            migrations=Migrations(self.store, self.clock, self.fleet, self.approvals),
+            queries=Queries(self.store, self.clock, self.fleet),
+            joining=self.joining,
+            outputs=outputs,
+            clean_ups=self.clean_ups,
+            loops=[loop.health for loop in self.driver.loops],
+            version=software_version(),
+            audit_troubles=self.audit.troubles,
+            tallies=self.audit.tallies,
         )
         self.operator_door = OperatorDoor(services)
         limits = FetchLimits(config.release_bytes_per_s_max, config.release_bytes_per_s_agent_max)

@@ -156,17 +156,17 @@ def place(ctx: Context, message: k.Datastore, side: str = "") -> Place:
     if which == "postgresql":
         found = message.postgresql
         return PostgresqlPlace(
-            name,
-            found.host,
-            found.port or POSTGRESQL_PORT,
-            found.database,
-            found.user,
-            ctx.datastore_secret(message) if found.password_ref else "",
-            found.schema or "public",
-            found.sslmode or "prefer",
-            SYSTEM if found.sslrootcert == SYSTEM else _file(found.sslrootcert, "sslrootcert"),
-            _file(found.sslcert, "sslcert"),
-            _file(found.sslkey, "sslkey"),
+            name=name,
+            host=found.host,
+            port=found.port or POSTGRESQL_PORT,
+            database=found.database,
+            user=found.user,
+            password=ctx.datastore_secret(message) if found.password_ref else "",
+            schema=found.schema or "public",
+            sslmode=found.sslmode or "prefer",
+            sslrootcert=SYSTEM if found.sslrootcert == SYSTEM else _file(found.sslrootcert, "sslrootcert"),
+            sslcert=_file(found.sslcert, "sslcert"),
+            sslkey=_file(found.sslkey, "sslkey"),
             side=side,
             lock_wait_s=found.lock_wait_s or LOCK_WAIT_S,
         )

@@ -46,7 +46,18 @@ def try_out(path: Path) -> None:
     """Read everything in the journal at `path`, write one of everything, and read it back.
 
     Raises JournalBroken where it is not what was written."""
-    grant = Grant(_TRIED, "step_selftest", "mig_selftest", "try", "load", 1, 1, "selftest", 1.0, params=b"\0tried")
+    grant = Grant(
+        attempt_id=_TRIED,
+        step_id="step_selftest",
+        migration_id="mig_selftest",
+        step_name="try",
+        kind="load",
+        number=1,
+        fence=1,
+        target="selftest",
+        ttl_s=1.0,
+        params=b"\0tried",
+    )
     outcome = Outcome(_TRIED, 1, OutcomeKind.SUCCEEDED, b"\0done")
     before = _within(path, [JournalIntent(grant), RecordOutcome(grant, outcome), MarkDraining(True)])
     after = _within(path, [ForgetAttempt(_TRIED), MarkDraining(before.draining)])

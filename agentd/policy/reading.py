@@ -181,19 +181,19 @@ def _program(name: str, table: Mapping[str, Any]) -> ProgramRule:
     if both := environment.keys() & secrets.keys():
         raise PolicyBroken(f"environment and secrets both set {min(both)}")
     return ProgramRule(
-        name,
-        path,
-        sha256,
-        _text(table, "safe_to_repeat"),
-        arguments,
-        values,
-        environment,
-        secrets,
-        float(_number(table, "timeout_s")) or 3600.0,
-        _text(table, "undo"),
-        _paths(table, "reads", "path"),
-        _paths(table, "writes", "path"),
-        int(_number(table, "output_bytes_max", whole=True)) or 16384,
+        name=name,
+        path=path,
+        sha256=sha256,
+        safe_to_repeat=_text(table, "safe_to_repeat"),
+        arguments=arguments,
+        values=values,
+        environment=environment,
+        secrets=secrets,
+        timeout_s=float(_number(table, "timeout_s")) or 3600.0,
+        undo=_text(table, "undo"),
+        reads=_paths(table, "reads", "path"),
+        writes=_paths(table, "writes", "path"),
+        output_bytes_max=int(_number(table, "output_bytes_max", whole=True)) or 16384,
     )
 
 

@@ -31,18 +31,18 @@ class EndAttempt(NamedTuple):
 
 
 class MoveStep(NamedTuple):
-    """Bring a step from one state to another."""
+    """Bring a step from one state to another; by default it waits for nothing and has failed at nothing."""
 
     step_id: str
     from_state: StepState
     to_state: StepState
     direction: Direction
-    ready_at: float
-    queue_deadline_at: float | None
-    failures: int
-    reason_code: str
-    reason: str
-    hint: str
+    ready_at: float = 0.0
+    queue_deadline_at: float | None = None
+    failures: int = 0
+    reason_code: str = ""
+    reason: str = ""
+    hint: str = ""
     unreachable_since: float | None = None
     losses: int = 0
 

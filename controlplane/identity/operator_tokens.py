@@ -128,7 +128,16 @@ def record_of(
             "the life of an operator token is out of bounds",
             f"choose more than 0 and at most {TTL_S_MAX:.0f} seconds",
         )
-    return OperatorTokenRecord(token_id, name, role, tuple(sorted(set(owners))), verifier, now + ttl_s, now, by)
+    return OperatorTokenRecord(
+        id=token_id,
+        name=name,
+        role=role,
+        owners=tuple(sorted(set(owners))),
+        verifier=verifier,
+        expires_at=now + ttl_s,
+        created_at=now,
+        created_by=by,
+    )
 
 
 def presented_in(authorization: str) -> Presented | None:

@@ -86,7 +86,16 @@ def build(
     with output.open("rb") as made:
         digest = hashlib.file_digest(made, "sha256").hexdigest()
     length = output.stat().st_size
-    return Built(output, version, architecture, min_from, digest, length, counted.written_bytes, _settings(files))
+    return Built(
+        path=output,
+        version=version,
+        architecture=architecture,
+        min_from=min_from,
+        digest=digest,
+        length=length,
+        unpacked_bytes=counted.written_bytes,
+        settings=_settings(files),
+    )
 
 
 def read(path: Path) -> Built:

@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 FILE_LINES_MAX = 500
 FUNCTION_LINES_MAX = 60
+POSITIONAL_MAX = 7
 VAGUE_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "manager", "managers"}
 # Joined here so that this file does not contain them.
 LEFT_OVERS = re.compile(r"\b(" + "|".join(["TO" + "DO", "FIX" + "ME", "X" + "XX", "HA" + "CK"]) + r")\b")
@@ -177,3 +178,17 @@ def test_no_file_names_a_package_registry() -> None:
 )
 def test_the_patterns_themselves_find_what_they_should(pattern: re.Pattern[str], line: str, is_found: bool) -> None:
     assert bool(pattern.search(line)) is is_found
+
+
+def test_a_value_of_many_fields_is_made_by_their_names() -> None:
+    """Ten arguments in a row cannot be read, and two of one type can be exchanged unseen."""
+    found = [
+        f"{name}:{node.lineno} {made}"
+        for name in written()
+        if name.startswith(("controlplane/", "agentd/")) and name.endswith(".py")
+        for node in ast.walk(ast.parse(source(name)))
+        if isinstance(node, ast.Call) and len(node.args) > POSITIONAL_MAX
+        for made in [node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")]
+        if made[:1].isupper()
+    ]
+    assert not found

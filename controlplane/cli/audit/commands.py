@@ -209,14 +209,14 @@ def _ask_entries(operator: Operator, seal: Seal) -> Iterator[Entry]:
             yield (
                 each.position,
                 Event(
-                    each.at,
-                    each.type,
-                    each.subject,
-                    each.migration_id if each.HasField("migration_id") else None,
-                    each.attempt_id if each.HasField("attempt_id") else None,
-                    each.agent_id if each.HasField("agent_id") else None,
-                    each.fence if each.HasField("fence") else None,
-                    each.detail,
+                    at=each.at,
+                    type=each.type,
+                    subject=each.subject,
+                    migration_id=each.migration_id if each.HasField("migration_id") else None,
+                    attempt_id=each.attempt_id if each.HasField("attempt_id") else None,
+                    agent_id=each.agent_id if each.HasField("agent_id") else None,
+                    fence=each.fence if each.HasField("fence") else None,
+                    detail=each.detail,
                 ),
             )
 

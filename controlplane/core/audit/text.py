@@ -90,7 +90,16 @@ def entry_from(value: Any) -> Entry:
             return int(value["position"]), bytes.fromhex(value["leaf"])
         kind, subject, migration_id, attempt_id, agent_id, detail = _TEXTS(value)
         fence = None if value["fence"] is None else int(value["fence"])
-        event = Event(float(value["at"]), kind, subject, migration_id, attempt_id, agent_id, fence, detail)
+        event = Event(
+            at=float(value["at"]),
+            type=kind,
+            subject=subject,
+            migration_id=migration_id,
+            attempt_id=attempt_id,
+            agent_id=agent_id,
+            fence=fence,
+            detail=detail,
+        )
         return int(value["position"]), event
     except (KeyError, TypeError, ValueError) as error:
         raise Unreadable(f"not an entry of an audit log: {error!r}") from None

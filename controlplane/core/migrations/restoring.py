@@ -56,7 +56,7 @@ def turn_back(step: Step, reason: str) -> MoveStep:
     """Bring a step to its way back."""
     event = back_event(step)
     direction = Direction.UNDO if event == "StepUndoPlanned" else step.direction
-    return MoveStep(step.id, step.state, step_after(step.state, event), direction, 0.0, None, 0, "", reason, "")
+    return MoveStep(step.id, step.state, step_after(step.state, event), direction, reason=reason)
 
 
 def why_refuted(migration: Migration, steps: Sequence[Step]) -> str:

@@ -63,12 +63,9 @@ def ready(step: Step, now: float) -> MoveStep:
         step.state,
         StepState.READY,
         step.direction,
-        now,
-        now + step.queue_s,
-        step.failures,
-        "",
-        "",
-        "",
+        ready_at=now,
+        queue_deadline_at=now + step.queue_s,
+        failures=step.failures,
     )
 
 
@@ -78,5 +75,5 @@ def _replan(steps: Sequence[Step], changes: Changes, now: float) -> None:
         if step.state is StepState.BLOCKED:
             continue
         to_state = step_after(step.state, "StepReplanned")
-        changes.step_moves.append(MoveStep(step.id, step.state, to_state, Direction.FORWARD, 0.0, None, 0, "", "", ""))
+        changes.step_moves.append(MoveStep(step.id, step.state, to_state, Direction.FORWARD))
         changes.events.append(Event(now, "StepReplanned", step.id, step.migration_id, detail="asked to retry"))

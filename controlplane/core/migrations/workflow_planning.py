@@ -88,12 +88,10 @@ def fail_waiting(step: Step, failure: Failure, now: float) -> Changes:
             step.state,
             to_state,
             step.direction,
-            0.0,
-            None,
-            step.failures,
-            failure.code,
-            failure.message,
-            failure.hint,
+            failures=step.failures,
+            reason_code=failure.code,
+            reason=failure.message,
+            hint=failure.hint,
         )
     )
     changes.events.append(Event(now, event, step.id, step.migration_id, detail=failure.message))
@@ -145,14 +143,14 @@ def undo(
             changes.ends.append(EndAttempt(attempt.id, attempt.fence, AttemptState.CANCELLED, now, failure, None))
             changes.events.append(
                 Event(
-                    now,
-                    "AttemptCancelled",
-                    step.id,
-                    migration.id,
-                    attempt.id,
-                    attempt.agent_id,
-                    attempt.fence,
-                    reason,
+                    at=now,
+                    type="AttemptCancelled",
+                    subject=step.id,
+                    migration_id=migration.id,
+                    attempt_id=attempt.id,
+                    agent_id=attempt.agent_id,
+                    fence=attempt.fence,
+                    detail=reason,
                 )
             )
         if step.state not in _UNDONE:

@@ -94,11 +94,23 @@ def draft(rollout: Rollout, hosts: Sequence[Host]) -> list[RolloutHost]:
     waves |= dict.fromkeys(rest[given:], len(rollout.policy.waves))
     return [
         RolloutHost(
-            host.agent_id, waves[host.agent_id], host.groups, HostState.WAITING, None, 0.0, None,
-            host.running.version, host.running.digest, 0, "", "", Tally(), Tally(),
+            agent_id=host.agent_id,
+            wave=waves[host.agent_id],
+            groups=host.groups,
+            state=HostState.WAITING,
+            asked_at=None,
+            since_calm_s=0.0,
+            away_calm_s=None,
+            from_version=host.running.version,
+            from_digest=host.running.digest,
+            incarnation=0,
+            cause_code="",
+            cause="",
+            past=Tally(),
+            after=Tally(),
         )
         for host in order
-    ]  # fmt: skip
+    ]
 
 
 def _canaries(able: Sequence[Host], per_group: int) -> list[str]:

@@ -93,29 +93,42 @@ def grant_leases(
                 budget[store] -= 1
         targets.add(step.target)
         slots_free -= 1
-        number = step.attempts + 1
         # The generation is in the high bits, so fences granted after a restored backup pass all earlier ones.
         fence = max(last_fence, first_fence(generation)) + 1
-        attempt = Attempt(
-            attempt_id(step.id, number, generation),
-            step.id,
-            step.migration_id,
-            number,
-            step.direction,
-            agent.id,
-            agent.incarnation,
-            fence,
-            step.target,
-            AttemptState.RUNNING,
-            now,
-            now + ttl_s,
-            None,
-        )
+        attempt = _attempt_at(step, agent, fence, generation, now, ttl_s)
         changes.grants.append(GrantLease(attempt, step.state))
         changes.events.append(
-            Event(now, "LeaseGranted", step.id, step.migration_id, attempt.id, agent.id, fence, agent.name)
+            Event(
+                at=now,
+                type="LeaseGranted",
+                subject=step.id,
+                migration_id=step.migration_id,
+                attempt_id=attempt.id,
+                agent_id=agent.id,
+                fence=fence,
+                detail=agent.name,
+            )
         )
     return changes
+
+
+def _attempt_at(step: Step, agent: Agent, fence: int, generation: int, now: float, ttl_s: float) -> Attempt:
+    number = step.attempts + 1
+    return Attempt(
+        id=attempt_id(step.id, number, generation),
+        step_id=step.id,
+        migration_id=step.migration_id,
+        number=number,
+        direction=step.direction,
+        agent_id=agent.id,
+        incarnation=agent.incarnation,
+        fence=fence,
+        target=step.target,
+        state=AttemptState.RUNNING,
+        granted_at=now,
+        expires_at=now + ttl_s,
+        ended_at=None,
+    )
 
 
 def renew(lease: LiveLease, *, fence: int, incarnation: int, now: float, ttl_s: float) -> Renewed | Refused:
@@ -174,9 +187,7 @@ def _succeed(step: Step, attempt: Attempt, outcome: Outcome, now: float) -> Chan
     event = "StepSucceeded" if attempt.direction is Direction.FORWARD else "StepUndone"
     changes = Changes()
     changes.ends.append(EndAttempt(attempt.id, attempt.fence, AttemptState.SUCCEEDED, now, None, outcome.use))
-    changes.step_moves.append(
-        MoveStep(step.id, step.state, step_after(step.state, event), step.direction, 0.0, None, 0, "", "", "")
-    )
+    changes.step_moves.append(MoveStep(step.id, step.state, step_after(step.state, event), step.direction))
     if outcome.result and attempt.direction is Direction.FORWARD:
         changes.results.append(KeepResult(step.id, outcome.result))
     changes.events.append(Event(now, event, step.id, step.migration_id, attempt.id, attempt.agent_id, attempt.fence))
@@ -209,14 +220,14 @@ def _fall_back(
     changes.ends.append(EndAttempt(attempt.id, attempt.fence, state, now, failure, outcome.use if outcome else None))
     changes.events.append(
         Event(
-            now,
-            _END_EVENTS[state],
-            step.id,
-            step.migration_id,
-            attempt.id,
-            attempt.agent_id,
-            attempt.fence,
-            f"{failure.code}: {failure.message}",
+            at=now,
+            type=_END_EVENTS[state],
+            subject=step.id,
+            migration_id=step.migration_id,
+            attempt_id=attempt.id,
+            agent_id=attempt.agent_id,
+            fence=attempt.fence,
+            detail=f"{failure.code}: {failure.message}",
         )
     )
     if outcome and outcome.result and attempt.direction is Direction.FORWARD:
@@ -235,14 +246,14 @@ def _fall_back(
             step.state,
             to_state,
             step.direction,
-            ready_at,
-            deadline_at,
-            failures,
-            failure.code,
-            failure.message,
-            _longer(step, failure) if to_state is not StepState.READY and failure.unreachable else failure.hint,
-            verdict.unreachable_since if to_state is StepState.READY else None,
-            losses,
+            ready_at=ready_at,
+            queue_deadline_at=deadline_at,
+            failures=failures,
+            reason_code=failure.code,
+            reason=failure.message,
+            hint=_longer(step, failure) if to_state is not StepState.READY and failure.unreachable else failure.hint,
+            unreachable_since=verdict.unreachable_since if to_state is StepState.READY else None,
+            losses=losses,
         )
     )
     changes.events.append(Event(now, event, step.id, step.migration_id, detail=failure.message))

@@ -31,18 +31,18 @@ def facts_of(said: release_pb2.HostFacts) -> Facts:
 def running_of(said: release_pb2.ReleaseStatus) -> Running:
     """Read what a host says of its release; a state that this version does not know is none."""
     return Running(
-        said.version[:WORD_MAX],
-        said.digest[:WORD_MAX],
-        said.previous_digest[:WORD_MAX],
-        _STATES.get(said.state, ""),
-        said.rollout_id[:WORD_MAX],
-        said.wanted_digest[:WORD_MAX],
-        said.cause_code[:WORD_MAX],
-        said.cause[:CAUSE_MAX],
-        tuple(digest[:WORD_MAX] for digest in said.failed_digests[-DIGESTS_MAX:]),
-        said.pin[:WORD_MAX],
-        said.opted_out,
-        min(said.fetched_bytes, INTEGER_MAX),
+        version=said.version[:WORD_MAX],
+        digest=said.digest[:WORD_MAX],
+        previous_digest=said.previous_digest[:WORD_MAX],
+        state=_STATES.get(said.state, ""),
+        rollout_id=said.rollout_id[:WORD_MAX],
+        wanted_digest=said.wanted_digest[:WORD_MAX],
+        cause_code=said.cause_code[:WORD_MAX],
+        cause=said.cause[:CAUSE_MAX],
+        failed_digests=tuple(digest[:WORD_MAX] for digest in said.failed_digests[-DIGESTS_MAX:]),
+        pin=said.pin[:WORD_MAX],
+        opted_out=said.opted_out,
+        fetched_bytes=min(said.fetched_bytes, INTEGER_MAX),
     )
 
 

@@ -159,17 +159,17 @@ class Approvals:
         if tx.pending_approvals(caller, now) >= _PENDING_MAX:
             raise Precondition(f"{_PENDING_MAX} calls of {caller} wait for an approval already")
         asked = Approval(
-            tx.next_ids("apr_", 1)[0],
-            method,
-            digest,
-            summary[:_SUMMARY_CHARACTERS_MAX],
-            caller,
-            now,
-            now + self._ttl_s,
-            "pending",
-            "",
-            "",
-            plan,
+            id=tx.next_ids("apr_", 1)[0],
+            method=method,
+            digest=digest,
+            summary=summary[:_SUMMARY_CHARACTERS_MAX],
+            asked_by=caller,
+            asked_at=now,
+            expires_at=now + self._ttl_s,
+            state="pending",
+            decided_by="",
+            reason="",
+            plan=plan,
         )
         tx.put_approval(asked)
         tx.record([_event(now, "ApprovalAsked", asked, f"{method} by {caller}: {asked.summary}")])

@@ -121,16 +121,17 @@ def _plan(name: str, definition: tuple[int, str], read: Read) -> Planned:
     except (compiling.NotCompilable, params.ParamsUnresolved) as error:
         raise CannotPlan(str(error)) from None
     return Planned(
-        plan.dataset,
-        plan.workflow,
-        basis[f"Workflow/{plan.workflow}"],
-        plan.source,
-        plan.destination,
-        plan.priority,
-        steps,
-        f"{migration.to.datastore}/{migration.to.object}",
-        basis,
-        *(None if text is None else duration_s(text) for text in (retention.staged, retention.former)),
+        dataset=plan.dataset,
+        workflow=plan.workflow,
+        workflow_generation=basis[f"Workflow/{plan.workflow}"],
+        source=plan.source,
+        destination=plan.destination,
+        priority=plan.priority,
+        steps=steps,
+        place=f"{migration.to.datastore}/{migration.to.object}",
+        basis=basis,
+        staged_kept_s=None if retention.staged is None else duration_s(retention.staged),
+        former_kept_s=None if retention.former is None else duration_s(retention.former),
     )
 
 

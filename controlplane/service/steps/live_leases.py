@@ -29,33 +29,33 @@ class LeaseBook:
             a = row.attempt
             self._held[a.agent_id] += 1
             self.leases[a.id] = LiveLease(
-                a.id,
-                a.step_id,
-                a.agent_id,
-                a.incarnation,
-                a.fence,
-                a.granted_at,
-                max(a.expires_at, grace_until),
-                now,
-                row.start_to_finish_s,
-                row.progress_s,
-                row.watermark,
+                attempt_id=a.id,
+                step_id=a.step_id,
+                agent_id=a.agent_id,
+                incarnation=a.incarnation,
+                fence=a.fence,
+                granted_at=a.granted_at,
+                expires_at=max(a.expires_at, grace_until),
+                moved_at=now,
+                start_to_finish_s=row.start_to_finish_s,
+                progress_s=row.progress_s,
+                watermark=row.watermark,
             )
 
     def add(self, attempt: Attempt, step: Step) -> None:
         """Take in a lease that was just granted durably."""
         self._held[attempt.agent_id] += 1
         self.leases[attempt.id] = LiveLease(
-            attempt.id,
-            attempt.step_id,
-            attempt.agent_id,
-            attempt.incarnation,
-            attempt.fence,
-            attempt.granted_at,
-            attempt.expires_at,
-            attempt.granted_at,
-            step.start_to_finish_s,
-            step.progress_s,
+            attempt_id=attempt.id,
+            step_id=attempt.step_id,
+            agent_id=attempt.agent_id,
+            incarnation=attempt.incarnation,
+            fence=attempt.fence,
+            granted_at=attempt.granted_at,
+            expires_at=attempt.expires_at,
+            moved_at=attempt.granted_at,
+            start_to_finish_s=step.start_to_finish_s,
+            progress_s=step.progress_s,
         )
 
     def remove(self, attempt_ids: Iterable[str]) -> None:
@@ -140,15 +140,15 @@ class LeaseBook:
             total, done_bytes, stage, started_at = self._reports.get(attempt_id, (0, 0, "", None))
             flush.append(
                 Flush(
-                    attempt_id,
-                    lease.fence,
-                    lease.expires_at,
-                    lease.moved_at,
-                    lease.watermark,
-                    total,
-                    done_bytes,
-                    stage,
-                    started_at,
+                    attempt_id=attempt_id,
+                    fence=lease.fence,
+                    expires_at=lease.expires_at,
+                    moved_at=lease.moved_at,
+                    watermark=lease.watermark,
+                    total=total,
+                    done_bytes=done_bytes,
+                    stage=stage,
+                    started_at=started_at,
                 )
             )
         self._dirty.clear()

@@ -214,13 +214,13 @@ def _note_late(changes: Changes, attempt: Attempt, outcome: Outcome, refused: le
         return
     changes.events.append(
         Event(
-            now,
-            "LateResult",
-            attempt.step_id,
-            attempt.migration_id,
-            attempt.id,
-            attempt.agent_id,
-            outcome.fence,
-            f"reported {outcome.state}, refused: {refused.because}",
+            at=now,
+            type="LateResult",
+            subject=attempt.step_id,
+            migration_id=attempt.migration_id,
+            attempt_id=attempt.id,
+            agent_id=attempt.agent_id,
+            fence=outcome.fence,
+            detail=f"reported {outcome.state}, refused: {refused.because}",
         )
     )

@@ -86,7 +86,18 @@ def move(
     """Move ``step``."""
     changed = Changes()
     changed.step_moves.append(
-        MoveStep(step.id, from_state, to_state, direction, NOW, NOW + 9.0, 1, "code", "why", "how")
+        MoveStep(
+            step.id,
+            from_state,
+            to_state,
+            direction,
+            ready_at=NOW,
+            queue_deadline_at=NOW + 9.0,
+            failures=1,
+            reason_code="code",
+            reason="why",
+            hint="how",
+        )
     )
     tx.apply(changed)
 

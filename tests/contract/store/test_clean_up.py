@@ -65,7 +65,7 @@ def test_leftovers_are_counted_with_their_next_instant_and_with_what_failed(stor
         tx.insert_steps(migration, [step_id], [plan("load.clean-up", kind=CLEAN_UP)], ["class"], 1)
         changes = Changes()
         changes.step_moves.append(
-            MoveStep(step_id, StepState.BLOCKED, StepState.FAILED, Direction.FORWARD, 0.0, None, 0, "code", "why", "")
+            MoveStep(step_id, StepState.BLOCKED, StepState.FAILED, Direction.FORWARD, reason_code="code", reason="why")
         )
         tx.apply(changes)
 

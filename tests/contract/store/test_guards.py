@@ -111,7 +111,7 @@ def test_a_step_remembers_its_outage_and_its_losses(store: StoreUnderTest) -> No
     assert (step.unreachable_for_s, step.unreachable_since, step.losses) == (900.0, None, 0)
     changed = Changes()
     changed.step_moves.append(
-        MoveStep(step.id, step.state, step.state, step.direction, 0.0, None, 1, "", "", "", NOW, losses=7)
+        MoveStep(step.id, step.state, step.state, step.direction, failures=1, unreachable_since=NOW, losses=7)
     )
     store.write(lambda tx: tx.apply(changed))
     found = now_is(store, step)
