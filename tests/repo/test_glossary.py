@@ -6,10 +6,35 @@ from functools import cache
 from pathlib import Path
 
 from google.protobuf.descriptor import FileDescriptor
-from haulier.v1 import agent_pb2, fleet_pb2, kinds_pb2, operator_pb2
+from haulier.v1 import (
+    access_pb2,
+    agent_pb2,
+    audit_pb2,
+    black_box_pb2,
+    fleet_pb2,
+    kinds_pb2,
+    operator_pb2,
+    release_pb2,
+    repository_pb2,
+)
 
 ROOT = Path(__file__).parents[2]
-CONTRACT: list[FileDescriptor] = [each.DESCRIPTOR for each in (agent_pb2, fleet_pb2, kinds_pb2, operator_pb2)]
+CONTRACT: list[FileDescriptor] = [
+    each.DESCRIPTOR
+    for each in (
+        access_pb2,
+        agent_pb2,
+        audit_pb2,
+        black_box_pb2,
+        fleet_pb2,
+        kinds_pb2,
+        operator_pb2,
+        release_pb2,
+        repository_pb2,
+    )
+]
+# Names of messages that say only half of a word that is defined.
+SHORTENED = {"ShownHead": "treehead", "MetadataVersions": "signedmetadata"}
 # Words that no name may contain, whatever the sentence: each has one of ours in its place.
 BANNED = {"job", "task", "worker", "node", "master", "slave", "epoch", "subscriber", "asset"}
 
@@ -33,6 +58,8 @@ def singular(word: str) -> str:
 
 def has_a_defined_word(name: str) -> bool:
     words = words_of(name)
+    if SHORTENED.get(name) in defined():
+        return True
     phrases = ["".join(words[start:end]) for start in range(len(words)) for end in range(start + 1, len(words) + 1)]
     return any(phrase in defined() or singular(phrase) in defined() for phrase in phrases)
 

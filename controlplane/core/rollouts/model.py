@@ -2,7 +2,7 @@
 
 Two clocks are met here. Names in ``_at`` are instants of the control plane; names in ``_calm_s`` are seconds of the
 rollout's own clock, which stands still while the control plane is away, busy or just back: what a host could not tell
-us then is not held against it (promise U5).
+us then is not held against it (promise U7).
 """
 
 from dataclasses import dataclass, field

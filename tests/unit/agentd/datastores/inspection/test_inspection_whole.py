@@ -1,6 +1,7 @@
 """`inspect --manifests`: what is written is right as it stands, and one bad file keeps nobody else from being read."""
 
 import gzip
+import subprocess
 from pathlib import Path
 
 import duckdb
@@ -118,6 +119,18 @@ def test_compressed_files_are_called_so(tmp_path: Path, start: bytes, name: str)
         inspect(str(tmp_path / "x.csv"))
     assert caught.value.code == "compressed_file"
     assert str(tmp_path / "x.csv") in caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["x.csv.gz", "x.csv", "a name with blanks.csv"])
+def test_the_command_that_is_offered_unpacks_it(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(gzip.compress(b"id\n1\n"))
+    with pytest.raises(StepFailure) as caught:
+        inspect(str(tmp_path / name))
+    command = caught.value.hint.removeprefix("Unpack it first: ")
+    subprocess.run(["sh", "-c", command], check=True, timeout=60)
+    (unpacked,) = [path for path in tmp_path.iterdir() if path.name != name]
+    assert unpacked.read_bytes() == b"id\n1\n"
+    assert (tmp_path / name).exists()
 
 
 def test_a_text_that_begins_like_bzip2_is_a_text(tmp_path: Path) -> None:
