@@ -60,15 +60,15 @@ def report_of(row: Sequence[Any]) -> AttemptReport:
     """Build a report from ``ATTEMPT_COLUMNS``, ``REPORT_COLUMNS`` and the name of the agent."""
     *attempt, started_at, watermark, total, done_bytes, stage, failure, use, agent_name = row
     return AttemptReport(
-        attempt_of(attempt),
-        agent_name or "",
-        started_at,
-        watermark,
-        total,
-        done_bytes,
-        stage,
-        Failure(**json.loads(failure)) if failure else None,
-        Use(**json.loads(use)) if use else None,
+        attempt=attempt_of(attempt),
+        agent_name=agent_name or "",
+        started_at=started_at,
+        watermark=watermark,
+        total=total,
+        done_bytes=done_bytes,
+        stage=stage,
+        failure=Failure(**json.loads(failure)) if failure else None,
+        use=Use(**json.loads(use)) if use else None,
     )
 
 
