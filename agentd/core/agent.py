@@ -7,7 +7,6 @@ schedule. Nothing here waits, writes or asks the time.
 
 from collections.abc import Iterable, Mapping
 from functools import singledispatchmethod
-from typing import Any
 
 from agentd.core import effects, events, lease_keeping, refusing, slots, witness_effects
 from agentd.core.effects import Effect
@@ -16,7 +15,6 @@ from agentd.core.grants import (
     Capabilities,
     Failure,
     Grant,
-    HeldSummary,
     Identity,
     Outcome,
     OutcomeKind,
@@ -26,22 +24,16 @@ from agentd.core.grants import (
 )
 from agentd.core.held import Held, StopReason, outcome_of_end
 from agentd.core.newest import Newest
-from agentd.core.reconnecting import GOOD_SESSION_S, wait_s
 from agentd.core.release_state import HostRelease
-from agentd.core.renewing import Renewing, Stage
+from agentd.core.sessions import Sessions
 from agentd.core.states import AttemptState
 from agentd.core.upgrade_requests import Upgrading
 from agentd.core.witnessing import TreeHead, Witness
 
-# Until a Welcome says otherwise.
-DISCONNECTED_MAX_S = 900.0
-HEARTBEAT_S = 15.0
 # Attempt ids that are over and acknowledged: a repeated grant of one of them is not run again.
 FORGOTTEN_MAX = 1024
 # Fences seen per write target; the oldest target makes room.
 FENCES_MAX = 4096
-# A result without acknowledgement is sent again after this many heartbeat intervals.
-RESEND_HEARTBEATS = 2.0
 
 
 class Agent:
@@ -58,30 +50,38 @@ class Agent:
         witnessed: TreeHead | None = None,
     ) -> None:
         self.identity = identity
+        #: What this host can do, as its configuration says; a change needs another Hello.
         self.capabilities = capabilities
+        #: Whether a person asked for no more leases; told in each Hello, and kept in the journal.
         self.draining = draining
+        #: The newest head of the audit log that was seen.
         self.witness = Witness(witnessed)
+        #: Attempts by id, from the grant until the result is acknowledged. Never in `_forgotten` as well.
         self.held: dict[str, Held] = {}
         self.upgrading = upgrading or Upgrading(HostRelease(identity.agent_version))
-        self.connected = False
-        self.session: SessionId | None = None
+        #: Whether the daemon may end: nothing is decided any more.
         self.finished = False
+        #: What the journal held, until `Started` takes it over into `held`.
         self._recovered = tuple(recovered)
+        #: The highest fence seen of each write target: a grant below it is refused.
         self._fences = Newest[int](fences or {})
+        #: Attempts that are over and acknowledged: granted again, they are not run again.
         self._forgotten = Newest[None]({})
-        self._readings = lease_keeping.Readings()
-        self._sessions = 0
-        self._failures = 0
-        self._dial_at: float | None = None
-        self._opened_at = 0.0
-        self._heartbeat_s = HEARTBEAT_S
-        self._heartbeat_at = 0.0
-        self._disconnected_max_s = DISCONNECTED_MAX_S
+        self._sessions = Sessions(identity, self.held, self.upgrading, self.witness)
+        #: When the daemon ends even though attempts run; None unless the host asked it to end.
         self._stop_at: float | None = None
-        self._reopening = False
-        self._renewing = Renewing()
 
     # What the daemon asks.
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a session that the control plane has welcomed."""
+        return self._sessions.connected
+
+    @property
+    def session(self) -> SessionId | None:
+        """The session that was dialled or is open."""
+        return self._sessions.current
 
     @property
     def stopping(self) -> bool:
@@ -92,25 +92,22 @@ class Agent:
     def wake_at(self) -> float | None:
         """The instant at which `Ticked` is due; None when nothing is waited for."""
         instants = [
-            held.limit_at(self._disconnected_max_s)[0]
+            held.limit_at(self._sessions.disconnected_max_s)[0]
             for held in self.held.values()
             if held.state in (AttemptState.STARTING, AttemptState.RUNNING)
         ]
-        if self.connected:
-            instants.append(self._heartbeat_at)
-            if self._renewing.due_at is not None:
-                instants.append(self._renewing.due_at)
-        instants += [at for at in (self._dial_at, self._stop_at, self.upgrading.wake_at) if at is not None]
+        instants += self._sessions.wakes()
+        instants += [at for at in (self._stop_at, self.upgrading.wake_at) if at is not None]
         return None if self.finished or not instants else min(instants)
 
     @property
     def heartbeat_s(self) -> float:
         """The interval of heartbeats that the control plane asked for."""
-        return self._heartbeat_s
+        return self._sessions.heartbeat_s
 
     def connected_s(self, now: float) -> float:
         """For how long there has been a session; 0 without one."""
-        return now - self._opened_at if self.connected else 0.0
+        return self._sessions.connected_s(now)
 
     def may_destroy(self, attempt_id: str, now: float) -> bool:
         """Whether this attempt may start an unfenced or destructive effect at `now`."""
@@ -144,7 +141,7 @@ class Agent:
                 held.go(AttemptState.ENDED)
                 held.outcome, held.recorded = found.outcome, True
         self._recovered = ()
-        self._dial_at = now
+        self._sessions.dial_at(now)
         return done + self.upgrading.started() + self._ticked(events.Ticked(), now)
 
     @_on.register
@@ -152,17 +149,12 @@ class Agent:
         done: list[Effect] = []
         for held in list(self.held.values()):
             if held.state in (AttemptState.STARTING, AttemptState.RUNNING):
-                limit_at, reason = held.limit_at(self._disconnected_max_s)
+                limit_at, reason = held.limit_at(self._sessions.disconnected_max_s)
                 if now >= limit_at:
                     done += self._stop(held, reason)
-        if self._dial_at is not None and now >= self._dial_at:
-            done.append(self._dial())
+        done += self._sessions.dial_if_due(now, self.capabilities, self.draining)
         done += self.upgrading.ticked(now)
-        if self.connected and (now >= self._heartbeat_at or self.upgrading.has_news):
-            done.append(self._heartbeat(now))
-        if self.connected and self._renewing.is_due(now):
-            done.append(self._renewing.request())
-        return done
+        return done + self._sessions.beat_if_due(now)
 
     @_on.register
     def _stop_asked(self, event: events.StopAsked, now: float) -> list[Effect]:
@@ -177,78 +169,17 @@ class Agent:
 
     # The session.
 
-    def _dial(self) -> Effect:
-        self._dial_at = None
-        self._sessions += 1
-        self.session = SessionId(self.identity.incarnation, self._sessions)
-        self._readings.clear()
-        shown = self._renewing.dialled()
-        told = (self._summaries(), self.draining, shown, self.upgrading.greeting(), self.witness.greet())
-        return effects.OpenSession(self.session, self.identity, self.capabilities, *told)
-
-    def _summaries(self) -> tuple[HeldSummary, ...]:
-        return tuple(held.summary() for held in self.held.values() if not held.over)
-
-    def _heartbeat(self, now: float) -> Effect:
-        self._heartbeat_at = now + self._heartbeat_s
-        again = [
-            held
-            for held in self.held.values()
-            if held.recorded and now >= held.sent_at + RESEND_HEARTBEATS * self._heartbeat_s
-        ]
-        results = tuple(self._sending(held, now) for held in again)
-        return self._beat(self._summaries(), results=results, release=self.upgrading.news())
-
-    def _beat(self, renewing: tuple[HeldSummary, ...], **more: Any) -> Effect:
-        """A proof of life that renews these leases: whatever it leaves out of them stands as it was said before."""
-        assert self.session is not None
-        witnessed = self.witness.tell()
-        return effects.SendReport(self.session, heartbeat=True, held=renewing, witnessed=witnessed, **more)
-
-    def _sending(self, held: Held, now: float) -> Outcome:
-        assert held.outcome is not None
-        held.sent_at = now
-        if held.state is AttemptState.ENDED:
-            held.go(AttemptState.REPORTED)
-        return held.outcome
-
     @_on.register
     def _session_opened(self, event: events.SessionOpened, now: float) -> list[Effect]:
-        if event.session != self.session or self.connected:
-            return []
-        self.connected = True
-        self._opened_at = now
-        self._heartbeat_s = event.heartbeat_s
-        self._disconnected_max_s = event.disconnected_max_s
-        self._heartbeat_at = now + event.heartbeat_s
-        running = [held for held in self.held.values() if held.state is AttemptState.RUNNING]
-        results = tuple(self._sending(held, now) for held in self.held.values() if held.recorded)
-        progress = tuple(held.report(started=True) for held in running)
-        renewed = self._renewing.opened(now, event.renew_in_s)
-        return [*renewed, self._beat(self._summaries(), progress=progress, results=results)]
+        return self._sessions.opened(event, now)
 
     @_on.register
     def _session_closed(self, event: events.SessionClosed, now: float) -> list[Effect]:
-        if event.session != self.session:
-            return []
-        good = self.connected and now >= self._opened_at + GOOD_SESSION_S
-        self.connected = False
-        self.session = None
-        self._readings.clear()
-        dropped = self._renewing.closed(event, now)
-        if self._reopening or dropped:
-            self._reopening = False
-            self._dial_at = now
-        else:
-            self._failures = 0 if good else self._failures
-            self._dial_at = now + wait_s(self._failures, event.jitter, event.refused)
-            self._failures += 1
-        return [effects.Note(f"session closed: {event.reason}"), *dropped]
+        return self._sessions.closed(event, now)
 
     @_on.register
     def _report_sent(self, event: events.ReportSent, now: float) -> list[Effect]:
-        if event.session == self.session:
-            self._readings.remember(event.sequence, event.sent_at)
+        self._sessions.sent(event)
         return []
 
     @_on.register
@@ -256,21 +187,12 @@ class Agent:
         if event.capabilities == self.capabilities:
             return []
         self.capabilities = event.capabilities
-        done = self._start_waiting()
-        if self.session is not None:
-            # Only a Hello carries capabilities, so the session is opened anew; running attempts do not
-            # notice.
-            self._reopening = True
-            done.append(effects.CloseSession(self.session, "the configuration changed"))
-        return done
+        # Running attempts do not notice.
+        return [*self._start_waiting(), *self._sessions.reopen("the configuration changed")]
 
     @_on.register
     def _renewal_moved(self, event: events.RenewalEvent, now: float) -> list[Effect]:
-        done = self._renewing.handle(event, now)
-        if self._renewing.stage is Stage.RECEIVED and self.session is not None:
-            self._reopening = True
-            done.append(effects.CloseSession(self.session, "the identity was renewed"))
-        return done + self._ticked(events.Ticked(), now)
+        return self._sessions.renewal_moved(event, now) + self._ticked(events.Ticked(), now)
 
     @_on.register
     def _witnessed(self, event: events.WitnessEvent, now: float) -> list[Effect]:
@@ -303,8 +225,7 @@ class Agent:
             note = f"granted again with fence {grant.fence}, held with {held.grant.fence}; ignored"
             return [effects.Note(note, grant.attempt_id)]
         if held.recorded:
-            assert self.session is not None
-            return [effects.SendReport(self.session, results=(self._sending(held, now),))]
+            return [self._sessions.report(results=(held.sending(now),))]
         return []
 
     def _refusal(self, grant: Grant) -> Outcome | None:
@@ -331,7 +252,7 @@ class Agent:
     @_on.register
     def _lease_renewed(self, event: events.LeaseRenewed, now: float) -> list[Effect]:
         held = self.held.get(event.attempt_id)
-        sent_at = self._readings.of(event.asked_in_sequence)
+        sent_at = self._sessions.sent_at(event.asked_in_sequence)
         if not self._is_current(event.session) or sent_at is None or held is None or held.over:
             return []
         if event.fence != held.grant.fence:
@@ -341,11 +262,11 @@ class Agent:
 
     def _deadline(self, held: Held) -> Effect:
         keeping = held.keeping
-        ends_at = keeping.disconnected_at(self._disconnected_max_s)
+        ends_at = keeping.disconnected_at(self._sessions.disconnected_max_s)
         return effects.WriteDeadline(held.grant.attempt_id, keeping.deadline_at, ends_at)
 
     def _is_current(self, session: SessionId) -> bool:
-        return self.connected and session == self.session
+        return self._sessions.is_current(session)
 
     # Attempts.
 
@@ -391,11 +312,10 @@ class Agent:
         return [effects.Note("adopted", event.attempt_id), *self._news(held)]
 
     def _news(self, held: Held) -> list[Effect]:
-        """Tell that the child runs, and ask for the first renewal at once: only that permits destructive
-        work."""
-        if not self.connected or self.session is None:
+        """Tell that the child runs, and ask for the first renewal at once: only that permits destructive work."""
+        if not self.connected:
             return []
-        return [self._beat((held.summary(),), progress=(held.report(started=True),))]
+        return [self._sessions.beat((held.summary(),), progress=(held.report(started=True),))]
 
     @_on.register
     def _child_progressed(self, event: events.ChildProgressed, now: float) -> list[Effect]:
@@ -405,9 +325,9 @@ class Agent:
         if event.progress.watermark > held.progress.watermark:
             held.moved_at = now
         held.progress = event.progress
-        if not self.connected or self.session is None:
+        if not self.connected:
             return []
-        return [effects.SendReport(self.session, progress=(held.report(),))]
+        return [self._sessions.report(progress=(held.report(),))]
 
     @_on.register
     def _child_ended(self, event: events.ChildEnded, now: float) -> list[Effect]:
@@ -428,9 +348,9 @@ class Agent:
         if held is None or held.outcome is None:
             return []
         held.recorded = True
-        if not self.connected or self.session is None:
+        if not self.connected:
             return []
-        return [effects.SendReport(self.session, results=(self._sending(held, now),))]
+        return [self._sessions.report(results=(held.sending(now),))]
 
     @_on.register
     def _result_acknowledged(self, event: events.ResultAcknowledged, now: float) -> list[Effect]:

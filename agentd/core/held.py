@@ -50,16 +50,24 @@ class Held:
     """Mutable record of one attempt; only `Agent` changes it. Instants are CLOCK_BOOTTIME seconds."""
 
     grant: Grant
+    #: Until when what is neither fenced nor harmless may be done.
     keeping: Keeping
+    #: When the child began, before that when the grant came; limits of time count from here.
     started_at: float
+    #: When the watermark moved last; the limit without progress counts from here.
     moved_at: float
     state: AttemptState = AttemptState.GRANTED
+    #: Whether the grant is on disk: before that no child is started (S2).
     journalled: bool = False
+    #: Whether the outcome is on disk: before that nobody is told (S2). Never without `outcome`.
     recorded: bool = False
     progress: Progress = field(default_factory=Progress)
+    #: Why the attempt is stopped or was; None while nobody has asked.
     stop_reason: StopReason | None = None
     stop_detail: str = ""
+    #: How it ended; set with the state ENDED and never changed.
     outcome: Outcome | None = None
+    #: When the outcome was sent last; 0 while it was not.
     sent_at: float = 0.0
 
     @property
@@ -75,6 +83,14 @@ class Held:
     def go(self, to: AttemptState) -> None:
         """Change state along the table."""
         self.state = moved(self.state, to)
+
+    def sending(self, now: float) -> Outcome:
+        """The outcome, which is sent now."""
+        assert self.outcome is not None, "only what is over is sent"
+        self.sent_at = now
+        if self.state is AttemptState.ENDED:
+            self.go(AttemptState.REPORTED)
+        return self.outcome
 
     def summary(self) -> HeldSummary:
         """This attempt as Hello and Heartbeat name it."""

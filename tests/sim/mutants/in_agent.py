@@ -3,6 +3,7 @@
 from tests.sim.planting import Change, Planted
 
 AGENT = "agentd.core.agent"
+SESSIONS = "agentd.core.sessions"
 KEEPING = "agentd.core.lease_keeping"
 TRANSLATE = "agentd.link.translate"
 
@@ -31,9 +32,9 @@ PLANTED = (
         ("S2",),
         (
             Change(
-                AGENT,
-                "results = tuple(self._sending(held, now) for held in self.held.values() if held.recorded)",
-                "results = tuple(self._sending(held, now) for held in self.held.values() if held.outcome)",
+                SESSIONS,
+                "results = tuple(held.sending(now) for held in self._held.values() if held.recorded)",
+                "results = tuple(held.sending(now) for held in self._held.values() if held.outcome)",
             ),
         ),
     ),

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from agentd.core import effects, events
-from agentd.core.agent import RESEND_HEARTBEATS
 from agentd.core.grants import HeldSummary, SessionId
 from agentd.core.reconnecting import FIRST_S, GOOD_SESSION_S, MAX_S, REFUSED_S, wait_s
+from agentd.core.sessions import RESEND_HEARTBEATS
 from tests.unit.agentd.core.stories import CAPABILITIES, PROGRESS, Told, grant, none_of, only
 
 
