@@ -43,7 +43,33 @@ class HostState(StrEnum):
     RETURNED = "returned"
 
 
-R, H = RolloutState, HostState
+class HostEvent(StrEnum):
+    """What happens to one host in one rollout: what it says, or what is decided about it."""
+
+    # It says.
+    FETCHES = "fetches"
+    HAS_STAGED = "has_staged"
+    ON_PROBATION = "on_probation"
+    CANNOT_DECIDE = "cannot_decide"
+    HOLDS = "holds"
+    KEEPS = "keeps"
+    WENT_BACK = "went_back"  # by itself, after it had been kept
+    OWNER_DECLINES = "owner_declines"
+    FAILS = "fails"  # refused it, or rolled it back
+    RETURNS = "returns"
+    CANNOT_RETURN = "cannot_return"
+    # It is decided.
+    ASKED = "asked"
+    TAKEN_BACK = "taken_back"
+    ASKED_BACK = "asked_back"
+    NOTHING_TO_RETURN_TO = "nothing_to_return_to"
+    MISSING = "missing"
+    OVERDUE = "overdue"
+    ILL = "ill"  # kept, and it does not do well
+    FORGIVEN = "forgiven"  # it did not go back, and is asked to once more
+
+
+R, H, E = RolloutState, HostState, HostEvent
 
 ROLLOUT_TRANSITIONS: dict[tuple[RolloutState | None, str], RolloutState] = {
     (None, "RolloutProposed"): R.PROPOSED,
@@ -78,6 +104,49 @@ PATIENT = frozenset({H.HELD, H.UNDECIDED})
 DISPATCHING = frozenset({R.RUNNING, R.SUCCEEDED, R.ROLLING_BACK, R.ROLLED_BACK})
 # One of these of a Fleet makes room for the next rollout only by being cancelled.
 OPEN = frozenset({R.PROPOSED, R.RUNNING, R.PAUSED, R.HALTED, R.ROLLING_BACK})
+
+
+# States in which a host that was asked tells how far it is.
+_HEARD_OF = (H.ASKED, H.FETCHING, H.STAGED, H.PROBATION, H.UNDECIDED, H.HELD)
+_ALL_BUT_RETURNING = tuple(state for state in H if state is not H.RETURNING)
+
+# What is said at any other state changes nothing there; what is decided at any other is our own error.
+HOST_TRANSITIONS: dict[tuple[HostState, HostEvent], HostState] = {
+    (H.WAITING, E.ASKED): H.ASKED,
+    # It tells how far it is, in any order: words are lost and overtaken.
+    **{(state, E.FETCHES): H.FETCHING for state in _HEARD_OF},
+    **{(state, E.HAS_STAGED): H.STAGED for state in _HEARD_OF},
+    **{(state, E.ON_PROBATION): H.PROBATION for state in _HEARD_OF},
+    **{(state, E.CANNOT_DECIDE): H.UNDECIDED for state in _HEARD_OF},
+    **{(state, E.HOLDS): H.HELD for state in _HEARD_OF},
+    # A cancel may still be on its way; who has switched meanwhile goes on to its end.
+    (H.CANCELLED, E.ON_PROBATION): H.PROBATION,
+    (H.CANCELLED, E.CANNOT_DECIDE): H.UNDECIDED,
+    # What failed at a gate stays failed, and what did not go back too.
+    **{(state, E.KEEPS): H.KEPT for state in _ALL_BUT_RETURNING if state is not H.FAILED},
+    (H.KEPT, E.WENT_BACK): H.FAILED,
+    **{(state, E.OWNER_DECLINES): H.WAITING for state in (*_HEARD_OF, H.WAITING, H.KEPT, H.FAILED)},
+    **{(state, E.FAILS): H.FAILED for state in (*_HEARD_OF, H.WAITING, H.KEPT, H.FAILED)},
+    # Held and undecided hosts may take as long as they need.
+    **{(state, E.MISSING): H.FAILED for state in (H.ASKED, H.FETCHING, H.STAGED, H.PROBATION, H.RETURNING, H.KEPT)},
+    **{(state, E.OVERDUE): H.FAILED for state in (H.ASKED, H.FETCHING, H.STAGED, H.PROBATION, H.RETURNING)},
+    (H.KEPT, E.ILL): H.FAILED,
+    **{(state, E.TAKEN_BACK): H.CANCELLED for state in (H.ASKED, H.FETCHING, H.STAGED, H.HELD)},
+    # Whoever runs the release is asked, whatever it has said of it.
+    **{(state, E.ASKED_BACK): H.RETURNING for state in _ALL_BUT_RETURNING},
+    **{(state, E.NOTHING_TO_RETURN_TO): H.FAILED for state in _ALL_BUT_RETURNING},
+    (H.RETURNING, E.RETURNS): H.RETURNED,
+    (H.RETURNING, E.CANNOT_RETURN): H.FAILED,
+    (H.FAILED, E.FORGIVEN): H.KEPT,
+}
+
+
+def host_after(state: HostState, event: HostEvent) -> HostState:
+    """Return a host's state after ``event``; raise ``InvalidTransition`` when there is no such row."""
+    try:
+        return HOST_TRANSITIONS[state, event]
+    except KeyError:
+        raise InvalidTransition(f"a host of a rollout that is {state} cannot meet {event}") from None
 
 
 def rollout_after(state: RolloutState | None, event: str) -> RolloutState:

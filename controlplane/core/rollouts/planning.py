@@ -12,10 +12,12 @@ from dataclasses import replace
 from controlplane.core.rollouts.drafting import may_now, why_not
 from controlplane.core.rollouts.gates import closed_gate
 from controlplane.core.rollouts.model import (
+    HOST_TRANSITIONS,
     MOVING,
     PATIENT,
     UNSWITCHED,
     Host,
+    HostEvent,
     HostState,
     Order,
     Rollout,
@@ -23,11 +25,12 @@ from controlplane.core.rollouts.model import (
     RolloutHost,
     RolloutState,
     Tally,
+    host_after,
     rollout_after,
 )
 from controlplane.core.states import InvalidTransition
 
-R, H = RolloutState, HostState
+R, H, E = RolloutState, HostState, HostEvent
 
 # What a host's owner decided: counted, and no failure.
 OWNERS_WILL = frozenset({"pinned", "opted_out"})
@@ -35,7 +38,7 @@ OWNERS_WILL = frozenset({"pinned", "opted_out"})
 RESTARTS_MAX = 3
 # Codes of hosts that did not go back begin so; until a person asks again they are left alone.
 RETURN = "return_"
-_UNDER_WAY = {"fetching": H.FETCHING, "staged": H.STAGED, "probation": H.PROBATION, "held": H.HELD}
+_UNDER_WAY = {"fetching": E.FETCHES, "staged": E.HAS_STAGED, "probation": E.ON_PROBATION, "held": E.HOLDS}
 _EVENT_OF = {
     H.ASKED: "UpgradeAsked",
     H.RETURNING: "ReturnAsked",
@@ -47,6 +50,9 @@ _EVENT_OF = {
     H.CANCELLED: "UpgradeCancelled",
     H.RETURNED: "UpgradeReturned",
 }
+# What a host says, as an event with its cause's code and text.
+Word = tuple[HostEvent | None, str, str]
+NOTHING: Word = (None, "", "")
 
 
 def look(rollout: Rollout, rows: Sequence[RolloutHost], hosts: Mapping[str, Host], now: float) -> RolloutChanges:
@@ -95,11 +101,13 @@ def steer(rollout: Rollout, rows: Sequence[RolloutHost], event: str, now: float,
     elif event in ("RolloutCancelled", "RolloutRollbackAsked"):
         for row in rows:
             if row.state in UNSWITCHED:
-                changes.hosts.append((row.state, row._replace(state=H.CANCELLED, since_calm_s=rollout.calm_s)))
+                state = host_after(row.state, E.TAKEN_BACK)
+                changes.hosts.append((row.state, row._replace(state=state, since_calm_s=rollout.calm_s)))
                 changes.orders.append(Order(row.agent_id))
                 changes.events.append((_EVENT_OF[H.CANCELLED], row.agent_id, ""))
             elif event == "RolloutRollbackAsked" and row.cause_code.startswith(RETURN):
-                changes.hosts.append((row.state, row._replace(state=H.KEPT, cause_code="", cause="")))
+                state = host_after(row.state, E.FORGIVEN)
+                changes.hosts.append((row.state, row._replace(state=state, cause_code="", cause="")))
     return changes
 
 
@@ -137,41 +145,38 @@ class _Look:
                     self._put(row._replace(away_calm_s=self.calm_s))
             else:
                 heard = row if row.away_calm_s is None else self._put(row._replace(away_calm_s=None))
-                (self._hear_returning if row.state is H.RETURNING else self._hear)(heard, host)
+                self._hear(heard, host)
             self._wait(self.rows[row.agent_id])
 
     def _hear(self, row: RolloutHost, host: Host) -> None:
-        says = host.running
-        wanted = self._wanted(host)
+        event, code, cause = self._returning_word(row, host) if row.state is H.RETURNING else self._word(host)
+        # What a host says at another time than it should changes nothing.
+        if event is not None and (row.state, event) in HOST_TRANSITIONS:
+            self._move(row, event, code, cause, incarnation=host.incarnation if event is E.KEEPS else None)
+
+    def _word(self, host: Host) -> Word:
+        """What a host says of the release that is wanted of it."""
+        says, wanted = host.running, self._wanted(host)
         if says.digest == wanted and says.state == "kept":
-            if row.state is not H.FAILED:  # what failed at a gate stays failed, and what did not go back too
-                self._move(row, H.KEPT, incarnation=host.incarnation)
-        elif says.rollout_id != self.rollout.id or says.wanted_digest != wanted:
-            if row.state is H.KEPT and says.digest != wanted:
-                self._move(row, H.FAILED, "gone_back", f"it runs {says.version} again")
-        elif says.state in ("rolled_back", "refused"):
-            self._refuse(row, host)
-        elif says.state in _UNDER_WAY:
-            state = H.UNDECIDED if says.state == "held" and says.digest == wanted else _UNDER_WAY[says.state]
-            # A cancel may still be on its way; who has switched meanwhile goes on to its end.
-            if row.state in MOVING or (row.state is H.CANCELLED and state not in UNSWITCHED):
-                self._move(row, state, says.cause_code, says.cause)
-
-    def _refuse(self, row: RolloutHost, host: Host) -> None:
-        says = host.running
-        if row.state in (H.CANCELLED, H.RETURNED):
-            return
+            return E.KEEPS, "", ""
+        if says.rollout_id != self.rollout.id or says.wanted_digest != wanted:
+            return NOTHING if says.digest == wanted else (E.WENT_BACK, "gone_back", f"it runs {says.version} again")
         if says.state == "refused" and says.cause_code in OWNERS_WILL:
-            self._move(row, H.WAITING, says.cause_code, says.cause)
-        else:
-            self._move(row, H.FAILED, says.cause_code or says.state, says.cause)
+            return E.OWNER_DECLINES, says.cause_code, says.cause
+        if says.state in ("rolled_back", "refused"):
+            return E.FAILS, says.cause_code or says.state, says.cause
+        if says.state == "held" and says.digest == wanted:
+            return E.CANNOT_DECIDE, says.cause_code, says.cause
+        return _UNDER_WAY.get(says.state), says.cause_code, says.cause
 
-    def _hear_returning(self, row: RolloutHost, host: Host) -> None:
+    def _returning_word(self, row: RolloutHost, host: Host) -> Word:
+        """What a host says that was asked to go back."""
         says = host.running
         if says.digest == row.from_digest and says.state not in ("fetching", "staged", "probation"):
-            self._move(row, H.RETURNED, row.cause_code, row.cause)
-        elif says.state == "refused" and says.wanted_digest == row.from_digest:
-            self._move(row, H.FAILED, RETURN + (says.cause_code or "refused"), f"it did not go back: {says.cause}")
+            return E.RETURNS, row.cause_code, row.cause
+        if says.state == "refused" and says.wanted_digest == row.from_digest:
+            return E.CANNOT_RETURN, RETURN + (says.cause_code or "refused"), f"it did not go back: {says.cause}"
+        return NOTHING
 
     def _wait(self, row: RolloutHost) -> None:
         """Fail a host that takes longer than it may; one that is held may take as long as it needs."""
@@ -185,9 +190,9 @@ class _Look:
             longest_s = policy.probation_s + policy.missing_after_s
         if away_s > policy.missing_after_s and (moving or soaking):
             told = f"it was {row.state} and then not heard for {policy.missing_after_s:g} s"
-            self._move(row, H.FAILED, prefix + "missing", told)
+            self._move(row, E.MISSING, prefix + "missing", told)
         elif moving and spent_s > longest_s:
-            self._move(row, H.FAILED, prefix + "overdue", f"it was {row.state} for longer than {longest_s:g} s")
+            self._move(row, E.OVERDUE, prefix + "overdue", f"it was {row.state} for longer than {longest_s:g} s")
 
     # ---- What that means for all
 
@@ -197,7 +202,7 @@ class _Look:
         if not going_back:
             for row in list(self.rows.values()):
                 if row.state is H.KEPT and (ill := self._ill(row)) is not None:
-                    self._move(row, H.FAILED, *ill)
+                    self._move(row, E.ILL, *ill)
         cause = self._too_many(going_back)
         if cause is None and not going_back:
             cause = closed_gate(self.rows.values(), self.policy)
@@ -306,7 +311,7 @@ class _Look:
                 continue
             wanted = self._wanted(host)
             if host.running.digest == wanted and host.running.state == "kept":
-                self._move(row, H.KEPT, "already", incarnation=host.incarnation)
+                self._move(row, E.KEEPS, "already", incarnation=host.incarnation)
                 continue
             other = host.running.state in _UNDER_WAY and host.running.rollout_id not in ("", self.rollout.id)
             if room <= 0 or other or not may_now(host, self.policy, self.now):
@@ -318,7 +323,7 @@ class _Look:
                 from_version=host.running.version,
                 from_digest=host.running.digest,
             )
-            self._move(asked, H.ASKED, "", f"from {host.running.version} to {self.rollout.version}")
+            self._move(asked, E.ASKED, "", f"from {host.running.version} to {self.rollout.version}")
             self._order(row.agent_id)
 
     def ask_back(self) -> None:
@@ -330,10 +335,10 @@ class _Look:
             if row.state is H.RETURNING or row.cause_code.startswith(RETURN):
                 continue
             if not row.from_digest:
-                self._move(row, H.FAILED, RETURN + "impossible", "it had no release before")
+                self._move(row, E.NOTHING_TO_RETURN_TO, RETURN + "impossible", "it had no release before")
             elif room > 0:
                 room -= 1
-                self._move(row, H.RETURNING, row.cause_code, row.cause)
+                self._move(row, E.ASKED_BACK, row.cause_code, row.cause)
                 self._order(row.agent_id)
         left = [row for row in self.rows.values() if row.state in MOVING - PATIENT]
         left += [row for row in on_it if not self.rows[row.agent_id].cause_code.startswith(RETURN)]
@@ -403,9 +408,10 @@ class _Look:
         return row
 
     def _move(
-        self, row: RolloutHost, state: HostState, code: str = "", cause: str = "", *, incarnation: int | None = None
+        self, row: RolloutHost, event: HostEvent, code: str = "", cause: str = "", *, incarnation: int | None = None
     ) -> None:
-        """Bring a row to a state, with its event; nothing happens where it is there already."""
+        """Bring a row along the table; nothing happens where it is there already."""
+        state = host_after(row.state, event)
         if row.state is state and self.before[row.agent_id].state is state:
             return
         moved = row._replace(state=state, since_calm_s=self.calm_s, cause_code=code, cause=cause)

@@ -5,6 +5,15 @@ from typing import Any
 
 import pytest
 
+from controlplane.core.rollouts.model import (
+    HOST_TRANSITIONS,
+    ROLLOUT_TRANSITIONS,
+    HostEvent,
+    HostState,
+    RolloutState,
+    host_after,
+    rollout_after,
+)
 from controlplane.core.states import (
     AGENT_TRANSITIONS,
     ATTEMPT_TRANSITIONS,
@@ -33,6 +42,8 @@ MACHINES: list[tuple[Callable[[Any, str], Any], Table, Iterable[Any]]] = [
     (migration_after, MIGRATION_TRANSITIONS, MigrationState),
     (agent_after, AGENT_TRANSITIONS, AgentState),
     (liveness_after, LIVENESS_TRANSITIONS, Liveness),
+    (rollout_after, ROLLOUT_TRANSITIONS, RolloutState),
+    (host_after, HOST_TRANSITIONS, HostState),
 ]
 TABLES = [(STEP_TRANSITIONS, StepState), (MIGRATION_TRANSITIONS, MigrationState)]
 TABLES += [(ATTEMPT_TRANSITIONS, AttemptState), (AGENT_TRANSITIONS, AgentState), (LIVENESS_TRANSITIONS, Liveness)]
@@ -42,7 +53,7 @@ def events_of(table: Table) -> set[str]:
     return {event for _, event in table}
 
 
-@pytest.mark.parametrize(("after", "table", "states"), MACHINES, ids=["step", "migration", "agent", "liveness"])
+@pytest.mark.parametrize(("after", "table", "states"), MACHINES, ids=lambda each: getattr(each, "__name__", ""))
 def test_every_state_meets_every_event(after: Callable[[Any, str], Any], table: Table, states: Iterable[Any]) -> None:
     for state in (None, *states):
         for event in (*events_of(table), "NeverHeardOf"):
@@ -97,3 +108,11 @@ def test_every_state_of_a_migration_is_open_or_ended() -> None:
     assert moving | MIGRATION_ASKS_A_PERSON | MIGRATION_ENDED == set(MigrationState)
     assert not moving & MIGRATION_ENDED and not MIGRATION_ASKS_A_PERSON & MIGRATION_ENDED
     assert MIGRATION_LEFT_PLACE <= MIGRATION_ENDED
+
+
+def test_a_host_of_a_rollout_begins_by_waiting_and_can_come_to_every_state_by_every_event() -> None:
+    reached = {HostState.WAITING}
+    for _ in HostState:
+        reached |= {after for (before, _), after in HOST_TRANSITIONS.items() if before in reached}
+    assert reached == set(HostState)
+    assert events_of(HOST_TRANSITIONS) == set(HostEvent)
