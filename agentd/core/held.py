@@ -69,6 +69,8 @@ class Held:
     outcome: Outcome | None = None
     #: When the outcome was sent last; 0 while it was not.
     sent_at: float = 0.0
+    #: The states before the present one, oldest first: the story in an error.
+    past: list[AttemptState] = field(default_factory=list)
 
     @property
     def over(self) -> bool:
@@ -82,7 +84,9 @@ class Held:
 
     def go(self, to: AttemptState) -> None:
         """Change state along the table."""
-        self.state = moved(self.state, to)
+        after = moved(self.state, to, self.grant.attempt_id, self.past)
+        self.past.append(self.state)
+        self.state = after
 
     def sending(self, now: float) -> Outcome:
         """The outcome, which is sent now."""

@@ -1,5 +1,6 @@
 """The life of a held attempt as a table; any other move is a defect in this program."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 
 
@@ -33,8 +34,11 @@ class IllegalMove(Exception):
     """A held attempt was asked to go where the table does not lead."""
 
 
-def moved(state: AttemptState, to: AttemptState) -> AttemptState:
-    """Return `to` if the table allows it from `state`; raise IllegalMove otherwise."""
+def moved(
+    state: AttemptState, to: AttemptState, attempt_id: str = "", past: Sequence[AttemptState] = ()
+) -> AttemptState:
+    """Return `to` if the table allows it from `state`; raise IllegalMove otherwise, with the states before."""
     if to not in ATTEMPT_MOVES[state]:
-        raise IllegalMove(f"an attempt cannot go from {state} to {to}")
+        story = " → ".join((*past, state))
+        raise IllegalMove(f"attempt {attempt_id} cannot go from {state} to {to}; its story: {story}")
     return to

@@ -206,11 +206,21 @@ STEP_UNFINISHED = frozenset({S.BLOCKED, S.READY, S.LEASED})
 
 
 class InvalidTransition(AssertionError):
-    """A state met an event that its table does not list: always our own error, never a user's."""
+    """A state met an event that its table does not list: always our own error, never a user's.
+
+    ``subject`` is the id of whatever is in that state, "" where nobody said; a store adds its story, the newest events
+    of that subject, as a note.
+    """
+
+    def __init__(self, message: str, subject: str = "") -> None:
+        super().__init__(f"{subject}: {message}" if subject else message)
+        self.subject = subject
 
 
-def step_after(state: StepState | None, event: str) -> StepState:
+def step_after(state: StepState | None, event: str, subject: str = "") -> StepState:
     """Return the step state after ``event``; raise ``InvalidTransition`` when the table has no such row.
+
+    ``subject`` is the step's id, for the error; the same holds for the other machines.
 
     >>> step_after(StepState.READY, "LeaseGranted").value
     'leased'
@@ -218,31 +228,31 @@ def step_after(state: StepState | None, event: str) -> StepState:
     try:
         return STEP_TRANSITIONS[state, event]
     except KeyError:
-        raise InvalidTransition(f"a step that is {state} cannot meet {event}") from None
+        raise InvalidTransition(f"a step that is {state} cannot meet {event}", subject) from None
 
 
-def migration_after(state: MigrationState | None, event: str) -> MigrationState:
+def migration_after(state: MigrationState | None, event: str, subject: str = "") -> MigrationState:
     """Return the migration state after ``event``; raise ``InvalidTransition`` when there is no such row."""
     try:
         return MIGRATION_TRANSITIONS[state, event]
     except KeyError:
-        raise InvalidTransition(f"a migration that is {state} cannot meet {event}") from None
+        raise InvalidTransition(f"a migration that is {state} cannot meet {event}", subject) from None
 
 
-def agent_after(state: AgentState | None, event: str) -> AgentState:
+def agent_after(state: AgentState | None, event: str, subject: str = "") -> AgentState:
     """Return the agent's state after ``event``; raise ``InvalidTransition`` when there is no such row."""
     try:
         return AGENT_TRANSITIONS[state, event]
     except KeyError:
-        raise InvalidTransition(f"an agent that is {state} cannot meet {event}") from None
+        raise InvalidTransition(f"an agent that is {state} cannot meet {event}", subject) from None
 
 
-def liveness_after(liveness: Liveness | None, event: str) -> Liveness:
+def liveness_after(liveness: Liveness | None, event: str, subject: str = "") -> Liveness:
     """Return what is believed of an agent after ``event``; raise ``InvalidTransition`` when there is no such row."""
     try:
         return LIVENESS_TRANSITIONS[liveness, event]
     except KeyError:
-        raise InvalidTransition(f"an agent that is {liveness} cannot meet {event}") from None
+        raise InvalidTransition(f"an agent that is {liveness} cannot meet {event}", subject) from None
 
 
 def shown_state(state: str, *, working: bool) -> str:

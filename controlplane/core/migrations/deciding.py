@@ -31,7 +31,7 @@ def supersede(migration: Migration, name: str, now: float) -> Changes:
 
 def _end(migration: Migration, event: str, reason: str, now: float) -> Changes:
     changes = Changes()
-    to_state = migration_after(migration.state, event)
+    to_state = migration_after(migration.state, event, migration.id)
     changes.migration_moves.append(MoveMigration(migration.id, migration.state, to_state, reason, now))
     changes.events.append(Event(now, event, migration.id, migration.id, detail=reason))
     return changes

@@ -36,7 +36,7 @@ def put_back(migration: Migration, steps: Sequence[Step], now: float) -> Changes
     proof = next(step for step in steps if is_refuted(step))
     reason = f"step {proof.name}: {proof.reason}"
     changes = Changes()
-    to_state = migration_after(migration.state, "MigrationRefuted")
+    to_state = migration_after(migration.state, "MigrationRefuted", migration.id)
     changes.migration_moves.append(MoveMigration(migration.id, migration.state, to_state, reason, None))
     changes.events.append(Event(now, "MigrationRefuted", migration.id, migration.id, detail=reason))
     for step in steps:
@@ -56,7 +56,7 @@ def turn_back(step: Step, reason: str) -> MoveStep:
     """Bring a step to its way back."""
     event = back_event(step)
     direction = Direction.UNDO if event == "StepUndoPlanned" else step.direction
-    return MoveStep(step.id, step.state, step_after(step.state, event), direction, reason=reason)
+    return MoveStep(step.id, step.state, step_after(step.state, event, step.id), direction, reason=reason)
 
 
 def why_refuted(migration: Migration, steps: Sequence[Step]) -> str:

@@ -27,7 +27,7 @@ def retry(
         return Refused(f"the migration is {migration.state}: only a failed or stuck one can be retried")
     from_the_first = bool(again) and event == "MigrationRetried"
     changes = Changes()
-    to_state = migration_after(migration.state, event)
+    to_state = migration_after(migration.state, event, migration.id)
     changes.migration_moves.append(MoveMigration(migration.id, migration.state, to_state, "", None))
     detail = asked_by(by, f"begins again: {again}" if from_the_first else "")
     changes.events.append(Event(now, event, migration.id, migration.id, detail=detail))
@@ -74,6 +74,6 @@ def _replan(steps: Sequence[Step], changes: Changes, now: float) -> None:
     for step in steps:
         if step.state is StepState.BLOCKED:
             continue
-        to_state = step_after(step.state, "StepReplanned")
+        to_state = step_after(step.state, "StepReplanned", step.id)
         changes.step_moves.append(MoveStep(step.id, step.state, to_state, Direction.FORWARD))
         changes.events.append(Event(now, "StepReplanned", step.id, step.migration_id, detail="asked to retry"))

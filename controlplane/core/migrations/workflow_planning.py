@@ -60,7 +60,7 @@ def advance(migration: Migration, steps: Sequence[Step], needs: Mapping[str, Seq
         return changes
     if end is not None:
         event, reason = end
-        to_state = migration_after(migration.state, event)
+        to_state = migration_after(migration.state, event, migration.id)
         changes.migration_moves.append(MoveMigration(migration.id, migration.state, to_state, reason, now))
         changes.events.append(Event(now, event, migration.id, migration.id, detail=reason))
     return changes
@@ -133,7 +133,7 @@ def undo(
         undoing = f"`haulier migration rollback {migration.name} --reason TEXT`"
         return Refused(f"the migration has {_ENDED_AS[migration.state]}: undo it with {undoing}")
     changes = Changes()
-    to_state = migration_after(migration.state, ask)
+    to_state = migration_after(migration.state, ask, migration.id)
     changes.migration_moves.append(MoveMigration(migration.id, migration.state, to_state, reason, None))
     changes.events.append(Event(now, ask, migration.id, migration.id, detail=asked_by(by, reason)))
     for step in steps:

@@ -141,20 +141,20 @@ HOST_TRANSITIONS: dict[tuple[HostState, HostEvent], HostState] = {
 }
 
 
-def host_after(state: HostState, event: HostEvent) -> HostState:
+def host_after(state: HostState, event: HostEvent, subject: str = "") -> HostState:
     """Return a host's state after ``event``; raise ``InvalidTransition`` when there is no such row."""
     try:
         return HOST_TRANSITIONS[state, event]
     except KeyError:
-        raise InvalidTransition(f"a host of a rollout that is {state} cannot meet {event}") from None
+        raise InvalidTransition(f"a host of a rollout that is {state} cannot meet {event}", subject) from None
 
 
-def rollout_after(state: RolloutState | None, event: str) -> RolloutState:
+def rollout_after(state: RolloutState | None, event: str, subject: str = "") -> RolloutState:
     """Return the rollout's state after ``event``; raise ``InvalidTransition`` when there is no such row."""
     try:
         return ROLLOUT_TRANSITIONS[state, event]
     except KeyError:
-        raise InvalidTransition(f"a rollout that is {state} cannot meet {event}") from None
+        raise InvalidTransition(f"a rollout that is {state} cannot meet {event}", subject) from None
 
 
 @dataclass(frozen=True, slots=True)

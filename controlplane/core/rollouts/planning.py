@@ -101,18 +101,18 @@ def steer(rollout: Rollout, rows: Sequence[RolloutHost], event: str, now: float,
     elif event in ("RolloutCancelled", "RolloutRollbackAsked"):
         for row in rows:
             if row.state in UNSWITCHED:
-                state = host_after(row.state, E.TAKEN_BACK)
+                state = host_after(row.state, E.TAKEN_BACK, rollout.id)
                 changes.hosts.append((row.state, row._replace(state=state, since_calm_s=rollout.calm_s)))
                 changes.orders.append(Order(row.agent_id))
                 changes.events.append((_EVENT_OF[H.CANCELLED], row.agent_id, ""))
             elif event == "RolloutRollbackAsked" and row.cause_code.startswith(RETURN):
-                state = host_after(row.state, E.FORGIVEN)
+                state = host_after(row.state, E.FORGIVEN, rollout.id)
                 changes.hosts.append((row.state, row._replace(state=state, cause_code="", cause="")))
     return changes
 
 
 def _after(rollout: Rollout, event: str, now: float, reason: str) -> Rollout:
-    state = rollout_after(rollout.state, event)
+    state = rollout_after(rollout.state, event, rollout.id)
     ended = state in (R.CANCELLED, R.SUCCEEDED, R.ROLLED_BACK, R.HALTED)
     return replace(rollout, state=state, ended_at=now if ended else None, reason=reason)
 
@@ -411,7 +411,7 @@ class _Look:
         self, row: RolloutHost, event: HostEvent, code: str = "", cause: str = "", *, incarnation: int | None = None
     ) -> None:
         """Bring a row along the table; nothing happens where it is there already."""
-        state = host_after(row.state, event)
+        state = host_after(row.state, event, self.rollout.id)
         if row.state is state and self.before[row.agent_id].state is state:
             return
         moved = row._replace(state=state, since_calm_s=self.calm_s, cause_code=code, cause=cause)

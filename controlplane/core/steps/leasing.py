@@ -187,7 +187,7 @@ def _succeed(step: Step, attempt: Attempt, outcome: Outcome, now: float) -> Chan
     event = "StepSucceeded" if attempt.direction is Direction.FORWARD else "StepUndone"
     changes = Changes()
     changes.ends.append(EndAttempt(attempt.id, attempt.fence, AttemptState.SUCCEEDED, now, None, outcome.use))
-    changes.step_moves.append(MoveStep(step.id, step.state, step_after(step.state, event), step.direction))
+    changes.step_moves.append(MoveStep(step.id, step.state, step_after(step.state, event, step.id), step.direction))
     if outcome.result and attempt.direction is Direction.FORWARD:
         changes.results.append(KeepResult(step.id, outcome.result))
     changes.events.append(Event(now, event, step.id, step.migration_id, attempt.id, attempt.agent_id, attempt.fence))

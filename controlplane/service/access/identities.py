@@ -158,7 +158,7 @@ class Identities:
                 agent.state in AGENT_BARRED and event == "AgentCloned"
             ):
                 return agent, Settlement()
-            agent = replace(agent, state=agent_after(agent.state, event), drain_reason=why)
+            agent = replace(agent, state=agent_after(agent.state, event, agent.id), drain_reason=why)
             tx.put_agent(agent, now)
             ended = self.strip(tx, agent, barred_because(agent), now)
             tx.record([Event(now, event, agent.id, agent_id=agent.id, detail=why)])

@@ -130,7 +130,7 @@ class Joining:
                 f"`haulier agent revoke {known.name} --reason …`"
             )
         ended = self.identities.strip(tx, known, f"agent {known.name} joined again", now)
-        state = agent_after(known.state, "AgentRejoined")
+        state = agent_after(known.state, "AgentRejoined", known.id)
         # Its journal may be gone with its disk, so that incarnations begin again at 1.
         tx.put_agent(replace(known, state=state, drain_reason="", boot_id="", incarnation=0), now)
         tx.forget_boots(known.id)

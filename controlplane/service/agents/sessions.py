@@ -350,7 +350,7 @@ class Fleet:
                     f"agent {agent.name} is {agent.state}: {agent.drain_reason}; let it join again first"
                 )
             event = "AgentDrained" if state is AgentState.DRAINING else "AgentResumed"
-            agent = replace(agent, state=agent_after(agent.state, event), drain_reason=reason)
+            agent = replace(agent, state=agent_after(agent.state, event, agent.id), drain_reason=reason)
             tx.put_agent(agent, now)
             tx.record([Event(now, event, agent.id, agent_id=agent.id, detail=asked_by(by, reason))])
             return agent

@@ -124,8 +124,8 @@ class Hosts:
 
         def send_away(tx: Tx) -> Agent:
             agent = find_agent(tx, name)
-            state = agent_after(agent.state, "AgentDecommissioned")
-            liveness = liveness_after(agent.liveness, "AgentDecommissioned")
+            state = agent_after(agent.state, "AgentDecommissioned", agent.id)
+            liveness = liveness_after(agent.liveness, "AgentDecommissioned", agent.id)
             # Its past names it still, and the name may be taken by the next host that joins.
             gone = replace(agent, name=f"{agent.name}~{agent.id[3:]}", state=state, liveness=liveness)
             tx.decommission(agent.id, gone.name, f"decommissioned: {reason}")

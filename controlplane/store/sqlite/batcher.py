@@ -5,11 +5,16 @@ everything since the last commit is gone, and no answer of it has left.
 """
 
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
+from controlplane.core.states import InvalidTransition
 from controlplane.store.port import StoreFailed, Tx
 from controlplane.store.sqlite import library
 from controlplane.store.sqlite.tx import SqliteTx
+
+# So many of the newest events make the story in an error.
+STORY_EVENTS = 30
 
 Call = Callable[[Tx], Any]
 
@@ -78,6 +83,8 @@ class Batcher:
             except Exception as error:  # noqa: BLE001
                 execute("ROLLBACK TO call")
                 self.tx.forget_recorded(recorded)
+                if isinstance(error, InvalidTransition):
+                    error.add_note(_story(self.tx, error.subject))
                 answers.append(Answer(None, error))
             execute("RELEASE call")
         return answers
@@ -91,6 +98,17 @@ class Batcher:
         self.tx.forget_recorded(0)
         if self.connection.in_transaction:
             self.connection.execute("ROLLBACK")
+
+
+def _story(tx: Tx, subject: str) -> str:
+    """The newest events of a subject, the oldest of them first, for whoever has to find out how it came to be so."""
+    recorded = tx.events_before(tx.last_position() + 1, subject, STORY_EVENTS) if subject else []
+    lines = [
+        f"  {position}: {datetime.fromtimestamp(event.at, UTC):%F %T}"
+        f" {' '.join(filter(None, (event.type, event.attempt_id, event.detail)))}"
+        for position, event in sorted(recorded)
+    ]
+    return "\n".join([f"the story of {subject}:", *lines]) if lines else "nothing is recorded of it"
 
 
 def _failed(error: Exception) -> StoreFailed:

@@ -7,7 +7,7 @@ import pytest
 from controlplane.core.changes import Changes, GrantLease, MoveStep
 from controlplane.core.events import Event
 from controlplane.core.model import Step
-from controlplane.core.states import AttemptState, MigrationState, StepState
+from controlplane.core.states import AttemptState, InvalidTransition, MigrationState, StepState, step_after
 from controlplane.store.port import Conflict, Tx
 from tests.contract.store.moves import attempt_at, end, grant, insert, leave, move, plan, turn
 from tests.contract.store.under_test import StoreUnderTest
@@ -219,3 +219,23 @@ def test_a_parameter_is_set_for_a_step_that_exists(store: StoreUnderTest) -> Non
     assert body is not None and (body.params, body.result) == (b"made", None)
     with pytest.raises(Conflict):
         store.write(lambda tx: tx.set_params("step_nobody", b"made"))
+
+
+def test_an_impossible_transition_tells_the_story_of_whom_it_meets(store: StoreUnderTest) -> None:
+    step = one_step(store)
+    attempt = store.write(lambda tx: grant(tx, step))
+
+    def ended_twice(tx: Tx) -> None:
+        tx.record([Event(NOW, "Undone", step.id, detail="by the roll-back")])
+        step_after(StepState.SUCCEEDED, "LeaseGranted", step.id)
+
+    store.write(lambda tx: tx.record([Event(NOW, "LeaseGranted", step.id, step.migration_id, attempt.id)]))
+    with pytest.raises(InvalidTransition, match=step.id) as caught:
+        store.write(ended_twice)
+    (story,) = caught.value.__notes__
+    assert story.startswith(f"the story of {step.id}:\n")
+    assert f"LeaseGranted {attempt.id}" in story
+    assert "roll-back" not in story, "what was rolled back did not happen"
+    with pytest.raises(InvalidTransition) as nobody:
+        store.write(lambda tx: step_after(None, "LeaseGranted"))
+    assert nobody.value.__notes__ == ["nothing is recorded of it"]

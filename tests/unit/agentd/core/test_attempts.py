@@ -324,8 +324,8 @@ def test_only_the_moves_of_the_table_are_legal() -> None:
             if to in allowed:
                 assert moved(state, to) is to
             else:
-                with pytest.raises(IllegalMove):
-                    moved(state, to)
+                with pytest.raises(IllegalMove, match=f"attempt att_1 cannot go from .* to .*: granted → {state}$"):
+                    moved(state, to, "att_1", (AttemptState.GRANTED,))
 
 
 def test_a_session_id_says_whose_it_is() -> None:
