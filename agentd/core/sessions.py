@@ -100,11 +100,11 @@ class Sessions:
                 self.current,
                 self._identity,
                 capabilities,
-                self._summaries(),
-                draining,
-                self._renewing.dialled(),
-                self._upgrading.greeting(),
-                self._witness.greet(),
+                held=self._summaries(),
+                draining=draining,
+                candidate=self._renewing.dialled(),
+                release=self._upgrading.greeting(),
+                witnessed=self._witness.greet(),
             )
         ]
 
