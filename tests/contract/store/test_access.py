@@ -98,3 +98,23 @@ def test_open_approvals_are_somebodys_by_a_method_newest_first(store: StoreUnder
     assert store.read(lambda tx: tx.open_approvals("ada", "Start", NOW + 60.0)) == [two]
     assert store.read(lambda tx: tx.open_approvals("bob", "Start", NOW)) == []
     assert [each.id for each in store.read(lambda tx: tx.approvals(2))] == ["apr_2", "apr_5"]
+
+
+def test_operators_come_by_name_then_oldest_first(store: StoreUnderTest) -> None:
+    bob = OperatorToken("id-1", "bob", "viewer", (), "$argon2id$…", NOW + 60.0, NOW, "", None)
+    new = bob._replace(id="id-2", name="ada", created_at=NOW + 9.0)
+    old = bob._replace(id="id-3", name="ada", created_at=NOW + 1.0)
+    for token in (bob, new, old):
+        store.write(lambda tx, token=token: tx.put_operator(token))  # type: ignore[misc]
+    assert store.read(lambda tx: tx.operators()) == [old, new, bob]
+
+
+def test_holders_of_an_authority_come_by_name(store: StoreUnderTest) -> None:
+    for agent_id, name in (("ag_1", "c"), ("ag_2", "a"), ("ag_3", "b")):
+        row = Certificate(agent_id, agent_id, NOW + 100.0, "old", NOW)
+        store.write(lambda tx, row=row: tx.put_certificate(row))  # type: ignore[misc]
+        store.write(lambda tx, id=agent_id, name=name: tx.put_agent(an_agent(id=id, name=name), NOW))  # type: ignore[misc]
+    assert store.read(lambda tx: tx.authority_holders("old", NOW)) == ["a", "b", "c"]
+    store.write(lambda tx: tx.revoke_certificates("ag_3", NOW))
+    assert store.read(lambda tx: tx.authority_holders("old", NOW)) == ["a", "c"]
+    assert store.read(lambda tx: tx.authority_holders("old", NOW + 100.0)) == []

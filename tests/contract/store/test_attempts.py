@@ -120,3 +120,18 @@ def test_what_an_attempt_used_and_who_ran_it_are_reported(store: StoreUnderTest)
     assert (report.attempt.state, report.agent_name) == (AttemptState.SUCCEEDED, "host-1")
     assert report.use == Use(1.5, 2.5, 3, 4, 5)
     assert store.read(lambda tx: tx.attempt_reports("mig_none")) == []
+
+
+def test_attempts_of_a_migration_come_by_step_then_by_number(store: StoreUnderTest) -> None:
+    one, two = insert_ready(store, plan("one"), plan("two"))
+    other = store.write(lambda tx: grant(tx, two))
+    tried = []
+    for number in range(3):
+        step = store.read(lambda tx: tx.steps([one.id]))[one.id]
+        attempt = store.write(lambda tx, step=step, n=number: grant(tx, step, fence=FENCE + n))  # type: ignore[misc]
+        store.write(lambda tx, a=attempt, step=step: leave(tx, a, step, StepState.READY, AttemptState.LOST))  # type: ignore[misc]
+        tried.append(attempt.id)
+    expected = [*tried, other.id]
+    assert [each.id for each in store.read(lambda tx: tx.attempts_of_migration(one.migration_id))] == expected
+    reports = store.read(lambda tx: tx.attempt_reports(one.migration_id))
+    assert [report.attempt.id for report in reports] == expected

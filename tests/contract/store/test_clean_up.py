@@ -24,8 +24,8 @@ def ended(tx: Tx, name: str, ended_at: float, staged_s: float | None = None, for
     return migration.id
 
 
-def due(tx: Tx, now: float, limit_s: float = FOR_EVER) -> list[str]:
-    return tx.clean_ups_due(MIGRATION_ENDED, DEFAULT, limit_s, now, 9)
+def due(tx: Tx, now: float, limit_s: float = FOR_EVER, limit: int = 9) -> list[str]:
+    return tx.clean_ups_due(MIGRATION_ENDED, DEFAULT, limit_s, now, limit)
 
 
 def test_terms_are_kept_and_changed(store: StoreUnderTest) -> None:
@@ -44,6 +44,7 @@ def test_what_is_due_comes_longest_ended_first(store: StoreUnderTest) -> None:
     assert store.read(lambda tx: due(tx, NOW + 100.0)) == [first]
     assert store.read(lambda tx: due(tx, NOW + 2000.0)) == [first, later]
     assert store.read(lambda tx: due(tx, NOW + 5001.0)) == [first, own, later]
+    assert store.read(lambda tx: due(tx, NOW + 5001.0, limit=2)) == [first, own]
     assert store.read(lambda tx: due(tx, NOW + 60.0, limit_s=50.0)) == [first, own, later]
     store.write(lambda tx: tx.put_kept(Kept(first, None, None, NOW, NOW)))
     store.write(lambda tx: tx.put_kept(Kept(later, None, None, NOW, None)))
@@ -58,8 +59,8 @@ def test_leftovers_are_counted_with_their_next_instant_and_with_what_failed(stor
     store.write(lambda tx: ended(tx, "second", NOW + 1.0))
     store.write(lambda tx: tx.put_kept(Kept(first, None, None, NOW, None)))
 
-    def fail_clean_up(tx: Tx) -> None:
-        migration = tx.migration(first)
+    def fail_clean_up(tx: Tx, migration_id: str) -> None:
+        migration = tx.migration(migration_id)
         assert migration is not None
         (step_id,) = tx.next_ids("step_", 1)
         tx.insert_steps(migration, [step_id], [plan("load.clean-up", kind=CLEAN_UP)], ["class"], 1)
@@ -69,10 +70,14 @@ def test_leftovers_are_counted_with_their_next_instant_and_with_what_failed(stor
         )
         tx.apply(changes)
 
-    store.write(fail_clean_up)
+    store.write(lambda tx: fail_clean_up(tx, first))
     assert [step.ordinal for step in store.read(lambda tx: tx.steps_of(first))] == [0, 1]
     found = store.read(lambda tx: tx.leftovers(DEFAULT, FOR_EVER, 9))
     assert found == Leftovers(1, NOW + 101.0, 2, NOW + 1000.0, ["first"])
     assert store.read(lambda tx: tx.uncleaned_migrations([MigrationState.CANCELLED])) == []
     store.write(lambda tx: tx.put_kept(Kept(first, None, None, NOW, NOW)))
     assert first in store.read(lambda tx: tx.uncleaned_migrations(MIGRATION_ENDED))
+    early = store.write(lambda tx: ended(tx, "early", NOW))
+    store.write(lambda tx: fail_clean_up(tx, early))
+    names = [store.read(lambda tx, n=n: tx.leftovers(DEFAULT, FOR_EVER, n)).failed for n in (9, 1)]  # type: ignore[misc]
+    assert names == [["early", "first"], ["early"]]

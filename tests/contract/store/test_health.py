@@ -2,7 +2,7 @@
 
 from controlplane.store.verbs.health import Counts
 from tests.contract.store.moves import grant, insert, plan
-from tests.contract.store.under_test import StoreUnderTest
+from tests.contract.store.under_test import SharedStoreUnderTest, StoreUnderTest
 from tests.kit.builders import NOW, an_agent
 
 
@@ -23,3 +23,11 @@ def test_writing_is_proved_as_often_as_one_likes(store: StoreUnderTest) -> None:
     for at in (NOW, NOW, NOW + 1.0):
         store.write(lambda tx, at=at: tx.prove_writable(at))  # type: ignore[misc]
     assert store.read(lambda tx: tx.last_position()) == 0
+
+
+def test_a_proof_of_writing_is_a_write(shared_store: SharedStoreUnderTest) -> None:
+    seen = set()
+    for number in range(3):
+        seen.add(shared_store.write(lambda tx: tx.foreign_writes()))
+        shared_store.elsewhere(lambda tx, at=NOW + number: tx.prove_writable(at))  # type: ignore[misc]
+    assert len(seen) == 3

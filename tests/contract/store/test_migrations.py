@@ -180,3 +180,8 @@ def test_people_select_migrations_by_labels_owner_and_state(store: StoreUnderTes
     ]
     summary = store.read(lambda tx: tx.summary(deleted.id))
     assert summary is not None and (summary.labels, summary.owner) == ({}, "hr")
+
+
+def test_ids_come_in_their_order(store: StoreUnderTest) -> None:
+    ids = [store.write(lambda tx, n=n: insert(tx, plan("load"), name=f"m{n}"))[0].id for n in range(3)]  # type: ignore[misc]
+    assert store.read(lambda tx: tx.migration_ids()) == ids

@@ -17,6 +17,7 @@ def test_values_are_due_at_their_time_and_then_forgotten(store: StoreUnderTest) 
     store.write(lambda tx: tx.show_values("step_1", NOW + 7.0))
     assert store.read(lambda tx: tx.values_due(NOW + 6.0, 9)) == []
     assert store.read(lambda tx: tx.values_due(NOW + 9.0, 1)) == ["step_1"]
+    assert store.read(lambda tx: tx.values_due(NOW + 9.0, 9)) == ["step_1", "step_2"]
     store.write(lambda tx: tx.withhold_values("step_1", b""))
     assert store.read(lambda tx: tx.values_due(NOW + 9.0, 9)) == ["step_2"]
 

@@ -27,7 +27,8 @@ def test_a_rollout_is_kept_whole(store: StoreUnderTest) -> None:
     story = begun(store)
     assert store.read(lambda tx: tx.rollout("roll_1")) == story.rollout
     assert store.read(lambda tx: tx.rollout("roll_2")) is None
-    assert sorted(store.read(lambda tx: tx.rollout_hosts("roll_1"))) == sorted(story.rows.values())
+    in_order = sorted(story.rows.values(), key=lambda row: (row.wave, row.agent_id))
+    assert store.read(lambda tx: tx.rollout_hosts("roll_1")) == in_order
     assert store.read(lambda tx: tx.rollouts("production", 9)) == [story.rollout]
     assert store.read(lambda tx: tx.rollouts("other", 9)) == []
     assert store.read(lambda tx: tx.watched_rollouts()) == [story.rollout]
@@ -73,3 +74,15 @@ def test_a_hosts_past_is_noted_when_it_is_asked_and_counted_apart_after(store: S
     store.write(lambda tx: tx.flush_hosts({}, {"ag_0": Tally(2, 1)}, now))
     (row,) = store.read(lambda tx: tx.rollout_hosts("roll_1"))
     assert (row.state, row.after) == (HostState.KEPT, Tally(2, 1))
+
+
+def test_rollouts_are_listed_newest_first_and_watched_oldest_first(store: StoreUnderTest) -> None:
+    first = begun(store).rollout
+    later = replace(first, id="roll_2", fleet="other", created_at=NOW + 5.0)
+    newest = replace(first, id="roll_3", created_at=NOW + 9.0)
+    for rollout in (newest, later):
+        store.write(lambda tx, rollout=rollout: tx.insert_rollout(rollout, []))  # type: ignore[misc]
+    assert store.read(lambda tx: tx.rollouts("", 9)) == [newest, later, first]
+    assert store.read(lambda tx: tx.rollouts("", 2)) == [newest, later]
+    assert store.read(lambda tx: tx.rollouts("production", 9)) == [newest, first]
+    assert store.read(lambda tx: tx.watched_rollouts()) == [first, later, newest]

@@ -75,8 +75,8 @@ def test_candidates_go_by_the_start_of_their_migration_not_by_when_they_became_r
 
 
 def test_under_limits_what_is_under_way_goes_on_and_nothing_else_begins(store: StoreUnderTest) -> None:
-    def within(full: Full) -> list[str]:
-        candidates = store.read(lambda tx: tx.candidates_within(LOAD, NOW, NEVER, full, 9))
+    def within(full: Full, limit: int = 9) -> list[str]:
+        candidates = store.read(lambda tx: tx.candidates_within(LOAD, NOW, NEVER, full, limit))
         return [candidate.step.name for candidate in candidates]
 
     begun, _ = insert_ready(store, plan("begun"), plan("going-on"), name="one")
@@ -89,6 +89,7 @@ def test_under_limits_what_is_under_way_goes_on_and_nothing_else_begins(store: S
     assert within(Full(False, frozenset())) == ["going-on", "waits", "elsewhere"]
     assert within(Full(False, frozenset({"warehouse"}))) == ["going-on", "elsewhere"]
     assert within(Full(False, frozenset({"lake", "vault"}))) == ["going-on"]
+    assert within(Full(False, frozenset()), limit=2) == ["going-on", "waits"]
     assert within(Full(True, frozenset())) == ["going-on"]
     store.write(lambda tx: leave(tx, attempt, begun, StepState.FAILED, AttemptState.FAILED))
     migration = store.read(lambda tx: tx.migration(begun.migration_id))
@@ -200,3 +201,11 @@ def test_the_backlog_counts_what_waits_and_runs_in_each_class(store: StoreUnderT
     )
     store.write(lambda tx: leave(tx, attempt, one, StepState.SUCCEEDED))
     assert sum(each.running for each in store.read(lambda tx: tx.backlog())) == 0
+
+
+def test_migrations_under_way_come_in_order_of_their_start(store: StoreUnderTest) -> None:
+    (first,) = insert_ready(store, plan("a", target="t1"), name="one")
+    (second,) = insert_ready(store, plan("b", target="t2"), name="two")
+    for step in (second, first):
+        store.write(lambda tx, step=step: grant(tx, step))  # type: ignore[misc]
+    assert [row.name for row in store.read(lambda tx: tx.under_way())] == ["one", "two"]
