@@ -129,7 +129,7 @@ def _serve(config: Config, _: argparse.Namespace) -> int:
 
 
 def _doctor(config: Config, _: argparse.Namespace) -> int:
-    from controlplane.serve import STORE_FILE
+    from controlplane.host.state_layout import STORE_FILE
     from controlplane.service.health.doctor import findings
     from controlplane.store.sqlite.store import open_snapshot
 
@@ -148,7 +148,7 @@ def _doctor(config: Config, _: argparse.Namespace) -> int:
 
 def _audit(config: Config, parsed: argparse.Namespace) -> int:
     from controlplane.admin.offline_audit import verify_store
-    from controlplane.serve import IDENTITY_DIR, STORE_FILE
+    from controlplane.host.state_layout import IDENTITY_DIR, STORE_FILE
 
     store: Path = parsed.store or config.state_dir / STORE_FILE
     identity = store.parent / IDENTITY_DIR
@@ -165,7 +165,7 @@ def _audit(config: Config, parsed: argparse.Namespace) -> int:
 
 def _check(config: Config, parsed: argparse.Namespace) -> int:
     from controlplane.admin.check import Silent, ask
-    from controlplane.serve import LISTENING_FILE
+    from controlplane.host.state_layout import LISTENING_FILE
 
     try:
         good, reasons = ask(config.state_dir, LISTENING_FILE, parsed.probe)
@@ -182,7 +182,7 @@ def _check(config: Config, parsed: argparse.Namespace) -> int:
 
 def _backup(config: Config, parsed: argparse.Namespace) -> int:
     from controlplane.admin.backup import back_up
-    from controlplane.serve import IDENTITY_DIR, STORE_FILE
+    from controlplane.host.state_layout import IDENTITY_DIR, STORE_FILE
 
     identity = config.state_dir / IDENTITY_DIR if parsed.with_identity else None
     made = back_up(config.state_dir / STORE_FILE, identity, parsed.file)

@@ -16,6 +16,15 @@ from controlplane.admin.backup import BackupKeeper
 from controlplane.config import Config, ConfigError, host_port, reached_at
 from controlplane.host.service_notices import feed_watchdog, notify
 from controlplane.host.state_guard import StateGuard
+from controlplane.host.state_layout import (
+    ARCHIVE_DIR,
+    BLACK_BOXES_DIR,
+    IDENTITY_DIR,
+    LISTENING_FILE,
+    OUTPUTS_DIR,
+    RELEASES_DIR,
+    STORE_FILE,
+)
 from controlplane.identity.audit_key import AuditKey, head_is_signed
 from controlplane.identity.authorities import Authorities
 from controlplane.identity.roles import OPERATOR_ROLES, RULES
@@ -73,14 +82,6 @@ from controlplane.store.port import StoreFailed
 from controlplane.store.sqlite.store import SqliteStore
 
 _log = logging.getLogger("haulier.controlplane")
-
-STORE_FILE = "store.db"
-IDENTITY_DIR = "identity"
-OUTPUTS_DIR = "outputs"
-BLACK_BOXES_DIR = "black-boxes"
-ARCHIVE_DIR = "archive"
-RELEASES_DIR = "releases"
-LISTENING_FILE = "listening.json"
 
 
 def software_version() -> str:

@@ -8,11 +8,11 @@ from pathlib import Path
 from controlplane import durable
 from controlplane.config import Config, host_port
 from controlplane.host.state_guard import StateGuard
+from controlplane.host.state_layout import IDENTITY_DIR, STORE_FILE
 from controlplane.identity.audit_key import AUDIT_KEY_FILE, AuditKey
 from controlplane.identity.authority import CertificateAuthority
 from controlplane.identity.peers import IdentityError
 from controlplane.identity.roles import Role
-from controlplane.serve import IDENTITY_DIR, STORE_FILE
 from controlplane.service.access.operators import Operators
 from controlplane.store.sqlite.store import SqliteStore
 

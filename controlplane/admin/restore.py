@@ -19,8 +19,8 @@ from controlplane.core.audit.leaves import leaf_of
 from controlplane.core.audit.merkle_tiles import Place, Tiles
 from controlplane.core.events import Event
 from controlplane.host.state_guard import StateGuard
+from controlplane.host.state_layout import IDENTITY_DIR, STORE_FILE
 from controlplane.identity.audit_key import AuditKey
-from controlplane.serve import IDENTITY_DIR, STORE_FILE
 from controlplane.service.audit.entries import stored_entries
 from controlplane.store.port import StoreFailed, Tx
 from controlplane.store.sqlite.copying import check_copy

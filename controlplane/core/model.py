@@ -8,7 +8,7 @@ store generation.
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from controlplane.core.rollouts.model import Facts, Running
+from controlplane.core.hosts import Facts, Running
 from controlplane.core.states import AgentState, AttemptState, Direction, Liveness, MigrationState, StepState
 
 FENCE_COUNTER_BITS = 32

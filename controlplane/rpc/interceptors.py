@@ -16,7 +16,7 @@ from controlplane.identity.operator_tokens import Recognised
 from controlplane.identity.roles import OPERATOR_ROLES, Role, may_call, why_refused
 from controlplane.rpc.access.scoping import Scoping
 from controlplane.rpc.calls.callers import CALLER, Caller, address_of, agent_of
-from controlplane.rpc.operators.door import STATUS_OF
+from controlplane.rpc.calls.statuses import STATUS_OF
 from controlplane.service.access.approvals import Approvals
 from controlplane.service.access.identities import Identities
 from controlplane.service.access.operators import Operators

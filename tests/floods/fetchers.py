@@ -11,9 +11,9 @@ import grpc
 from haulier.v1 import repository_pb2 as pb
 from haulier.v1 import repository_pb2_grpc
 
+from controlplane.host.state_layout import RELEASES_DIR
 from controlplane.releases.building import target_path
 from controlplane.releases.repository import Shelf
-from controlplane.serve import RELEASES_DIR
 from tests.kit.releases import ARCHITECTURE, Forge, files_of
 
 NAMES = [f"fetcher-{number}" for number in range(24)]

@@ -4,14 +4,7 @@ from collections.abc import Sequence
 
 from controlplane.core.events import Event
 from controlplane.core.health.doctor import Finding
-from controlplane.core.rollouts.model import (
-    MOVING,
-    PATIENT,
-    ROLLOUT_TRANSITIONS,
-    Rollout,
-    RolloutHost,
-    RolloutState,
-)
+from controlplane.core.rollouts.model import MOVING, PATIENT, ROLLOUT_TRANSITIONS, Rollout, RolloutHost, RolloutState
 
 _EVENTS = frozenset(event for _, event in ROLLOUT_TRANSITIONS)
 # In which states of the rollout a host may be asked for what.

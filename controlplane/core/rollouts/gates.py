@@ -14,7 +14,8 @@ unnoticed once in ten, and at p0 = 2 % four failures in a row close it.
 import math
 from collections.abc import Iterable
 
-from controlplane.core.rollouts.model import Facts, RolloutHost, RolloutPolicy, Tally
+from controlplane.core.hosts import Facts
+from controlplane.core.rollouts.model import RolloutHost, RolloutPolicy, Tally
 
 ERROR_FLOOR = 0.02
 ERROR_STEP = 0.1

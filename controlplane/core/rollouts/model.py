@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
+from controlplane.core.hosts import Running
 from controlplane.core.rollouts.windows import Window
 from controlplane.core.states import InvalidTransition
 
@@ -187,34 +188,6 @@ class Artefact(NamedTuple):
     digest: str
     target_path: str
     min_from: str  # oldest version that may follow it; empty: any
-
-
-class Running(NamedTuple):
-    """What a host says of its release; ``state`` is the contract's word in lower case, empty when it has none."""
-
-    version: str = ""
-    digest: str = ""
-    previous_digest: str = ""
-    state: str = ""
-    rollout_id: str = ""
-    wanted_digest: str = ""
-    cause_code: str = ""
-    cause: str = ""
-    failed_digests: tuple[str, ...] = ()
-    pin: str = ""
-    opted_out: bool = False
-    fetched_bytes: int = 0
-
-
-class Facts(NamedTuple):
-    """What a host is."""
-
-    os: str = ""
-    os_version: str = ""
-    architecture: str = ""
-    cores: int = 0
-    memory_bytes: int = 0
-    time_zone: str = ""
 
 
 class Tally(NamedTuple):

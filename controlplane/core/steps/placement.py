@@ -5,8 +5,8 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 
+from controlplane.core.hosts import Facts
 from controlplane.core.model import Agent, Requirements
-from controlplane.core.rollouts.model import Facts
 
 _LABEL_VALUE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 

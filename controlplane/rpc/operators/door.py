@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import grpc
 from haulier.v1 import operator_pb2 as pb
 from haulier.v1 import operator_pb2_grpc
 
@@ -13,15 +12,12 @@ from controlplane.core.access import approvals as gating
 from controlplane.core.migrations.deciding import ABANDON, ACCEPT
 from controlplane.core.model import Agent
 from controlplane.core.states import AgentState
-from controlplane.identity.peers import IdentityError
 from controlplane.rpc.calls.callers import CALLER, caller_name, sees_values
 from controlplane.rpc.calls.requests import required
 from controlplane.rpc.operators import selecting, translate
-from controlplane.service.access.identities import TooMany
 from controlplane.service.access.joining import Joining
-from controlplane.service.access.ownership import OutOfScope
 from controlplane.service.agents.sessions import Fleet
-from controlplane.service.errors import AwaitsApproval, Conflict, Damaged, NotFound, Precondition, StoreFailed
+from controlplane.service.errors import NotFound
 from controlplane.service.events.counts import BAD_ENDS, GOOD_ENDS, Tallies
 from controlplane.service.health.loop_health import LoopHealth
 from controlplane.service.inventory.inventory import Inventory
@@ -340,19 +336,6 @@ class OperatorDoor(operator_pb2_grpc.OperatorServiceServicer):
             raise await self._s.queries.missing_agent(name)
         leases = self._s.fleet.book.held_by(agent.id)
         return translate.agent(agent, "", leases, self._s.queries.now())
-
-
-STATUS_OF: dict[type[Exception], grpc.StatusCode] = {
-    NotFound: grpc.StatusCode.NOT_FOUND,
-    Precondition: grpc.StatusCode.FAILED_PRECONDITION,
-    AwaitsApproval: grpc.StatusCode.FAILED_PRECONDITION,
-    IdentityError: grpc.StatusCode.INVALID_ARGUMENT,
-    Conflict: grpc.StatusCode.ABORTED,
-    StoreFailed: grpc.StatusCode.UNAVAILABLE,
-    Damaged: grpc.StatusCode.DATA_LOSS,
-    OutOfScope: grpc.StatusCode.PERMISSION_DENIED,
-    TooMany: grpc.StatusCode.RESOURCE_EXHAUSTED,
-}
 
 
 def _page(asked: int) -> int:

@@ -9,8 +9,8 @@ import grpc
 from haulier.v1 import fleet_pb2 as pb
 from haulier.v1 import fleet_pb2_grpc, operator_pb2
 
+from controlplane.core.hosts import Facts, Running
 from controlplane.core.model import Agent
-from controlplane.core.rollouts.model import Facts, Running
 from controlplane.rpc.calls.callers import caller_name
 from controlplane.rpc.operators.translate import agent as agent_view
 from controlplane.rpc.rollouts import translate

@@ -5,8 +5,9 @@ from collections.abc import Iterable
 from haulier.v1 import fleet_pb2 as pb
 from haulier.v1 import release_pb2
 
+from controlplane.core.hosts import Facts, Running
 from controlplane.core.model import Agent
-from controlplane.core.rollouts.model import Facts, RolloutState, Running
+from controlplane.core.rollouts.model import RolloutState
 from controlplane.service.rollouts.hosts import FleetHealth, Waiting
 from controlplane.service.rollouts.views import AT_REST, HostPart, RolloutSummary
 

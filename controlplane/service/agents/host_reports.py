@@ -7,8 +7,9 @@ again with its next hello, and a gate waits for one more step.
 import math
 from collections.abc import Iterable, Sequence
 
+from controlplane.core.hosts import Facts, Running
 from controlplane.core.model import Outcome
-from controlplane.core.rollouts.model import Facts, Running, Tally
+from controlplane.core.rollouts.model import Tally
 from controlplane.core.states import AttemptState
 from controlplane.core.steps.leasing import NO_FREE_SLOT
 

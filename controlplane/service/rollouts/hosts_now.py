@@ -5,9 +5,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from controlplane.core.hosts import Facts, Running
 from controlplane.core.model import Agent
 from controlplane.core.rollouts.gates import groups_of
-from controlplane.core.rollouts.model import Facts, Host, Running
+from controlplane.core.rollouts.model import Host
 from controlplane.manifests.kinds.datastore import EngineSpec
 from controlplane.manifests.kinds.documents import load_spec
 from controlplane.service.agents.sessions import Fleet

@@ -4,8 +4,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from controlplane.core.hosts import Facts, Running
 from controlplane.core.model import Agent
-from controlplane.core.rollouts.model import Facts, Running
 from controlplane.core.states import AgentState, Liveness
 from controlplane.store.verbs.agents import HostRecord
 

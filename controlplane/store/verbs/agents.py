@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
+from controlplane.core.hosts import Facts, Running
 from controlplane.core.model import Agent
-from controlplane.core.rollouts.model import Facts, Running, Tally
+from controlplane.core.rollouts.model import Tally
 from controlplane.core.states import Liveness
 
 

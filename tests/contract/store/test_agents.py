@@ -1,6 +1,6 @@
 """Agents and their hosts: kept whole, found by id and name, gone for good without leaving their name taken."""
 
-from controlplane.core.rollouts.model import Facts, Running
+from controlplane.core.hosts import Facts, Running
 from controlplane.core.states import AgentState, Liveness
 from controlplane.store.verbs.agents import HostRecord, WatchedAgent
 from tests.contract.store.under_test import StoreUnderTest

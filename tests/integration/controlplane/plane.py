@@ -18,9 +18,10 @@ from haulier.v1 import agent_pb2 as pb
 from controlplane.admin.init import PROFILE_FILE, initialise
 from controlplane.config import Config
 from controlplane.core.model import StepPlan
+from controlplane.host.state_layout import IDENTITY_DIR, STORE_FILE
 from controlplane.identity.authority import CertificateAuthority
 from controlplane.identity.roles import Role
-from controlplane.serve import IDENTITY_DIR, STORE_FILE, ControlPlane
+from controlplane.serve import ControlPlane
 from controlplane.service.agents.sessions import NewWork
 from controlplane.service.health.doctor import findings
 from controlplane.service.migrations.migrations import insert_plan

@@ -15,8 +15,8 @@ from haulier.v1 import access_pb2, operator_pb2
 
 from agentd.link import identity_files
 from agentd.link.join import join
+from controlplane.host.state_layout import IDENTITY_DIR
 from controlplane.identity.authorities import NEXT_FILE
-from controlplane.serve import IDENTITY_DIR
 from tests.integration.controlplane.daemons import ROOT, a_daemon, serial_of
 from tests.integration.controlplane.plane import CALL_S, Running, refusal, serving
 from tests.kit.running import run, until

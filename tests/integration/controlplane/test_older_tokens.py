@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from haulier.v1 import access_pb2, operator_pb2
 
+from controlplane.host.state_layout import STORE_FILE
 from controlplane.identity.roles import Role
-from controlplane.serve import STORE_FILE
 from controlplane.store.sqlite import library, revisions
 from tests.integration.controlplane.plane import CALL_S, bearer, serving
 from tests.kit.running import run

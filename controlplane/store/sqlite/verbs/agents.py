@@ -3,8 +3,9 @@
 import json
 from collections.abc import Mapping
 
+from controlplane.core.hosts import Facts, Running
 from controlplane.core.model import Agent
-from controlplane.core.rollouts.model import Facts, Running, Tally
+from controlplane.core.rollouts.model import Tally
 from controlplane.core.states import Liveness
 from controlplane.store.rows.agents import agent_of, agent_row, facts_text, host_of, running_text
 from controlplane.store.sqlite.statements import Statements

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
+from controlplane.core.hosts import Running
 from controlplane.core.rollouts.drafting import draft
 from controlplane.core.rollouts.model import (
     MOVING,
@@ -16,7 +17,6 @@ from controlplane.core.rollouts.model import (
     RolloutHost,
     RolloutPolicy,
     RolloutState,
-    Running,
 )
 from controlplane.core.rollouts.planning import look, steer
 

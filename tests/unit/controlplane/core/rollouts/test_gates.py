@@ -4,8 +4,9 @@ import random
 
 import pytest
 
+from controlplane.core.hosts import Facts
 from controlplane.core.rollouts.gates import closed_gate, errs_more, groups_of, is_slower
-from controlplane.core.rollouts.model import Facts, HostState, RolloutHost, RolloutPolicy, Tally
+from controlplane.core.rollouts.model import HostState, RolloutHost, RolloutPolicy, Tally
 
 
 def steps(durations: list[float]) -> Tally:

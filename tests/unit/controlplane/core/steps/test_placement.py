@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from controlplane.core.hosts import Facts
 from controlplane.core.model import Requirements
-from controlplane.core.rollouts.model import Facts
 from controlplane.core.steps.placement import (
     class_of,
     datastores_in_use,

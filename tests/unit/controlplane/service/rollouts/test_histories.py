@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 
-from controlplane.core.rollouts.model import Running
+from controlplane.core.hosts import Running
 from controlplane.service.errors import Precondition
 from tests.unit.controlplane.service.rollouts.test_rollouts import DEBIAN, NEW, OLD, Fleetroom, in_fleetroom
 

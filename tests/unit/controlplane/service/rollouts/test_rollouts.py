@@ -6,8 +6,8 @@ from typing import Any, NamedTuple, cast
 
 import pytest
 
+from controlplane.core.hosts import Facts, Running
 from controlplane.core.model import Failure, Outcome, Requirements, Use
-from controlplane.core.rollouts.model import Facts, Running
 from controlplane.core.states import AttemptState
 from controlplane.core.steps.leasing import Refused
 from controlplane.identity.authorities import Authorities
