@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 
 from controlplane import durable
-from controlplane.admin.backup import BackupKeeper
+from controlplane.admin.backup import back_up
 from controlplane.config import Config, ConfigError, host_port, reached_at
 from controlplane.host.service_notices import feed_watchdog, notify
 from controlplane.host.state_guard import StateGuard
@@ -29,11 +29,19 @@ from controlplane.identity.audit_key import AuditKey, head_is_signed
 from controlplane.identity.authorities import Authorities
 from controlplane.identity.roles import OPERATOR_ROLES, RULES
 from controlplane.loops.agent_watcher import AgentWatcher
+from controlplane.loops.audit_checker import AuditChecker
+from controlplane.loops.audit_sealer import AuditSealer
+from controlplane.loops.backup_keeper import BackupKeeper
+from controlplane.loops.clean_up_planner import CleanUpPlanner
 from controlplane.loops.dispatcher import Dispatcher
 from controlplane.loops.driver import Driver, Loop
+from controlplane.loops.health_teller import HealthTeller
+from controlplane.loops.history_keeper import HistoryKeeper
 from controlplane.loops.identity_renewer import IdentityRenewer
 from controlplane.loops.lease_reaper import LeaseReaper
 from controlplane.loops.rollout_pilot import RolloutPilot
+from controlplane.loops.store_prober import StoreProber
+from controlplane.loops.value_keeper import ValueKeeper
 from controlplane.loops.workflow_advancer import WorkflowAdvancer
 from controlplane.releases.repository import Shelf
 from controlplane.rpc.access.door import AccessDoor, AccessServices
@@ -56,15 +64,16 @@ from controlplane.service.access.operators import Operators
 from controlplane.service.access.ownership import Ownership
 from controlplane.service.access.refusals import Refusals
 from controlplane.service.agents.sessions import Fleet, FleetSettings
-from controlplane.service.audit.checking import AuditChecker
+from controlplane.service.audit.checking import LogCheck
 from controlplane.service.audit.log import AuditLog
 from controlplane.service.audit.queries import Auditing
-from controlplane.service.audit.retention import HistoryKeeper
+from controlplane.service.audit.retention import History
 from controlplane.service.audit.witnessing import Witnesses
 from controlplane.service.events.log_writer import Teller
 from controlplane.service.health.loop_health import LoopHealth
 from controlplane.service.health.metrics import Metrics
-from controlplane.service.health.readiness import Readiness, StoreProber, WatchedLoop
+from controlplane.service.health.readiness import Readiness, WatchedLoop
+from controlplane.service.health.store_proof import StoreProof
 from controlplane.service.inventory.inventory import Inventory
 from controlplane.service.migrations.clean_up import CleanUps
 from controlplane.service.migrations.migrations import Migrations
@@ -77,7 +86,6 @@ from controlplane.service.rollouts.rollouts import Rollouts
 from controlplane.service.rollouts.views import RolloutViews
 from controlplane.service.signals import Signal
 from controlplane.service.steps.outputs import Outputs
-from controlplane.service.steps.shown_values import ValueKeeper
 from controlplane.store.port import StoreFailed
 from controlplane.store.sqlite.store import SqliteStore
 
@@ -175,7 +183,7 @@ class ControlPlane:
             self.access_door,
             RepositoryDoor(self.shelf, ReleaseLog(self.store, self.clock), limits, time.time),
             self.fleet_door,
-            AuditDoor(Auditing(self.store, self.audit, self.witnesses, self.checker)),
+            AuditDoor(Auditing(self.store, self.audit, self.witnesses, self.log_check)),
             BlackBoxDoor(BlackBoxes(self.store, state / BLACK_BOXES_DIR)),
         )
         addresses = Addresses(config.agents_listen, config.door_listen, config.probes_listen)
@@ -193,7 +201,6 @@ class ControlPlane:
         config = self.config
         terms = config.staged_kept_s, config.former_kept_s, config.history_kept_s
         self.clean_ups = CleanUps(self.store, self.clock, self.fleet, *terms, self.approvals)
-        self.backups = BackupKeeper(config, config.state_dir / STORE_FILE)
 
     def _build_releases(self) -> None:
         self.shelf = Shelf(self.config.state_dir / RELEASES_DIR)
@@ -211,24 +218,28 @@ class ControlPlane:
     def _build_audit(self, key: AuditKey) -> None:
         teller = Teller(self.store)
         self.audit = AuditLog(self.store, self.clock, key, head_is_signed, self.changed, teller=teller)
-        self.checker = AuditChecker(self.store, self.audit, time.monotonic)
+        self.log_check = LogCheck(self.store, self.audit, time.monotonic)
         self.witnesses = Witnesses(self.audit)
 
     def _build_probes(self, listening: ListeningIdentity) -> None:
-        self.prober = StoreProber(self.store, self.clock, time.monotonic)
+        self.store_proof = StoreProof(self.store, self.clock, time.monotonic)
         troubles, state = self.audit.troubles, self.config.state_dir
-        self.readiness = Readiness(self.clock, state, self.prober, troubles, listening.ends_in_s)
-        metrics = Metrics(self.store, self.clock, self.readiness, self.prober, self.audit.tallies, self.fleet)
+        self.readiness = Readiness(self.clock, state, self.store_proof, troubles, listening.ends_in_s)
+        metrics = Metrics(self.store, self.clock, self.readiness, self.store_proof, self.audit.tallies, self.fleet)
         self.http_probes = HttpProbes(self.readiness, metrics)
 
-    def _history_keeper(self) -> HistoryKeeper:
+    def _history(self) -> History:
         config, archive = self.config, self.config.state_dir / ARCHIVE_DIR
         kept_s, events_min = config.history_kept_s, config.archive_events_min
-        return HistoryKeeper(self.store, self.clock, self.audit, self.outputs, archive, kept_s, events_min)
+        return History(self.store, self.clock, self.audit, self.outputs, archive, kept_s, events_min)
 
-    async def _tell_health(self) -> None:
-        """Let gRPC health say of each service what readiness says; of the whole, that the process lives."""
-        await self.listeners.tell_ready(is_ready=self.readiness.is_ready())
+    async def _tell_ready(self, is_ready: bool) -> None:
+        await self.listeners.tell_ready(is_ready=is_ready)
+
+    def _backup_keeper(self) -> BackupKeeper:
+        config, store = self.config, self.config.state_dir / STORE_FILE
+        every_s, kept = config.backup_every_s, config.backups_kept
+        return BackupKeeper(config.backup_dir, every_s, kept, lambda file: back_up(store, None, file), time.time)
 
     def _build_access(self, queries: Queries) -> Guards:
         """Put together who may do what, and the door to change that."""
@@ -247,14 +258,14 @@ class ControlPlane:
             Loop("identity_renewer", IdentityRenewer(clock, fleet, self.identities).run, 1.0),
             Loop("workflow_advancer", WorkflowAdvancer(store, clock, fleet).run, 60.0),
             Loop("rollout_pilot", RolloutPilot(self.rollouts).run, 1.0),
-            Loop("backup_keeper", self.backups.run, 60.0),
-            Loop("clean_up_planner", self.clean_ups.run, 10.0),
-            Loop("history_keeper", self._history_keeper().run, 30.0),
+            Loop("backup_keeper", self._backup_keeper().run, 60.0),
+            Loop("clean_up_planner", CleanUpPlanner(self.clean_ups).run, 10.0),
+            Loop("history_keeper", HistoryKeeper(self._history()).run, 30.0),
             Loop("value_keeper", ValueKeeper(store, clock).run, 60.0),
-            Loop("store_prober", self.prober.run, 5.0),
-            Loop("health_teller", self._tell_health, 1.0),
-            Loop("audit_sealer", self.audit.seal, 1.0),
-            Loop("audit_checker", self.checker.run, 1.0),
+            Loop("store_prober", StoreProber(self.store_proof).run, 5.0),
+            Loop("health_teller", HealthTeller(self.readiness, self._tell_ready).run, 1.0),
+            Loop("audit_sealer", AuditSealer(self.audit).run, 1.0),
+            Loop("audit_checker", AuditChecker(self.log_check).run, 1.0),
         ]
 
     def _brisk(self) -> list[LoopHealth]:

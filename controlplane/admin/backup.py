@@ -1,14 +1,11 @@
 """Backups: the store at one moment, and if asked for the identity, beside a running control plane."""
 
-import asyncio
 import io
 import tarfile
-import time
 from pathlib import Path
 from typing import NamedTuple
 
 from controlplane import durable
-from controlplane.config import Config
 from controlplane.store.port import StoreFailed
 from controlplane.store.sqlite.copying import copy_store
 
@@ -40,30 +37,3 @@ def _pack(directory: Path, target: Path) -> None:
     with tarfile.open(fileobj=packed, mode="w") as archive:
         archive.add(directory, arcname=directory.name)
     durable.create(target, packed.getvalue())
-
-
-class BackupKeeper:
-    """A loop: a backup each period in a directory, the oldest ones removed."""
-
-    def __init__(self, config: Config, store: Path) -> None:
-        self._config = config
-        self._store = store
-
-    async def run(self) -> None:
-        """Make one pass."""
-        await asyncio.to_thread(self._keep)
-
-    def _keep(self) -> None:
-        """Make a backup if the newest is older than the period. Raises ``StoreFailed`` or ``OSError``."""
-        directory = self._config.backup_dir
-        if directory is None:
-            return
-        durable.make_directory(directory)
-        made = sorted(directory.glob("store-*.db"))
-        now = time.time()
-        if made and now - made[-1].stat().st_mtime < self._config.backup_every_s:
-            return
-        name = time.strftime("store-%Y%m%dT%H%M%SZ.db", time.gmtime(now))
-        back_up(self._store, None, directory / name)
-        for old in sorted(directory.glob("store-*.db"))[: -self._config.backups_kept]:
-            old.unlink()

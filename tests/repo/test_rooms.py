@@ -40,7 +40,8 @@ ROOMS = {
     "controlplane.releases": "controlplane.durable controlplane.core.versions tuf securesystemslib cryptography"
     " zstandard",
     # A pass is one transaction, and a door must tell a failed store from a bug: they know the port, never a store.
-    "controlplane.loops": "controlplane.core controlplane.service controlplane.store.port controlplane.store.verbs",
+    "controlplane.loops": "controlplane.durable controlplane.core controlplane.service controlplane.store.port"
+    " controlplane.store.verbs",
     "controlplane.rpc": "controlplane.core controlplane.service controlplane.identity controlplane.releases"
     # What is shown is what the store tells: its read models, and a store that failed.
     " controlplane.store.port.StoreFailed controlplane.store.verbs"

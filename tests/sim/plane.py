@@ -11,6 +11,9 @@ from unittest.mock import patch
 from controlplane.core.migrations.clean_up import LEFT_BY
 from controlplane.identity.audit_key import head_is_signed
 from controlplane.loops.agent_watcher import AgentWatcher
+from controlplane.loops.audit_checker import AuditChecker
+from controlplane.loops.audit_sealer import AuditSealer
+from controlplane.loops.clean_up_planner import CleanUpPlanner
 from controlplane.loops.dispatcher import Dispatcher
 from controlplane.loops.driver import Driver, Loop
 from controlplane.loops.lease_reaper import LeaseReaper
@@ -21,7 +24,7 @@ from controlplane.rpc.agents.door import AgentDoor
 from controlplane.service.access.identities import Identities
 from controlplane.service.access.joining import Joining
 from controlplane.service.agents.sessions import Fleet, FleetSettings
-from controlplane.service.audit.checking import AuditChecker
+from controlplane.service.audit.checking import LogCheck
 from controlplane.service.audit.log import AuditLog
 from controlplane.service.audit.witnessing import Witnesses
 from controlplane.service.errors import StoreFailed
@@ -103,7 +106,7 @@ class Plane:
         vars(self.identities)["found_clone"] = self.fleet.on_clone = self._no_clone
         self.joining = Joining(self.store, self.clock, self.identities, rng.randbytes)
         self.audit = AuditLog(self.store, self.clock, world.audit_key, head_is_signed, self.changed)
-        self.checker = AuditChecker(self.store, self.audit, self.clock)
+        self.log_check = LogCheck(self.store, self.audit, self.clock)
         witnesses = Witnesses(self.audit)
         self.door = AgentDoor(self.fleet, nothing, self.identities, nothing, "", "sim", witnesses)
         calm = Calm(settings.late_s, self._brisk)
@@ -125,7 +128,9 @@ class Plane:
     def _loops(self, rng: Random) -> list[Loop]:
         store, clock, fleet = self.store, self.clock, self.fleet
         pilot = [Loop("rollout_pilot", RolloutPilot(self.rollouts).run, 4.0)] if self.world.rollouts.wanted else []
-        cleaner = [Loop("clean_up_planner", self.clean_ups.run, 10.0)] if self.world.tidying.wanted else []
+        cleaner = (
+            [Loop("clean_up_planner", CleanUpPlanner(self.clean_ups).run, 10.0)] if self.world.tidying.wanted else []
+        )
         return [
             *pilot,
             *cleaner,
@@ -134,8 +139,8 @@ class Plane:
             Loop("dispatcher", Dispatcher(store, clock, fleet).run, rng.uniform(4.0, 9.0)),
             Loop("workflow_advancer", WorkflowAdvancer(store, clock, fleet).run, rng.uniform(20.0, 60.0)),
             # Once a second in the product; here also more rarely, so that more happens between two heads.
-            Loop("audit_sealer", self.audit.seal, rng.choice((2.0, 15.0, 20.0))),
-            Loop("audit_checker", self.checker.run, rng.uniform(20.0, 60.0)),
+            Loop("audit_sealer", AuditSealer(self.audit).run, rng.choice((2.0, 15.0, 20.0))),
+            Loop("audit_checker", AuditChecker(self.log_check).run, rng.uniform(20.0, 60.0)),
         ]
 
     def start(self) -> None:

@@ -28,8 +28,8 @@ class Found(NamedTuple):
     wrong: list[str]
 
 
-class AuditChecker:
-    """See the module; ``run`` is one pass, about once a second."""
+class LogCheck:
+    """See the module; ``go_on`` is called about once a second."""
 
     def __init__(self, store: Store, log: AuditLog, stopwatch: Callable[[], float]) -> None:
         """``stopwatch`` counts seconds, for the share of a core that a check may take."""
@@ -40,7 +40,7 @@ class AuditChecker:
         self._thorough = False
         self.checked = 0  # entries since the start
 
-    async def run(self) -> None:
+    async def go_on(self) -> None:
         """Check some more entries."""
         if self._log.disturbed:
             # Whatever was looked at before may have been changed behind us.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from controlplane.core.audit.heads import LogEra, TreeHead
 from controlplane.core.audit.verifying import Entry
-from controlplane.service.audit.checking import AuditChecker
+from controlplane.service.audit.checking import LogCheck
 from controlplane.service.audit.entries import stored_entries
 from controlplane.service.audit.log import AuditLog
 from controlplane.service.audit.witnessing import Witnesses
@@ -31,11 +31,11 @@ class AuditState:
 class Auditing:
     """See the module."""
 
-    def __init__(self, store: Store, log: AuditLog, witnesses: Witnesses, checker: AuditChecker) -> None:
+    def __init__(self, store: Store, log: AuditLog, witnesses: Witnesses, check: LogCheck) -> None:
         self._store = store
         self._log = log
         self._witnesses = witnesses
-        self._checker = checker
+        self._check = check
 
     @property
     def troubles(self) -> Sequence[str]:
@@ -52,7 +52,7 @@ class Auditing:
             list(self._log.eras),
             list(self._log.troubles),
             sorted((names[key], head, self._witnesses.contradictions.get(key, "")) for key, head in seen.items()),
-            self._checker.checked,
+            self._check.checked,
             archived,
         )
 

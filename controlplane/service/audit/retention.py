@@ -28,8 +28,8 @@ ARCHIVE_EVENTS_MIN, ARCHIVE_EVENTS_MAX = 1000, 20_000
 ROWS_AT_ONCE = 1000
 
 
-class HistoryKeeper:
-    """A loop; see the module."""
+class History:
+    """See the module; nothing goes that could not be kept elsewhere."""
 
     def __init__(
         self,
@@ -50,18 +50,25 @@ class HistoryKeeper:
         self._kept_s = kept_s
         self._archive_events_min = archive_events_min
 
-    async def run(self) -> None:
-        """Make one pass. Raises ``StoreFailed`` or ``OSError``: nothing goes that could not be kept elsewhere."""
-        now = self._clock()
-        while await self._store.write(lambda tx: tx.drop_requests(now - REQUESTS_KEPT_S, REQUESTS_AT_ONCE)):
+    async def drop_answers(self) -> None:
+        """Let answers to requests go that nobody repeats any more. Raises ``StoreFailed``."""
+        before = self._clock() - REQUESTS_KEPT_S
+        while await self._store.write(lambda tx: tx.drop_requests(before, REQUESTS_AT_ONCE)):
             pass
+
+    async def compact(self) -> None:
+        """Let attempts and outputs go of migrations that ended long ago. Raises ``StoreFailed`` or ``OSError``."""
+        now = self._clock()
         cutoff = now - self._kept_s
         while ids := await self._store.read(lambda tx: tx.expired_migrations(cutoff, MIGRATIONS_AT_ONCE)):
             for migration_id in ids:
                 await self._compact(migration_id, now)
+
+    async def archive(self) -> None:
+        """Write old events to a file and drop them, while the audit log is intact. Raises as ``compact``."""
         if not self._audit.troubles:
             await self._drop_archived()
-            await self._archive(cutoff)
+            await self._archive(self._clock() - self._kept_s)
 
     async def _compact(self, migration_id: str, now: float) -> None:
         attempts = await self._store.read(lambda tx: tx.attempts_of_migration(migration_id))

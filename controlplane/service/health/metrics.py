@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterable, Mapping
 from controlplane.service.agents.liveness import by_liveness
 from controlplane.service.agents.sessions import Fleet
 from controlplane.service.events.counts import Tallies
-from controlplane.service.health.readiness import Readiness, StoreProber
+from controlplane.service.health.readiness import Readiness
+from controlplane.service.health.store_proof import StoreProof
 from controlplane.store.port import Store
 
 # A scraper that comes more often is told the same again: counting rows costs.
@@ -21,14 +22,14 @@ class Metrics:
         store: Store,
         clock: Callable[[], float],
         readiness: Readiness,
-        prober: StoreProber,
+        proof: StoreProof,
         tallies: Tallies,
         fleet: Fleet,
     ) -> None:
         self._store = store
         self._clock = clock
         self._readiness = readiness
-        self._prober = prober
+        self._proof = proof
         self._tallies = tallies
         self._fleet = fleet
         self._text = ""
@@ -81,7 +82,7 @@ class Metrics:
                 [({"type": kind}, float(count)) for kind, count in totals],
             ),
             ("haulier_loop_age_seconds", "gauge", "since each loop's last pass", [({"loop": n}, a) for n, a in ages]),
-            ("haulier_commit_seconds", "gauge", "the last durable write of the prober", [({}, self._prober.commit_s)]),
+            ("haulier_commit_seconds", "gauge", "the last durable write of the prober", [({}, self._proof.commit_s)]),
         ]
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from controlplane.service.health.loop_health import LoopHealth
-from controlplane.store.port import Store
+from controlplane.service.health.store_proof import StoreProof
 
 # A loop is late when it has not passed for this much longer than its period.
 LOOP_LATE_S = 30.0
@@ -35,28 +35,6 @@ class WatchedLoop:
     period_s: float
 
 
-class StoreProber:
-    """A loop: writes one small thing durably, so that a full disk shows before somebody's work meets it."""
-
-    def __init__(self, store: Store, clock: Callable[[], float], stopwatch: Callable[[], float]) -> None:
-        self._store = store
-        self._clock = clock
-        self._stopwatch = stopwatch
-        self.failure = ""
-        self.commit_s = 0.0
-
-    async def run(self) -> None:
-        """Make one pass. Raises ``StoreFailed``, which the driver shows."""
-        began_at = self._stopwatch()
-        try:
-            await self._store.write(lambda tx: tx.prove_writable(self._clock()))
-        # Whatever it is, it is why nothing can be kept; the driver logs it.
-        except Exception as error:
-            self.failure = str(error)
-            raise
-        self.failure, self.commit_s = "", self._stopwatch() - began_at
-
-
 class Readiness:
     """Asks everything that this process knows of itself."""
 
@@ -64,13 +42,13 @@ class Readiness:
         self,
         clock: Callable[[], float],
         state_dir: Path,
-        prober: StoreProber,
+        store: StoreProof,
         audit_troubles: Sequence[str],
         certificate_ends_in_s: Callable[[], float],
     ) -> None:
         self._clock = clock
         self._state_dir = state_dir
-        self._prober = prober
+        self._store = store
         self._audit_troubles = audit_troubles
         self._certificate_ends_in_s = certificate_ends_in_s
         self.loops: Sequence[WatchedLoop] = ()
@@ -95,7 +73,7 @@ class Readiness:
         return [] if self.listening else [Reason("listeners", "the listeners are not up")]
 
     def _of_store(self) -> list[Reason]:
-        found = [Reason("store", self._prober.failure)] if self._prober.failure else []
+        found = [Reason("store", self._store.failure)] if self._store.failure else []
         try:
             free = shutil.disk_usage(self._state_dir).free
         except OSError as error:

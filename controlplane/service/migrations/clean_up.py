@@ -87,8 +87,8 @@ class CleanUps:
         """Return how long a migration's leftovers are kept, with all that its manifest leaves open filled in."""
         return kept.within(self._default, self._history_s)
 
-    async def run(self) -> None:
-        """Make one pass: plan what is due, each migration in a transaction of its own."""
+    async def plan_due(self) -> None:
+        """Plan what is due now, each migration in a transaction of its own."""
         now = self._clock()
         ids = await self._store.read(
             lambda tx: tx.clean_ups_due(MIGRATION_ENDED, self._default, self._history_s, now, AT_ONCE)

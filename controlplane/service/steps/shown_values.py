@@ -1,11 +1,10 @@
 """Values of rows that a Dataset lets leave its host: admitted only where it does, and gone when their time is over."""
 
-from collections.abc import Callable
 from dataclasses import replace
 
 from controlplane.core.model import Outcome, Step
 from controlplane.manifests.compiling import result_values
-from controlplane.store.port import Store, Tx
+from controlplane.store.port import Tx
 from controlplane.store.verbs.steps import StepVerbs
 
 AT_ONCE = 100
@@ -33,22 +32,8 @@ def admitted(tx: StepVerbs, step: Step, outcome: Outcome) -> tuple[Outcome, floa
     return replace(outcome, result=result, failure=failure), 0.0
 
 
-class ValueKeeper:
-    """A loop that lets values go whose time is over."""
-
-    def __init__(self, store: Store, clock: Callable[[], float]) -> None:
-        self._store = store
-        self._clock = clock
-
-    async def run(self) -> None:
-        """Make one pass. Raises ``StoreFailed``."""
-        now = self._clock()
-        while await self._store.write(lambda tx: _forget(tx, now)) == AT_ONCE:
-            pass
-
-
-def _forget(tx: Tx, now: float) -> int:
-    """Take the values out of some results; return how many were due."""
+def forget(tx: Tx, now: float) -> int:
+    """Take the values out of at most ``AT_ONCE`` results whose time is over; return how many were due."""
     due = tx.values_due(now, AT_ONCE)
     for step_id, body in tx.bodies(due).items():
         tx.withhold_values(step_id, result_values.without_values(body.params or b"", body.result or b""))

@@ -25,7 +25,7 @@ from controlplane.releases import building
 from controlplane.releases.keys import KeyRing
 from controlplane.releases.repository import Shelf
 from controlplane.releases.signing import SigningDesk
-from controlplane.service.audit.retention import HistoryKeeper
+from controlplane.service.audit.retention import History
 from controlplane.service.rollouts.black_boxes import BlackBoxes
 from controlplane.store.sqlite.copying import check_copy
 from controlplane.store.sqlite.store import SqliteStore
@@ -271,8 +271,8 @@ def events(home: Path) -> None:
 def archive(home: Path) -> None:
     store = SqliteStore(home / "store.db")
     try:
-        keeper = HistoryKeeper(store, lambda: 2.0, None, None, home / "archive", 0.0)  # type: ignore[arg-type]
-        asyncio.run(keeper._write(home / "archive" / "events.jsonl", 0, 50))
+        history = History(store, lambda: 2.0, None, None, home / "archive", 0.0)  # type: ignore[arg-type]
+        asyncio.run(history._write(home / "archive" / "events.jsonl", 0, 50))
     finally:
         store.close()
 

@@ -71,7 +71,7 @@ async def passes(room: Room, keeper: CleanUps, later_s: float) -> None:
     room.now += later_s
     for session in room.fleet.sessions.values():
         session.heard_at = room.now
-    await keeper.run()
+    await keeper.plan_due()
     await room.settled()
 
 

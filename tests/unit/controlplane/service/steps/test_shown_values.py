@@ -4,7 +4,7 @@ from haulier.v1 import kinds_pb2 as k
 
 from controlplane.core.model import Failure, Outcome
 from controlplane.core.states import AttemptState
-from controlplane.service.steps.shown_values import ValueKeeper
+from controlplane.loops.value_keeper import ValueKeeper
 from tests.kit.builders import a_plan
 from tests.unit.controlplane.service.room import Room, in_room
 

@@ -1,0 +1,14 @@
+"""Plans the clean-up of what ended migrations left behind, when its time has come."""
+
+from controlplane.service.migrations.clean_up import CleanUps
+
+
+class CleanUpPlanner:
+    """See the module."""
+
+    def __init__(self, clean_ups: CleanUps) -> None:
+        self._clean_ups = clean_ups
+
+    async def run(self) -> None:
+        """Make one pass. Raises ``StoreFailed``."""
+        await self._clean_ups.plan_due()
