@@ -128,12 +128,10 @@ class Plane:
     def _loops(self, rng: Random) -> list[Loop]:
         store, clock, fleet = self.store, self.clock, self.fleet
         pilot = [Loop("rollout_pilot", RolloutPilot(self.rollouts).run, 4.0)] if self.world.rollouts.wanted else []
-        cleaner = (
-            [Loop("clean_up_planner", CleanUpPlanner(self.clean_ups).run, 10.0)] if self.world.tidying.wanted else []
-        )
+        cleaner = Loop("clean_up_planner", CleanUpPlanner(self.clean_ups).run, 10.0)
         return [
             *pilot,
-            *cleaner,
+            *([cleaner] if self.world.tidying.wanted else []),
             Loop("lease_reaper", LeaseReaper(store, clock, fleet).run, rng.uniform(4.0, 10.0)),
             Loop("agent_watcher", AgentWatcher(store, clock, fleet).run, rng.uniform(5.0, 10.0)),
             Loop("dispatcher", Dispatcher(store, clock, fleet).run, rng.uniform(4.0, 9.0)),
