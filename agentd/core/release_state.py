@@ -86,42 +86,60 @@ class Before:
 
 @dataclass(frozen=True, slots=True)
 class Probation:
-    """A switch that is under way or not yet kept. `began_at` is CLOCK_BOOTTIME of the boot `boot_id`: when the agent
-    was started from the new release, and before that when the switch began.
+    """A switch that is under way or not yet kept."""
 
-    `back` and `back_previous` are what the links go back to. `first` is the first incarnation that answered, -1 while
-    none did; `rss_first` is its memory when it was first seen up for long enough."""
-
+    #: What `current` goes back to.
     back: Release
+    #: What `previous` goes back to.
     back_previous: Release | None
+    #: What the old release was like.
     before: Before
+    #: The boot that `began_at` is of.
     boot_id: str
+    #: CLOCK_BOOTTIME when the agent was started from the new release, and before that when the switch began.
     began_at: float
+    #: How often the host was booted since the switch.
     boots: int = 0
+    #: The first incarnation that answered; -1 while none did.
     first: int = -1
+    #: How often the agent was started again since then.
     restarts: int = 0
+    #: Its memory when it was first seen up for long enough; 0 before.
     rss_first: int = 0
+    #: How many runs of the self-test count.
     tests: int = 0
+    #: What the self-test found; None before it ended.
     tested: SelfTest | None = None
+    #: How many looks in a row found the agent in contact with its control plane.
     contacts: int = 0
+    #: What a verdict waits for, as a code; empty while nothing is missing.
     held_code: str = ""
+    #: The same for a person.
     held_message: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Everything that the updater knows. `current` and `previous` are what the links should say; `tested` is what the
-    self-test of `current` took when it was kept."""
+    """Everything that the updater knows."""
 
+    #: What the link `current` should say; None where no release was installed.
     current: Release | None = None
+    #: What the link `previous` should say: where a probation that fails goes back to.
     previous: Release | None = None
     phase: Phase = Phase.IDLE
+    #: What is being upgraded to; None while IDLE.
     wanted: Request | None = None
+    #: The switch that is under way or not kept yet; only in SWITCHING, PROBATION and RETURNING.
     probation: Probation | None = None
+    #: How the last request ended, or what the present one waits for.
     last: Verdict | None = None
+    #: Digests of releases that failed here, which are not tried again.
     failed: tuple[str, ...] = field(default=())
+    #: What the self-test of `current` took when it was kept.
     tested: SelfTest | None = None
+    #: The only version that the host's owner allows; empty for any.
     pin: str = ""
+    #: Whether the host's owner wants no upgrades at all.
     opted_out: bool = False
 
 

@@ -24,7 +24,9 @@ class Renewing:
 
     def __init__(self) -> None:
         self.stage = Stage.AT_REST
+        #: When to ask for a new identity; only at rest, and None where the present one needs none.
         self.due_at: float | None = None
+        #: Tries in a row that failed; lengthens the wait before the next, and 0 once a candidate was verified.
         self._failures = 0
 
     def is_due(self, now: float) -> bool:

@@ -32,12 +32,19 @@ class Upgrading:
     """Mutable; only `Agent` tells it things. `told` is the updater's word, `wish` what an earlier daemon left."""
 
     def __init__(self, own: HostRelease, wish: Wish | None = None) -> None:
+        #: The updater's newest word; before its first, what this host runs.
         self._told = own
+        #: The release that a rollout wants here, until the updater has ended it; None where none is wanted.
         self._wish = wish
+        #: What is done about the wish; NONE without one.
         self._stage = Stage.NONE
+        #: Code and words of why it could not be fetched; counts while WAITING and FAILED only.
         self._failure = ("", "")
+        #: How much of the wanted artefact is here.
         self._fetched_bytes = 0
+        #: When to fetch again; only while WAITING.
         self._retry_at: float | None = None
+        #: What the control plane was told last; None before the first Hello.
         self._sent: HostRelease | None = None
 
     # What the agent asks.

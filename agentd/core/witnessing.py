@@ -81,10 +81,13 @@ class Witness:
     """
 
     def __init__(self, head: TreeHead | None = None) -> None:
+        #: The newest head that was seen and follows from all before; None where none was seen yet.
         self.head = head
+        #: What the log contradicts; empty while all is well.
         self.trouble = ""
+        #: Kinds of contradiction that were told, so that each is told once until a head is kept again.
         self._alarmed: set[str] = set()
-        # Heads told in this session, oldest first, from the one that was answered last. None: nothing was seen yet.
+        #: Heads told in this session, oldest first, from the one that was answered last. None: nothing was seen yet.
         self._told: list[TreeHead | None] = []
 
     def greet(self) -> TreeHead | None:

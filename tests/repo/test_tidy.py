@@ -1,6 +1,7 @@
 """House rules that a reader would otherwise have to repeat in every review."""
 
 import ast
+import itertools
 import re
 import subprocess
 from functools import cache
@@ -192,3 +193,39 @@ def test_a_value_of_many_fields_is_made_by_their_names() -> None:
         if made[:1].isupper()
     ]
     assert not found
+
+
+# Classes whose attributes are the state of a machine that decides, and names that say all of it.
+STATE_CLASSES = {
+    "agentd/core/agent.py": "Agent",
+    "agentd/core/held.py": "Held",
+    "agentd/core/renewing.py": "Renewing",
+    "agentd/core/sessions.py": "Sessions",
+    "agentd/core/upgrade_requests.py": "Upgrading",
+    "agentd/core/witnessing.py": "Witness",
+    "agentd/core/release_state.py": "State Probation",
+    "controlplane/core/rollouts/model.py": "Rollout RolloutHost",
+}
+PLAIN = {"id", "agent_id", "identity", "grant", "state", "stage", "phase", "policy", "progress", "upgrading"}
+PLAIN |= {"created_at", "stop_detail", "sessions", "witness", "held"}
+
+
+@pytest.mark.parametrize("name", STATE_CLASSES)
+def test_each_attribute_of_a_state_machine_says_what_it_means(name: str) -> None:
+    lines, bare = source(name).splitlines(), []
+    for made in ast.parse(source(name)).body:
+        if not isinstance(made, ast.ClassDef) or made.name not in STATE_CLASSES[name].split():
+            continue
+        begin = [each for each in made.body if isinstance(each, ast.FunctionDef) and each.name == "__init__"]
+        for each in [*made.body, *(begin[0].body if begin else [])]:
+            targets = [each.target] if isinstance(each, ast.AnnAssign) else getattr(each, "targets", [])
+            for target in targets:
+                attribute = target.attr if isinstance(target, ast.Attribute) else getattr(target, "id", "")
+                above = itertools.takewhile(lambda line: line.startswith("#"), _above(lines, each.lineno))
+                if attribute.strip("_") not in PLAIN and not any(line.startswith("#:") for line in above):
+                    bare.append(f"{made.name}.{attribute}")
+    assert not bare, "say in a line that begins with #: what it means, and when it means nothing"
+
+
+def _above(lines: list[str], number: int) -> list[str]:
+    return [line.strip() for line in reversed(lines[: number - 1])]

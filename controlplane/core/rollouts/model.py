@@ -236,46 +236,70 @@ class RolloutHost(NamedTuple):
     """One host's part in a rollout, as it is kept."""
 
     agent_id: str
+    #: The wave in which it is asked; 0 are the canaries. One that is asked late gets the wave of then.
     wave: int
+    #: "debian/x86_64/postgresql": each has canaries of its own.
     groups: tuple[str, ...]
     state: HostState
-    asked_at: float | None  # the first time; None: it never was
-    since_calm_s: float  # when it came into its state
-    away_calm_s: float | None  # since when it is not heard; None while it is
+    #: When it was asked the first time; None while it never was, and then its state is WAITING or KEPT.
+    asked_at: float | None
+    #: When it came into its state.
+    since_calm_s: float
+    #: Since when it is not heard; None while it is.
+    away_calm_s: float | None
+    #: What it ran when it was asked, and goes back to.
     from_version: str
+    #: The same release; empty where it was not installed as one, and then it cannot go back.
     from_digest: str
-    incarnation: int  # when it kept the release
+    #: The agent's incarnation when it kept the release; starts are counted from there.
+    incarnation: int
+    #: Why it is in its state, as a code; begins with RETURN where it did not go back.
     cause_code: str
+    #: The same for a person.
     cause: str
-    past: Tally  # of its last days before it was asked
-    after: Tally  # since it switched
+    #: Steps of its last days before it was asked.
+    past: Tally
+    #: Steps since it switched.
+    after: Tally
 
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
-    """One rollout, as it is kept.
-
-    ``revision`` rises with every decision; what was decided on an older one is void.
-    """
+    """One rollout, as it is kept."""
 
     id: str
-    fleet: str  # name of its Fleet manifest
+    #: Name of its Fleet manifest.
+    fleet: str
+    #: The release that is wanted on all hosts.
     version: str
+    #: Its files, one for an architecture.
     artefacts: tuple[Artefact, ...]
     policy: RolloutPolicy
     state: RolloutState
+    #: Rises with every decision; what was decided on an older one is void.
     revision: int
-    wave: int  # the newest that was begun; 0 are the canaries
+    #: The newest wave that was begun; 0 are the canaries.
+    wave: int
+    #: Seconds of its own clock, which stands still while the control plane does not hear hosts as it should.
     calm_s: float
-    wave_calm_s: float  # when the wave began
-    soak_calm_s: float | None  # when all of the wave were done; None before
-    forgiven: int  # failures that a person looked at and went on from
+    #: When the wave began.
+    wave_calm_s: float
+    #: When all of the wave were done; None before.
+    soak_calm_s: float | None
+    #: Failures that a person looked at and went on from.
+    forgiven: int
+    #: Why it was halted last, as a code; empty where it never was, or a person went on.
     halt_code: str
+    #: The same for a person.
     halt_cause: str
+    #: The wave in which it was halted; None as above.
     halted_wave: int | None
     created_at: float
+    #: When it came to rest; None while it has not, and again once a person goes on.
     ended_at: float | None
+    #: The operator who proposed it.
     created_by: str
+    #: What a person gave as the reason of the last decision, or the look did.
     reason: str
 
     def artefact_for(self, architecture: str) -> Artefact | None:
