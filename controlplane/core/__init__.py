@@ -1,6 +1,9 @@
-"""What should happen: pure decisions over values.
+"""Decisions: what should happen, as pure functions over values.
 
-Nothing here waits, writes, logs or asks the time: instants (float seconds), ids and randomness come in as
-arguments. Services load rows, call a function of this room and apply the changes that it returns.
-Next door: ``controlplane.service`` calls these functions; ``controlplane.store`` applies their changes.
+Nothing here waits, writes, logs or asks the time: instants (float seconds), ids and randomness come in as arguments.
+The files here are what all subjects share: ``model`` (the values), ``states`` (one transition table per machine),
+``events`` and ``changes`` (what a decision gives back), ``hosts``, ``versions``, ``log_levels``. Each subject has a
+folder of its own.
+
+Not here: loading and saving (``controlplane.service``, which calls these functions), SQL (``controlplane.store``).
 """
