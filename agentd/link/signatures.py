@@ -48,7 +48,7 @@ async def are_good(shown: ShownHead) -> bool:
 
 
 def main() -> int:
-    """See the module."""
+    """Answer the question on standard input; return the exit code."""
     try:
         return GOOD if are_signed(json.load(sys.stdin)) else BAD
     except (ValueError, KeyError, TypeError):

@@ -11,7 +11,7 @@ from controlplane.store.port import Store, Tx
 
 
 class AgentWatcher:
-    """See the module."""
+    """One pass judges every agent by the time since it was heard."""
 
     def __init__(self, store: Store, clock: Callable[[], float], fleet: Fleet) -> None:
         self._store = store

@@ -4,7 +4,7 @@ from controlplane.service.audit.checking import LogCheck
 
 
 class AuditChecker:
-    """See the module."""
+    """One pass compares a bounded number of rows and goes on from there in the next."""
 
     def __init__(self, check: LogCheck) -> None:
         self._check = check

@@ -4,7 +4,7 @@ from controlplane.service.audit.log import AuditLog
 
 
 class AuditSealer:
-    """See the module."""
+    """One pass signs one head, if there is anything new."""
 
     def __init__(self, log: AuditLog) -> None:
         self._log = log

@@ -4,7 +4,7 @@ from controlplane.service.migrations.clean_up import CleanUps
 
 
 class CleanUpPlanner:
-    """See the module."""
+    """One pass plans every clean-up that is due by now."""
 
     def __init__(self, clean_ups: CleanUps) -> None:
         self._clean_ups = clean_ups

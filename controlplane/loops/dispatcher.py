@@ -10,7 +10,7 @@ COUNT_MAX = 1000
 
 
 class Dispatcher:
-    """See the module."""
+    """One pass offers every step that is ready by now."""
 
     def __init__(self, store: Store, clock: Callable[[], float], fleet: Fleet) -> None:
         self._store = store

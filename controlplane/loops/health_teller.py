@@ -6,7 +6,7 @@ from controlplane.service.health.readiness import Readiness
 
 
 class HealthTeller:
-    """See the module."""
+    """One pass brings the health service to what readiness says now."""
 
     def __init__(self, readiness: Readiness, tell: Callable[[bool], Awaitable[None]]) -> None:
         """``tell`` sets the state of every service: whether it is ready."""

@@ -4,7 +4,7 @@ from controlplane.service.audit.retention import History
 
 
 class HistoryKeeper:
-    """See the module."""
+    """One pass lets go whatever is old enough by now."""
 
     def __init__(self, history: History) -> None:
         self._history = history

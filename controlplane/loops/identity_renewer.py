@@ -10,7 +10,7 @@ AGAIN_AFTER_S = 120.0
 
 
 class IdentityRenewer:
-    """See the module."""
+    """One pass asks the next few agents."""
 
     def __init__(self, clock: Callable[[], float], fleet: Fleet, identities: Identities) -> None:
         self._clock = clock

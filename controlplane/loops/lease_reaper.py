@@ -18,7 +18,7 @@ LATE_SHARE = 0.25
 
 
 class LeaseReaper:
-    """See the module."""
+    """One pass ends what is over by now and writes renewals that only memory has."""
 
     def __init__(self, store: Store, clock: Callable[[], float], fleet: Fleet) -> None:
         self._store = store

@@ -4,7 +4,7 @@ from controlplane.service.rollouts.rollouts import Rollouts
 
 
 class RolloutPilot:
-    """See the module."""
+    """One pass looks at every rollout and every Fleet."""
 
     def __init__(self, rollouts: Rollouts) -> None:
         self._rollouts = rollouts

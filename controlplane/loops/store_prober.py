@@ -4,7 +4,7 @@ from controlplane.service.health.store_proof import StoreProof
 
 
 class StoreProber:
-    """See the module."""
+    """One pass writes once; readiness sees when that last succeeded."""
 
     def __init__(self, proof: StoreProof) -> None:
         self._proof = proof

@@ -7,7 +7,7 @@ from controlplane.store.port import Store
 
 
 class ValueKeeper:
-    """See the module."""
+    """One pass removes the values whose time is over by now."""
 
     def __init__(self, store: Store, clock: Callable[[], float]) -> None:
         self._store = store

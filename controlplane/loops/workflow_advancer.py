@@ -9,7 +9,7 @@ from controlplane.store.port import Store
 
 
 class WorkflowAdvancer:
-    """See the module."""
+    """One pass looks at every migration under way."""
 
     def __init__(self, store: Store, clock: Callable[[], float], fleet: Fleet) -> None:
         self._store = store

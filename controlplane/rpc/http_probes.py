@@ -25,7 +25,7 @@ Answer = tuple[int, str, str]  # status, content type, body
 
 
 class HttpProbes:
-    """See the module."""
+    """One plain HTTP listener. Start it once; it ends with ``stop``."""
 
     def __init__(self, readiness: Readiness, metrics: Metrics) -> None:
         self._readiness = readiness

@@ -229,3 +229,8 @@ def test_each_attribute_of_a_state_machine_says_what_it_means(name: str) -> None
 
 def _above(lines: list[str], number: int) -> list[str]:
     return [line.strip() for line in reversed(lines[: number - 1])]
+
+
+def test_no_docstring_only_points_elsewhere() -> None:
+    empty = re.compile(r'"""See the (module|class|file)\."""')
+    assert not [name for name in written() if name.endswith(".py") and empty.search(source(name))]

@@ -37,7 +37,7 @@ RSS_BYTES = 64 << 20
 
 
 class Updater:
-    """See the module."""
+    """The updater of one host, run as its service manager would."""
 
     def __init__(self, host: "Host", rng: Random) -> None:
         self._host = host

@@ -54,7 +54,7 @@ class Asked:
 
 
 class Approvals:
-    """See the module."""
+    """A call under the rule asks here before its effect, by ``pass_in``, ``through`` or ``take``."""
 
     def __init__(
         self, store: Store, clock: Callable[[], float], chosen: Collection[str] = (), ttl_s: float = TTL_S

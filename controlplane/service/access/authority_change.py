@@ -24,7 +24,7 @@ class AuthorityState:
 
 
 class AuthorityChange:
-    """See the module."""
+    """One change at a time: ``rotate`` begins it, ``retire`` ends it."""
 
     def __init__(
         self,

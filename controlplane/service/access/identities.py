@@ -42,7 +42,7 @@ class Certified(NamedTuple):
 
 
 class Identities:
-    """See the module."""
+    """``start`` it before the first call; what is taken away opens nothing from that moment on."""
 
     def __init__(
         self,

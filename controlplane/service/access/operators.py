@@ -30,7 +30,7 @@ _WAITING_MAX = 32
 
 
 class Operators:
-    """See the module."""
+    """Proves tokens, and keeps those that were proven in memory."""
 
     def __init__(self, store: Store, clock: Callable[[], float], random_bytes: Callable[[int], bytes]) -> None:
         self._store = store

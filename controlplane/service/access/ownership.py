@@ -20,7 +20,7 @@ class OutOfScope(Exception):
 
 
 class Ownership:
-    """See the module."""
+    """Each question is one read of the store; ``require_…`` raises ``OutOfScope``."""
 
     def __init__(self, store: Store) -> None:
         self._store = store

@@ -19,7 +19,7 @@ class _Tally:
 
 
 class Refusals:
-    """See the module."""
+    """``note`` never waits; what it takes note of becomes an event soon after."""
 
     def __init__(self, store: Store, clock: Callable[[], float], fleet: Fleet) -> None:
         self._store = store

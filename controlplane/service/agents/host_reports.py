@@ -18,7 +18,7 @@ NOBODYS = frozenset({"agent_starting", "agent_stopping", NO_FREE_SLOT})
 
 
 class HostBook:
-    """See the module."""
+    """Reports by agent, held in memory until ``take_flush`` hands them on."""
 
     def __init__(self) -> None:
         self.running: dict[str, Running] = {}  # of every agent heard since the start

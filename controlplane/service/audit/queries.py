@@ -29,7 +29,7 @@ class AuditState:
 
 
 class Auditing:
-    """See the module."""
+    """State and entries of the log, for readers outside."""
 
     def __init__(self, store: Store, log: AuditLog, witnesses: Witnesses, check: LogCheck) -> None:
         self._store = store

@@ -11,7 +11,7 @@ _log = logging.getLogger("haulier.events")
 
 
 class Teller:
-    """See the module."""
+    """``tell`` takes events after their commit and logs those that a person should see."""
 
     def __init__(self, store: Store) -> None:
         self._store = store

@@ -15,7 +15,7 @@ CLASSES_MAX = 200
 
 
 class Metrics:
-    """See the module."""
+    """``text`` gathers everything anew each time."""
 
     def __init__(
         self,

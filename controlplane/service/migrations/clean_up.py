@@ -62,7 +62,7 @@ class CleanUpAsked:
 
 
 class CleanUps:
-    """See the module."""
+    """Plans clean-ups, by time or by request, and says what was left behind."""
 
     def __init__(
         self,

@@ -55,7 +55,7 @@ class StepHolds:
 
 
 class Queries:
-    """See the module."""
+    """Each query is one read of the store, of one moment."""
 
     def __init__(self, store: Store, clock: Callable[[], float], fleet: Fleet) -> None:
         self._store = store

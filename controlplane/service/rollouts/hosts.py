@@ -44,7 +44,7 @@ class FleetHealth:
 
 
 class Hosts:
-    """See the module."""
+    """Acts and views by agent name or id."""
 
     def __init__(
         self, store: Store, clock: Callable[[], float], fleet: Fleet, rollouts: Rollouts, identities: Identities

@@ -70,7 +70,7 @@ class Published(Protocol):
 
 
 class Rollouts:
-    """See the module."""
+    """Takes turns: a decision and the looks of the pilot never mix."""
 
     def __init__(
         self,

@@ -33,7 +33,7 @@ class HostPart:
 
 
 class RolloutViews:
-    """See the module."""
+    """Rollouts with their hosts counted, and each host's part."""
 
     def __init__(self, store: Store, clock: Callable[[], float], rollouts: Rollouts) -> None:
         self._store = store
