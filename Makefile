@@ -162,11 +162,11 @@ updater-crashes: $(SETUP) ## Kill the updater at each call that changes somethin
 
 .PHONY: packages
 packages: $(SETUP_PACKAGES) ## Build debs, rpms, tarballs into dist/; TRUST=root.json: what agents trust
-	@$(PY) packaging/packages.py --output dist $(if $(TRUST),--trust $(TRUST))
+	@$(WARDEN) packaging/packages.py --output dist $(if $(TRUST),--trust $(TRUST))
 
 .PHONY: images
 images: $(SETUP_PACKAGES) ## Build both container images with podman, tagged for REGISTRY
-	@$(PY) packaging/images.py --registry $(REGISTRY)
+	@$(WARDEN) packaging/images.py --registry $(REGISTRY)
 
 # ---- Seeing it work --------------------------------------------------------------------------------------------
 

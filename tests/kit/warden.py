@@ -1,6 +1,7 @@
 """Ends a program with everything it started, however it ends and whatever session, user or parent that has by then.
 
     python -m tests.kit.warden MODULE [ARGUMENT …]     as python -m MODULE, under a warden
+    python -m tests.kit.warden FILE.py [ARGUMENT …]    as python FILE.py
 
 The program runs in a child. The warden above it adopts every process below that loses its parent (a daemon that went to
 the background, a step that outlives its agent), so at the end it knows whom nobody has ended. A signal that asks it to
@@ -154,4 +155,5 @@ def _heard() -> list[signal.Signals]:
 
 if __name__ == "__main__":
     stand_above()
-    os.execv(sys.executable, [sys.executable, "-m", *sys.argv[1:]])
+    how = [] if sys.argv[1].endswith(".py") else ["-m"]
+    os.execv(sys.executable, [sys.executable, *how, *sys.argv[1:]])
