@@ -41,6 +41,10 @@ def start(command: Sequence[str], log: Path, environment: Mapping[str, str] | No
 
 def alive(pid: int) -> bool:
     """Tell whether a process runs; one that has ended but was not waited for does not."""
+    process = _STARTED.get(pid)
+    if process is not None:
+        # It shows as ended while its last threads still hold files and locks; only waiting for it tells.
+        return process.poll() is None
     try:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
