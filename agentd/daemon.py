@@ -7,7 +7,7 @@ import logging
 import os
 import random
 import signal
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from agentd.link import identity_files, proxies, renewal, signatures
 from agentd.link.client import Link
 from agentd.link.logs import LogShipper
 from agentd.policy import reading
+from agentd.policy.kinds import KindRule
 from agentd.policy.law import Policy
 from agentd.policy.refusals import PolicyBroken
 from agentd.processes.identity import boot_id, boottime
@@ -79,7 +80,7 @@ class Daemon:
         self._vital_signs = VitalSigns(lambda: self._events.put_nowait(events.Ticked()), self._journal.writing_for_s)
         self._running: set[asyncio.Task[None]] = set()
         self._failure: Exception | None = None
-        self._installed_kinds: tuple[str, ...] | None = None
+        self._installed_kinds: Mapping[str, KindRule] | None = None
         self._agent: Agent
 
     # Start and end.
@@ -389,9 +390,9 @@ class Daemon:
         }
 
 
-def capabilities(config: Config, policy: Policy, installed_kinds: Sequence[str] | None) -> Capabilities:
+def capabilities(config: Config, policy: Policy, installed_kinds: Mapping[str, KindRule] | None) -> Capabilities:
     """What the host offers: installed step kinds (None: not known yet) under its policy, and its configuration."""
-    kinds = policy.allowed_kinds(installed_kinds or ())
+    kinds = policy.allowed_kinds(installed_kinds or {})
     known = installed_kinds is not None
     return Capabilities(kinds, policy.datastore_names, config.labels, config.slots, known)
 

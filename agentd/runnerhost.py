@@ -17,16 +17,21 @@ from typing import Any, NoReturn
 
 from haulier.v1 import kinds_pb2
 
+from agentd.datastores.engines import ENGINES, place_asked
 from agentd.datastores.port.failures import Cancelled, Fenced, StepFailure, no_room
 from agentd.disk.room import is_full
-from agentd.enforcement.allowing import params_of, place_asked, touched
+from agentd.enforcement.allowing import rule_of, touched
 from agentd.enforcement.enclosing import enclose
 from agentd.enforcement.program_runner import ProgramDoor, openings_for, rule_for, words_for
 from agentd.executors import registry
-from agentd.executors.context import Context, Executor, ProgramEnded
+from agentd.executors.context import Context, ProgramEnded
 from agentd.executors.mounts import PLACES
+from agentd.executors.registry import StepKind
+from agentd.executors.uses import Uses
 from agentd.installation.release_tree import own_tree
 from agentd.policy import reading
+from agentd.policy.beneath import is_beneath
+from agentd.policy.kinds import KindRule
 from agentd.policy.law import Policy
 from agentd.policy.refusals import PolicyBroken, PolicyRefused
 from agentd.runner.child import ChildSide, DeadlinePassed, Execute, StopAsked, run_child, stopped_outcome
@@ -35,22 +40,23 @@ from agentd.runner.secrets import SecretUnavailable
 
 # Loaded before the first fork, so that no child pays for it. Nothing here opens a database or starts a thread
 # that a child would miss.
-PRELOADED = ("pyarrow", "pyarrow.parquet", "pyarrow.compute", "pyarrow.csv", "duckdb", "psycopg", "psutil")
+PRELOADED = (
+    *("pyarrow", "pyarrow.parquet", "pyarrow.compute", "duckdb", "psutil"),
+    *(module for engine in ENGINES.values() for module in engine.preload),
+)
 
-
-# Where a database's library would find a password by itself, and give it to whatever server it was told to call.
-_PASSWORDS_OF_LIBRARIES = ("PGPASSWORD", "PGPASSFILE", "PGSERVICE", "PGSERVICEFILE")
-
-Kinds = Mapping[str, Callable[[], Executor]]
+Kinds = Mapping[str, StepKind]
 Load = Callable[[], Kinds]
 
 
 class Doors:
-    """The doors back to the agent that a context holds: one attempt, under this host's policy."""
+    """The doors back to the agent that a context holds: one attempt at a step that `uses` so much, under this host's
+    policy."""
 
-    def __init__(self, side: ChildSide, policy: Policy) -> None:
+    def __init__(self, side: ChildSide, policy: Policy, uses: Uses) -> None:
         self._side = side
         self._policy = policy
+        self._declared = [thing for thing, _, _ in uses.things()]
 
     def context(self) -> Context:
         """What the executor is given."""
@@ -114,7 +120,9 @@ class Doors:
             return ProgramDoor(self._side, self._policy).run(name, values, undo)
 
     def allow_datastore(self, datastore: kinds_pb2.Datastore) -> None:
-        """Raise StepFailure unless this host's policy lets steps reach this datastore."""
+        """Raise StepFailure unless the step said that it uses this datastore, and this host's policy lets it."""
+        if datastore not in self._declared:
+            raise undeclared(self._side.grant.kind, f"the datastore {datastore.name!r}")
         with _in_words_of_executors():
             path = self._policy.check_place(place_asked(datastore))
             if path is not None:
@@ -144,6 +152,15 @@ def _in_words_of_executors() -> Any:
     except DeadlinePassed as error:
         hint = "nothing to mend: the step is tried again under a new lease"
         raise StepFailure("lease_expired", str(error), hint, retryable=True) from error
+
+
+def undeclared(kind: str, what: str) -> StepFailure:
+    """Failure for a step that was kept from something because its kind does not say that it uses it."""
+    return StepFailure(
+        "not_declared",
+        f"a step of kind {kind!r} was kept from {what}: its class does not say that its steps use it",
+        "Return it from the method `uses` of the class (host policy, Step kinds of your own), and install that.",
+    )
 
 
 def executing(kinds: Kinds) -> Execute:
@@ -178,37 +195,59 @@ def _run(side: ChildSide, kinds: Kinds) -> bytes:
     grant = side.grant
     try:
         policy = reading.load(Path(side.spec.settings.policy_path), own_tree())
-        policy.check_kind(grant.kind)
+        kind = kinds.get(grant.kind)
+        policy.check_kind(grant.kind, KindRule() if kind is None else rule_of(kind))
         policy.check_room(side.files.path)
-        if grant.kind not in kinds:
+        if kind is None:
             raise StepFailure("unknown_kind", f"step kind {grant.kind!r} is not installed on this host")
-        for name in _PASSWORDS_OF_LIBRARIES:
+        for name in (name for engine in ENGINES.values() for name in engine.secret_variables):
+            # A library would find a password by itself, and give it to whatever server it was told to call.
             os.environ.pop(name, None)
         side.keep_limits(policy.limits)
-        _enclose(side, policy)
+        uses = kind.uses_of(grant.params, grant.direction == "undo")
+        _enclose(side, policy, uses)
     except PolicyBroken as error:
         raise StepFailure("policy_broken", str(error), "the owner of this host must mend it") from error
     except PolicyRefused as error:
         raise StepFailure("policy_refused", str(error), error.hint) from error
-    executor, context = kinds[grant.kind](), Doors(side, policy).context()
-    if grant.direction == "undo":
+    try:
+        return _carried_out(kind, Doors(side, policy, uses).context(), grant.direction == "undo")
+    except PermissionError as error:
+        if _is_declared(error, uses):
+            raise
+        raise undeclared(kind.name, str(error.filename or "a server")) from error
+
+
+def _carried_out(kind: StepKind, context: Context, undo: bool) -> bytes:
+    executor = kind.make()
+    if undo:
         executor.undo(context)
         return b""
     done = executor.probe(context)
     return executor.run(context) if done is None else done
 
 
-def _enclose(side: ChildSide, policy: Policy) -> None:
-    """Judge what the step is told as a whole, then let the kernel hold it to that."""
-    grant, directory = side.grant, side.files.path
-    params, undo = params_of(grant.kind, grant.params), grant.direction == "undo"
-    if isinstance(params, kinds_pb2.RunProgramParams):
-        rule = rule_for(policy, params.program, undo)
-        if rule is not None:
-            words_for(policy, rule, params.values)
-            enclose(policy, [], directory, openings_for(policy, rule, params.values))
-        return
-    enclose(policy, None if params is None else touched(policy, params, undo), directory)
+def _is_declared(error: PermissionError, uses: Uses) -> bool:
+    """Whether the step may use what it was kept from, as far as its declaration goes: then the agent's user may not."""
+    if not isinstance(error.filename, str):
+        return False
+    # What the file's mode lets it read, and the sandbox too, it wanted to write.
+    reads_only = os.access(error.filename, os.R_OK) or not Path(error.filename).exists()
+    paths = [thing for thing, writes, _ in uses.things() if isinstance(thing, str) and (writes or not reads_only)]
+    return is_beneath(Path(error.filename), paths)
+
+
+def _enclose(side: ChildSide, policy: Policy, uses: Uses) -> None:
+    """Judge what the step says that it uses, as a whole, then let the kernel hold it to that."""
+    directory, program = side.files.path, uses.host_program
+    doors = None
+    if program is not None:
+        rule = rule_for(policy, program.name, side.grant.direction == "undo")
+        if rule is None:
+            return
+        words_for(policy, rule, program.values)
+        doors = openings_for(policy, rule, program.values)
+    enclose(policy, touched(policy, uses), directory, uses, doors)
 
 
 def _installed_kinds() -> Kinds:
@@ -233,7 +272,13 @@ def main(arguments: Sequence[str], load: Load = _installed_kinds, preloaded: Seq
 
     with socket.socket(fileno=given.partner) as partner:
         server = ForkServer(partner, given.attempts, given.idle, run)
-        server.serve({"kinds": sorted(kinds), "problems": problems})
+        server.serve({"kinds": {name: _rule(kind) for name, kind in kinds.items()}, "problems": problems})
+
+
+def _rule(kind: StepKind) -> dict[str, Any]:
+    """What the daemon's policy must know of a kind."""
+    rule = rule_of(kind)
+    return {"allowed_with": sorted(rule.allowed_with), "needs_programs": rule.needs_programs}
 
 
 def _loaded(load: Load, preloaded: Sequence[str]) -> tuple[Kinds, list[str]]:

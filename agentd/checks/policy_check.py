@@ -8,17 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from google.protobuf import json_format
-from haulier.v1 import kinds_pb2
+from google.protobuf.message import Message
 
 from agentd.datastores.port.failures import StepFailure
-from agentd.enforcement.allowing import PARAMS, touched
+from agentd.enforcement.allowing import rule_of, touched
 from agentd.enforcement.program_runner import rule_for, sealed_copy, words_for
-from agentd.executors.registry import BUILT_IN
+from agentd.executors.registry import BadExecutor, StepKind, kind_of
+from agentd.executors.uses import HostProgram
 from agentd.installation.release_tree import own_tree
 from agentd.isolation import cgroups
 from agentd.isolation.landlock import version
 from agentd.policy import reading
 from agentd.policy.explaining import sentences
+from agentd.policy.kinds import KindRule
 from agentd.policy.law import Policy
 from agentd.policy.refusals import PolicyRefused
 
@@ -68,25 +70,44 @@ def would_run(path: Path, step: Path) -> str:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         what = error.strerror if isinstance(error, OSError) else 'it must be JSON with "kind" and "params"'
         raise StepFailure("bad_params", f"step {step} cannot be read: {what}") from error
-    policy.check_kind(kind)
-    if kind not in BUILT_IN:
-        return f"allowed: step kind {kind!r}; what it touches is known to its own code only\n"
+    installed = _installed(kind)
+    policy.check_kind(kind, KindRule() if installed is None else rule_of(installed))
+    if installed is None:
+        return f"allowed: step kind {kind!r}, which is not installed here\n"
+    uses = installed.uses_of_read(_params(installed, told.get("params", {}), step), undo)
+    if uses.host_program is not None:
+        return _would_run_program(policy, uses.host_program, undo)
+    places = [f"{place.name} ({'writes' if place.writes else 'reads'})" for place in touched(policy, uses)]
+    if uses.network is True:
+        places.append("any server")
+    elif uses.network:
+        places.append(f"servers at port {', '.join(map(str, uses.network))}")
+    if uses.programs:
+        places.append("programs of the system")
+    return f"allowed: {kind}{' undone' if undo else ''}, with {', '.join(dict.fromkeys(places)) or 'no datastore'}\n"
+
+
+def _installed(kind: str) -> StepKind | None:
     try:
-        params = json_format.ParseDict(told.get("params", {}), PARAMS[kind]())
+        return kind_of(kind)
+    except BadExecutor:
+        return None
+
+
+def _params(kind: StepKind, told: Any, step: Path) -> Message | bytes:
+    if kind.params is None:
+        return json.dumps(told).encode()
+    try:
+        return json_format.ParseDict(told, kind.params())
     except json_format.ParseError as error:
         raise StepFailure("bad_params", f"step {step}: {error}") from error
-    if isinstance(params, kinds_pb2.RunProgramParams):
-        return _would_run_program(policy, params, undo)
-    places = touched(policy, params, undo)
-    uses = [f"{place.asked.name} ({'writes' if place.writes else 'reads'})" for place in places]
-    return f"allowed: {kind}{' undone' if undo else ''}, with {', '.join(dict.fromkeys(uses)) or 'no datastore'}\n"
 
 
-def _would_run_program(policy: Policy, params: kinds_pb2.RunProgramParams, undo: bool) -> str:
-    rule = rule_for(policy, params.program, undo)
+def _would_run_program(policy: Policy, program: HostProgram, undo: bool) -> str:
+    rule = rule_for(policy, program.name, undo)
     if rule is None:
-        return f"allowed: there is nothing to undo of program {params.program!r}\n"
-    words = words_for(policy, rule, params.values)
+        return f"allowed: there is nothing to undo of program {program.name!r}\n"
+    words = words_for(policy, rule, program.values)
     os.close(sealed_copy(rule))
     return f"allowed: {shlex.join([rule.path, *words])}\n"
 

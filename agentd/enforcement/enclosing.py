@@ -5,8 +5,11 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from agentd.datastores.engines import ENGINES
+from agentd.datastores.port.engine import PlaceAsked, Where
 from agentd.enforcement.allowing import Touched
-from agentd.isolation.landlock import READ, RUN, WRITE, Opening, Rights, WallFailed, put_up, system_openings, version
+from agentd.executors.uses import NOTHING, Uses
+from agentd.isolation.landlock import READ, RUN, WRITE, Opening, WallFailed, put_up, system_openings, version
 from agentd.policy.beneath import Outside, is_beneath
 from agentd.policy.law import Policy
 from agentd.policy.places import SYSTEM
@@ -15,16 +18,21 @@ from agentd.policy.refusals import PolicyRefused
 _HERE = Path(__file__).resolve().parents[1]
 # Long answers of name servers come over a connection.
 _NAMES_PORT = 53
+_PROGRAMS = ("/usr", "/bin", "/sbin", "/lib", "/lib64")
 # Files that the host's owner named to libraries.
 _NAMED_FILES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "KRB5CCNAME")
 
 
 def enclose(
-    policy: Policy, places: Sequence[Touched] | None, directory: Path, further: Sequence[Opening] | None = None
+    policy: Policy,
+    places: Sequence[Touched],
+    directory: Path,
+    uses: Uses = NOTHING,
+    program: Sequence[Opening] | None = None,
 ) -> None:
-    """Put this thread behind a wall with doors for `places` (None: every root, and programs of the system).
+    """Put this thread behind a wall with doors for `places`, and for the programs and the network that it `uses`.
 
-    `further` doors are those of a program, which may connect to any port.
+    `program` are the doors of a program of the host's, which may connect to any port.
 
     Raises PolicyRefused where a place is not where it was a moment ago, or where the host demands a wall that its
     kernel does not have.
@@ -33,26 +41,29 @@ def enclose(
         if policy.wall == "required":
             raise PolicyRefused("this host demands a wall, and its kernel has no Landlock", _hint(policy))
         return
-    openings = [*system_openings(_code(policy, directory)), Opening(directory, WRITE), *(further or ())]
+    openings = [*system_openings(_code(policy, directory)), Opening(directory, WRITE), *(program or ())]
     named = [os.environ[name] for name in _NAMED_FILES if name in os.environ]
     openings += [Opening(Path(path), READ) for path in (*policy.readable, *named)]
-    ports: list[int] | None = None
-    if places is None:
-        openings += [Opening(Path(root), WRITE | Rights.EXECUTE) for root in policy.roots]
-        openings += [Opening(Path(path), RUN) for path in ("/usr", "/bin", "/sbin", "/lib", "/lib64", sys.prefix)]
-    else:
-        openings += [_opening(place, policy) for place in places if place.path is not None]
-        databases = [place.asked for place in places if place.path is None]
-        openings += [Opening(Path(path), READ) for asked in databases for path in asked.certificates if path != SYSTEM]
-        remote = [asked.port for asked in databases if not asked.host.startswith("/")]
-        ports = None if further else [*remote, _NAMES_PORT] if remote else []
+    openings += [Opening(Path(path), RUN) for path in (*_PROGRAMS, sys.prefix) if uses.programs]
+    openings += [_opening(place, policy) for place in places if place.path is not None]
+    servers = [place.asked for place in places if place.path is None and place.asked is not None]
+    openings += [Opening(Path(path), READ) for asked in servers for path in asked.certificates if path != SYSTEM]
     try:
-        put_up(openings, ports)
+        put_up(openings, None if program is not None else _ports(servers, uses))
     except Outside as error:
         message = f"a path led to {error} when it was opened, outside the roots allowed on this host"
         raise PolicyRefused(message, "look at who changes links there") from error
     except WallFailed as error:
         raise PolicyRefused(f"no wall could be put around the step: {error}", _hint(policy)) from error
+
+
+def _ports(servers: Sequence[PlaceAsked], uses: Uses) -> list[int] | None:
+    """The ports to which the step may connect; None for any."""
+    if uses.network is True:
+        return None
+    named = () if uses.network is False else uses.network
+    ports = [*(asked.port for asked in servers if not asked.host.startswith("/")), *named]
+    return [*ports, _NAMES_PORT] if ports else []
 
 
 def _hint(policy: Policy) -> str:
@@ -62,15 +73,18 @@ def _hint(policy: Policy) -> str:
 def _opening(place: Touched, policy: Policy) -> Opening:
     """The door for a place. A database in a file has its journal and its fences beside it."""
     assert place.path is not None
+    engine = None if place.asked is None else ENGINES[place.asked.engine]
     beside = place.path.parent
-    needs_beside = place.asked.engine in ("sqlite", "duckdb") and is_beneath(beside, policy.roots)
+    needs_beside = engine is not None and engine.where is Where.FILE and is_beneath(beside, policy.roots)
     path = beside if needs_beside else place.path
-    return Opening(path, WRITE if place.writes or _keeps_shared_memory(place, policy) else READ, policy.roots)
+    return Opening(path, WRITE if place.writes or _writes_to_read(place, policy) else READ, policy.roots)
 
 
-def _keeps_shared_memory(place: Touched, policy: Policy) -> bool:
-    """A SQLite file with a write-ahead log is read through a file beside it, which readers make and write."""
-    return place.asked.engine == "sqlite" and policy.rule_of(place.asked.name).access == "write"
+def _writes_to_read(place: Touched, policy: Policy) -> bool:
+    """Whether a reader too writes beside the file, where the host lets this datastore be written."""
+    if place.asked is None or not ENGINES[place.asked.engine].readers_write:
+        return False
+    return policy.rule_of(place.asked.name).access == "write"
 
 
 def _code(policy: Policy, directory: Path) -> Iterable[str]:

@@ -3,17 +3,30 @@
 from haulier.v1 import kinds_pb2 as k
 
 from agentd.datastores.port.datastore import Removed
+from agentd.datastores.port.messages import bad_params
 from agentd.executors import staging
 from agentd.executors.context import Context
-from agentd.executors.translate import bad_params, decoded, location, opened
+from agentd.executors.translate import decoded, location, opened
+from agentd.executors.uses import Uses, datastores_at
 
 
 class CleanUp:
     """Staged parts, or the former content that was kept for undo."""
 
     kind = "clean_up"
+    PARAMS = k.CleanUpParams
+    BY_DEFAULT = False
+    # It removes what these leave behind.
+    ALLOWED_WITH = ("extract", "transform", "load")
     SAFE_TO_REPEAT = "It removes what is there and is content to find nothing; it never touches published data."
     UNDO = "Nothing: what was removed is gone, and the control plane says so before it lets anyone roll back."
+
+    @staticmethod
+    def uses(params: k.CleanUpParams, undo: bool) -> Uses:
+        """It removes staged parts, which are the migration's own, or former content, which is not."""
+        del undo
+        former = datastores_at(params, "former_content_at.datastore")
+        return Uses(writes=datastores_at(params, "staged.datastore"), deletes=former)
 
     def probe(self, ctx: Context) -> bytes | None:
         """Never: a second run finds by itself what is still there."""

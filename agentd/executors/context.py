@@ -133,6 +133,8 @@ class Executor(Protocol):
     SAFE_TO_REPEAT: str
     UNDO: str
 
+    # Besides these a class says what its steps touch, by a static method `uses(params, undo)`; see `registry`.
+
     def probe(self, ctx: Context) -> bytes | None:
         """Serialised result if an earlier attempt already did all of it, else None. Does no work of its own."""
 

@@ -8,6 +8,7 @@ from agentd.datastores.port.failures import StepFailure
 from agentd.executors import staging
 from agentd.executors.context import Context
 from agentd.executors.translate import columns, counted, decoded, definition_messages, location, named, opened
+from agentd.executors.uses import Uses, datastores_at
 
 
 def _result(ctx: Context, params: k.ExtractParams, staged: k.Staged) -> bytes:
@@ -22,11 +23,19 @@ class Extract:
     """Source → staged Parquet parts and a manifest."""
 
     kind = "extract"
+    PARAMS = k.ExtractParams
+    BY_DEFAULT = True
     SAFE_TO_REPEAT = (
         "Every attempt reads the source without changing it and writes to a directory of its own name; "
         "only a directory with a finished manifest is ever used."
     )
     UNDO = "Removes everything that any attempt of this step staged; the source was never touched."
+
+    @staticmethod
+    def uses(params: k.ExtractParams, undo: bool) -> Uses:
+        """It reads the source, and writes staged parts."""
+        del undo
+        return Uses(reads=datastores_at(params, "source.datastore"), writes=datastores_at(params, "staging"))
 
     def probe(self, ctx: Context) -> bytes | None:
         """Result of this very attempt, if it finished staging and could not say so."""

@@ -17,6 +17,7 @@ from agentd.executors.translate import (
     opened,
     waivers,
 )
+from agentd.executors.uses import Uses, datastores_at
 
 
 def _input(params: k.LoadParams) -> Input:
@@ -60,6 +61,8 @@ class Load:
     """Staged parts → the destination's object."""
 
     kind = "load"
+    PARAMS = k.LoadParams
+    BY_DEFAULT = True
     SAFE_TO_REPEAT = (
         "Rows go to a staging object of the attempt's own; one fenced publish makes exactly these rows the content, "
         "whatever an earlier attempt left, and a writer with a smaller fence is refused at the destination."
@@ -69,6 +72,14 @@ class Load:
         "what was there before this migration, or nothing where there was nothing. What is not what this migration "
         "published, as it published it, is left alone, and the undo fails."
     )
+
+    @staticmethod
+    def uses(params: k.LoadParams, undo: bool) -> Uses:
+        """It reads staged parts and writes the destination; what was there goes where it replaces, and in an undo."""
+        destination = datastores_at(params, "destination.datastore")
+        deletes = undo or params.if_exists == k.IF_EXISTS_REPLACE
+        read = datastores_at(params, "input.datastore")
+        return Uses(reads=read, writes=destination, deletes=destination if deletes else ())
 
     def probe(self, ctx: Context) -> bytes | None:
         """Take over an earlier attempt's publish of the same input under our fence, if that is what is there."""

@@ -2,8 +2,10 @@
 
 from haulier.v1 import kinds_pb2 as k
 
+from agentd.datastores.port.messages import bad_params
 from agentd.executors.context import Context
-from agentd.executors.translate import bad_params, decoded
+from agentd.executors.translate import decoded
+from agentd.executors.uses import HostProgram, Uses
 
 
 def _params(ctx: Context) -> k.RunProgramParams:
@@ -17,11 +19,20 @@ class RunProgram:
     """Name and values → the program's output."""
 
     kind = "run_program"
+    PARAMS = k.RunProgramParams
+    BY_DEFAULT = False
+    NEEDS_PROGRAMS = True
     SAFE_TO_REPEAT = (
         "The host that names a program says in its policy why running it twice is harmless; one of which it does not "
         "say so is not run."
     )
     UNDO = "Runs the program that the host names for it, with the same values; nothing where the host says so."
+
+    @staticmethod
+    def uses(params: k.RunProgramParams, undo: bool) -> Uses:
+        """It is the program: what that touches is in the policy that names it."""
+        del undo
+        return Uses(host_program=HostProgram(params.program, dict(params.values)))
 
     def probe(self, ctx: Context) -> bytes | None:
         """Never done already: only the program could tell, and it may be run again."""

@@ -15,17 +15,19 @@ import pyarrow as pa
 from google.protobuf import json_format
 from haulier.v1 import kinds_pb2 as k
 
+from agentd.datastores.files.places import ParquetPlace
 from agentd.datastores.forms.arrow_form import conformed
 from agentd.datastores.forms.parquet_files import FileWriter, batches_of
-from agentd.datastores.port.datastore import ParquetPlace, Removed
+from agentd.datastores.port.datastore import Removed
 from agentd.datastores.port.failures import StepFailure, naming_os_errors
+from agentd.datastores.port.messages import bad_params
 from agentd.datastores.port.sharing import Sharing
 from agentd.disk import durable
 from agentd.disk.room import size
 from agentd.executors import leftovers
 from agentd.executors.context import Context
 from agentd.executors.mounts import require_mounted
-from agentd.executors.translate import bad_params, column_message, columns, counted, place
+from agentd.executors.translate import column_message, columns, counted, place
 from agentd.proof.digests import DatasetDigest, combined
 from agentd.proof.types import Columns
 

@@ -11,6 +11,7 @@ from agentd.datastores.sql.locked_sql import select_from_parts
 from agentd.executors import staging
 from agentd.executors.context import Context
 from agentd.executors.translate import columns, counted, decoded
+from agentd.executors.uses import Uses, datastores_at
 from agentd.proof.types import Columns
 
 OUTPUT = "the transform's output"
@@ -41,11 +42,20 @@ class Transform:
     """Staged parts → staged parts."""
 
     kind = "transform"
+    PARAMS = k.TransformParams
+    BY_DEFAULT = True
     SAFE_TO_REPEAT = (
         "It reads staged parts that nobody changes and writes to a directory of the attempt's own name; "
         "the SQL runs in one thread and can reach nothing else, so it gives the same rows again."
     )
     UNDO = "Removes everything that any attempt of this step staged; its input stays."
+
+    @staticmethod
+    def uses(params: k.TransformParams, undo: bool) -> Uses:
+        """It reads staged parts, and writes others."""
+        del undo
+        read = datastores_at(params, "input.datastore")
+        return Uses(reads=read, writes=datastores_at(params, "staging") or read)
 
     def probe(self, ctx: Context) -> bytes | None:
         """Result of this very attempt, if it finished staging and could not say so."""

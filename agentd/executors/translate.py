@@ -1,43 +1,24 @@
 """Contract messages ↔ the values that datastores and proof speak. Total: what is not understood is refused by name."""
 
-import re
 from collections.abc import Iterable, Sequence
-from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from google.protobuf.message import DecodeError, Message
 from haulier.v1 import kinds_pb2 as k
 
-from agentd.datastores.opening import open_datastore
-from agentd.datastores.port.datastore import (
-    LOCK_WAIT_S,
-    SYSTEM,
-    CsvPlace,
-    Datastore,
-    DuckdbPlace,
-    Location,
-    ParquetPlace,
-    Place,
-    PostgresqlPlace,
-    SqlitePlace,
-)
+from agentd.datastores.engines import engine_of
+from agentd.datastores.port.datastore import Datastore, Location
 from agentd.datastores.port.definitions import KINDS, Definition, Waiver
-from agentd.datastores.port.failures import StepFailure
+from agentd.datastores.port.engine import Engine, Where
+from agentd.datastores.port.messages import bad_params
 from agentd.executors.context import Context
 from agentd.executors.mounts import require_mounted
 from agentd.proof.types import Column, Columns, ColumnType, UnsupportedType, arrow_type
 
-POSTGRESQL_PORT = 5432
-_FILE_MODE = re.compile(r"0?6[0246][04]")
 # A result is one message of the contract; whoever has hundreds of indexes is told how many there are.
 NAMES_MAX, NAME_CHARACTERS_MAX = 12, 100
 
 M = TypeVar("M", bound=Message)
-
-
-def bad_params(what: str) -> StepFailure:
-    """Failure for parameters that no correct control plane sends."""
-    return StepFailure("bad_params", f"step parameters: {what}", "Validate and apply the manifests again.")
 
 
 def decoded(message: M, data: bytes) -> M:
@@ -114,76 +95,29 @@ def location(message: k.DatasetLocation) -> Location:
     return Location(message.dataset, message.object, columns(message.columns), tuple(message.key))
 
 
-def _absolute(text: str, what: str) -> Path:
-    path = Path(text)
-    if not path.is_absolute() or ".." in path.parts:
-        raise bad_params(f"{what} {text!r} is not an absolute path")
-    return path
-
-
-def _shared(files: k.CsvStore | k.ParquetStore | k.SqliteStore | k.DuckdbStore) -> tuple[int, str]:
-    """Mode and group of files that are made at a place."""
-    if files.file_mode and not _FILE_MODE.fullmatch(files.file_mode):
-        raise bad_params(f"file mode {files.file_mode!r} is not a file mode")
-    return int(files.file_mode or "0", 8), files.group
-
-
-def _file(text: str, what: str) -> str:
-    return str(_absolute(text, what)) if text else ""
-
-
-def place(ctx: Context, message: k.Datastore, side: str = "") -> Place:
-    """Where a datastore is, once the host's policy allows it and its secret is resolved. `side` is for messages."""
-    ctx.allow_datastore(message)
-    which = message.WhichOneof("engine")
-    name = message.name
-    if which == "csv":
-        root = _absolute(message.csv.root, "CSV root")
-        delimiter = message.csv.delimiter or ","
-        if len(delimiter) != 1 or delimiter in '"\n\r' or not delimiter.isascii():
-            raise bad_params(f"datastore {name!r}: delimiter {delimiter!r} is not one plain character")
-        if re.search(r'["\n\r]', message.csv.null_text) or delimiter in message.csv.null_text:
-            raise bad_params(f"datastore {name!r}: the NULL text holds a quote, delimiter or line end")
-        return CsvPlace(name, root, delimiter, message.csv.null_text, *_shared(message.csv))
-    if which == "parquet":
-        return ParquetPlace(name, _absolute(message.parquet.root, "Parquet root"), *_shared(message.parquet))
-    if which == "sqlite":
-        path, wait_s = _absolute(message.sqlite.path, "SQLite path"), message.sqlite.lock_wait_s or LOCK_WAIT_S
-        return SqlitePlace(name, path, *_shared(message.sqlite), lock_wait_s=wait_s)
-    if which == "duckdb":
-        path, wait_s = _absolute(message.duckdb.path, "DuckDB path"), message.duckdb.lock_wait_s or LOCK_WAIT_S
-        return DuckdbPlace(name, path, *_shared(message.duckdb), lock_wait_s=wait_s)
-    if which == "postgresql":
-        found = message.postgresql
-        return PostgresqlPlace(
-            name=name,
-            host=found.host,
-            port=found.port or POSTGRESQL_PORT,
-            database=found.database,
-            user=found.user,
-            password=ctx.datastore_secret(message) if found.password_ref else "",
-            schema=found.schema or "public",
-            sslmode=found.sslmode or "prefer",
-            sslrootcert=SYSTEM if found.sslrootcert == SYSTEM else _file(found.sslrootcert, "sslrootcert"),
-            sslcert=_file(found.sslcert, "sslcert"),
-            sslkey=_file(found.sslkey, "sslkey"),
-            side=side,
-            lock_wait_s=found.lock_wait_s or LOCK_WAIT_S,
-        )
-    raise bad_params(f"datastore {name!r} has no engine this agent knows")
-
-
 def opened(ctx: Context, message: k.Datastore, side: str = "", *, writes: bool = False) -> Datastore:
     """The datastore of a message, allowed by policy; one on a file system is the one that it was.
 
     Messages say that it is the `side` of a migration: source, or destination.
     """
-    found = place(ctx, message, side)
-    if isinstance(found, CsvPlace | ParquetPlace):
+    engine, found = _engine_and_place(ctx, message, side)
+    if engine.where is Where.DIRECTORY:
         require_mounted(ctx, found.name, found.root, marks=writes)
-    elif isinstance(found, SqlitePlace | DuckdbPlace):
+    elif engine.where is Where.FILE:
         require_mounted(ctx, found.name, found.path.parent, marks=False)
-    return open_datastore(found, ctx.attempt_id)
+    return engine.open(found, ctx.attempt_id)
+
+
+def place(ctx: Context, message: k.Datastore, side: str = "") -> Any:
+    """Where a datastore is, once the host's policy allows it and its secret is resolved. `side` is for messages."""
+    return _engine_and_place(ctx, message, side)[1]
+
+
+def _engine_and_place(ctx: Context, message: k.Datastore, side: str) -> tuple[Engine, Any]:
+    engine = engine_of(message)
+    ctx.allow_datastore(message)
+    password = ctx.datastore_secret(message) if engine.asked_of(message).secret else ""
+    return engine, engine.place(message, side, password)
 
 
 def named(place: k.DatasetLocation) -> str:

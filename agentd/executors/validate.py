@@ -17,6 +17,7 @@ from agentd.executors import showing, staging
 from agentd.executors.context import Context
 from agentd.executors.transform import selected
 from agentd.executors.translate import columns, decoded, definition_messages, location, named, opened
+from agentd.executors.uses import Uses, datastores_at
 from agentd.proof.diff import Reader, differences
 from agentd.proof.digests import DatasetDigest
 from agentd.proof.types import Columns
@@ -97,8 +98,17 @@ class Validate:
     """Both sides, read again and compared with what was staged."""
 
     kind = "validate"
+    PARAMS = k.ValidateParams
+    BY_DEFAULT = True
     SAFE_TO_REPEAT = "It only reads: source, staged parts and destination."
     UNDO = "It changes nothing, so there is nothing to undo."
+
+    @staticmethod
+    def uses(params: k.ValidateParams, undo: bool) -> Uses:
+        """It only reads, both sides and what was staged between them."""
+        del undo
+        fields = ("source.datastore", "extracted.datastore", "loaded.datastore", "destination.datastore")
+        return Uses(reads=datastores_at(params, *fields))
 
     def probe(self, ctx: Context) -> bytes | None:
         """Never done already: a proof is as good as its last reading."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from agentd.datastores.engines import ENGINES
 from agentd.policy.law import Policy
 from agentd.policy.limits import Limits
 from agentd.policy.places import ANYTHING, DatastoreRule
@@ -65,9 +66,9 @@ def _datastore(rule: DatastoreRule) -> Iterator[str]:
     where = f", with files in {_list(rule.paths)}" if rule.paths else ""
     yield f"{name} {verb}{engine}{where}."
     if rule.hosts:
-        ports = _list([str(port) for port in rule.ports]) if rule.ports else "any port"
+        ports = _ports(rule)
         yield (
-            f"  It is at {_list(rule.hosts)}, port {ports}, database {_list(rule.databases)}, "
+            f"  It is at {_list(rule.hosts)}, {ports}, database {_list(rule.databases)}, "
             f"role {_list(rule.users)}, with sslmode {rule.sslmode} or stronger."
         )
     if rule.secrets:
@@ -76,6 +77,14 @@ def _datastore(rule: DatastoreRule) -> Iterator[str]:
         yield f"  It, and nothing else, may use the certificates and keys {_list(rule.certificates)}."
     if rule.deletes:
         yield "  What is there may be replaced and removed." if rule.deletes == "allow" else "  What is there stays."
+
+
+def _ports(rule: DatastoreRule) -> str:
+    if rule.ports is None:
+        usual = {engine.name: engine.port for engine in ENGINES.values() if engine.is_server}
+        found = [usual[rule.engine]] if rule.engine in usual else sorted(set(usual.values()))
+        return f"port {_list([str(port) for port in found])}"
+    return f"port {_list([str(port) for port in rule.ports])}" if rule.ports else "any port"
 
 
 def _program(rule: ProgramRule) -> str:

@@ -2,20 +2,20 @@
 
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from agentd.datastores.engines import ENGINES
+from agentd.datastores.port.engine import PlaceAsked
 from agentd.policy.beneath import is_beneath
+from agentd.policy.kinds import KindRule
 from agentd.policy.limits import Limits
-from agentd.policy.places import ANYTHING, FILE_ENGINES, DatastoreRule, PlaceAsked, matches
+from agentd.policy.places import ANYTHING, DatastoreRule, matches
 from agentd.policy.programs import ProgramRule
 from agentd.policy.refusals import PolicyRefused, refused
 
-# The step kind that is nothing without programs that the host names.
-RUNS_PROGRAMS = "run_program"
-# The step kind that removes what the others leave behind, so it may run wherever one of those may.
-CLEANS_UP, LEAVE_SOMETHING = "clean_up", frozenset({"extract", "transform", "load"})
+_NO_RULE = KindRule()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,17 +66,19 @@ class Policy:
         of_programs = [ref for rule in self.programs for ref in rule.secrets.values()]
         return (*self.secrets, *of_datastores, *of_programs)
 
-    def allowed_kinds(self, installed: Iterable[str]) -> tuple[str, ...]:
+    def allowed_kinds(self, installed: Mapping[str, KindRule]) -> tuple[str, ...]:
         """Those of the installed step kinds that may run here, sorted."""
-        listed = set(self.kinds)
-        if listed & LEAVE_SOMETHING:
-            listed.add(CLEANS_UP)
-        found = (kind for kind in installed if kind in listed or ANYTHING in listed)
-        return tuple(sorted(kind for kind in found if kind != RUNS_PROGRAMS or self.programs))
+        return tuple(sorted(kind for kind, rule in installed.items() if self._allows_kind(kind, rule)))
 
-    def check_kind(self, kind: str) -> None:
+    def _allows_kind(self, kind: str, rule: KindRule) -> bool:
+        if rule.needs_programs and not self.programs:
+            return False
+        listed = {ANYTHING, kind, *rule.allowed_with}
+        return not listed.isdisjoint(self.kinds)
+
+    def check_kind(self, kind: str, rule: KindRule = _NO_RULE) -> None:
         """Raise PolicyRefused unless this step kind may run here."""
-        if not self.allowed_kinds([kind]):
+        if not self._allows_kind(kind, rule):
             raise self._refused(f"step kind {kind!r} is not allowed on this host", "kinds")
 
     def rule_of(self, name: str) -> DatastoreRule:
@@ -99,7 +101,7 @@ class Policy:
         if deletes and (rule.deletes or self.deletes) == "refuse":
             message = f"this host lets no step replace or remove what is at datastore {asked.name!r}"
             raise self._refused(message, _key(rule, "deletes") if rule.deletes else "deletes")
-        return self.check_path(asked.path, rule) if asked.engine in FILE_ENGINES else None
+        return None if ENGINES[asked.engine].is_server else self.check_path(asked.path, rule)
 
     def check_path(self, path: str, rule: DatastoreRule | None = None) -> Path:
         """The path with every link resolved; raises PolicyRefused unless it is a root or below one.
@@ -118,6 +120,12 @@ class Policy:
             message = f"path {path!r} is not where this host says that datastore {rule.name!r} is"
             raise self._refused(message, _key(rule, "paths"))
         return real
+
+    def check_bare_path(self, path: str, deletes: bool) -> Path:
+        """A path that is no datastore's, with every link resolved; raises PolicyRefused unless it may be used."""
+        if deletes and self.deletes == "refuse":
+            raise self._refused(f"this host lets no step replace or remove what is at {path!r}", "deletes")
+        return self.check_path(path)
 
     def check_secret(self, ref: str) -> None:
         """Raise PolicyRefused unless step kinds of somebody's own may resolve this reference here."""

@@ -8,31 +8,14 @@ given; files are bound by the policy's roots.
 import fnmatch
 from dataclasses import dataclass
 
+from agentd.datastores.engines import ENGINES
+from agentd.datastores.port.engine import PlaceAsked
+
 ANYTHING = "*"
-POSTGRESQL_PORT = 5432
 # In place of the path of a certificate: those that the host trusts.
 SYSTEM = "system"
 # libpq's modes, weakest first: a datastore may be asked for with the named one or a stronger.
 SSLMODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
-FILE_ENGINES = ("csv", "parquet", "sqlite", "duckdb")
-ENGINES = (*FILE_ENGINES, "postgresql")
-
-
-@dataclass(frozen=True, slots=True)
-class PlaceAsked:
-    """A datastore as a step's parameters define it. `path` is set for engines of files, the rest for databases."""
-
-    name: str
-    engine: str
-    path: str = ""
-    host: str = ""
-    port: int = POSTGRESQL_PORT
-    database: str = ""
-    user: str = ""
-    schema: str = ""
-    sslmode: str = ""
-    secret: str = ""
-    certificates: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +29,8 @@ class DatastoreRule:
     deletes: str = ""
     paths: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
-    # Empty: any.
-    ports: tuple[int, ...] = (POSTGRESQL_PORT,)
+    # Empty: any. None: the one where an engine's servers usually are.
+    ports: tuple[int, ...] | None = None
     databases: tuple[str, ...] = ()
     users: tuple[str, ...] = ()
     schemas: tuple[str, ...] = (ANYTHING,)
@@ -65,9 +48,12 @@ class DatastoreRule:
 
         Paths and secrets are not judged here: they are resolved first, and by whoever can resolve them.
         """
+        engine = ENGINES.get(asked.engine)
+        if engine is None:
+            return f"is {asked.engine!r}, and this agent has no such engine", "engine"
         if self.engine and asked.engine != self.engine:
             return f"is said to be {asked.engine}, and is {self.engine} here", "engine"
-        if asked.engine in FILE_ENGINES:
+        if not engine.is_server:
             return None
         if not self.is_bound:
             return f"is {asked.engine} at {asked.host!r}, and this host does not say where it may be", "hosts"
@@ -75,15 +61,15 @@ class DatastoreRule:
             ("hosts", asked.host, self.hosts),
             ("databases", asked.database, self.databases),
             ("users", asked.user, self.users),
-            ("schemas", asked.schema or "public", self.schemas),
+            ("schemas", asked.schema, self.schemas),
         ):
             if value not in allowed and ANYTHING not in allowed:
                 return f"is asked for with {key[:-1]} {value!r}", key
-        if self.ports and asked.port not in self.ports:
+        ports = (engine.port,) if self.ports is None else self.ports
+        if ports and asked.port not in ports:
             return f"is asked for at port {asked.port}", "ports"
-        wanted = asked.sslmode or "prefer"
-        if wanted not in SSLMODES or SSLMODES.index(wanted) < SSLMODES.index(self.sslmode):
-            return f"is asked for with sslmode {wanted!r}, and at least {self.sslmode!r} is demanded", "sslmode"
+        if asked.sslmode not in SSLMODES or SSLMODES.index(asked.sslmode) < SSLMODES.index(self.sslmode):
+            return f"is asked for with sslmode {asked.sslmode!r}, and at least {self.sslmode!r} is demanded", "sslmode"
         return None
 
     def shows(self, path: str) -> bool:

@@ -14,11 +14,12 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from agentd.datastores.engines import ENGINES
 from agentd.installation.release_tree import POLICY
 from agentd.policy import limits
 from agentd.policy.law import Policy
 from agentd.policy.limits import Limits
-from agentd.policy.places import ANYTHING, ENGINES, FILE_ENGINES, POSTGRESQL_PORT, SSLMODES, DatastoreRule
+from agentd.policy.places import ANYTHING, SSLMODES, DatastoreRule
 from agentd.policy.programs import ProgramRule, ValueRule, placeholders
 from agentd.policy.refusals import PolicyBroken
 
@@ -110,22 +111,20 @@ def _in_table(where: str, read: Any, name: str, table: Mapping[str, Any]) -> Any
 
 def _datastore(name: str, table: Mapping[str, Any]) -> DatastoreRule:
     _known(table, (*_DATASTORE_TEXTS, *_DATASTORE_LISTS, "ports"), "")
-    ports = table.get("ports", [POSTGRESQL_PORT])
-    numbers = ports if isinstance(ports, list) else [None]
-    if ports != [ANYTHING] and not all(type(each) is int and 0 < each < 65536 for each in numbers):
-        raise PolicyBroken('ports must be a list of numbers from 1 to 65535, or ["*"]')
+    ports = _ports(table)
     lists = {key: _strings(table, key) for key in _DATASTORE_LISTS}
-    engine = _choice(table, "engine", ENGINES)
+    engine = _choice(table, "engine", tuple(ENGINES))
+    is_local = bool(engine) and not ENGINES[engine].is_server
     # An IPv6 address may stand in brackets, as in a URL.
     lists["hosts"] = tuple(host.strip("[]") for host in lists["hosts"])
     if lists["secrets"] and ANYTHING in lists["hosts"]:
         raise PolicyBroken("allows any host and has secrets: a password would go anywhere; name the hosts")
     of_databases = ("hosts", "databases", "users", "secrets", "certificates")
-    is_database = engine == "postgresql" or any(lists[key] for key in of_databases)
-    if is_database and not all(lists[key] for key in ("hosts", "databases", "users")):
+    is_server = (bool(engine) and not is_local) or any(lists[key] for key in of_databases)
+    if is_server and not all(lists[key] for key in ("hosts", "databases", "users")):
         raise PolicyBroken("needs hosts, databases and users: what is not listed is not allowed")
     for key in ("secrets", "certificates"):
-        if engine in FILE_ENGINES and lists[key]:
+        if is_local and lists[key]:
             raise PolicyBroken(f"has {key}, and {engine} takes none: remove them")
     lists["schemas"] = lists["schemas"] or (ANYTHING,)
     _paths(table, "paths", "path")
@@ -136,9 +135,20 @@ def _datastore(name: str, table: Mapping[str, Any]) -> DatastoreRule:
         access=_choice(table, "access", ("read", "write")) or "write",
         deletes=_choice(table, "deletes", _YES_OR_NO),
         sslmode=_choice(table, "sslmode", SSLMODES) or SSLMODES[0],
-        ports=() if ports == [ANYTHING] else tuple(ports),
+        ports=ports,
         **lists,
     )
+
+
+def _ports(table: Mapping[str, Any]) -> tuple[int, ...] | None:
+    """Port numbers; () for any, None where the engine says it."""
+    if "ports" not in table:
+        return None
+    found = table["ports"]
+    numbers = found if isinstance(found, list) else [None]
+    if found != [ANYTHING] and not all(type(each) is int and 0 < each < 65536 for each in numbers):
+        raise PolicyBroken('ports must be a list of numbers from 1 to 65535, or ["*"]')
+    return () if found == [ANYTHING] else tuple(found)
 
 
 def _programs(told: Mapping[str, Any]) -> tuple[ProgramRule, ...]:

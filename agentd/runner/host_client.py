@@ -7,12 +7,13 @@ import logging
 import os
 import socket
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from agentd.installation.own_python import module_command, search_path
+from agentd.policy.kinds import KindRule
 from agentd.runner.child import ENVIRONMENT_KEPT
 
 log = logging.getLogger(__name__)
@@ -38,8 +39,15 @@ class _HostGone(Exception):
 class Greeting:
     """What a runner host says first: the step kinds it found, and what could not be loaded."""
 
-    kinds: tuple[str, ...]
+    kinds: Mapping[str, KindRule]
     problems: tuple[str, ...]
+
+
+def _greeting(told: Mapping[str, Any]) -> Greeting:
+    rules = {
+        name: KindRule(frozenset(rule["allowed_with"]), rule["needs_programs"]) for name, rule in told["kinds"].items()
+    }
+    return Greeting(rules, tuple(told["problems"]))
 
 
 @dataclass(slots=True)
@@ -141,7 +149,7 @@ class HostClient:
             if await asyncio.to_thread(process.wait) < 0:
                 raise _HostGone from error
             raise HostFailed("the runner host did not come up; its reason is in the daemon's output") from error
-        host = _Host(process, writer, Greeting(tuple(told["kinds"]), tuple(told["problems"])), {})
+        host = _Host(process, writer, _greeting(told), {})
         host.reading = asyncio.get_running_loop().create_task(self._read(host, reader))
         return host
 

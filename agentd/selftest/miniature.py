@@ -1,6 +1,5 @@
 """A migration in miniature: the real executors move a few rows to one datastore, and a stale writer must be refused."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import pyarrow as pa
 from google.protobuf.message import Message
 from haulier.v1 import kinds_pb2 as k
 
+from agentd.datastores.port.engine import Engine
 from agentd.datastores.port.failures import Fenced
 from agentd.executors.context import Context
 from agentd.executors.extract import Extract
@@ -61,25 +61,13 @@ def _csv(root: Path) -> k.Datastore:
     return k.Datastore(name="csv", csv=k.CsvStore(root=str(root)))
 
 
-def _parquet(root: Path) -> k.Datastore:
-    return k.Datastore(name="parquet", parquet=k.ParquetStore(root=str(root)))
-
-
-def _sqlite(root: Path) -> k.Datastore:
-    return k.Datastore(name="sqlite", sqlite=k.SqliteStore(path=str(root / "data.db")))
-
-
-def _duckdb(root: Path) -> k.Datastore:
-    return k.Datastore(name="duckdb", duckdb=k.DuckdbStore(path=str(root / "data.duckdb")))
-
-
-# Every datastore that needs no server: how to make one in a directory, and what its object is called there.
-DATASTORES: dict[str, tuple[Callable[[Path], k.Datastore], str]] = {
-    "csv": (_csv, "moved.csv"),
-    "parquet": (_parquet, "moved.parquet"),
-    "sqlite": (_sqlite, "moved"),
-    "duckdb": (_duckdb, "moved"),
-}
+def _datastore(engine: Engine, directory: Path) -> tuple[k.Datastore, str]:
+    """A datastore of an engine that needs no server, in a directory, and the object that is moved there."""
+    assert engine.example is not None
+    file, found = engine.example
+    message = k.Datastore(name=engine.name)
+    setattr(getattr(message, engine.name), engine.path_field, str(directory / file))
+    return message, found
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +75,11 @@ class Miniature:
     """One migration in miniature below `scratch`, to the datastore of one engine."""
 
     scratch: Path
-    engine: str
+    engine: Engine
 
     def run(self) -> None:
         """Move, prove, and see a stale writer refused. Raises NotProven, or whatever a broken executor raises."""
-        made, found = DATASTORES[self.engine]
-        home = self.scratch / self.engine
+        home = self.scratch / self.engine.name
         for name in ("source", "staging", "there", "attempts"):
             (home / name).mkdir(parents=True)
         (home / "source" / _SOURCE).write_text(text_of_source(), encoding="utf-8")
@@ -103,12 +90,13 @@ class Miniature:
             key=["id"],
             columns=[column_message(each) for each in COLUMNS],
         )
-        there = k.DatasetLocation(dataset="miniature", datastore=made(home / "there"), object=found, key=["id"])
+        made, found = _datastore(self.engine, home / "there")
+        there = k.DatasetLocation(dataset="miniature", datastore=made, object=found, key=["id"])
         staging = k.Datastore(name="staging", parquet=k.ParquetStore(root=str(home / "staging")))
         extract = k.ExtractParams(source=source, staging=staging, part_rows_max=997)
         extracted = k.ExtractResult.FromString(Extract().run(self._attempt(1, "extract", extract, FIRST_FENCE))).output
         if extracted.digest != digest_of([_rows()], COLUMNS).value():
-            raise NotProven(f"{self.engine}: what was read is not what was written")
+            raise NotProven(f"{self.engine.name}: what was read is not what was written")
         load = k.LoadParams(input=extracted, destination=there)
         Load().run(self._attempt(2, "load", load, FENCE))
         self._refuse_stale(load)
@@ -117,7 +105,7 @@ class Miniature:
         )
         result = k.ValidateResult.FromString(Validate().run(self._attempt(4, "validate", proof, FENCE)))
         if result.rows != ROWS or result.destination_digest != extracted.digest:
-            raise NotProven(f"{self.engine}: {result.rows} rows arrived, sent were {ROWS}")
+            raise NotProven(f"{self.engine.name}: {result.rows} rows arrived, sent were {ROWS}")
 
     def _refuse_stale(self, load: k.LoadParams) -> None:
         stale = k.LoadParams()
@@ -127,13 +115,13 @@ class Miniature:
             Load().run(self._attempt(3, "load", stale, FENCE - 1))
         except Fenced:
             return
-        raise StaleAccepted(f"{self.engine}: a writer with a stale fence was let in")
+        raise StaleAccepted(f"{self.engine.name}: a writer with a stale fence was let in")
 
     def _attempt(self, number: int, kind: str, params: Message, fence: int) -> Context:
-        directory = self.scratch / self.engine / "attempts" / f"att_{number}"
+        directory = self.scratch / self.engine.name / "attempts" / f"att_{number}"
         directory.mkdir()
         return Context(
-            attempt_id=f"att_selftest_{self.engine}_{number}",
+            attempt_id=f"att_selftest_{self.engine.name}_{number}",
             step_id=f"step_{kind}",
             migration_id="mig_selftest",
             number=1,

@@ -3,8 +3,10 @@
 import os
 import struct
 import time
+from pathlib import Path
 
 from agentd.executors.context import Context
+from agentd.executors.uses import Uses
 
 KIND = "bench-touch"
 FILE_VARIABLE = "HAULIER_BENCH_FILE"
@@ -17,6 +19,11 @@ class Touch:
     kind = KIND
     SAFE_TO_REPEAT = "it only adds a record to a file that nobody but the bench reads"
     UNDO = "nothing: the record stays"
+
+    @staticmethod
+    def uses(params: bytes, undo: bool) -> Uses:
+        """The directory of the file that the environment names: the first one makes it."""
+        return Uses(writes=(str(Path(os.environ[FILE_VARIABLE]).parent),))
 
     def probe(self, ctx: Context) -> bytes | None:
         """Never done before."""

@@ -60,7 +60,9 @@ ROOMS = {
     "agentd.journal": "agentd.core agentd.disk sqlite_utils",
     "agentd.link": f"agentd.disk agentd.installation.own_python agentd.core {CONTRACT} grpc cryptography",
     # What a release brings lies in its tree.
-    "agentd.policy": "agentd.core agentd.installation.release_tree yaml",
+    # It knows which engines there are, and nothing of what they do.
+    "agentd.policy": "agentd.core agentd.datastores.engines agentd.datastores.port.engine"
+    " agentd.installation.release_tree yaml",
     "agentd.config": "agentd.core agentd.link.proxies agentd.policy agentd.installation.release_tree yaml",
     "agentd.sensors": "agentd.core psutil",
     "agentd.supervision": "agentd.core watchfiles",

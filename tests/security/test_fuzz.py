@@ -14,10 +14,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agentd.core.grants import SessionId
+from agentd.datastores.engines import place_asked
 from agentd.datastores.port.failures import StepFailure
-from agentd.enforcement.allowing import PARAMS, params_of, place_asked, touched
+from agentd.enforcement.allowing import touched
 from agentd.executors.context import Context
-from agentd.executors.registry import executor
+from agentd.executors.registry import BUILT_IN
 from agentd.link import translate
 from agentd.policy.law import Policy
 from agentd.policy.places import DatastoreRule
@@ -125,16 +126,19 @@ def told_apart(work: Callable[[], object]) -> None:
         assert str(error)
 
 
-@pytest.mark.parametrize("kind", PARAMS)
+@pytest.mark.parametrize("kind", BUILT_IN)
 def test_no_parameters_bring_a_step_to_anything_but_an_answer(kind: str) -> None:
+    made = BUILT_IN[kind].params
+    assert made is not None
+
     @EXAMPLES
-    @given(messages(PARAMS[kind].DESCRIPTOR), st.binary(max_size=8), st.booleans())
+    @given(messages(made.DESCRIPTOR), st.binary(max_size=8), st.booleans())
     def trial(told: dict[str, Any], noise: bytes, undo: bool) -> None:
         with tempfile.TemporaryDirectory() as home:
             ground = Ground(Path(home))
-            data = filled(PARAMS[kind], told).SerializeToString().replace(HOME.encode(), str(ground.root).encode())
-            found = executor(kind)
-            for params in (filled_again(PARAMS[kind], told, str(ground.root)), data[: len(data) // 2] + noise):
+            data = filled(made, told).SerializeToString().replace(HOME.encode(), str(ground.root).encode())
+            found = BUILT_IN[kind].make()
+            for params in (filled_again(made, told, str(ground.root)), data[: len(data) // 2] + noise):
                 context = ground.context(params)
                 told_apart(lambda context=context: found.undo(context) if undo else found.run(context))  # type: ignore[misc]
                 told_apart(lambda params=params: judged(ground.policy, kind, params, undo))  # type: ignore[misc]
@@ -157,9 +161,7 @@ def filled_again(kind: type[Message], told: dict[str, Any], home: str) -> bytes:
 
 
 def judged(policy: Policy, kind: str, params: bytes, undo: bool) -> None:
-    message = params_of(kind, params)
-    assert message is not None
-    touched(policy, message, undo)
+    touched(policy, BUILT_IN[kind].uses_of(params, undo))
 
 
 @EXAMPLES

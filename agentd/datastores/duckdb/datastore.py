@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 
 from agentd.datastores.duckdb import tables
 from agentd.datastores.duckdb.definitions import BY_NAME, HOLDING, definitions
+from agentd.datastores.duckdb.place import DuckdbPlace
 from agentd.datastores.duckdb.words import of_duckdb
 from agentd.datastores.fences import ledger
 from agentd.datastores.fences.as_published import Content, Traits
@@ -28,7 +29,6 @@ from agentd.datastores.port.datastore import (
     BATCH_ROWS,
     Cells,
     Description,
-    DuckdbPlace,
     FenceRecord,
     Input,
     Location,

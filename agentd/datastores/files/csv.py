@@ -15,10 +15,11 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 
 from agentd.datastores.files.directory import DirectoryDatastore
+from agentd.datastores.files.places import CsvPlace
 from agentd.datastores.forms.arrow_form import require_names, required_is_null
 from agentd.datastores.forms.copy_text import quoted_lines
 from agentd.datastores.forms.text_cells import Unfit, from_text
-from agentd.datastores.port.datastore import CsvPlace, Description, Location
+from agentd.datastores.port.datastore import Description, Location
 from agentd.datastores.port.definitions import Definition
 from agentd.datastores.port.failures import StepFailure
 from agentd.datastores.port.sharing import Sharing

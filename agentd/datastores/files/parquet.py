@@ -8,9 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from agentd.datastores.files.directory import DirectoryDatastore
+from agentd.datastores.files.places import ParquetPlace
 from agentd.datastores.forms.arrow_form import conformed, logical_columns
 from agentd.datastores.forms.parquet_files import ROW_GROUP_ROWS, FileWriter, batches_of, opened
-from agentd.datastores.port.datastore import Description, Location, ParquetPlace
+from agentd.datastores.port.datastore import Description, Location
 from agentd.datastores.port.definitions import Definition
 from agentd.datastores.port.sharing import Sharing
 from agentd.proof.types import Columns, UnsupportedType, arrow_type, column_of

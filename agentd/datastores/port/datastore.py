@@ -15,9 +15,6 @@ from agentd.proof.types import Columns
 # Rows in one batch between engines: large enough for vectorised work, small enough for bounded memory.
 BATCH_ROWS = 16_384
 
-# How long a writer waits for others to let go of a destination, unless the Datastore says otherwise.
-LOCK_WAIT_S = 900.0
-
 
 @dataclass(frozen=True, slots=True)
 class Location:
@@ -193,89 +190,6 @@ class Datastore(Protocol):
 
         `scratch` is a directory of the attempt's own for what has to be materialised on the way.
         """
-
-
-@dataclass(frozen=True, slots=True)
-class CsvPlace:
-    """CSV files below `root`. `null_text` stands for NULL in an unquoted field.
-
-    Of this and of each place of files: `file_mode` and `group` are those of files that are made, 0 and "" where the
-    Datastore says nothing."""
-
-    name: str
-    root: Path
-    delimiter: str = ","
-    null_text: str = ""
-    file_mode: int = 0
-    group: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ParquetPlace:
-    """Parquet files below `root`."""
-
-    name: str
-    root: Path
-    file_mode: int = 0
-    group: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class SqlitePlace:
-    """One SQLite file. Whoever holds it is waited for at most `lock_wait_s` seconds."""
-
-    name: str
-    path: Path
-    file_mode: int = 0
-    group: str = ""
-    lock_wait_s: float = LOCK_WAIT_S
-
-
-@dataclass(frozen=True, slots=True)
-class DuckdbPlace:
-    """One DuckDB file. Whoever holds it is waited for at most `lock_wait_s` seconds."""
-
-    name: str
-    path: Path
-    file_mode: int = 0
-    group: str = ""
-    lock_wait_s: float = LOCK_WAIT_S
-
-
-# In place of a path: the certificates that the host trusts.
-SYSTEM = "system"
-
-
-@dataclass(frozen=True, slots=True)
-class PostgresqlPlace:
-    """One PostgreSQL database. `password` is the resolved secret and never shown. Whoever holds a table that is to be
-    replaced is waited for at most `lock_wait_s` seconds.
-
-    `sslrootcert` (or the word `system`), `sslcert` and `sslkey` are paths on this host. `side` says for messages which
-    side of a migration this is: source, destination, or nothing where it is neither.
-    """
-
-    name: str
-    host: str
-    port: int
-    database: str
-    user: str
-    password: str = field(default="", repr=False)
-    schema: str = "public"
-    sslmode: str = "prefer"
-    sslrootcert: str = ""
-    sslcert: str = ""
-    sslkey: str = ""
-    side: str = ""
-    lock_wait_s: float = LOCK_WAIT_S
-
-    @property
-    def shown(self) -> str:
-        """The datastore in messages, with its side where it has one."""
-        return f"{self.side} datastore {self.name!r}".lstrip()
-
-
-Place = CsvPlace | ParquetPlace | SqlitePlace | DuckdbPlace | PostgresqlPlace
 
 
 def not_found(place: str, found: str, available: list[str]) -> StepFailure:

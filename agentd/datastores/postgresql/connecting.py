@@ -15,9 +15,9 @@ from typing import Any
 
 import psycopg
 
-from agentd.datastores.port.datastore import SYSTEM, PostgresqlPlace
 from agentd.datastores.port.failures import StepFailure
 from agentd.datastores.postgresql.failures import naming_errors, not_connected, pooler_seen
+from agentd.datastores.postgresql.place import SYSTEM, PostgresqlPlace
 
 APPLICATION = "haulier"
 CONNECT_S = 10

@@ -22,7 +22,6 @@ from agentd.datastores.port.datastore import (
     FenceRecord,
     Input,
     Location,
-    PostgresqlPlace,
     Published,
     Removed,
     Undo,
@@ -33,6 +32,7 @@ from agentd.datastores.port.definitions import Definition, in_order
 from agentd.datastores.port.failures import StepFailure, failed_running, refused_type
 from agentd.datastores.postgresql.definitions import definitions
 from agentd.datastores.postgresql.eviction import evict
+from agentd.datastores.postgresql.place import PostgresqlPlace
 from agentd.datastores.postgresql.privileges import require_privileges, require_writable
 from agentd.datastores.postgresql.replacing import IDENTIFIER_BYTES_MAX
 from agentd.datastores.postgresql.roles import require_ordinary_role

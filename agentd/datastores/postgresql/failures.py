@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import psycopg
 
-from agentd.datastores.port.datastore import PostgresqlPlace
 from agentd.datastores.port.failures import StepFailure
+from agentd.datastores.postgresql.place import PostgresqlPlace
 
 
 class _Known(NamedTuple):

@@ -2,9 +2,10 @@
 
 from agentd.datastores.fences import ledger
 from agentd.datastores.fences.publications import PUBLICATION
-from agentd.datastores.port.datastore import Location, PostgresqlPlace
+from agentd.datastores.port.datastore import Location
 from agentd.datastores.port.failures import StepFailure
 from agentd.datastores.postgresql.eviction import SESSION
+from agentd.datastores.postgresql.place import PostgresqlPlace
 from agentd.datastores.postgresql.session import PostgresqlSession
 
 _LEDGER = (ledger.FENCE, PUBLICATION, SESSION)

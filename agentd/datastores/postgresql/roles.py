@@ -1,7 +1,7 @@
 """Which PostgreSQL roles may run SQL that came from a manifest: those that cannot leave the database."""
 
-from agentd.datastores.port.datastore import PostgresqlPlace
 from agentd.datastores.port.failures import StepFailure
+from agentd.datastores.postgresql.place import PostgresqlPlace
 from agentd.datastores.postgresql.session import PostgresqlSession
 
 # Members of these run programs or touch files on the database's host.

@@ -9,7 +9,7 @@ from psycopg import sql as pgsql
 
 from agentd.datastores.fences.as_published import Traits
 from agentd.datastores.fences.publications import PUBLICATION
-from agentd.datastores.port.datastore import PostgresqlPlace, Writer
+from agentd.datastores.port.datastore import Writer
 from agentd.datastores.port.definitions import CARRIED, Definition, Waiver
 from agentd.datastores.port.failures import StepFailure
 from agentd.datastores.postgresql import replacing
@@ -17,6 +17,7 @@ from agentd.datastores.postgresql import tables as postgresql_tables
 from agentd.datastores.postgresql.connecting import open_connection
 from agentd.datastores.postgresql.failures import naming_errors
 from agentd.datastores.postgresql.locks import lock_patiently
+from agentd.datastores.postgresql.place import PostgresqlPlace
 from agentd.datastores.postgresql.replacing import IDENTIFIER_BYTES_MAX
 from agentd.datastores.waiting.patience import Patience
 

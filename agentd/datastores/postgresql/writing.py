@@ -10,9 +10,10 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from agentd.datastores.fences import ledger
-from agentd.datastores.port.datastore import Location, PostgresqlPlace, Writer
+from agentd.datastores.port.datastore import Location, Writer
 from agentd.datastores.port.failures import Fenced, StepFailure
 from agentd.datastores.postgresql.eviction import forget
+from agentd.datastores.postgresql.place import PostgresqlPlace
 from agentd.datastores.postgresql.session import PostgresqlSession, connected
 
 

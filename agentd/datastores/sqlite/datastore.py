@@ -31,7 +31,6 @@ from agentd.datastores.port.datastore import (
     Location,
     Published,
     Removed,
-    SqlitePlace,
     Undo,
     Writer,
     not_found,
@@ -41,6 +40,7 @@ from agentd.datastores.port.failures import StepFailure, failed_running, naming_
 from agentd.datastores.port.sharing import Sharing
 from agentd.datastores.sqlite.definitions import definitions
 from agentd.datastores.sqlite.failures import failed, said_by
+from agentd.datastores.sqlite.place import SqlitePlace
 from agentd.datastores.sqlite.session import TRY_S, SqliteSession, quoted, sqlite3
 from agentd.datastores.sqlite.utf8 import fetched
 from agentd.datastores.sqlite.values import SPELLED, from_values, to_values

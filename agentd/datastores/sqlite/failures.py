@@ -4,8 +4,8 @@ import re
 import resource
 from pathlib import Path
 
-from agentd.datastores.port.datastore import SqlitePlace
 from agentd.datastores.port.failures import FILE_TOO_LARGE, StepFailure, no_room
+from agentd.datastores.sqlite.place import SqlitePlace
 from agentd.datastores.sqlite.utf8 import HINT, MARK
 
 _PAGE_BYTES_MAX = 65536

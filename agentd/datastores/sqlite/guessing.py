@@ -9,8 +9,9 @@ import pyarrow as pa
 
 from agentd.datastores.forms.guessing import Guess
 from agentd.datastores.forms.text_cells import Unfit
-from agentd.datastores.port.datastore import BATCH_ROWS, SqlitePlace, not_found
+from agentd.datastores.port.datastore import BATCH_ROWS, not_found
 from agentd.datastores.sqlite.datastore import SqliteDatastore
+from agentd.datastores.sqlite.place import SqlitePlace
 from agentd.datastores.sqlite.session import SqliteSession, quoted
 from agentd.datastores.sqlite.values import from_values
 from agentd.proof.types import Column, Columns, ColumnType

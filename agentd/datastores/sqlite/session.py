@@ -7,11 +7,12 @@ from typing import Any, TypeVar
 from sqlite_utils import utils as sqlite_utils
 
 from agentd.datastores.fences.as_published import Traits
-from agentd.datastores.port.datastore import SqlitePlace, Writer
+from agentd.datastores.port.datastore import Writer
 from agentd.datastores.port.definitions import CARRIED, Definition, Waiver, require_waived
 from agentd.datastores.port.failures import StepFailure
 from agentd.datastores.sqlite import tables
 from agentd.datastores.sqlite.definitions import BY_NAME, definitions
+from agentd.datastores.sqlite.place import SqlitePlace
 from agentd.datastores.waiting.file_holders import holders
 from agentd.datastores.waiting.patience import Holder, Patience
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from agentd.executors.context import Context
-from agentd.executors.registry import executor
+from agentd.executors.registry import kind_of
 
 ROOT = Path(__file__).parents[3]
 POINTS = ("before_publish", "publish_open", "after_publish")
@@ -38,8 +38,8 @@ def attempt(home: Path, kind: str, params: Any, fence: int, **changes: Any) -> C
 
 def run(kind: str, ctx: Context) -> bytes:
     """What the agent does: probe, then run only where the probe found nothing."""
-    found = executor(kind).probe(ctx)
-    return executor(kind).run(ctx) if found is None else found
+    found = kind_of(kind).make().probe(ctx)
+    return kind_of(kind).make().run(ctx) if found is None else found
 
 
 class Child:

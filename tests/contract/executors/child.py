@@ -8,7 +8,7 @@ from typing import Any
 
 from agentd.datastores.port.failures import Cancelled, StepFailure
 from agentd.executors.context import Context
-from agentd.executors.registry import executor
+from agentd.executors.registry import kind_of
 
 
 def main(path: Path) -> None:
@@ -28,7 +28,7 @@ def main(path: Path) -> None:
             os.kill(os.getpid(), spec["signal"])
 
     ctx = Context(**cells, reach=reach)
-    found = executor(spec["kind"])
+    found = kind_of(spec["kind"]).make()
     outcome: dict[str, str]
     try:
         if spec["direction"] == "undo":

@@ -9,8 +9,8 @@ import pytest
 from haulier.v1 import kinds_pb2 as k
 
 from agentd.datastores.inspection.inspecting import inspect
-from agentd.datastores.port.datastore import PostgresqlPlace as Told
 from agentd.datastores.port.failures import StepFailure
+from agentd.datastores.postgresql.place import PostgresqlPlace as Told
 from agentd.datastores.postgresql.session import connected
 from agentd.executors import translate
 from agentd.proof.types import Column, ColumnType

@@ -11,7 +11,7 @@ from haulier.v1 import kinds_pb2 as k
 from agentd.datastores.port.failures import Fenced, StepFailure
 from agentd.datastores.postgresql.eviction import SESSION
 from agentd.executors.context import Context
-from agentd.executors.registry import executor
+from agentd.executors.registry import kind_of
 from tests.contract.executors.attempts import attempt, run
 from tests.contract.executors.conftest import MakeScene, Scene
 from tests.contract.executors.places import PostgresqlPlace
@@ -89,7 +89,7 @@ def test_who_holds_the_target_without_a_record_is_named_and_left_alone(
 
 def test_sessions_leave_no_record(scene: Scene) -> None:
     run("load", loading(scene, 1))
-    executor("load").undo(loading(scene, 2))
+    kind_of("load").make().undo(loading(scene, 2))
     with place_of(scene).connect() as hand:
         assert hand.execute(f"SELECT count(*) FROM {SESSION}".encode()).fetchone() == (0,)
 

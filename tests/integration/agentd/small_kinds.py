@@ -5,15 +5,20 @@ Run as a script in place of `agentd.runnerhost`; the kinds read their orders fro
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+from haulier.v1 import kinds_pb2 as k
+
 from agentd import runnerhost
 from agentd.datastores.port.failures import Fenced, StepFailure
 from agentd.executors.context import Context
+from agentd.executors.registry import declared
+from agentd.executors.uses import Uses
 from agentd.runner.fork_server import ForkServer
 from tests.integration.agentd import dying
 
@@ -21,6 +26,11 @@ from tests.integration.agentd import dying
 class _Small:
     SAFE_TO_REPEAT = "It only looks."
     UNDO = "There is nothing to undo."
+
+    @staticmethod
+    def uses(params: bytes, undo: bool) -> Uses:
+        """Programs to hold on to, and nothing else."""
+        return Uses(programs=True)
 
     def probe(self, ctx: Context) -> bytes | None:
         return None
@@ -136,7 +146,45 @@ class Greedy(_Small):
         return b""
 
 
-KINDS = {kind.kind: kind for kind in (Echo, Hold, Fail, Destroy, Print, Environment, Greedy)}
+class Reach(_Small):
+    """Reaches for one thing; `says` is what it declares, beside what it was born with: nothing."""
+
+    kind = "reach"
+
+    @staticmethod
+    def uses(params: bytes, undo: bool) -> Uses:
+        """As it is told."""
+        says = json.loads(params)["says"]
+        said: dict[str, Any] = {n: tuple(value) if isinstance(value, list) else value for n, value in says.items()}
+        return Uses(**said)
+
+    def run(self, ctx: Context) -> bytes:
+        how, what = json.loads(ctx.params)["reaches"]
+        if how == "read":
+            return Path(what).read_bytes()
+        if how == "write":
+            Path(what).write_text("written")
+        elif how == "run":
+            subprocess.run([what], check=True)
+        elif how == "connect":
+            socket.create_connection(("127.0.0.1", what), timeout=5).close()
+        else:
+            ctx.allow_datastore(k.Datastore(name="lake", parquet=k.ParquetStore(root=what)))
+        return b"reached"
+
+
+class Undeclared:
+    """The same without a declaration, as many a class is written at first."""
+
+    kind = "undeclared"
+    SAFE_TO_REPEAT = _Small.SAFE_TO_REPEAT
+    UNDO = _Small.UNDO
+    probe, run, undo = _Small.probe, Reach.run, _Small.undo
+
+
+KINDS = {
+    kind.kind: declared(kind) for kind in (Echo, Hold, Fail, Destroy, Print, Environment, Greedy, Reach, Undeclared)
+}
 
 
 class DyingServer(ForkServer):

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from agentd.policy import reading as policy
+from agentd.policy.kinds import KindRule
 from agentd.policy.law import Policy
 from agentd.policy.limits import Limits
 from agentd.policy.refusals import PolicyBroken, PolicyRefused
@@ -21,7 +22,7 @@ def written(tmp_path: Path, text: str) -> Path:
 
 def test_an_empty_policy_allows_nothing(tmp_path: Path) -> None:
     law = policy.load(written(tmp_path, ""), None)
-    assert law.allowed_kinds(["load"]) == ()
+    assert law.allowed_kinds({"load": KindRule()}) == ()
     for refused in (
         lambda: law.check_kind("load"),
         lambda: law.rule_of("warehouse"),
@@ -41,7 +42,7 @@ def test_lists_name_what_is_allowed(tmp_path: Path) -> None:
         ),
         None,
     )
-    assert law.allowed_kinds(["transform", "load"]) == ("load",)
+    assert law.allowed_kinds({"transform": KindRule(), "load": KindRule()}) == ("load",)
     law.check_kind("load")
     assert law.rule_of("anything").name == "*"
     law.check_secret("")

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from agentd.datastores.port.engine import PlaceAsked
 from agentd.policy import reading
 from agentd.policy.explaining import sentences
 from agentd.policy.law import Policy
-from agentd.policy.places import PlaceAsked
 from agentd.policy.refusals import PolicyBroken, PolicyRefused
 
 TEXT = """
@@ -36,8 +36,10 @@ WAREHOUSE = PlaceAsked(
     "warehouse",
     "postgresql",
     host="db.example.com",
+    port=5432,
     database="warehouse",
     user="haulier",
+    schema="public",
     sslmode="verify-full",
     secret="file:/run/secrets/warehouse",
     certificates=("/etc/haulier/tls/ca.crt", "/etc/haulier/tls/haulier.crt", "/etc/haulier/tls/haulier.key"),

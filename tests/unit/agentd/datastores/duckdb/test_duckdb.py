@@ -9,7 +9,8 @@ import pyarrow as pa
 import pytest
 
 from agentd.datastores.duckdb.datastore import DuckdbDatastore
-from agentd.datastores.port.datastore import DuckdbPlace, Input, Location, Writer
+from agentd.datastores.duckdb.place import DuckdbPlace
+from agentd.datastores.port.datastore import Input, Location, Writer
 from agentd.proof.types import Column, ColumnType
 
 COLUMNS = (Column("a", ColumnType.INT64),)

@@ -15,10 +15,12 @@ from agentd.datastores.duckdb.datastore import DuckdbSession
 from agentd.datastores.fences import ledger
 from agentd.datastores.fences.as_published import Content
 from agentd.datastores.fences.sql_session import SqlSession
-from agentd.datastores.port.datastore import Input, Location, PostgresqlPlace, SqlitePlace, Undo, Writer
+from agentd.datastores.port.datastore import Input, Location, Undo, Writer
 from agentd.datastores.port.failures import Fenced, StepFailure
+from agentd.datastores.postgresql.place import PostgresqlPlace
 from agentd.datastores.postgresql.session import PostgresqlSession
 from agentd.datastores.sqlite.datastore import SqliteDatastore
+from agentd.datastores.sqlite.place import SqlitePlace
 from agentd.proof.digests import digest_of
 from agentd.proof.types import Column, ColumnType, arrow_schema
 from tests.kit import postgres

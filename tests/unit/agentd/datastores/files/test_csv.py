@@ -7,7 +7,8 @@ import pyarrow as pa
 import pytest
 
 from agentd.datastores.files.csv import CsvDatastore
-from agentd.datastores.port.datastore import CsvPlace, Input, Location, Undo, Writer
+from agentd.datastores.files.places import CsvPlace
+from agentd.datastores.port.datastore import Input, Location, Undo, Writer
 from agentd.datastores.port.failures import StepFailure
 from agentd.proof.types import Column, ColumnType
 

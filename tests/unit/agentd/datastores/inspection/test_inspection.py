@@ -9,8 +9,9 @@ import pytest
 from sqlite_utils import Database
 
 from agentd.datastores.files.csv import CsvDatastore
+from agentd.datastores.files.places import CsvPlace
 from agentd.datastores.inspection.inspecting import inspect, proposals
-from agentd.datastores.port.datastore import CsvPlace, Location
+from agentd.datastores.port.datastore import Location
 from agentd.datastores.port.failures import StepFailure
 from tests.kit import postgres
 

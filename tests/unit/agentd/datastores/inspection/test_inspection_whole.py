@@ -12,8 +12,8 @@ from sqlite_utils import Database
 
 from agentd.__main__ import main
 from agentd.datastores.inspection.inspecting import inspect, inspect_whole, proposals
-from agentd.datastores.inspection.url import postgresql_place
 from agentd.datastores.port.failures import StepFailure
+from agentd.datastores.postgresql.url import postgresql_place
 from controlplane.manifests.kinds.documents import Document
 from controlplane.manifests.parsing import parse
 from controlplane.manifests.text.findings import SourceFile

@@ -9,11 +9,14 @@ import pyarrow as pa
 import pytest
 
 from agentd.datastores.duckdb.datastore import DuckdbDatastore
+from agentd.datastores.duckdb.place import DuckdbPlace
 from agentd.datastores.files.parquet import ParquetDatastore
-from agentd.datastores.port.datastore import DuckdbPlace, Input, Location, ParquetPlace, SqlitePlace, Writer
+from agentd.datastores.files.places import ParquetPlace
+from agentd.datastores.port.datastore import Input, Location, Writer
 from agentd.datastores.port.failures import StepFailure
 from agentd.datastores.port.sharing import Sharing
 from agentd.datastores.sqlite.datastore import SqliteDatastore
+from agentd.datastores.sqlite.place import SqlitePlace
 from agentd.proof.types import Column, ColumnType
 
 COLUMNS = (Column("id", ColumnType.INT64),)

@@ -4,9 +4,9 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from agentd.datastores.port.datastore import PostgresqlPlace
 from agentd.datastores.port.failures import StepFailure
 from agentd.datastores.postgresql.failures import naming_errors, not_connected
+from agentd.datastores.postgresql.place import PostgresqlPlace
 
 PLACE = PostgresqlPlace("shop", "db.example.com", 5432, "shop", "mover", "hunter2", side="source")
 

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from agentd.datastores.port.datastore import Location, SqlitePlace
+from agentd.datastores.port.datastore import Location
 from agentd.datastores.port.failures import StepFailure
 from agentd.datastores.sqlite.datastore import SqliteDatastore
+from agentd.datastores.sqlite.place import SqlitePlace
 from agentd.datastores.sqlite.session import sqlite3
 from agentd.proof.types import Column, ColumnType
 

@@ -2,10 +2,9 @@
 
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from agentd.datastores.port.datastore import PostgresqlPlace
 from agentd.datastores.port.failures import StepFailure
+from agentd.datastores.postgresql.place import PORT, PostgresqlPlace
 
-PREFIXES = ("postgresql://", "postgres://")
 _TEXTS = {"dbname": "database", "user": "user", "schema": "schema"}
 _TEXTS |= {name: name for name in ("host", "sslmode", "sslrootcert", "sslcert", "sslkey")}
 
@@ -22,7 +21,7 @@ def postgresql_place(url: str, name: str, password: str = "") -> PostgresqlPlace
     if "," in parts.netloc:
         raise _bad("it names several hosts", "name the one to look at")
     try:
-        port = str(parts.port or 5432)
+        port = str(parts.port or PORT)
     except ValueError:
         raise _bad("its port is not a number", "mend it") from None
     found = {
