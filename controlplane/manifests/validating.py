@@ -8,9 +8,10 @@ from functools import cached_property
 
 from controlplane.manifests.compiling.plans import NotCompilable, compile_migration
 from controlplane.manifests.compiling.workflow_checks import find_cycle
-from controlplane.manifests.kinds.column_types import clashes_by_case, misfit
+from controlplane.manifests.engines.engine import PlaceKey
+from controlplane.manifests.engines.spec import EngineSpec
 from controlplane.manifests.kinds.dataset import ColumnSpec, DatasetSpec
-from controlplane.manifests.kinds.datastore import UNDECLARED_ENGINES, DatastoreSpec, EngineSpec, PlaceKey, place_key
+from controlplane.manifests.kinds.datastore import ENGINES, engine_of, place_key
 from controlplane.manifests.kinds.documents import FINDINGS_MAX, Document, Spec, findings_at
 from controlplane.manifests.kinds.migration import MigrationSpec
 from controlplane.manifests.kinds.workflow import WorkflowSpec
@@ -111,7 +112,7 @@ class _World:
         same_end = _around(self.backward_of_kind[kind], name[::-1])
         return [*_around(names, name), *(backward[::-1] for backward in same_end)]
 
-    def datastore(self, name: str) -> DatastoreSpec | None:
+    def datastore(self, name: str) -> EngineSpec | None:
         spec = self.spec("Datastore", name)
         return spec if isinstance(spec, EngineSpec) else None
 
@@ -157,14 +158,23 @@ def _check_dataset(name: str, spec: DatasetSpec, world: _World) -> list[Problem]
         else:
             problems += _known(world, "Dataset", needed, at)
     store = world.datastore(spec.datastore)
-    if store is not None and store.engine != "csv":
-        for field, value in (("delimiter", spec.delimiter), ("nullText", spec.null_text)):
-            if value is not None:
-                message = f"{field} is for CSV files, and the Datastore {shown(spec.datastore)} is {store.engine}"
-                problems.append(Problem(("spec", field), message, "remove it"))
-    if store is not None and store.engine in UNDECLARED_ENGINES and not spec.columns:
+    if store is not None:
+        problems += _check_options(spec, store)
+    if store is not None and engine_of(store).declares_columns and not spec.columns:
         message = f"{store.engine} says too little about types: a dataset there must declare its columns"
         problems.append(Problem(("spec", "columns"), message, "`haulier inspect` proposes them"))
+    return problems
+
+
+def _check_options(spec: DatasetSpec, store: EngineSpec) -> list[Problem]:
+    """How a Dataset's files are read can be said only where its engine asks for it."""
+    problems = []
+    for engine in ENGINES.values():
+        for option in engine.dataset_options:
+            if getattr(spec, option) is not None and option not in engine_of(store).dataset_options:
+                field = DatasetSpec.model_fields[option].alias or option
+                message = f"{field} is for {engine.title}, and the Datastore {shown(spec.datastore)} is {store.engine}"
+                problems.append(Problem(("spec", field), message, "remove it"))
     return problems
 
 
@@ -174,7 +184,7 @@ def _check_migration(name: str, spec: MigrationSpec, world: _World) -> list[Prob
     problems += _known(world, "Datastore", spec.to.datastore, ("spec", "to", "datastore"))
     problems += _known(world, "Datastore", spec.staging, ("spec", "staging"))
     staging = world.datastore(spec.staging)
-    if staging is not None and staging.engine != "parquet":
+    if staging is not None and not engine_of(staging).holds_parts:
         message = f"parts are staged as Parquet, and {shown(spec.staging)} is {staging.engine}"
         problems.append(Problem(("spec", "staging"), message, "name a Datastore with engine: parquet"))
     dataset = world.spec("Dataset", spec.dataset)
@@ -223,16 +233,14 @@ def _check_columns(spec: MigrationSpec, dataset: DatasetSpec, world: _World) -> 
     destination = world.datastore(spec.to.datastore)
     if destination is None:
         return []
-    problems = _check_object(spec, destination)
+    engine, problems = engine_of(destination), _check_object(spec, destination)
     columns: Iterable[ColumnSpec] = spec.to.columns if spec.transform is not None else dataset.columns
     at: FieldPath = ("spec", "to", "columns") if spec.transform is not None else ("spec", "to", "datastore")
     seen: dict[str, str] = {}
     for index, column in enumerate(columns):
         where = (*at, index, "name") if spec.transform is not None else at
-        reason = misfit(destination.engine, column.name)
-        twin = (
-            seen.setdefault(column.name.casefold(), column.name) if clashes_by_case(destination.engine) else column.name
-        )
+        reason = engine.misfit(column.name)
+        twin = seen.setdefault(column.name.casefold(), column.name) if engine.ignores_case else column.name
         if twin != column.name:
             reason = f"{destination.engine} takes {shown(twin)} for the same name"
         if reason:
@@ -241,8 +249,8 @@ def _check_columns(spec: MigrationSpec, dataset: DatasetSpec, world: _World) -> 
     return problems
 
 
-def _check_object(spec: MigrationSpec, destination: DatastoreSpec) -> list[Problem]:
-    reason = misfit(destination.engine, spec.to.object)
+def _check_object(spec: MigrationSpec, destination: EngineSpec) -> list[Problem]:
+    reason = engine_of(destination).misfit(spec.to.object)
     if not reason:
         return []
     return [Problem(("spec", "to", "object"), f"this name is too long: {reason}", "choose a shorter name")]

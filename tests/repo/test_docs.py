@@ -184,7 +184,7 @@ def fields_below(model: type[BaseModel], seen: set[type[BaseModel]] | None = Non
     ("heading", "models"),
     [
         ("## Every kind: `metadata`", [Metadata]),
-        ("## Datastore: a named place that holds datasets", list(ENGINES.values())),
+        ("## Datastore: a named place that holds datasets", [engine.spec for engine in ENGINES.values()]),
         ("## Dataset: a named body of data with one home", [DatasetSpec]),
         ("## Workflow: a template of steps", [WorkflowSpec]),
         ("## Migration: one dataset from its home to another", [MigrationSpec]),

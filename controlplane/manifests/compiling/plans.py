@@ -14,8 +14,8 @@ from controlplane.manifests.compiling.step_kinds import BUILT_IN
 from controlplane.manifests.compiling.step_params import check_literal
 from controlplane.manifests.compiling.templates import MigrationValues, template_of
 from controlplane.manifests.compiling.workflow_checks import ancestors_of, reference_or_none, references_in
+from controlplane.manifests.engines.spec import EngineSpec
 from controlplane.manifests.kinds.dataset import DatasetSpec
-from controlplane.manifests.kinds.datastore import DatastoreSpec
 from controlplane.manifests.kinds.migration import MigrationSpec
 from controlplane.manifests.kinds.model import duration_s
 from controlplane.manifests.kinds.workflow import StepSpec, WorkflowSpec
@@ -88,7 +88,7 @@ def compile_migration(
     migration: MigrationSpec,
     workflow: WorkflowSpec,
     dataset: DatasetSpec,
-    datastores: Mapping[str, DatastoreSpec],
+    datastores: Mapping[str, EngineSpec],
 ) -> MigrationPlan:
     """Plan a migration. ``datastores`` holds at least its source, destination and staging. Raises NotCompilable."""
     problems = check_fit(migration, workflow)
@@ -120,7 +120,7 @@ def compile_workflow(
     migration: MigrationSpec,
     workflow: WorkflowSpec,
     dataset: DatasetSpec,
-    datastores: Mapping[str, DatastoreSpec],
+    datastores: Mapping[str, EngineSpec],
 ) -> tuple[StepPlan, ...]:
     """Plan the steps of a migration alone. See ``compile_migration``."""
     return compile_migration(name, migration, workflow, dataset, datastores).steps
@@ -193,7 +193,7 @@ def _compile_steps(
     migration: MigrationSpec,
     workflow: WorkflowSpec,
     dataset: DatasetSpec,
-    datastores: Mapping[str, DatastoreSpec],
+    datastores: Mapping[str, EngineSpec],
 ) -> tuple[StepPlan, ...]:
     values = MigrationValues.of(name, migration, workflow, dataset, datastores)
     reach = _Reach(migration, dataset, {step.name: step for step in workflow.steps})
@@ -221,7 +221,7 @@ def _plan(
     step: StepSpec,
     template: str,
     requires: Requires,
-    datastores: Mapping[str, DatastoreSpec],
+    datastores: Mapping[str, EngineSpec],
     undo: str,
 ) -> StepPlan:
     built_in = BUILT_IN.get(step.kind)
@@ -258,7 +258,7 @@ def _from_pivot_on(steps: Sequence[StepSpec]) -> frozenset[str]:
 
 
 def _labels(
-    step: StepSpec, touched: Sequence[str], datastores: Mapping[str, DatastoreSpec]
+    step: StepSpec, touched: Sequence[str], datastores: Mapping[str, EngineSpec]
 ) -> tuple[tuple[tuple[str, str], ...], Problem | None]:
     asked: dict[str, tuple[str, str]] = {}
     wishes = [(f"the step {shown(step.name)}", step.placement.labels)]

@@ -26,8 +26,8 @@ from controlplane.manifests.compiling.values import (
     read_as,
     source_message,
 )
+from controlplane.manifests.engines.spec import EngineSpec
 from controlplane.manifests.kinds.dataset import DatasetSpec
-from controlplane.manifests.kinds.datastore import DatastoreSpec
 from controlplane.manifests.kinds.migration import MigrationSpec
 from controlplane.manifests.kinds.waivers import waiver_message
 from controlplane.manifests.kinds.workflow import StepSpec, WorkflowSpec
@@ -50,7 +50,7 @@ class MigrationValues:
         migration: MigrationSpec,
         workflow: WorkflowSpec,
         dataset: DatasetSpec,
-        datastores: Mapping[str, DatastoreSpec],
+        datastores: Mapping[str, EngineSpec],
     ) -> MigrationValues:
         """Collect them. ``datastores`` holds at least source, destination and staging."""
         source = read_as(dataset, datastore_message(dataset.datastore, datastores[dataset.datastore]))

@@ -6,65 +6,21 @@ import json
 
 from haulier.v1 import kinds_pb2
 
+from controlplane.manifests.engines.spec import EngineSpec
 from controlplane.manifests.kinds.column_types import parse_type
 from controlplane.manifests.kinds.dataset import ColumnSpec, DatasetSpec
-from controlplane.manifests.kinds.datastore import (
-    CsvSpec,
-    DatastoreSpec,
-    DuckdbSpec,
-    FilesSpec,
-    ParquetSpec,
-    PostgresqlSpec,
-    SqliteSpec,
-)
+from controlplane.manifests.kinds.datastore import ENGINES, engine_of
 from controlplane.manifests.kinds.migration import MigrationSpec, TestQuerySpec
-from controlplane.manifests.kinds.model import duration_s
 from controlplane.manifests.sql.guard import single_statement
 
 _IF_EXISTS = {"refuse": kinds_pb2.IF_EXISTS_REFUSE, "replace": kinds_pb2.IF_EXISTS_REPLACE}
 
 
-def datastore_message(name: str, spec: DatastoreSpec) -> kinds_pb2.Datastore:
+def datastore_message(name: str, spec: EngineSpec) -> kinds_pb2.Datastore:
     """Write a Datastore as an agent needs it to connect."""
     message = kinds_pb2.Datastore(name=name)
-    if isinstance(spec, CsvSpec):
-        message.csv.CopyFrom(
-            kinds_pb2.CsvStore(root=spec.root, delimiter=spec.delimiter, null_text=spec.null_text, **_sharing(spec))
-        )
-    elif isinstance(spec, ParquetSpec):
-        message.parquet.CopyFrom(kinds_pb2.ParquetStore(root=spec.root, **_sharing(spec)))
-    elif isinstance(spec, SqliteSpec):
-        wait_s = lock_wait_s(spec.lock_wait)
-        message.sqlite.CopyFrom(kinds_pb2.SqliteStore(path=spec.path, lock_wait_s=wait_s, **_sharing(spec)))
-    elif isinstance(spec, DuckdbSpec):
-        wait_s = lock_wait_s(spec.lock_wait)
-        message.duckdb.CopyFrom(kinds_pb2.DuckdbStore(path=spec.path, lock_wait_s=wait_s, **_sharing(spec)))
-    elif isinstance(spec, PostgresqlSpec):
-        message.postgresql.CopyFrom(
-            kinds_pb2.PostgresqlStore(
-                host=spec.host,
-                port=spec.port,
-                database=spec.database,
-                user=spec.user,
-                password_ref=spec.password_ref or "",
-                schema=spec.schema_,
-                sslmode=spec.sslmode,
-                lock_wait_s=lock_wait_s(spec.lock_wait),
-                sslrootcert=spec.sslrootcert or "",
-                sslcert=spec.sslcert or "",
-                sslkey=spec.sslkey or "",
-            )
-        )
+    getattr(message, spec.engine).CopyFrom(engine_of(spec).store(spec))
     return message
-
-
-def _sharing(spec: FilesSpec) -> dict[str, str]:
-    return {"file_mode": spec.file_mode or "", "group": spec.group or ""}
-
-
-def lock_wait_s(text: str) -> int:
-    """Write a bound on a wait in whole seconds, at least one."""
-    return max(1, round(duration_s(text)))
 
 
 def column_message(column: ColumnSpec) -> kinds_pb2.Column:
@@ -83,10 +39,10 @@ def read_as(dataset: DatasetSpec, datastore: kinds_pb2.Datastore) -> kinds_pb2.D
     """Return the Datastore with what the Dataset says of how its own file is read."""
     found = kinds_pb2.Datastore()
     found.CopyFrom(datastore)
-    if datastore.HasField("csv") and dataset.delimiter is not None:
-        found.csv.delimiter = dataset.delimiter
-    if datastore.HasField("csv") and dataset.null_text is not None:
-        found.csv.null_text = dataset.null_text
+    engine = ENGINES[datastore.WhichOneof("engine")]
+    for option in engine.dataset_options:
+        if (value := getattr(dataset, option)) is not None:
+            setattr(getattr(found, engine.name), option, value)
     return found
 
 

@@ -1,4 +1,8 @@
-"""Column types: the ones moved exactly, how people write them, and what each engine can hold."""
+"""Column types: the ones moved exactly, and how people write them.
+
+Every type of ``SPELLINGS`` is exact in every engine: where an engine has no such type (CSV and SQLite have neither
+decimals nor dates), agents store a canonical text and re-read it through the declared type.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +15,6 @@ from haulier.v1 import kinds_pb2
 from controlplane.manifests.text.findings import near_miss, shown
 
 PRECISION_MAX = 38
-# PostgreSQL cuts longer identifiers off without a word, so two names could become one.
-POSTGRESQL_IDENTIFIER_BYTES_MAX = 63
 
 _PLAIN: dict[str, kinds_pb2.ColumnType] = {
     "bool": kinds_pb2.COLUMN_TYPE_BOOL,
@@ -115,19 +117,3 @@ def write_type(logical: LogicalType) -> str:
     if logical.type == kinds_pb2.COLUMN_TYPE_DECIMAL:
         return f"decimal({logical.precision},{logical.scale})"
     return next(name for name, value in _PLAIN.items() if value == logical.type)
-
-
-def misfit(engine: str, column: str) -> str:
-    """Say why ``engine`` cannot hold a column of this name, or "" when it can.
-
-    Every type of ``SPELLINGS`` is exact in every engine: where an engine has no such type (CSV and SQLite have neither
-    decimals nor dates), agents store a canonical text and re-read it through the declared type.
-    """
-    if engine == "postgresql" and len(column.encode()) > POSTGRESQL_IDENTIFIER_BYTES_MAX:
-        return f"PostgreSQL cuts names off after {POSTGRESQL_IDENTIFIER_BYTES_MAX} bytes"
-    return ""
-
-
-def clashes_by_case(engine: str) -> bool:
-    """Say whether ``engine`` takes column names that differ in case alone for the same name."""
-    return engine in ("sqlite", "duckdb")

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from controlplane.manifests.engines.files import Delimiter
 from controlplane.manifests.kinds.column_types import UnknownType, parse_type
-from controlplane.manifests.kinds.datastore import Delimiter
 from controlplane.manifests.kinds.model import (
     Duration,
     Line,

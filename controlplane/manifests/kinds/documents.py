@@ -9,8 +9,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from controlplane.manifests.engines.spec import EngineSpec
 from controlplane.manifests.kinds.dataset import DatasetSpec
-from controlplane.manifests.kinds.datastore import ENGINES, CsvSpec, DatastoreSpec
+from controlplane.manifests.kinds.datastore import ENGINES
 from controlplane.manifests.kinds.fleet import FleetSpec
 from controlplane.manifests.kinds.migration import MigrationSpec
 from controlplane.manifests.kinds.model import Metadata
@@ -18,7 +19,7 @@ from controlplane.manifests.kinds.workflow import WorkflowSpec
 from controlplane.manifests.text.findings import Finding, Problem, field_text
 from controlplane.manifests.text.yaml_reading import Place, locate
 
-Spec = DatastoreSpec | DatasetSpec | WorkflowSpec | MigrationSpec | FleetSpec
+Spec = EngineSpec | DatasetSpec | WorkflowSpec | MigrationSpec | FleetSpec
 KINDS = ("Datastore", "Dataset", "Workflow", "Migration", "Fleet")
 _SPECS: dict[str, type[BaseModel]] = {
     "Dataset": DatasetSpec,
@@ -71,7 +72,8 @@ def spec_model(kind: str, spec: object) -> type[BaseModel]:
     if kind != "Datastore":
         return _SPECS[kind]
     engine = spec.get("engine") if isinstance(spec, Mapping) else None
-    return ENGINES.get(engine, CsvSpec) if isinstance(engine, str) else CsvSpec
+    found = ENGINES.get(engine) if isinstance(engine, str) else None
+    return (found or next(iter(ENGINES.values()))).spec
 
 
 def load_spec(kind: str, spec_json: str | bytes) -> Spec:

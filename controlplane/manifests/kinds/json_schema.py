@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from pydantic import TypeAdapter
 
-from controlplane.manifests.kinds.datastore import DatastoreSpec
+from controlplane.manifests.kinds.datastore import ENGINES
 from controlplane.manifests.kinds.documents import KINDS, spec_model
 from controlplane.manifests.kinds.model import API_VERSION, Metadata
 
@@ -17,7 +19,8 @@ def schema(kind: str) -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of a whole manifest of one kind. Raises KeyError for an unknown kind."""
     if kind not in KINDS:
         raise KeyError(kind)
-    adapter: TypeAdapter[Any] = TypeAdapter(DatastoreSpec if kind == "Datastore" else spec_model(kind, None))
+    of_engines: Any = reduce(or_, (engine.spec for engine in ENGINES.values()))
+    adapter: TypeAdapter[Any] = TypeAdapter(of_engines if kind == "Datastore" else spec_model(kind, None))
     spec = adapter.json_schema(by_alias=True)
     metadata = Metadata.model_json_schema(by_alias=True)
     definitions = {**metadata.pop("$defs", {}), **spec.pop("$defs", {})}

@@ -9,7 +9,7 @@ from controlplane.core.hosts import Facts, Running
 from controlplane.core.model import Agent
 from controlplane.core.rollouts.gates import groups_of
 from controlplane.core.rollouts.model import Host
-from controlplane.manifests.kinds.datastore import EngineSpec
+from controlplane.manifests.engines.spec import EngineSpec
 from controlplane.manifests.kinds.documents import load_spec
 from controlplane.service.agents.sessions import Fleet
 from controlplane.store.port import Tx

@@ -20,10 +20,12 @@ from agentd.core.effects import JournalIntent
 from agentd.core.grants import Grant, Outcome, OutcomeKind
 from agentd.core.release_state import Release, State
 from agentd.datastores.duckdb.datastore import DuckdbDatastore
+from agentd.datastores.duckdb.place import DuckdbPlace
 from agentd.datastores.files.csv import CsvDatastore
 from agentd.datastores.files.file_log import FileLog
 from agentd.datastores.files.parquet import ParquetDatastore
-from agentd.datastores.port.datastore import CsvPlace, DuckdbPlace, Input, Location, ParquetPlace, Writer
+from agentd.datastores.files.places import CsvPlace, ParquetPlace
+from agentd.datastores.port.datastore import Input, Location, Writer
 from agentd.datastores.port.failures import Fenced
 from agentd.executors import leftovers, mounts, staging
 from agentd.executors.context import Context

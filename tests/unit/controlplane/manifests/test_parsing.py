@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from controlplane.manifests.engines.postgresql import PostgresqlSpec
 from controlplane.manifests.kinds.dataset import DatasetSpec
-from controlplane.manifests.kinds.datastore import PostgresqlSpec
 from controlplane.manifests.kinds.documents import FINDINGS_MAX
 from controlplane.manifests.parsing import parse
 from controlplane.manifests.text.findings import SourceFile

@@ -7,7 +7,8 @@ from haulier.v1 import kinds_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controlplane.manifests.kinds.column_types import LogicalType, UnknownType, misfit, parse_type, write_type
+from controlplane.manifests.kinds.column_types import LogicalType, UnknownType, parse_type, write_type
+from controlplane.manifests.kinds.datastore import ENGINES
 
 _ALL = [
     *(name for name in ("bool", "int64", "float64", "text", "bytes", "date", "timestamp", "timestamptz")),
@@ -56,6 +57,6 @@ def test_any_text_is_a_type_or_refused(spelling: str) -> None:
 
 
 def test_a_name_is_measured_in_bytes() -> None:
-    assert misfit("postgresql", "é" * 31) == ""
-    assert "63 bytes" in misfit("postgresql", "é" * 32)
-    assert misfit("duckdb", "é" * 32) == ""
+    assert ENGINES["postgresql"].misfit("é" * 31) == ""
+    assert "63 bytes" in ENGINES["postgresql"].misfit("é" * 32)
+    assert ENGINES["duckdb"].misfit("é" * 32) == ""
