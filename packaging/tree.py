@@ -23,6 +23,10 @@ from pathlib import Path
 from py_compile import PycInvalidationMode
 
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from agentd.datastores.engines import ENGINES  # noqa: E402 - this checkout's, whatever else is installed
+
 # Binary wheels fit one minor version of the interpreter, and this one is in Debian 12 and, as a package, in RHEL 9.
 PYTHON = "/usr/bin/python3.11"
 SITE = Path("lib")
@@ -54,6 +58,9 @@ class Side:
     libraries_left_out: tuple[str, ...]
 
 
+# Only agents open datastores.
+_OF_ENGINES = tuple(sorted({module.partition(".")[0] for engine in ENGINES.values() for module in engine.preload}))
+
 SIDES = {
     "agentd": Side(
         programs=("haulier-agentd", "haulier-updater"),
@@ -63,7 +70,7 @@ SIDES = {
     "controlplane": Side(
         programs=("haulier", "haulier-controlplane"),
         rooms_left_out=("agentd",),
-        libraries_left_out=("duckdb", "pyarrow", "psycopg", "watchfiles"),
+        libraries_left_out=(*_OF_ENGINES, "watchfiles"),
     ),
 }
 

@@ -80,21 +80,20 @@ def declared(found: object, name: str = "", *, is_built_in: bool = False) -> Ste
     kind = name or str(getattr(found, "kind", ""))
     if not isinstance(found, type):
         raise BadExecutor(f"step kind {kind!r} is not a class")
-    of = f"step kind {kind!r} ({found.__name__})"
     for sentence in ("SAFE_TO_REPEAT", "UNDO"):
         if not str(getattr(found, sentence, "") or "").strip():
-            raise BadExecutor(f"{of} has no sentence {sentence}")
+            raise BadExecutor(f"step kind {kind!r} ({found.__name__}) has no sentence {sentence}")
     for method in ("probe", "run", "undo"):
         if not callable(getattr(found, method, None)):
-            raise BadExecutor(f"{of} has no method {method}")
+            raise BadExecutor(f"step kind {kind!r} ({found.__name__}) has no method {method}")
     if getattr(found, "kind", None) != kind:
-        raise BadExecutor(f"{of} calls itself {getattr(found, 'kind', None)!r}")
+        raise BadExecutor(f"step kind {kind!r} ({found.__name__}) calls itself {getattr(found, 'kind', None)!r}")
     for declaration in ("PARAMS", "uses", "BY_DEFAULT") if is_built_in else ():
         if not hasattr(found, declaration):
-            raise BadExecutor(f"{of} declares no {declaration}")
+            raise BadExecutor(f"step kind {kind!r} ({found.__name__}) declares no {declaration}")
     uses = getattr(found, "uses", _touches_nothing)
     if not callable(uses):
-        raise BadExecutor(f"{of} has a `uses` that is not a method")
+        raise BadExecutor(f"step kind {kind!r} ({found.__name__}) has a `uses` that is not a method")
     return StepKind(
         kind,
         found,

@@ -17,6 +17,7 @@ from agentd.datastores.engines import place_asked
 from agentd.datastores.port.failures import StepFailure
 from agentd.executors.registry import BUILT_IN as KINDS_OF_AGENT
 from agentd.executors.uses import Uses
+from controlplane.core.migrations.clean_up import CLEAN_UP, LEFT_BY
 from controlplane.manifests.compiling.step_kinds import BUILT_IN as KINDS_OF_CONTROL_PLANE
 from controlplane.manifests.kinds.datastore import ENGINES as OF_CONTROL_PLANE
 from tests.repo.test_docs import ROOT, page, section, ticked
@@ -70,6 +71,11 @@ def test_both_sides_say_the_same_of_a_step_kind(name: str) -> None:
     if theirs.writes_destination:
         assert any(each.deletes for each in everything), "what a fence guards is what a step may replace"
     assert theirs.fenced is not any(each.host_program is not None for each in everything)
+
+
+def test_whatever_leaves_something_behind_is_cleaned_up() -> None:
+    leaving = {name for name, kind in KINDS_OF_CONTROL_PLANE.items() if kind.left_at is not None}
+    assert leaving == LEFT_BY.keys() == set(KINDS_OF_AGENT[CLEAN_UP].allowed_with)
 
 
 @pytest.mark.parametrize(("name", "undo", "what"), VARIANTS)

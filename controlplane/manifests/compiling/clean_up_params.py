@@ -12,15 +12,13 @@ def clean_up_params(kind: str, step_id: str, params: bytes) -> tuple[bytes, str]
 
     ``params`` are the step's own, as it was given them. Raises KeyError for a kind that leaves nothing behind.
     """
-    told = BUILT_IN[kind].params.FromString(params)
-    if isinstance(told, kinds_pb2.LoadParams):
-        made = kinds_pb2.CleanUpParams(former_content_at=told.destination)
-        return made.SerializeToString(deterministic=True), told.destination.datastore.name
-    if isinstance(told, kinds_pb2.ExtractParams):
-        store = told.staging
-    elif isinstance(told, kinds_pb2.TransformParams):
-        store = told.staging if told.HasField("staging") else told.input.datastore
-    else:
+    about = BUILT_IN[kind]
+    if about.left_at is None:
         raise KeyError(kind)
-    made = kinds_pb2.CleanUpParams(staged=kinds_pb2.StagedByStep(datastore=store, step_id=step_id))
-    return made.SerializeToString(deterministic=True), store.name
+    left = about.left_at(about.params.FromString(params))
+    if isinstance(left, kinds_pb2.DatasetLocation):
+        made, datastore = kinds_pb2.CleanUpParams(former_content_at=left), left.datastore
+    else:
+        staged = kinds_pb2.StagedByStep(datastore=left, step_id=step_id)
+        made, datastore = kinds_pb2.CleanUpParams(staged=staged), left
+    return made.SerializeToString(deterministic=True), datastore.name

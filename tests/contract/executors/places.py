@@ -4,6 +4,7 @@ Everything here goes around the product on purpose: earlier content, a value alt
 see are made and read with the engines' own means.
 """
 
+import importlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +16,10 @@ import pyarrow.parquet as pq
 from haulier.v1 import kinds_pb2 as k
 from sqlite_utils import Database
 
+from agentd.datastores import engines
 from tests.kit.postgres import SHARED, PostgresServer
 
-ENGINES = ("csv", "parquet", "sqlite", "duckdb", "postgresql")
+ENGINES = tuple(engines.ENGINES)
 
 
 class Place(Protocol):
@@ -230,6 +232,11 @@ def make_place(engine: str, home: Path, server: PostgresServer | None, found: st
     if engine == "duckdb":
         path = home / "data.duckdb"
         return DuckdbPlace(path, found, k.Datastore(name="duck", duckdb=k.DuckdbStore(path=str(path))))
+    if engine != "postgresql":
+        # A further engine has a file of its own, `place_of_ENGINE.py`, with a function of this name.
+        of_engine = importlib.import_module(f"tests.contract.executors.place_of_{engine}")
+        made: Place = of_engine.make_place(engine, home, server, found)
+        return made
     assert server is not None
     schema = server.create_schema()
     store = k.Datastore(
