@@ -11,7 +11,7 @@ and refuses a stale writer *at the destination*.
   sql           SQL as text: a SELECT run locked in, and the words of a stored statement
   waiting       waiting for others' locks, politely and for a bounded time
   inspection    `haulier-agentd inspect`: propose Datasets for data that is there already
-  opening.py    opens the datastore that a place names
+  engines.py    the list of engines; each is declared in a file of its family, `engine.py`
 
 Not here: what a step means (`agentd.executors`), what equal data is (`agentd.proof`), whether a step may touch a place
 (`agentd.policy`).
