@@ -49,7 +49,7 @@ def test_help_documents_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> No
         (["check", "--state", "{}"], NOT_LIVE, "no daemon runs"),
         (["status", "--state", "{}"], NOT_LIVE, "no daemon runs"),
         (["run", "--state", "{}", "--config", "{}/agent.toml"], UNUSABLE, "cannot be read: No such file"),
-        (["join", "nonsense", "--state", "{}"], UNUSABLE, "no join token"),
+        (["join", "nonsense", "--state", "{}"], UNUSABLE, "not a join token"),
     ],
 )
 def test_what_cannot_be_done_is_one_line(

@@ -71,11 +71,11 @@ def test_a_missing_value_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ('undo = "drop"', 'undo = "dorp"', "no program here"),
+        ('undo = "drop"', 'undo = "dorp"', "not a program of this policy"),
         ("{mode}", "{speed}", "values say nothing of it"),
         ('type = "dataset"', 'type = "regex"', "type must be one of"),
         ('type = "text", pattern = "[a-z{}_-]+"', 'type = "text"', "needs pattern"),
-        ('pattern = "[a-z{}_-]+"', 'pattern = "[a-z"', "no regular expression"),
+        ('pattern = "[a-z{}_-]+"', 'pattern = "[a-z"', "not a regular expression"),
         ('choices = ["fast", "safe"]', "choices = []", "needs choices"),
         ("least = 1", 'least = "1"', "whole numbers"),
         ('table = {type = "dataset"}', "", "must take the same values"),
