@@ -63,7 +63,8 @@ from controlplane.service.access.joining import Joining
 from controlplane.service.access.operators import Operators
 from controlplane.service.access.ownership import Ownership
 from controlplane.service.access.refusals import Refusals
-from controlplane.service.agents.sessions import Fleet, FleetSettings
+from controlplane.service.agents.messages import FleetSettings
+from controlplane.service.agents.sessions import Sessions
 from controlplane.service.audit.checking import LogCheck
 from controlplane.service.audit.log import AuditLog
 from controlplane.service.audit.queries import Auditing
@@ -141,7 +142,7 @@ class ControlPlane:
         config, state = self.config, self.config.state_dir
         self.clock = steady_clock(self.store.newest_at())
         self.changed = Signal()
-        self.fleet = Fleet(self.store, self.clock, _fleet_settings(config), self.changed)
+        self.fleet = Sessions(self.store, self.clock, _fleet_settings(config), self.changed)
         self.approvals = _approvals(self.store, self.clock, config)
         self.inventory = Inventory(self.store, self.clock, self.fleet, config.migrations_max, self.approvals)
         self.identities = Identities(

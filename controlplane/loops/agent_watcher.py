@@ -6,14 +6,14 @@ from dataclasses import replace
 from controlplane.core.events import Event
 from controlplane.core.states import Liveness
 from controlplane.service.agents.liveness import verdict_on
-from controlplane.service.agents.sessions import Fleet
+from controlplane.service.agents.sessions import Sessions
 from controlplane.store.port import Store, Tx
 
 
 class AgentWatcher:
     """One pass judges every agent by the time since it was heard."""
 
-    def __init__(self, store: Store, clock: Callable[[], float], fleet: Fleet) -> None:
+    def __init__(self, store: Store, clock: Callable[[], float], fleet: Sessions) -> None:
         self._store = store
         self._clock = clock
         self._fleet = fleet
@@ -23,8 +23,7 @@ class AgentWatcher:
         now = self._clock()
         watched = await self._store.read(lambda tx: tx.watched_agents())
         # Nearly all of perhaps ten thousand are alive and were heard lately: of these there is nothing to judge.
-        late_s = self._fleet.settings.late_s
-        well = {agent_id for agent_id, session in self._fleet.sessions.items() if now - session.heard_at < late_s}
+        well = self._fleet.heard_lately(now)
         changed = [
             each
             for each, liveness, at in watched

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from controlplane.service.agents.sessions import Fleet
+from controlplane.service.agents.sessions import Sessions
 from controlplane.store.port import Store, Tx
 
 # Counting further would not change who is asked: no class has more matching agents with more slots than this.
@@ -12,7 +12,7 @@ COUNT_MAX = 1000
 class Dispatcher:
     """One pass offers every step that is ready by now."""
 
-    def __init__(self, store: Store, clock: Callable[[], float], fleet: Fleet) -> None:
+    def __init__(self, store: Store, clock: Callable[[], float], fleet: Sessions) -> None:
         self._store = store
         self._clock = clock
         self._fleet = fleet
@@ -20,10 +20,10 @@ class Dispatcher:
     async def run(self) -> None:
         """Make one pass."""
         now = self._clock()
-        names = self._fleet.wanted_classes()
+        names = self._fleet.offers.wanted_classes()
 
         def count(tx: Tx) -> dict[str, int]:
             return {name: tx.ready_count(name, now, COUNT_MAX) for name in names}
 
         if names:
-            self._fleet.offer(await self._store.read(count))
+            self._fleet.offers.offer(await self._store.read(count))

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from controlplane.service.access.identities import Identities
-from controlplane.service.agents.sessions import Fleet
+from controlplane.service.agents.sessions import Sessions
 
 ASKED_AT_ONCE = 25
 AGAIN_AFTER_S = 120.0
@@ -12,7 +12,7 @@ AGAIN_AFTER_S = 120.0
 class IdentityRenewer:
     """One pass asks the next few agents."""
 
-    def __init__(self, clock: Callable[[], float], fleet: Fleet, identities: Identities) -> None:
+    def __init__(self, clock: Callable[[], float], fleet: Sessions, identities: Identities) -> None:
         self._clock = clock
         self._fleet = fleet
         self._identities = identities
@@ -26,9 +26,8 @@ class IdentityRenewer:
             return
         due = [
             agent_id
-            for agent_id, session in self._fleet.sessions.items()
-            if session.authority == authorities.present.key_id
-            and now - self._asked.get(agent_id, -AGAIN_AFTER_S) >= AGAIN_AFTER_S
+            for agent_id in self._fleet.certified_by(authorities.present.key_id)
+            if now - self._asked.get(agent_id, -AGAIN_AFTER_S) >= AGAIN_AFTER_S
         ]
         for agent_id in due[:ASKED_AT_ONCE]:
             self._asked[agent_id] = now

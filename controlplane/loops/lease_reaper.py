@@ -5,7 +5,7 @@ from collections.abc import Callable
 from controlplane.core.migrations.workflow_planning import fail_waiting
 from controlplane.core.model import Failure, Step
 from controlplane.core.steps.leasing import overrun
-from controlplane.service.agents.sessions import Fleet
+from controlplane.service.agents.sessions import Sessions
 from controlplane.service.steps.admission import admission, is_held
 from controlplane.service.steps.advancing import advance
 from controlplane.service.steps.settling import Settlement, expire
@@ -20,7 +20,7 @@ LATE_SHARE = 0.25
 class LeaseReaper:
     """One pass ends what is over by now and writes renewals that only memory has."""
 
-    def __init__(self, store: Store, clock: Callable[[], float], fleet: Fleet) -> None:
+    def __init__(self, store: Store, clock: Callable[[], float], fleet: Sessions) -> None:
         self._store = store
         self._clock = clock
         self._fleet = fleet
@@ -40,13 +40,13 @@ class LeaseReaper:
                 or Failure("lease_expired", f"agent {lease.agent_id} did not renew the lease in time"),
                 lease.agent_id,
             )
-            for lease in self._fleet.book.due(now)
+            for lease in self._fleet.due(now)
         ]
         lock_delay_s = self._fleet.settings.lock_delay_s
 
         def reap(tx: Tx) -> Settlement:
             done = expire(tx, [row[:3] for row in due], now, lock_delay_s=lock_delay_s)
-            door = admission(tx, self._fleet.limits)
+            door = admission(tx, self._fleet.offers.limits)
             for step in tx.overdue_steps(now, BATCH_MAX):
                 if is_held(tx, door, step):
                     # No agent was asked: its wait for one begins when the limit lets its migration begin.
@@ -60,14 +60,14 @@ class LeaseReaper:
         ended = set(done.ended)
         for attempt_id, _, failure, agent_id in due:
             if blames and attempt_id in ended and failure.code == "lease_expired":
-                self._fleet.hosts.lost(agent_id)
+                self._fleet.blame(agent_id)
         self._fleet.cancel(
             (agent_id, attempt_id, fence, failure.message)
             for attempt_id, fence, failure, agent_id in due
             if attempt_id in ended
         )
         if done.readied:
-            self._fleet.offer(done.readied)
+            self._fleet.offers.offer(done.readied)
         if due:
             self._fleet.changed.ring()
 

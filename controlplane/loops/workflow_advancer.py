@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 
-from controlplane.service.agents.sessions import Fleet
+from controlplane.service.agents.sessions import Sessions
 from controlplane.service.steps.advancing import advance
 from controlplane.store.port import Store
 
@@ -11,7 +11,7 @@ from controlplane.store.port import Store
 class WorkflowAdvancer:
     """One pass looks at every migration under way."""
 
-    def __init__(self, store: Store, clock: Callable[[], float], fleet: Fleet) -> None:
+    def __init__(self, store: Store, clock: Callable[[], float], fleet: Sessions) -> None:
         self._store = store
         self._clock = clock
         self._fleet = fleet
@@ -24,5 +24,5 @@ class WorkflowAdvancer:
                 lambda tx, migration_id=migration_id, now=now: advance(tx, migration_id, now)  # type: ignore[misc]
             )
             if readied:
-                self._fleet.offer(readied)
+                self._fleet.offers.offer(readied)
                 self._fleet.changed.ring()

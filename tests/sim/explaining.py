@@ -121,7 +121,12 @@ class Explaining:
         fleet, now = plane.fleet, plane.clock()
         lock_delay_s = fleet.settings.lock_delay_s
         answers = why(
-            self._world.tx, self._step_id, fleet.limits, now, lock_delay_s, lambda agent: as_heard(fleet, agent, now)
+            self._world.tx,
+            self._step_id,
+            fleet.offers.limits,
+            now,
+            lock_delay_s,
+            lambda agent: as_heard(fleet, agent, now),
         )
         return list(answers[0].holds)
 

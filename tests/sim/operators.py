@@ -202,7 +202,7 @@ class Operators:
         self._world.limits = limits
         plane = self._world.plane
         if plane is not None and plane.serving:
-            plane.fleet.set_limits(limits)
+            plane.fleet.offers.set_limits(limits)
 
 
 def _apply(tx: Tx, name: str) -> None:

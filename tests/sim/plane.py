@@ -23,7 +23,8 @@ from controlplane.rpc.agents import door as agent_door
 from controlplane.rpc.agents.door import AgentDoor
 from controlplane.service.access.identities import Identities
 from controlplane.service.access.joining import Joining
-from controlplane.service.agents.sessions import Fleet, FleetSettings
+from controlplane.service.agents.messages import FleetSettings
+from controlplane.service.agents.sessions import Sessions
 from controlplane.service.audit.checking import LogCheck
 from controlplane.service.audit.log import AuditLog
 from controlplane.service.audit.witnessing import Witnesses
@@ -96,7 +97,7 @@ class Plane:
         self.store = SimStore(world, world.connection, rng)
         self._offset = max(world.wall_offset, self.store.newest_at() - world.loop.time())
         self.changed = Signal()
-        self.fleet = Fleet(self.store, self.clock, settings, self.changed)
+        self.fleet = Sessions(self.store, self.clock, settings, self.changed)
         self.migrations = Migrations(self.store, self.clock, self.fleet)
         self.inventory = Inventory(self.store, self.clock, self.fleet)
         self.queries = Queries(self.store, self.clock, self.fleet)

@@ -10,7 +10,7 @@ from controlplane.core.migrations.clean_up import CLEAN_UP
 from controlplane.core.model import Agent, Requirements, StepPlan
 from controlplane.core.states import AgentState, Liveness
 from controlplane.core.steps.admission import Limits
-from controlplane.service.agents.sessions import FleetSettings
+from controlplane.service.agents.messages import FleetSettings
 from controlplane.service.migrations.planning import Planned
 from controlplane.store.verbs.inventory import Resource
 from tests.sim.host import Host

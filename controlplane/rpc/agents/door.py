@@ -18,9 +18,11 @@ from controlplane.rpc.agents.translate_releases import running_of
 from controlplane.rpc.calls.callers import address_of, agent_of
 from controlplane.service.access.identities import Identities
 from controlplane.service.access.joining import Denied, Joining
-from controlplane.service.agents import sessions as fleet
 from controlplane.service.agents.clones import Life
 from controlplane.service.agents.hello import FormerBoot, OtherLife
+from controlplane.service.agents.messages import ToAgent
+from controlplane.service.agents.session import Session as AgentSession
+from controlplane.service.agents.sessions import Sessions
 from controlplane.service.audit.witnessing import Shown, Statement, Witnesses
 from controlplane.service.errors import StoreFailed
 from controlplane.service.steps.outputs import Outputs
@@ -40,7 +42,7 @@ class AgentDoor(agent_pb2_grpc.AgentServiceServicer):
 
     def __init__(
         self,
-        agents: fleet.Fleet,
+        agents: Sessions,
         joining: Joining,
         identities: Identities,
         outputs: Outputs,
@@ -100,7 +102,7 @@ class AgentDoor(agent_pb2_grpc.AgentServiceServicer):
         assert identity is not None, "the interceptor lets only agents through"
         outgoing = Outgoing()
         self._open.add(outgoing)
-        session: fleet.Session | None = None
+        session: AgentSession | None = None
         reader: asyncio.Task[None] | None = None
         try:
             first = await self._first(requests, context)
@@ -170,7 +172,7 @@ class AgentDoor(agent_pb2_grpc.AgentServiceServicer):
 
     async def _opened(
         self, first: pb.SessionRequest, identity: Identity, outgoing: Outgoing, context: Any
-    ) -> fleet.Session | OtherLife:
+    ) -> AgentSession | OtherLife:
         """Open the session that Hello asks for, or abort the call."""
         if not first.HasField("hello"):
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the first message of a session must carry hello")
@@ -184,13 +186,13 @@ class AgentDoor(agent_pb2_grpc.AgentServiceServicer):
             await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
         if isinstance(opened, Refused) and not isinstance(opened, OtherLife):
             await context.abort(grpc.StatusCode.FAILED_PRECONDITION, opened.because)
-        assert isinstance(opened, fleet.Session | OtherLife), "abort does not return"
+        assert isinstance(opened, AgentSession | OtherLife), "abort does not return"
         return opened
 
     async def _read(
         self,
         requests: AsyncIterator[pb.SessionRequest],
-        session: fleet.Session,
+        session: AgentSession,
         outgoing: Outgoing,
         first: pb.SessionRequest,
     ) -> None:
@@ -215,7 +217,7 @@ class AgentDoor(agent_pb2_grpc.AgentServiceServicer):
     async def _begin_settling(
         self,
         message: pb.SessionRequest,
-        session: fleet.Session,
+        session: AgentSession,
         in_flight: asyncio.Semaphore,
         ended: Callable[[asyncio.Task[None]], None],
     ) -> None:
@@ -223,10 +225,10 @@ class AgentDoor(agent_pb2_grpc.AgentServiceServicer):
         if message.results:
             outcomes = [translate.outcome_of(result) for result in message.results]
             await in_flight.acquire()
-            self._fleet.begin_results(session, outcomes).add_done_callback(ended)
+            self._fleet.offers.begin_results(session, outcomes).add_done_callback(ended)
 
     def _settled(
-        self, session: fleet.Session, outgoing: Outgoing, in_flight: asyncio.Semaphore, task: asyncio.Task[None]
+        self, session: AgentSession, outgoing: Outgoing, in_flight: asyncio.Semaphore, task: asyncio.Task[None]
     ) -> None:
         in_flight.release()
         error = None if task.cancelled() else task.exception()
@@ -238,40 +240,36 @@ class AgentDoor(agent_pb2_grpc.AgentServiceServicer):
             _log.error("results of %s were not kept", session.agent.name, exc_info=error)
             outgoing.close(grpc.StatusCode.INTERNAL, f"internal error: {type(error).__name__}")
 
-    def _take(self, message: pb.SessionRequest, session: fleet.Session, told: Statement) -> None:
+    def _take(self, message: pb.SessionRequest, session: AgentSession, told: Statement) -> None:
         """Take in what costs no transaction."""
-        now = self._fleet.now()
         for progress in message.progress:
-            self._fleet.book.report(
+            self._fleet.report(
+                session,
                 translate.held_of(progress),
-                agent_id=session.agent.id,
                 total=translate.bounded(progress.total),
                 done_bytes=translate.bounded(progress.done_bytes),
                 stage=progress.stage[:STAGE_CHARACTERS_MAX],
                 started=progress.started,
-                now=now,
             )
         if message.HasField("heartbeat"):
             beat = message.heartbeat
             held = [translate.held_of(item) for item in beat.held]
             self._fleet.heartbeat(session, held, message.sequence, translate.sample_text(beat))
-            if beat.HasField("release") and self._fleet.hosts.told(session.agent.id, running_of(beat.release)):
-                self._fleet.changed.ring()
-            if beat.sample.agent_rss_bytes:
-                self._fleet.hosts.rss_bytes[session.agent.id] = beat.sample.agent_rss_bytes
+            running = running_of(beat.release) if beat.HasField("release") else None
+            self._fleet.host_reported(session, running, beat.sample.agent_rss_bytes)
             if (seen := translate.witnessed_of(beat)) is not None:
                 told.tell(seen)
         else:
-            session.heard_at = now
+            self._fleet.heard(session)
         news = message.HasField("heartbeat") or message.HasField("hello")
         if news and self._witnesses is not None and self._witnesses.is_due(told):
-            self._fleet.spawn(self._compare(self._witnesses, session, told))
+            self._fleet.background.spawn(self._compare(self._witnesses, session, told))
 
-    async def _compare(self, witnesses: Witnesses, session: fleet.Session, told: Statement) -> None:
+    async def _compare(self, witnesses: Witnesses, session: AgentSession, told: Statement) -> None:
         """Compare what an agent has seen of the audit log, and show it what is new."""
 
         def show(shown: Shown) -> None:
-            session.send(fleet.ToAgent(shown=shown))
+            session.send(ToAgent(shown=shown))
 
         try:
             await witnesses.hear(told, show)

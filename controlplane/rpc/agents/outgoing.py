@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 import grpc
 
-from controlplane.service.agents.sessions import ToAgent
+from controlplane.service.agents.messages import ToAgent
 
 
 class Outgoing:

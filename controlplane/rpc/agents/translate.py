@@ -10,7 +10,7 @@ from controlplane.core.model import Failure, Held, Introduction, Outcome, Use
 from controlplane.core.states import AttemptState, Direction
 from controlplane.rpc.agents import translate_releases as translate_rollouts
 from controlplane.rpc.audit import translate as translate_audit
-from controlplane.service.agents.sessions import FleetSettings, ToAgent
+from controlplane.service.agents.messages import FleetSettings, ToAgent
 from controlplane.service.steps.settling import GrantedLease
 
 _OUTCOMES = {

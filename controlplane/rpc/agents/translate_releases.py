@@ -4,7 +4,7 @@ from haulier.v1 import agent_pb2, release_pb2
 
 from controlplane.core.hosts import Facts, Running
 from controlplane.core.rollouts.model import Order
-from controlplane.service.agents.sessions import UpgradeTerms
+from controlplane.service.agents.messages import UpgradeTerms
 
 # Bounds on what a host may say of itself: it is stored and shown (promise C5).
 WORD_MAX = 128

@@ -16,7 +16,7 @@ from controlplane.rpc.calls.callers import CALLER, caller_name, sees_values
 from controlplane.rpc.calls.requests import required
 from controlplane.rpc.operators import selecting, translate
 from controlplane.service.access.joining import Joining
-from controlplane.service.agents.sessions import Fleet
+from controlplane.service.agents.sessions import Sessions
 from controlplane.service.errors import NotFound
 from controlplane.service.events.counts import BAD_ENDS, GOOD_ENDS, Tallies
 from controlplane.service.health.loop_health import LoopHealth
@@ -37,7 +37,7 @@ OUTPUT_BYTES_AT_ONCE = 32 * 1024
 class Services:
     """What the door opens onto."""
 
-    fleet: Fleet
+    fleet: Sessions
     inventory: Inventory
     migrations: Migrations
     queries: Queries
@@ -334,7 +334,7 @@ class OperatorDoor(operator_pb2_grpc.OperatorServiceServicer):
         agent: Agent | None = await self._s.fleet.set_state(name, state, reason, by=caller_name())
         if agent is None:
             raise await self._s.queries.missing_agent(name)
-        leases = self._s.fleet.book.held_by(agent.id)
+        leases = self._s.fleet.held_by(agent.id)
         return translate.agent(agent, "", leases, self._s.queries.now())
 
 

@@ -14,7 +14,7 @@ from controlplane.core.model import Agent
 from controlplane.rpc.calls.callers import caller_name
 from controlplane.rpc.operators.translate import agent as agent_view
 from controlplane.rpc.rollouts import translate
-from controlplane.service.agents.sessions import Fleet
+from controlplane.service.agents.sessions import Sessions
 from controlplane.service.migrations.queries import Queries
 from controlplane.service.rollouts.hosts import Hosts
 from controlplane.service.rollouts.rollouts import Rollouts
@@ -30,7 +30,7 @@ WATCH_LOOK_S = 2.0
 class FleetServices:
     """What the door opens onto."""
 
-    fleet: Fleet
+    fleet: Sessions
     rollouts: Rollouts
     views: RolloutViews
     hosts: Hosts
@@ -153,12 +153,12 @@ class FleetDoor(fleet_pb2_grpc.FleetServiceServicer):
     async def ListHosts(self, request: pb.ListHostsRequest, context: Any) -> pb.ListHostsResponse:  # noqa: N802
         """List hosts."""
         records = await self._s.hosts.records()
-        running = self._s.fleet.hosts.running
         response = pb.ListHostsResponse()
         for agent, _, leases in await self._s.queries.agents():
             record = records.get(agent.id)
             facts, known = (record.facts, record.running) if record is not None else (Facts(), Running())
-            response.hosts.append(translate.host(agent, facts, running.get(agent.id, known), leases))
+            running = self._s.fleet.running(agent.id) or known
+            response.hosts.append(translate.host(agent, facts, running, leases))
         return response
 
     async def LabelAgent(self, request: pb.LabelAgentRequest, context: Any) -> pb.LabelAgentResponse:  # noqa: N802
@@ -201,7 +201,7 @@ class FleetDoor(fleet_pb2_grpc.FleetServiceServicer):
         return translate.rollout(await self._s.views.summary(subject), self._s.views.now())
 
     def _agent(self, agent: Agent) -> operator_pb2.AgentView:
-        return agent_view(agent, "", self._s.fleet.book.held_by(agent.id), self._s.views.now())
+        return agent_view(agent, "", self._s.fleet.held_by(agent.id), self._s.views.now())
 
 
 async def _require(context: Any, field: str, value: str) -> None:

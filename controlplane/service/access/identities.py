@@ -14,7 +14,7 @@ from controlplane.identity.authorities import Authorities
 from controlplane.identity.peers import Identity
 from controlplane.service.access.watchers import Watchers
 from controlplane.service.agents.liveness import as_heard
-from controlplane.service.agents.sessions import Fleet
+from controlplane.service.agents.sessions import Sessions
 from controlplane.service.errors import NotFound
 from controlplane.service.not_found import no_agent
 from controlplane.service.steps.settling import Settlement, expire
@@ -51,7 +51,7 @@ class Identities:
         wall_clock: Callable[[], float],
         authorities: Authorities,
         random_bytes: Callable[[int], bytes],
-        fleet: Fleet,
+        fleet: Sessions,
         ttl_s: float,
     ) -> None:
         """``wall_clock`` dates certificates, and tells when one that this host has dated ends."""
@@ -141,11 +141,11 @@ class Identities:
 
         Safe to repeat. Raises ``NotFound``.
         """
-        return await self._fleet.unbroken(self._bar(name_or_id, "AgentRevoked", asked_by(by, reason)))
+        return await self._fleet.background.unbroken(self._bar(name_or_id, "AgentRevoked", asked_by(by, reason)))
 
     async def found_clone(self, agent_id: str, why: str) -> None:
         """Two machines, or two daemons on one host, show one identity: neither keeps it."""
-        await self._fleet.unbroken(self._bar(agent_id, "AgentCloned", why))
+        await self._fleet.background.unbroken(self._bar(agent_id, "AgentCloned", why))
 
     async def _bar(self, name_or_id: str, event: str, why: str) -> Agent:
         now = self._clock()

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from controlplane.core.events import Event
-from controlplane.service.agents.sessions import Fleet
+from controlplane.service.agents.sessions import Sessions
 from controlplane.store.port import Store, StoreFailed
 
 WINDOW_S = 60.0
@@ -21,7 +21,7 @@ class _Tally:
 class Refusals:
     """``note`` never waits; what it takes note of becomes an event soon after."""
 
-    def __init__(self, store: Store, clock: Callable[[], float], fleet: Fleet) -> None:
+    def __init__(self, store: Store, clock: Callable[[], float], fleet: Sessions) -> None:
         self._store = store
         self._clock = clock
         self._fleet = fleet
@@ -41,7 +41,7 @@ class Refusals:
             return
         before = f"; {tally.untold} more since the last time" if tally is not None and tally.untold else ""
         self._tallies[key] = _Tally(now)
-        self._fleet.spawn(self._keep(Event(now, "AccessRefused", key[0], detail=f"{key[1]}: {why}{before}")))
+        self._fleet.background.spawn(self._keep(Event(now, "AccessRefused", key[0], detail=f"{key[1]}: {why}{before}")))
 
     async def _keep(self, event: Event) -> None:
         try:

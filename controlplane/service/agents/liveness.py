@@ -10,11 +10,11 @@ from dataclasses import replace
 from controlplane.core.agents.liveness import Verdict, judge
 from controlplane.core.model import Agent
 from controlplane.core.states import Liveness
-from controlplane.service.agents.sessions import Fleet
+from controlplane.service.agents.sessions import Sessions
 from controlplane.store.verbs.agents import AgentVerbs
 
 
-def verdict_on(fleet: Fleet, agent_id: str, liveness: Liveness, heard_at: float, now: float) -> Verdict | None:
+def verdict_on(fleet: Sessions, agent_id: str, liveness: Liveness, heard_at: float, now: float) -> Verdict | None:
     """Return the new verdict on an agent whose stored one is given; None when nothing changes."""
     session = fleet.sessions.get(agent_id)
     settings = fleet.settings
@@ -29,7 +29,7 @@ def verdict_on(fleet: Fleet, agent_id: str, liveness: Liveness, heard_at: float,
     )
 
 
-def as_heard(fleet: Fleet, agent: Agent, now: float) -> Agent:
+def as_heard(fleet: Sessions, agent: Agent, now: float) -> Agent:
     """Return an agent with what is believed of it now, and when it was heard last."""
     session = fleet.sessions.get(agent.id)
     verdict = verdict_on(fleet, agent.id, agent.liveness, agent.heard_at, now)
@@ -38,7 +38,7 @@ def as_heard(fleet: Fleet, agent: Agent, now: float) -> Agent:
     return agent if verdict is None else replace(agent, liveness=verdict.liveness, liveness_cause=verdict.cause)
 
 
-def by_liveness(tx: AgentVerbs, fleet: Fleet, now: float) -> dict[str, int]:
+def by_liveness(tx: AgentVerbs, fleet: Sessions, now: float) -> dict[str, int]:
     """Count agents that are not gone by what is believed of them now."""
     counts: Counter[str] = Counter()
     for agent_id, stored, heard_at in tx.watched_agents():

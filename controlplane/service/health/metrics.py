@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 
 from controlplane.service.agents.liveness import by_liveness
-from controlplane.service.agents.sessions import Fleet
+from controlplane.service.agents.sessions import Sessions
 from controlplane.service.events.counts import Tallies
 from controlplane.service.health.readiness import Readiness
 from controlplane.service.health.store_proof import StoreProof
@@ -24,7 +24,7 @@ class Metrics:
         readiness: Readiness,
         proof: StoreProof,
         tallies: Tallies,
-        fleet: Fleet,
+        fleet: Sessions,
     ) -> None:
         self._store = store
         self._clock = clock

@@ -19,7 +19,8 @@ from controlplane.manifests.parsing import Parsed, parse
 from controlplane.manifests.text.findings import Finding, SourceFile, shown, suggestion
 from controlplane.manifests.validating import validate
 from controlplane.service.access.approvals import Approvals, Asked
-from controlplane.service.agents.sessions import Fleet, NewWork
+from controlplane.service.agents.offers import NewWork
+from controlplane.service.agents.sessions import Sessions
 from controlplane.service.errors import NotFound, Precondition
 from controlplane.service.idempotency import answered
 from controlplane.service.inventory.applied import AppliedSpecs, Key, Rows, left_places
@@ -60,7 +61,7 @@ class Inventory:
         self,
         store: Store,
         clock: Callable[[], float],
-        fleet: Fleet,
+        fleet: Sessions,
         migrations_max: int | None = None,
         approvals: Approvals | None = None,
     ) -> None:
@@ -124,7 +125,7 @@ class Inventory:
             return judged, work
 
         try:
-            applied = await self._approvals.through(lambda: self._fleet.unbroken(self._kept(keep)))
+            applied = await self._approvals.through(lambda: self._fleet.background.unbroken(self._kept(keep)))
             return applied if applied.findings else replace(applied, warnings=warned)
         except _Found as found:
             return found.applied
@@ -170,20 +171,20 @@ class Inventory:
             delete_in(tx, (kind, name), now, by)
             return row
 
-        return await self._approvals.through(lambda: self._fleet.unbroken(self._deleted(delete)))
+        return await self._approvals.through(lambda: self._fleet.background.unbroken(self._deleted(delete)))
 
     async def _deleted(self, delete: Callable[[Tx], Resource]) -> Resource:
         row = await self._store.write(delete)
         if row.kind == "Datastore":
-            self._fleet.set_limits(await self.limits())
+            self._fleet.offers.set_limits(await self.limits())
         return row
 
     async def _kept(self, keep: Callable[[Tx], tuple[Applied, NewWork]]) -> Applied:
         """Write, and let the fleet know of new limits and new work."""
         applied, work = await self._store.write(keep)
         if any(kind == "Datastore" for kind, _, _ in applied.outcomes):
-            self._fleet.set_limits(await self.limits())
-        self._fleet.take_work(work)
+            self._fleet.offers.set_limits(await self.limits())
+        self._fleet.offers.take_work(work)
         return applied
 
     async def limits(self) -> Limits:

@@ -28,7 +28,8 @@ from controlplane.core.states import MIGRATION_ENDED, StepState
 from controlplane.core.steps.placement import class_of
 from controlplane.manifests.compiling.clean_up_params import clean_up_params
 from controlplane.service.access.approvals import Approvals
-from controlplane.service.agents.sessions import Fleet, NewWork
+from controlplane.service.agents.offers import NewWork
+from controlplane.service.agents.sessions import Sessions
 from controlplane.service.errors import Precondition
 from controlplane.service.migrations.selection import find
 from controlplane.service.migrations.way_back import left_nothing, was_empty, way_back_of
@@ -68,7 +69,7 @@ class CleanUps:
         self,
         store: Store,
         clock: Callable[[], float],
-        fleet: Fleet,
+        fleet: Sessions,
         staged_s: float,
         former_s: float,
         history_s: float,
@@ -94,7 +95,7 @@ class CleanUps:
             lambda tx: tx.clean_ups_due(MIGRATION_ENDED, self._default, self._history_s, now, AT_ONCE)
         )
         for migration_id in ids:
-            self._fleet.take_work(
+            self._fleet.offers.take_work(
                 await self._store.write(lambda tx, migration_id=migration_id: self._plan_due(tx, migration_id, now))  # type: ignore[misc]
             )
 
@@ -109,7 +110,7 @@ class CleanUps:
 
         A clean-up that failed is tried anew. Raises ``NotFound``, or ``Precondition`` for one that has not ended.
         """
-        return await self._approvals.through(lambda: self._fleet.unbroken(self._ask(names, by)))
+        return await self._approvals.through(lambda: self._fleet.background.unbroken(self._ask(names, by)))
 
     async def _ask(self, names: Sequence[str] | None, by: str) -> CleanUpAsked:
         now = self._clock()
@@ -130,7 +131,7 @@ class CleanUps:
             return asked, work
 
         asked, work = await self._store.write(ask)
-        self._fleet.take_work(work)
+        self._fleet.offers.take_work(work)
         return asked
 
     async def left_by(self, migration_id: str) -> StillKept | None:

@@ -19,7 +19,8 @@ from controlplane.manifests.kinds.documents import FINDINGS_MAX, load_spec
 from controlplane.manifests.text.findings import Finding
 from controlplane.manifests.validating import place_taken
 from controlplane.service.access.approvals import Approvals
-from controlplane.service.agents.sessions import Fleet, NewWork
+from controlplane.service.agents.offers import NewWork
+from controlplane.service.agents.sessions import Sessions
 from controlplane.service.errors import NotFound, Precondition
 from controlplane.service.idempotency import answered
 from controlplane.service.inventory.applied import AppliedSpecs, left_places
@@ -93,7 +94,7 @@ class Migrations:
     """What operators do with migrations."""
 
     def __init__(
-        self, store: Store, clock: Callable[[], float], fleet: Fleet, approvals: Approvals | None = None
+        self, store: Store, clock: Callable[[], float], fleet: Sessions, approvals: Approvals | None = None
     ) -> None:
         self._store = store
         self._clock = clock
@@ -152,7 +153,7 @@ class Migrations:
         Raises ``NotFound`` or ``Precondition``, also where a second person must agree first. A repeat of a request id
         gets the first answer.
         """
-        return await self._approvals.through(lambda: self._fleet.unbroken(self._act(call)))
+        return await self._approvals.through(lambda: self._fleet.background.unbroken(self._act(call)))
 
     async def _act(self, call: Call) -> Acted:
         now = self._clock()
@@ -182,7 +183,7 @@ class Migrations:
         except _DryRun as dry:
             return dry.acted
         self._fleet.cancel((a.agent_id, a.id, a.fence, call.reason) for a in effects.stopped)
-        self._fleet.take_work(effects.work)
+        self._fleet.offers.take_work(effects.work)
         return acted
 
     def _do(self, tx: Tx, call: Call, resolved: Resolved, acted: Acted, effects: _Effects, now: float) -> None:

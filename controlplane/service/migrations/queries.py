@@ -19,7 +19,7 @@ from controlplane.core.steps.placement import datastores_in_use
 from controlplane.manifests.compiling import result_values
 from controlplane.manifests.compiling.params import ParamsUnresolved, decode_result
 from controlplane.service.agents.liveness import as_heard, by_liveness
-from controlplane.service.agents.sessions import Fleet
+from controlplane.service.agents.sessions import Sessions
 from controlplane.service.errors import NotFound
 from controlplane.service.events.reading import EventReading
 from controlplane.service.migrations.migrations import find_iteration
@@ -57,7 +57,7 @@ class StepHolds:
 class Queries:
     """Each query is one read of the store, of one moment."""
 
-    def __init__(self, store: Store, clock: Callable[[], float], fleet: Fleet) -> None:
+    def __init__(self, store: Store, clock: Callable[[], float], fleet: Sessions) -> None:
         self._store = store
         self._clock = clock
         self._fleet = fleet
@@ -143,7 +143,7 @@ class Queries:
 
     async def why(self, subject: str) -> list[StepHolds]:
         """Name what holds a step ("step_…" or MIGRATION/STEP) or each open step of a migration. Raises ``NotFound``."""
-        limits, lock_delay_s = self._fleet.limits, self._fleet.settings.lock_delay_s
+        limits, lock_delay_s = self._fleet.offers.limits, self._fleet.settings.lock_delay_s
         now = self._clock()
 
         def heard(agent: Agent) -> Agent:

@@ -7,7 +7,7 @@ from controlplane.core.model import Migration
 from controlplane.core.states import MigrationState, StepState
 from controlplane.core.steps.leasing import Refused
 from controlplane.manifests.compiling.taking import Taken
-from controlplane.service.agents.sessions import NewWork
+from controlplane.service.agents.offers import NewWork
 from controlplane.service.errors import Precondition
 from controlplane.service.migrations.planning import CannotPlan, NotKnown, Replanned, keep_class, replan_migration
 from controlplane.service.steps.advancing import advance, equip_readied

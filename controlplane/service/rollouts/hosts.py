@@ -14,7 +14,7 @@ from controlplane.manifests.kinds.model import Metadata, duration_s
 from controlplane.service.access.identities import Identities
 from controlplane.service.agents.hello import effective_labels
 from controlplane.service.agents.liveness import as_heard
-from controlplane.service.agents.sessions import Fleet
+from controlplane.service.agents.sessions import Sessions
 from controlplane.service.errors import Precondition
 from controlplane.service.not_found import no_agent, no_manifest
 from controlplane.service.rollouts.hosts_now import members
@@ -47,7 +47,7 @@ class Hosts:
     """Acts and views by agent name or id."""
 
     def __init__(
-        self, store: Store, clock: Callable[[], float], fleet: Fleet, rollouts: Rollouts, identities: Identities
+        self, store: Store, clock: Callable[[], float], fleet: Sessions, rollouts: Rollouts, identities: Identities
     ) -> None:
         self._store = store
         self._clock = clock
@@ -81,7 +81,7 @@ class Hosts:
             tx.record([Event(now, "AgentLabelled", agent.id, agent_id=agent.id, detail=asked_by(by, said))])
             return agent
 
-        return await self._fleet.unbroken(self._placed(change))
+        return await self._fleet.background.unbroken(self._placed(change))
 
     async def cordon(self, name: str, reason: str, by: str) -> Agent:
         """Give a host no new work, without telling it; an empty ``reason`` gives it some again. Raises ``NotFound``."""
@@ -95,7 +95,7 @@ class Hosts:
                 tx.record([Event(now, event, agent.id, agent_id=agent.id, detail=asked_by(by, reason))])
             return replace(agent, cordon_reason=reason)
 
-        return await self._fleet.unbroken(self._placed(change))
+        return await self._fleet.background.unbroken(self._placed(change))
 
     async def _placed(self, change: Callable[[Tx], Agent]) -> Agent:
         agent = await self._store.write(change)

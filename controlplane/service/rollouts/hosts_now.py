@@ -11,7 +11,7 @@ from controlplane.core.rollouts.gates import groups_of
 from controlplane.core.rollouts.model import Host
 from controlplane.manifests.engines.spec import EngineSpec
 from controlplane.manifests.kinds.documents import load_spec
-from controlplane.service.agents.sessions import Fleet
+from controlplane.service.agents.sessions import Sessions
 from controlplane.store.port import Tx
 from controlplane.store.verbs.agents import AgentVerbs
 
@@ -29,7 +29,7 @@ class Known:
 class HostsNow:
     """The hosts of a fleet, put together from the store and from the sessions that are open."""
 
-    def __init__(self, fleet: Fleet) -> None:
+    def __init__(self, fleet: Sessions) -> None:
         self._fleet = fleet
         self._known: dict[str, Known] = {}
 

@@ -22,7 +22,9 @@ from controlplane.core.rollouts.planning import look, steer
 from controlplane.core.states import InvalidTransition
 from controlplane.manifests.kinds.documents import load_spec
 from controlplane.manifests.kinds.fleet import FleetSpec, policy_of
-from controlplane.service.agents.sessions import Fleet, Session, ToAgent, UpgradeTerms
+from controlplane.service.agents.messages import ToAgent, UpgradeTerms
+from controlplane.service.agents.session import Session
+from controlplane.service.agents.sessions import Sessions
 from controlplane.service.errors import Conflict, NotFound, Precondition
 from controlplane.service.idempotency import answered
 from controlplane.service.not_found import NAMES_MAX, no_manifest, no_such
@@ -76,7 +78,7 @@ class Rollouts:
         self,
         store: Store,
         clock: Callable[[], float],
-        fleet: Fleet,
+        fleet: Sessions,
         published: Callable[[str, str], Published | None],
         version: str,
         calm: Calm,
@@ -108,7 +110,7 @@ class Rollouts:
         ``supersede``: cancel the open one of this fleet. Raises ``NotFound`` or ``Precondition``.
         """
         work = self._create(fleet, version, request_id, start=start, supersede=supersede, reason=reason, by=by)
-        return await self._fleet.unbroken(work)
+        return await self._fleet.background.unbroken(work)
 
     async def _create(
         self, fleet: str, version: str, request_id: str, *, start: bool, supersede: bool, reason: str, by: str
@@ -237,7 +239,7 @@ class Rollouts:
         Once this has returned nothing is asked of any host that the decision forbids. Asking again for what is so
         already changes nothing. Raises ``NotFound`` or ``Precondition``.
         """
-        return await self._fleet.unbroken(self._steer(subject, event, reason, by))
+        return await self._fleet.background.unbroken(self._steer(subject, event, reason, by))
 
     async def _steer(self, subject: str, event: str, reason: str, by: str) -> str:
         now = self._clock()
@@ -278,7 +280,7 @@ class Rollouts:
             if each.state not in BRISK and now < self._looked_at.get(each.id, 0.0) + QUIET_LOOK_S:
                 continue
             self._looked_at[each.id] = now
-            await self._fleet.unbroken(self._look(each.id))
+            await self._fleet.background.unbroken(self._look(each.id))
         # Very many hosts take a while to look at, and the process has other things to do.
         self._rest_until = self._clock() + REST_FACTOR * (self._clock() - now)
         ids = {each.id for each in watched}

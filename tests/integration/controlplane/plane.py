@@ -22,7 +22,7 @@ from controlplane.host.state_layout import IDENTITY_DIR, STORE_FILE
 from controlplane.identity.authority import CertificateAuthority
 from controlplane.identity.roles import Role
 from controlplane.serve import ControlPlane
-from controlplane.service.agents.sessions import NewWork
+from controlplane.service.agents.offers import NewWork
 from controlplane.service.health.doctor import findings
 from controlplane.service.migrations.migrations import insert_plan
 from controlplane.service.steps.advancing import advance
@@ -265,7 +265,7 @@ class Running:
             return work
 
         work = await self.plane.store.write(insert)
-        self.plane.fleet.take_work(work)
+        self.plane.fleet.offers.take_work(work)
         return work.migration_ids[0]
 
     async def state_of(self, migration_id: str) -> str:

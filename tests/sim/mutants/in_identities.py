@@ -36,7 +36,7 @@ PLANTED = (
             Change(
                 IDENTITIES,
                 "        self._fleet.expel(agent_id, ended.ended, ended.readied)\n",
-                "        self._fleet.book.remove(ended.ended)\n        self._fleet.offer(ended.readied)\n",
+                "        self._fleet.book.remove(ended.ended)\n        self._fleet.offers.offer(ended.readied)\n",
             ),
         ),
     ),

@@ -55,7 +55,7 @@ PLANTED = (
         "release-heard-at-hello-alone",
         "What a host runs changes with a restart, and after one it says hello.",
         ("U8",),
-        (Change(DOOR, 'beat.HasField("release") and ', 'beat.HasField("release") and False and '),),
+        (Change(DOOR, 'running_of(beat.release) if beat.HasField("release") else None', "None"),),
     ),
     Planted(
         "back-at-once-and-calm",

@@ -5,6 +5,7 @@ from tests.sim.planting import Change, Planted
 LEASING = "controlplane.core.steps.leasing"
 STEPS_TX = "controlplane.store.sqlite.verbs.steps"
 FLEET = "controlplane.service.agents.sessions"
+OFFERS = "controlplane.service.agents.offers"
 STEPS = "controlplane.service.steps.settling"
 MIGRATIONS = "controlplane.service.migrations.migrations"
 BOOK = "controlplane.service.steps.live_leases"
@@ -17,7 +18,7 @@ PLANTED = (
         ("C1",),
         (
             Change(
-                FLEET,
+                OFFERS,
                 "        def settle_and_grant(tx: Tx)",
                 "        if len(outcomes) > 1:\n"
                 "            session.send(ToAgent(acknowledged=[outcome.attempt_id for outcome in outcomes]))\n\n"

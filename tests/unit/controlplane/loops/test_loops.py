@@ -30,7 +30,7 @@ def liveness(room: Room, host: Host) -> tuple[Liveness, str]:
 async def succeed(room: Room, host: Host) -> None:
     attempt = host.grants[-1].attempt
     assert host.session is not None
-    await room.fleet.results(host.session, [Outcome(attempt.id, attempt.fence, AttemptState.SUCCEEDED)])
+    await room.fleet.offers.results(host.session, [Outcome(attempt.id, attempt.fence, AttemptState.SUCCEEDED)])
     await room.settled()
 
 
@@ -202,14 +202,14 @@ def test_the_dispatcher_finds_steps_whose_wait_is_over_and_budgets_that_came_fre
     async def body(room: Room) -> None:
         dispatcher = Dispatcher(room.store, room.clock, room.fleet)
         await dispatcher.run()
-        room.fleet.set_limits(Limits({"warehouse": 1}))
+        room.fleet.offers.set_limits(Limits({"warehouse": 1}))
         host = await room.connect()
         await room.start(a_plan(name="a", target="t1"), a_plan(name="b", target="t2"))
         assert len(host.grants) == 1
         await dispatcher.run()
         await room.settled()
         assert len(host.grants) == 1
-        room.fleet._limits = Limits()
+        room.fleet.offers._limits = Limits()
         await dispatcher.run()
         await room.settled()
         assert len(host.grants) == 2

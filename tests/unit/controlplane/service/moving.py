@@ -106,7 +106,7 @@ class Moving:
         result = b"" if failure else RESULTS[lease.step.name].SerializeToString()
         assert self.host.session is not None
         outcome = Outcome(lease.attempt.id, lease.attempt.fence, state, result, failure)
-        await self.room.fleet.results(self.host.session, [outcome])
+        await self.room.fleet.offers.results(self.host.session, [outcome])
         await self.room.settled()
         return lease.step.name
 

@@ -7,7 +7,10 @@ from typing import Any, TypeVar, cast
 from controlplane.core.model import Held, Introduction, StepPlan
 from controlplane.core.steps.leasing import Refused
 from controlplane.service.access.joining import newcomer
-from controlplane.service.agents.sessions import Fleet, FleetSettings, NewWork, Session, ToAgent
+from controlplane.service.agents.messages import FleetSettings, ToAgent
+from controlplane.service.agents.offers import NewWork
+from controlplane.service.agents.session import Session
+from controlplane.service.agents.sessions import Sessions
 from controlplane.service.health.doctor import findings
 from controlplane.service.migrations.migrations import Migrations, insert_plan
 from controlplane.service.migrations.queries import Queries
@@ -100,7 +103,7 @@ class Room:
         self.now = NOW
         self.store = InlineStore()
         self.changed = Signal()
-        self.fleet = Fleet(self.store, self.clock, FleetSettings(**settings), self.changed)
+        self.fleet = Sessions(self.store, self.clock, FleetSettings(**settings), self.changed)
         self.migrations = Migrations(self.store, self.clock, self.fleet)
         self.queries = Queries(self.store, self.clock, self.fleet)
         self._joined = 0
@@ -146,14 +149,13 @@ class Room:
             return work
 
         work = await self.store.write(insert)
-        self.fleet.take_work(work)
+        self.fleet.offers.take_work(work)
         await self.settled()
         return work.migration_ids[0]
 
     async def settled(self) -> None:
         """Let everything that was set off in the background come to its end."""
-        while self.fleet._tasks:
-            await asyncio.gather(*self.fleet._tasks)
+        await self.fleet.background.idle()
 
     def state_of(self, migration_id: str) -> str:
         """The state of a migration."""

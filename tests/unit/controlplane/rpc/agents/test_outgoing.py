@@ -5,7 +5,7 @@ import asyncio
 import grpc
 
 from controlplane.rpc.agents.outgoing import Outgoing
-from controlplane.service.agents.sessions import ToAgent
+from controlplane.service.agents.messages import ToAgent
 from controlplane.service.steps.settling import GrantedLease
 from tests.kit.builders import a_leased_step, an_attempt
 from tests.kit.running import run

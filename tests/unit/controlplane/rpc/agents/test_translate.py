@@ -16,7 +16,7 @@ from controlplane.core.states import AttemptState, Direction, MigrationState
 from controlplane.rpc.agents import translate
 from controlplane.rpc.agents.translate import INTEGER_MAX, BadMessage
 from controlplane.rpc.operators import translate as translate_operator
-from controlplane.service.agents.sessions import FleetSettings, ToAgent
+from controlplane.service.agents.messages import FleetSettings, ToAgent
 from controlplane.service.health.loop_health import LoopHealth
 from controlplane.service.steps.settling import GrantedLease
 from controlplane.store.verbs.migrations import MigrationSummary, Progress

@@ -26,7 +26,7 @@ def done(lease: GrantedLease, state: AttemptState = AttemptState.SUCCEEDED, fail
 
 async def report(room: Room, host: Host, *outcomes: Outcome) -> None:
     assert host.session is not None
-    await room.fleet.results(host.session, outcomes)
+    await room.fleet.offers.results(host.session, outcomes)
     await room.settled()
 
 
@@ -67,11 +67,11 @@ def test_a_class_that_a_migration_brings_is_offered_to_agents_that_were_there_be
 
 def test_a_budget_holds_work_back_until_it_grows_or_a_step_ends() -> None:
     async def body(room: Room) -> None:
-        room.fleet.set_limits(Limits({"warehouse": 1}))
+        room.fleet.offers.set_limits(Limits({"warehouse": 1}))
         host = await room.connect()
         await room.start(*plans(3))
         assert len(host.grants) == 1
-        room.fleet.set_limits(Limits({"warehouse": 2}))
+        room.fleet.offers.set_limits(Limits({"warehouse": 2}))
         await room.settled()
         assert len(host.grants) == 2
         await report(room, host, done(host.grants[0]))
@@ -91,7 +91,7 @@ def test_a_silent_agent_is_offered_nothing_until_it_is_heard_again() -> None:
         assert len(host.grants) == 1
         assert host.session is not None
         room.fleet.heartbeat(host.session, [held(host.grants[0])], 1, "")
-        room.fleet.offer_all()
+        room.fleet.offers.offer_all()
         await room.settled()
         assert len(host.grants) == 2
 
@@ -151,7 +151,7 @@ def test_a_grant_that_is_written_together_with_a_hello_is_not_for_the_old_stream
 
         def grant_too(tx: Tx) -> None:
             advance(tx, tx.migration_ids()[1], room.now)
-            granted.extend(room.fleet._grant_in(tx, session, room.fleet._terms(session), room.now))
+            granted.extend(room.fleet.offers._grant_in(tx, session, room.fleet.offers._terms(session), room.now))
 
         room.store.in_the_same_batch = grant_too
         new = Host(old.id)
@@ -231,7 +231,7 @@ def test_a_restart_gives_every_live_lease_a_whole_term() -> None:
         assert room.fleet.book.held_by(host.id) == 1
         (row,) = room.store.see(lambda tx: tx.live_rows())
         assert row.attempt.expires_at == room.now + 60.0
-        assert room.fleet.limits.steps == {"warehouse": 3}
+        assert room.fleet.offers.limits.steps == {"warehouse": 3}
 
     in_room(body)
 
@@ -290,7 +290,7 @@ def test_a_store_that_cannot_write_loses_no_report() -> None:
         with pytest.raises(StoreFailed):
             await report(room, host, done(host.grants[0]))
         # An offer that cannot be written ends quietly.
-        room.fleet.offer_all()
+        room.fleet.offers.offer_all()
         await room.settled()
         room.store.fails = False
         assert host.told[-1].acknowledged == []
@@ -302,16 +302,16 @@ def test_a_store_that_cannot_write_loses_no_report() -> None:
 
 def test_only_classes_that_an_agent_with_room_can_run_are_wanted() -> None:
     async def body(room: Room) -> None:
-        assert room.fleet.wanted_classes() == []
+        assert room.fleet.offers.wanted_classes() == []
         host = await room.connect(slots=1)
         await room.start(*plans(2))
-        assert room.fleet.wanted_classes() == []
+        assert room.fleet.offers.wanted_classes() == []
         await report(room, host, done(host.grants[0]))
         await report(room, host, done(host.grants[1]))
-        assert room.fleet.wanted_classes() == [host.grants[0].step.placement_class]
+        assert room.fleet.offers.wanted_classes() == [host.grants[0].step.placement_class]
         assert host.session is not None
         room.fleet.close(host.session)
-        assert room.fleet.wanted_classes() == []
+        assert room.fleet.offers.wanted_classes() == []
 
     in_room(body)
 
@@ -322,7 +322,7 @@ def test_a_stream_that_breaks_during_a_commit_leaves_no_lease_that_nobody_knows(
         await room.start(*plans(2))
         assert host.session is not None
         room.store.answers = asyncio.Event()
-        reporting = asyncio.ensure_future(room.fleet.results(host.session, [done(host.grants[0])]))
+        reporting = asyncio.ensure_future(room.fleet.offers.results(host.session, [done(host.grants[0])]))
         await room.store.answering.wait()
         # It is durable, and nobody here knows it yet, when the door gives the call up.
         reporting.cancel()

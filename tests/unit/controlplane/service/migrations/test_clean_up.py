@@ -30,7 +30,7 @@ async def finish(room: Room, host: Host, result: bytes = b"", failure: Failure |
     attempt = room.store.see(lambda tx: tx.live_of_agent(host.id))[0]
     state = AttemptState.FAILED if failure else AttemptState.SUCCEEDED
     assert host.session is not None
-    await room.fleet.results(host.session, [Outcome(attempt.id, attempt.fence, state, result, failure)])
+    await room.fleet.offers.results(host.session, [Outcome(attempt.id, attempt.fence, state, result, failure)])
     await room.settled()
 
 

@@ -354,7 +354,7 @@ def test_steps_that_fail_on_it_halt_it() -> None:
                     state = AttemptState.FAILED if fail else AttemptState.SUCCEEDED
                     said = Outcome(lease.attempt.id, lease.attempt.fence, state, b"{}", failure, Use(wall_s=1.5))
                     assert host.session is not None
-                    await room.fleet.results(host.session, [said])
+                    await room.fleet.offers.results(host.session, [said])
                 host.told.clear()
 
         for other in room.members:
