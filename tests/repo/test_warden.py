@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -70,8 +70,10 @@ def running(*command: str) -> Iterator[tuple[subprocess.Popen[str], list[psutil.
             found += psutil.Process(program.pid).children(recursive=True)
             yield program, found
         finally:
+            if program.poll() is None:
+                found += psutil.Process(program.pid).children(recursive=True)
             for each in found:
-                if each.is_running():
+                with suppress(psutil.NoSuchProcess):
                     each.kill()
             program.kill()
 
