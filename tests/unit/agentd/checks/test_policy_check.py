@@ -10,6 +10,8 @@ import pytest
 
 from agentd import __main__ as program
 from agentd.enforcement import enclosing
+from agentd.executors import registry
+from agentd.executors.uses import Uses
 from agentd.policy import reading
 from agentd.policy.refusals import PolicyRefused
 from agentd.supervision.service_notices import OneLine
@@ -97,6 +99,32 @@ def test_a_program_is_shown_as_it_would_run(policy: Path, capsys: pytest.Capture
     (policy.parent / "tool").write_text("#!/bin/sh\necho changed\n")
     code, said = asked(policy, step, capsys)
     assert code == program.NOT_READY and "has the digest" in said
+
+
+class Rotate:
+    """A kind of a user's, which declares what it uses."""
+
+    kind = "rotate"
+    SAFE_TO_REPEAT = "A file that was rotated is left alone."
+    UNDO = "Puts it back."
+    probe = run = undo = lambda self, ctx: None
+
+    @staticmethod
+    def uses(params: bytes, undo: bool) -> Uses:
+        return Uses(writes=(json.loads(params)["directory"],), network=(443,), programs=True)
+
+
+def test_a_users_kind_is_judged_by_what_it_declares(
+    policy: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy.write_text(policy.read_text().replace('kinds = ["extract"', 'kinds = ["rotate", "extract"'))
+    step: dict[str, Any] = {"kind": "rotate", "params": {"directory": f"{policy.parent}/data"}}
+    assert asked(policy, step, capsys) == (0, "allowed: step kind 'rotate', which is not installed here\n")
+    monkeypatch.setitem(registry.BUILT_IN, "rotate", registry.declared(Rotate))
+    told = f"allowed: rotate, with {policy.parent}/data (writes), servers at port 443, programs of the system\n"
+    assert asked(policy, step, capsys) == (0, told)
+    code, said = asked(policy, step | {"params": {"directory": "/etc"}}, capsys)
+    assert code == program.NOT_READY and "outside the roots" in said
 
 
 @pytest.mark.parametrize("step", ["", "[]", "{}", '{"kind": "extract", "params": {"surce": 1}}'])

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from agentd.datastores.port.engine import PlaceAsked
 from agentd.policy import reading as policy
 from agentd.policy.kinds import KindRule
 from agentd.policy.law import Policy
 from agentd.policy.limits import Limits
+from agentd.policy.places import DatastoreRule
 from agentd.policy.refusals import PolicyBroken, PolicyRefused
 
 
@@ -50,6 +52,37 @@ def test_lists_name_what_is_allowed(tmp_path: Path) -> None:
     for ref in ("env:AWS_SECRET", "file:/run/secrets/../../etc/shadow", "file:/etc/shadow"):
         with pytest.raises(PolicyRefused):
             law.check_secret(ref)
+
+
+def test_a_kind_may_run_where_one_may_that_it_belongs_to(tmp_path: Path) -> None:
+    cleans, runs = KindRule(allowed_with=frozenset({"extract", "load"})), KindRule(needs_programs=True)
+    installed = {"clean_up": cleans, "run_program": runs, "load": KindRule(), "validate": KindRule()}
+    allowed = {
+        ("load",): ("clean_up", "load"),
+        ("validate",): ("validate",),
+        ("clean_up",): ("clean_up",),
+        ("run_program",): (),
+        ("*",): ("clean_up", "load", "validate"),
+    }
+    for kinds, wanted in allowed.items():
+        assert Policy(tmp_path / "p", kinds=kinds).allowed_kinds(installed) == wanted
+    with pytest.raises(PolicyRefused, match="step kind 'run_program' is not allowed"):
+        Policy(tmp_path / "p", kinds=("*",)).check_kind("run_program", runs)
+
+
+def test_a_bare_path_lies_in_the_roots_and_is_not_deleted_where_nothing_is(tmp_path: Path) -> None:
+    law = Policy(tmp_path / "p", roots=(str(tmp_path),), deletes="refuse")
+    assert law.check_bare_path(str(tmp_path / "data"), deletes=False) == tmp_path / "data"
+    for path, deletes, wanted in (("/etc", False, "outside the roots"), (str(tmp_path), True, "replace or remove")):
+        with pytest.raises(PolicyRefused, match=wanted):
+            law.check_bare_path(path, deletes)
+
+
+def test_an_engine_that_this_agent_does_not_have_is_refused(tmp_path: Path) -> None:
+    law = Policy(tmp_path / "p", datastores=(DatastoreRule("*"),), roots=("/",))
+    for engine in ("", "mysql"):
+        with pytest.raises(PolicyRefused, match="has no such engine"):
+            law.check_place(PlaceAsked("lake", engine, path=str(tmp_path), host="db.example.com"))
 
 
 def test_paths_are_judged_with_every_link_resolved(tmp_path: Path) -> None:
