@@ -134,8 +134,8 @@ rollouts: $(SETUP) ## Roll out seeded bad releases to 200 simulated and 5 real a
 zombies: $(SETUP) ## Stop writers in the middle of a publish, replace them, wake them: nothing may change
 	@$(PY) -m tests.system.zombies --all
 
-.PHONY: evil
-evil: $(SETUP) ## Let a control plane that was taken over say its worst to a real agent
+.PHONY: hostile-controlplane
+hostile-controlplane: $(SETUP) ## Let a control plane that was taken over say its worst to a real agent
 	@$(WARDEN) pytest -q -s tests/security
 
 .PHONY: floods

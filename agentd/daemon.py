@@ -29,11 +29,11 @@ from agentd.link import identity_files, proxies, renewal, signatures
 from agentd.link.client import Link
 from agentd.link.logs import LogShipper
 from agentd.policy import reading
+from agentd.policy.host_policy import Policy
 from agentd.policy.kinds import KindRule
-from agentd.policy.law import Policy
 from agentd.policy.refusals import PolicyBroken
 from agentd.processes.identity import boot_id, boottime
-from agentd.runner.attempt_files import ATTEMPTS, Deadlines, Settings
+from agentd.runner.attempt_files import ATTEMPTS, ChildSettings, Deadlines
 from agentd.runner.host_client import HostClient
 from agentd.runner.runner import Runner
 from agentd.sensors import facts
@@ -70,9 +70,9 @@ class Daemon:
         self._events: asyncio.Queue[Event] = asyncio.Queue()
         self._journal = JournalWriter()
         self._host = HostClient(state / ATTEMPTS, self._config.runner_idle_s, host_command)
-        self._cages = cgroups.find(cgroups.name_for(state))
-        self._cage()
-        self._runner = Runner(state, self._host, self._settings, self._events.put_nowait, self._cages)
+        self._cgroups = cgroups.find(cgroups.name_for(state))
+        self._cgroup()
+        self._runner = Runner(state, self._host, self._settings, self._events.put_nowait, self._cgroups)
         self._logs = LogShipper()
         self._sensor = HostSensor(state)
         self._carrier = Carrier(state, self._enrolment, self._events.put_nowait, lambda: self._config)
@@ -93,7 +93,7 @@ class Daemon:
         self._tell_settings()
         async with contextlib.AsyncExitStack() as closing:
             closing.push_async_callback(self._journal.close)
-            closing.callback(self._cages.close)
+            closing.callback(self._cgroups.close)
             closing.push_async_callback(self._runner.close)
             if not contents.attempts:
                 await self._learn_kinds()
@@ -110,7 +110,7 @@ class Daemon:
             )
             closing.push_async_callback(self._carrier.close)
             await self._runner.forget_strangers({each.grant.attempt_id for each in contents.attempts})
-            await self._open_doors(closing)
+            await self._open_listeners(closing)
             if contents.attempts:
                 # Steps that go on are told of at once; what else could run here is told when the runner host, which
                 # loads everything heavy, has said it.
@@ -137,7 +137,7 @@ class Daemon:
         self._installed_kinds = greeting.kinds
         self._events.put_nowait(events.ConfigReloaded(self._capabilities()))
 
-    async def _open_doors(self, closing: contextlib.AsyncExitStack) -> None:
+    async def _open_listeners(self, closing: contextlib.AsyncExitStack) -> None:
         server = await status_socket.serve(self._state, self._status)
         closing.callback(server.close)
         if self._config.probe_address:
@@ -298,11 +298,11 @@ class Daemon:
         else:
             log.info("the identity was renewed")
 
-    # The host's law.
+    # The host's policy.
 
-    def _settings(self) -> Settings:
+    def _settings(self) -> ChildSettings:
         # The host's own file, whatever it leaves to the release: each step asks it again.
-        return Settings(str(self._config.policy), self._config.environment, self._stop_at)
+        return ChildSettings(str(self._config.policy), self._config.environment, self._stop_at)
 
     def _read_settings(self) -> tuple[Config, Policy]:
         config = config_file.load(self._config_path, own_tree())
@@ -314,8 +314,8 @@ class Daemon:
         log.log(logging.WARNING if self._policy.is_missing else logging.INFO, "policy: %s", self._policy.origin)
         log.info("configuration: %s", self._config.origin(self._config_path))
 
-    def _cage(self) -> None:
-        self._cages.limits, self._cages.roots = self._policy.limits, self._policy.roots
+    def _cgroup(self) -> None:
+        self._cgroups.limits, self._cgroups.roots = self._policy.limits, self._policy.roots
 
     def _capabilities(self) -> Capabilities:
         return capabilities(self._config, self._policy, self._installed_kinds)
@@ -336,7 +336,7 @@ class Daemon:
             log.warning("probe addresses, runner_idle_s and proxy take effect at the next start")
         self._config, self._policy = new, policy
         self._tell_settings()
-        self._cage()
+        self._cgroup()
         log.info("reloaded")
         self._events.put_nowait(events.ConfigReloaded(self._capabilities()))
 
@@ -369,7 +369,7 @@ class Daemon:
             "runner_pid": self._host.pid,
             "journal_writing_s": self._journal.writing_for_s(),
             "release_state": agent.upgrading.status.state.value,
-            "enforced": self._cages.told(),
+            "enforced": self._cgroups.told(),
             "settings": {"configuration": self._config.origin(self._config_path), "policy": self._policy.origin},
             "audit": {
                 "witnessed": None if agent.witness.head is None else json.loads(head_to_text(agent.witness.head)),

@@ -19,7 +19,7 @@ from haulier.v1 import kinds_pb2
 
 from agentd.datastores.engines import ENGINES, place_asked
 from agentd.datastores.port.failures import Cancelled, Fenced, StepFailure, no_room
-from agentd.disk.room import is_full
+from agentd.disk.free_space import is_full
 from agentd.enforcement.allowing import rule_of, touched
 from agentd.enforcement.enclosing import enclose
 from agentd.enforcement.program_runner import ProgramDoor, openings_for, rule_for, words_for
@@ -31,10 +31,10 @@ from agentd.executors.uses import Uses
 from agentd.installation.release_tree import own_tree
 from agentd.policy import reading
 from agentd.policy.beneath import is_beneath
+from agentd.policy.host_policy import Policy
 from agentd.policy.kinds import KindRule
-from agentd.policy.law import Policy
 from agentd.policy.refusals import PolicyBroken, PolicyRefused
-from agentd.runner.child import ChildSide, DeadlinePassed, Execute, StopAsked, run_child, stopped_outcome
+from agentd.runner.child import ChildSide, DeadlinePassed, Execute, StopRequested, run_child, stopped_outcome
 from agentd.runner.fork_server import ForkServer
 from agentd.runner.secrets import SecretUnavailable
 
@@ -49,8 +49,8 @@ Kinds = Mapping[str, StepKind]
 Load = Callable[[], Kinds]
 
 
-class Doors:
-    """The doors back to the agent that a context holds: one attempt at a step that `uses` so much, under this host's
+class Callbacks:
+    """The calls back to the agent that a context holds: one attempt at a step that `uses` so much, under this host's
     policy."""
 
     def __init__(self, side: ChildSide, policy: Policy, uses: Uses) -> None:
@@ -142,7 +142,7 @@ def _limit_hint(key: str, policy: Policy) -> str:
 def _in_words_of_executors() -> Any:
     try:
         yield
-    except StopAsked as error:
+    except StopRequested as error:
         raise Cancelled(str(error)) from error
     except PolicyRefused as error:
         raise StepFailure("policy_refused", str(error), error.hint) from error
@@ -211,7 +211,7 @@ def _run(side: ChildSide, kinds: Kinds) -> bytes:
     except PolicyRefused as error:
         raise StepFailure("policy_refused", str(error), error.hint) from error
     try:
-        return _carried_out(kind, Doors(side, policy, uses).context(), grant.direction == "undo")
+        return _carried_out(kind, Callbacks(side, policy, uses).context(), grant.direction == "undo")
     except PermissionError as error:
         if _is_declared(error, uses):
             raise
@@ -240,14 +240,14 @@ def _is_declared(error: PermissionError, uses: Uses) -> bool:
 def _enclose(side: ChildSide, policy: Policy, uses: Uses) -> None:
     """Judge what the step says that it uses, as a whole, then let the kernel hold it to that."""
     directory, program = side.files.path, uses.host_program
-    doors = None
+    openings = None
     if program is not None:
         rule = rule_for(policy, program.name, side.grant.direction == "undo")
         if rule is None:
             return
         words_for(policy, rule, program.values)
-        doors = openings_for(policy, rule, program.values)
-    enclose(policy, touched(policy, uses), directory, uses, doors)
+        openings = openings_for(policy, rule, program.values)
+    enclose(policy, touched(policy, uses), directory, uses, openings)
 
 
 def _installed_kinds() -> Kinds:

@@ -1,6 +1,6 @@
 """The control plane: it holds the inventory, decides what should happen, and leases steps to agents.
 
-Layers, from the inside out; each may import only what ``tests/repo/test_rooms.py`` lists:
+Layers, from the inside out; each may import only what ``tests/repo/test_imports.py`` lists:
 
 - ``core``       decisions: pure functions over values
 - ``store``      what is remembered: guarded writes, group commit
@@ -20,8 +20,8 @@ The subjects are the same folders in every layer: ``steps``, ``migrations``, ``i
 and is it decided (``core``), remembered (``store``), done (``service``), sent (``rpc``) or shown (``cli``)? A column of
 a list, for instance, is read in ``store``, sent in the subject's ``rpc`` folder and shown in its ``cli`` folder.
 
-One result on its way: ``rpc.agents.door.Session`` receives it → ``rpc.agents.translate.outcome_of`` makes it a value →
-``service.steps.settling.settle`` opens a transaction → ``store`` finds the attempt and its step →
+One result on its way: ``rpc.agents.servicer.Session`` receives it → ``rpc.agents.translate.outcome_of`` makes it a
+value → ``service.steps.settling.settle`` opens a transaction → ``store`` finds the attempt and its step →
 ``core.steps.leasing.settle`` decides → ``store.apply`` writes what was decided, guarded → the batch is fsynced → the
 agent is sent the acknowledgement.
 """

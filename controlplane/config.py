@@ -20,7 +20,7 @@ class Config:
 
     state_dir: Path = Path("/var/lib/haulier-controlplane")
     agents_listen: str = "0.0.0.0:7421"  # agents come from other hosts, over mutual TLS
-    door_listen: str = "0.0.0.0:7422"  # operators and newcomers too, over TLS
+    public_listen: str = "0.0.0.0:7422"  # operators and newcomers too, over TLS
     probes_listen: str = "127.0.0.1:7423"
     probes_http_listen: str = ""  # /livez, /readyz and /metrics, plain; unset is none
     advertised_host: str = "localhost"
@@ -46,6 +46,9 @@ class Config:
     staged_kept_s: float = 86_400.0  # staged parts, once their migration has ended
     former_kept_s: float = 604_800.0  # what rollback puts back, once its migration has ended
     archive_events_min: int = 1000
+
+
+_RENAMED = {"door_listen": "public_listen"}
 
 
 def load(path: Path | None, environment: dict[str, str] | None = None) -> Config:
@@ -76,6 +79,8 @@ def load(path: Path | None, environment: dict[str, str] | None = None) -> Config
 
 def _read(key: str, value: Any, where: str) -> Any:
     known = {field.name: field.type for field in fields(Config)}
+    if new := _RENAMED.get(key):
+        raise ConfigError(f"{where}: unknown key {key}; it is called {new} now")
     if key not in known:
         near = difflib.get_close_matches(key, known, 1)
         hint = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(sorted(known))}"

@@ -1,4 +1,4 @@
-"""The composition root: the only file that knows every room. Builds a control plane, runs it, stops it."""
+"""The composition root: the only file that knows every layer. Builds a control plane, runs it, stops it."""
 
 import asyncio
 import difflib
@@ -43,19 +43,19 @@ from controlplane.loops.rollout_pilot import RolloutPilot
 from controlplane.loops.store_prober import StoreProber
 from controlplane.loops.value_keeper import ValueKeeper
 from controlplane.loops.workflow_advancer import WorkflowAdvancer
-from controlplane.releases.repository import Shelf
-from controlplane.rpc.access.door import AccessDoor, AccessServices
+from controlplane.releases.repository import Repository
 from controlplane.rpc.access.scoping import Scoping
-from controlplane.rpc.agents.black_box_door import BlackBoxDoor
-from controlplane.rpc.agents.door import AgentDoor
-from controlplane.rpc.audit.door import AuditDoor
+from controlplane.rpc.access.servicer import AccessServicer, AccessServices
+from controlplane.rpc.agents.black_box_servicer import BlackBoxServicer
+from controlplane.rpc.agents.servicer import AgentServicer
+from controlplane.rpc.audit.servicer import AuditServicer
 from controlplane.rpc.http_probes import HttpProbes
 from controlplane.rpc.interceptors import Gate, Guards
 from controlplane.rpc.listening_identity import ListeningIdentity
-from controlplane.rpc.operators.door import OperatorDoor, Services
-from controlplane.rpc.rollouts.door import FleetDoor, FleetServices
-from controlplane.rpc.rollouts.repository_door import FetchLimits, RepositoryDoor
-from controlplane.rpc.server import Addresses, Doors, Listeners
+from controlplane.rpc.operators.servicer import OperatorServicer, Services
+from controlplane.rpc.rollouts.repository_servicer import FetchLimits, RepositoryServicer
+from controlplane.rpc.rollouts.servicer import FleetServicer, FleetServices
+from controlplane.rpc.server import Addresses, Listeners, Servicers
 from controlplane.service.access.approvals import Approvals
 from controlplane.service.access.authority_change import AuthorityChange
 from controlplane.service.access.identities import Identities
@@ -80,7 +80,7 @@ from controlplane.service.migrations.clean_up import CleanUps
 from controlplane.service.migrations.migrations import Migrations
 from controlplane.service.migrations.queries import Queries
 from controlplane.service.rollouts.black_boxes import BlackBoxes
-from controlplane.service.rollouts.healthy_clock import Calm
+from controlplane.service.rollouts.healthy_clock import HealthyClock
 from controlplane.service.rollouts.hosts import Hosts
 from controlplane.service.rollouts.release_log import ReleaseLog
 from controlplane.service.rollouts.rollouts import Rollouts
@@ -104,7 +104,7 @@ def software_version() -> str:
 def steady_clock(not_before_at: float) -> Callable[[], float]:
     """Return a clock that never goes back: wall time read once, then the monotonic clock.
 
-    It starts at ``not_before_at`` (the newest instant in the store) if the wall is behind that, so that a host whose
+    It starts at ``not_before_at`` (the newest instant in the store) if the clock is behind that, so that a host whose
     date was set back cannot make ages negative.
     """
     anchor = max(time.time(), not_before_at) - time.clock_gettime(time.CLOCK_BOOTTIME)
@@ -115,7 +115,7 @@ class ControlPlane:
     """Everything that one process of the control plane holds."""
 
     def __init__(self, config: Config) -> None:
-        """Open the state and bind the listeners. Raises the rooms' own errors, each fit for a person."""
+        """Open the state and bind the listeners. Raises the layers' own errors, each fit for a person."""
         self.config = config
         authorities = Authorities.load(config.state_dir / IDENTITY_DIR)
         audit_key = AuditKey.load(config.state_dir / IDENTITY_DIR)
@@ -138,7 +138,7 @@ class ControlPlane:
             raise
 
     def _build(self, authorities: Authorities, audit_key: AuditKey) -> None:
-        """Put the rooms together on an open store."""
+        """Put the layers together on an open store."""
         config, state = self.config, self.config.state_dir
         self.clock = steady_clock(self.store.newest_at())
         self.changed = Signal()
@@ -159,8 +159,8 @@ class ControlPlane:
         self._build_probes(listening)
         self.driver = Driver(self._loops(), self.clock)
         self.readiness.loops = [WatchedLoop(loop.health, loop.period_s) for loop in self.driver.loops]
-        joining, identities = self.joining, self.identities
-        self.agent_door = AgentDoor(self.fleet, joining, identities, outputs, "", software_version(), self.witnesses)
+        version, joining, identities = software_version(), self.joining, self.identities
+        self.agent_servicer = AgentServicer(self.fleet, joining, identities, outputs, "", version, self.witnesses)
         services = Services(
             fleet=self.fleet,
             inventory=self.inventory,
@@ -172,31 +172,31 @@ class ControlPlane:
             loops=[loop.health for loop in self.driver.loops],
             version=software_version(),
             audit_troubles=self.audit.troubles,
-            tallies=self.audit.tallies,
+            counts=self.audit.counts,
         )
-        self.operator_door = OperatorDoor(services)
+        self.operator_servicer = OperatorServicer(services)
         limits = FetchLimits(config.release_bytes_per_s_max, config.release_bytes_per_s_agent_max)
-        self.fleet_door = self._door_of_fleets(services.queries)
+        self.fleet_servicer = self._fleet_servicer(services.queries)
         guards = self._build_access(services.queries)
-        doors = Doors(
-            self.agent_door,
-            self.operator_door,
-            self.access_door,
-            RepositoryDoor(self.shelf, ReleaseLog(self.store, self.clock), limits, time.time),
-            self.fleet_door,
-            AuditDoor(Auditing(self.store, self.audit, self.witnesses, self.log_check)),
-            BlackBoxDoor(BlackBoxes(self.store, state / BLACK_BOXES_DIR)),
+        servicers = Servicers(
+            self.agent_servicer,
+            self.operator_servicer,
+            self.access_servicer,
+            RepositoryServicer(self.repository, ReleaseLog(self.store, self.clock), limits, time.time),
+            self.fleet_servicer,
+            AuditServicer(Auditing(self.store, self.audit, self.witnesses, self.log_check)),
+            BlackBoxServicer(BlackBoxes(self.store, state / BLACK_BOXES_DIR)),
         )
-        addresses = Addresses(config.agents_listen, config.door_listen, config.probes_listen)
+        addresses = Addresses(config.agents_listen, config.public_listen, config.probes_listen)
         self.listeners = Listeners(
             addresses,
             listening,
             lambda by_certificate: Gate(guards, by_certificate=by_certificate),
-            doors,
+            servicers,
         )
-        self.agent_door.session_address = host_port(config.advertised_host, self.listeners.agents_port)
-        self.access_door.door_address = host_port(config.advertised_host, self.listeners.door_port)
-        self.operator_door.door_address = host_port(config.advertised_host, self.listeners.door_port)
+        self.agent_servicer.session_address = host_port(config.advertised_host, self.listeners.agents_port)
+        self.access_servicer.public_address = host_port(config.advertised_host, self.listeners.public_port)
+        self.operator_servicer.public_address = host_port(config.advertised_host, self.listeners.public_port)
 
     def _build_keepers(self) -> None:
         config = self.config
@@ -204,17 +204,17 @@ class ControlPlane:
         self.clean_ups = CleanUps(self.store, self.clock, self.fleet, *terms, self.approvals)
 
     def _build_releases(self) -> None:
-        self.shelf = Shelf(self.config.state_dir / RELEASES_DIR)
-        if self.shelf.broken:
-            _log.error("no release is served: %s", self.shelf.broken)
-        calm = Calm(self.fleet.settings.late_s, self._brisk)
-        find, version = self.shelf.find, software_version()
-        self.rollouts = Rollouts(self.store, self.clock, self.fleet, find, version, calm)
+        self.repository = Repository(self.config.state_dir / RELEASES_DIR)
+        if self.repository.broken:
+            _log.error("no release is served: %s", self.repository.broken)
+        healthy = HealthyClock(self.fleet.settings.late_s, self._brisk)
+        find, version = self.repository.find, software_version()
+        self.rollouts = Rollouts(self.store, self.clock, self.fleet, find, version, healthy)
 
-    def _door_of_fleets(self, queries: Queries) -> FleetDoor:
+    def _fleet_servicer(self, queries: Queries) -> FleetServicer:
         hosts = Hosts(self.store, self.clock, self.fleet, self.rollouts, self.identities)
         views = RolloutViews(self.store, self.clock, self.rollouts)
-        return FleetDoor(FleetServices(self.fleet, self.rollouts, views, hosts, queries))
+        return FleetServicer(FleetServices(self.fleet, self.rollouts, views, hosts, queries))
 
     def _build_audit(self, key: AuditKey) -> None:
         teller = Teller(self.store)
@@ -226,7 +226,7 @@ class ControlPlane:
         self.store_proof = StoreProof(self.store, self.clock, time.monotonic)
         troubles, state = self.audit.troubles, self.config.state_dir
         self.readiness = Readiness(self.clock, state, self.store_proof, troubles, listening.ends_in_s)
-        metrics = Metrics(self.store, self.clock, self.readiness, self.store_proof, self.audit.tallies, self.fleet)
+        metrics = Metrics(self.store, self.clock, self.readiness, self.store_proof, self.audit.counts, self.fleet)
         self.http_probes = HttpProbes(self.readiness, metrics)
 
     def _history(self) -> History:
@@ -243,10 +243,12 @@ class ControlPlane:
         return BackupKeeper(config.backup_dir, every_s, kept, lambda file: back_up(store, None, file), time.time)
 
     def _build_access(self, queries: Queries) -> Guards:
-        """Put together who may do what, and the door to change that."""
+        """Put together who may do what, and the servicer that changes it."""
         change = AuthorityChange(self.store, self.clock, self.identities, os.urandom)
         self.refusals = Refusals(self.store, self.clock, self.fleet)
-        self.access_door = AccessDoor(AccessServices(self.identities, change, self.operators, self.approvals, queries))
+        self.access_servicer = AccessServicer(
+            AccessServices(self.identities, change, self.operators, self.approvals, queries)
+        )
         scoping = Scoping(Ownership(self.store))
         return Guards(self.identities, self.operators, scoping, self.approvals, self.refusals)
 
@@ -278,7 +280,7 @@ class ControlPlane:
         return [health for health in brisk if health.name != "rollout_pilot"]
 
     async def start(self) -> None:
-        """Take over the state, start the loops, open the doors. Raises ``StoreFailed``."""
+        """Take over the state, start the loops, open the servicers. Raises ``StoreFailed``."""
         await self.fleet.start(await self.inventory.limits())
         await self.identities.start()
         self.driver.start()
@@ -289,7 +291,7 @@ class ControlPlane:
         ports = {
             "http": self.http_probes.port,
             "agents": self.listeners.agents_port,
-            "door": self.listeners.door_port,
+            "public": self.listeners.public_port,
             "probes": self.listeners.probes_port,
             "pid": os.getpid(),
         }
@@ -299,11 +301,11 @@ class ControlPlane:
         _log.info("serving: %s", _places(self.config, ports))
 
     async def stop(self) -> None:
-        """Close the doors, finish what was asked, close the store. Raises ``StoreFailed`` after all of it."""
+        """Close the servicers, finish what was asked, close the store. Raises ``StoreFailed`` after all of it."""
         self.readiness.listening = False
-        self.agent_door.end_sessions()
-        self.operator_door.end_streams()
-        self.fleet_door.end_streams()
+        self.agent_servicer.end_sessions()
+        self.operator_servicer.end_streams()
+        self.fleet_servicer.end_streams()
         await self.listeners.stop(self.config.stop_grace_s)
         await self.http_probes.stop()
         await self.driver.stop()
@@ -319,7 +321,7 @@ def _places(config: Config, ports: Mapping[str, int | None]) -> str:
     """Name every port that is open, with its address and what it is for."""
     listeners = {
         "agents": (config.agents_listen, "TLS, agents with certificates"),
-        "door": (config.door_listen, "TLS, people and hosts that join"),
+        "public": (config.public_listen, "TLS, people and hosts that join"),
         "probes": (config.probes_listen, "gRPC health"),
         "http": (config.probes_http_listen, "HTTP probes and metrics"),
     }

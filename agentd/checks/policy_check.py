@@ -20,8 +20,8 @@ from agentd.isolation import cgroups
 from agentd.isolation.landlock import version
 from agentd.policy import reading
 from agentd.policy.explaining import sentences
+from agentd.policy.host_policy import Policy
 from agentd.policy.kinds import KindRule
-from agentd.policy.law import Policy
 from agentd.policy.refusals import PolicyRefused
 
 
@@ -37,8 +37,8 @@ def _enforced(policy: Policy) -> Iterator[str]:
     kernel = version()
     if kernel:
         yield f"paths: enforced by the kernel (Landlock, version {kernel})"
-    elif policy.wall == "required":
-        yield 'paths: this kernel has no Landlock, and wall is "required": no step runs'
+    elif policy.sandbox == "required":
+        yield 'paths: this kernel has no Landlock, and sandbox is "required": no step runs'
     else:
         yield "paths: checked by name only, because this kernel has no Landlock"
     for controller, how in cgroups.find("haulier", make=False).told().items():

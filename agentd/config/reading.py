@@ -2,7 +2,7 @@
 
 Each key that the host's file sets counts; one that it leaves out is taken from the release. Unknown keys are errors.
 
-policy = "/etc/haulier/policy.toml"   # the host's own law; required
+policy = "/etc/haulier/policy.toml"   # the host's own policy; required
 slots = 4                             # steps that may run at once; default: one per core
 log_level = "info"
 environment = ["SSL_CERT_FILE"]       # names that steps see besides PATH, HOME and the like
@@ -84,7 +84,7 @@ _KEYS = (
     "probe",
     "upgrade",
 )
-# What a release may not bring: which file is this host's law, what of this host's environment steps see, and which way
+# What a release may not bring: which file is this host's policy, what of its environment steps see, and which way
 # leads from it to the control plane.
 HOSTS_OWN = ("policy", "environment", "proxy")
 

@@ -237,7 +237,7 @@ class Agent:
         if self.capabilities.kinds_known and grant.kind not in self.capabilities.kinds:
             return refusing.of_kind(grant)
         unended = sum(not held.over for held in self.held.values())
-        if slots.room(self.capabilities.slots, self._occupied(), unended) is slots.Room.FULL:
+        if slots.capacity(self.capabilities.slots, self._occupied(), unended) is slots.Capacity.FULL:
             return refusing.of_full(grant)
         return None
 

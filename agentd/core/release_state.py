@@ -119,7 +119,7 @@ class Probation:
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class UpdaterState:
     """Everything that the updater knows."""
 
     #: What the link `current` should say; None where no release was installed.
@@ -218,21 +218,21 @@ class HostFacts:
     time_zone: str = ""
 
 
-class Undecodable(Exception):
+class UndecodableState(Exception):
     """Stored text is not what an updater writes; says which part."""
 
 
-def state_to_text(state: State) -> str:
+def state_to_text(state: UpdaterState) -> str:
     """The state as JSON for people and programs."""
     return json.dumps({"format": 1, **asdict(state)}, indent=1, sort_keys=True) + "\n"
 
 
-def state_from_text(text: str) -> State:
-    """Inverse of `state_to_text`; raises Undecodable."""
+def state_from_text(text: str) -> UpdaterState:
+    """Inverse of `state_to_text`; raises UndecodableState."""
     try:
         told: dict[str, Any] = json.loads(text)
         tested = told.get("tested")
-        return State(
+        return UpdaterState(
             current=_release(told.get("current")),
             previous=_release(told.get("previous")),
             phase=Phase(told.get("phase", "idle")),
@@ -245,7 +245,7 @@ def state_from_text(text: str) -> State:
             opted_out=bool(told.get("opted_out", False)),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise Undecodable(f"not the state of an updater: {error!r}") from error
+        raise UndecodableState(f"not the state of an updater: {error!r}") from error
 
 
 def request_to_text(request: Request) -> str:
@@ -254,22 +254,22 @@ def request_to_text(request: Request) -> str:
 
 
 def request_from_text(text: str) -> Request:
-    """Inverse of `request_to_text`; raises Undecodable."""
+    """Inverse of `request_to_text`; raises UndecodableState."""
     try:
         found = _request(json.loads(text))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise Undecodable(f"not a request: {error!r}") from error
+        raise UndecodableState(f"not a request: {error!r}") from error
     if found is None:
-        raise Undecodable("not a request: it is empty")
+        raise UndecodableState("not a request: it is empty")
     return found
 
 
 def self_test_from_text(text: str) -> SelfTest:
-    """The report that a self-test left; raises Undecodable."""
+    """The report that a self-test left; raises UndecodableState."""
     try:
         return _tested(json.loads(text))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise Undecodable(f"not a report of a self-test: {error!r}") from error
+        raise UndecodableState(f"not a report of a self-test: {error!r}") from error
 
 
 def _release(told: Mapping[str, Any] | None) -> Release | None:
@@ -350,7 +350,7 @@ def wish_to_text(wish: Wish) -> str:
 
 
 def wish_from_text(text: str) -> Wish:
-    """Inverse of `wish_to_text`; raises Undecodable."""
+    """Inverse of `wish_to_text`; raises UndecodableState."""
     try:
         told: dict[str, Any] = json.loads(text)
         return Wish(
@@ -361,11 +361,11 @@ def wish_from_text(text: str) -> Wish:
             int(told.get("bytes_per_s_max", 0)),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise Undecodable(f"not a wish: {error!r}") from error
+        raise UndecodableState(f"not a wish: {error!r}") from error
 
 
 def host_release_from_text(text: str) -> HostRelease:
-    """What the updater tells the agent; raises Undecodable."""
+    """What the updater tells the agent; raises UndecodableState."""
     try:
         told: dict[str, Any] = json.loads(text)
         names = ("version", "digest", "previous_digest", "request_id", "rollout_id", "wanted_digest", "cause_code")
@@ -377,4 +377,4 @@ def host_release_from_text(text: str) -> HostRelease:
             opted_out=bool(told.get("opted_out", False)),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise Undecodable(f"not a status of an updater: {error!r}") from error
+        raise UndecodableState(f"not a status of an updater: {error!r}") from error

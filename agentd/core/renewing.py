@@ -10,7 +10,7 @@ FIRST_S = 5.0
 MAX_S = 600.0
 
 
-class Stage(StrEnum):
+class RenewalStage(StrEnum):
     """Where the renewal is."""
 
     AT_REST = "at rest"
@@ -23,7 +23,7 @@ class Renewing:
     """One agent's renewal. Instants are CLOCK_BOOTTIME in seconds."""
 
     def __init__(self) -> None:
-        self.stage = Stage.AT_REST
+        self.stage = RenewalStage.AT_REST
         #: When to ask for a new identity; only at rest, and None where the present one needs none.
         self.due_at: float | None = None
         #: Tries in a row that failed; lengthens the wait before the next, and 0 once a candidate was verified.
@@ -31,11 +31,11 @@ class Renewing:
 
     def is_due(self, now: float) -> bool:
         """Whether to ask for a new identity now."""
-        return self.stage is Stage.AT_REST and self.due_at is not None and now >= self.due_at
+        return self.stage is RenewalStage.AT_REST and self.due_at is not None and now >= self.due_at
 
     def request(self) -> Effect:
         """Ask for a new identity."""
-        self.stage, self.due_at = Stage.REQUESTED, None
+        self.stage, self.due_at = RenewalStage.REQUESTED, None
         return effects.RequestIdentity()
 
     def handle(self, event: events.RenewalEvent, now: float) -> list[Effect]:
@@ -45,31 +45,31 @@ class Renewing:
             return [effects.Note(f"the identity was not renewed: {event.reason}")]
         if isinstance(event, events.CandidateReceived):
             # Should its dial find nobody at home, the one after that shows the old identity again.
-            self.stage = Stage.RECEIVED
+            self.stage = RenewalStage.RECEIVED
             return []
-        if self.stage is not Stage.AT_REST:
+        if self.stage is not RenewalStage.AT_REST:
             return []
         self.due_at = now
         return [effects.Note(f"the identity is renewed: {event.reason}")]
 
     def dialled(self) -> bool:
         """A dial begins; return whether it shows the candidate."""
-        if self.stage is Stage.RECEIVED:
-            self.stage = Stage.VERIFYING
-        return self.stage is Stage.VERIFYING
+        if self.stage is RenewalStage.RECEIVED:
+            self.stage = RenewalStage.VERIFYING
+        return self.stage is RenewalStage.VERIFYING
 
     def opened(self, now: float, renew_in_s: float) -> list[Effect]:
         """A session opened, with the candidate or with the old identity."""
-        verified = self.stage is Stage.VERIFYING
+        verified = self.stage is RenewalStage.VERIFYING
         if verified:
-            self.stage, self._failures = Stage.AT_REST, 0
-        if self.stage is Stage.AT_REST and not self._failures:
+            self.stage, self._failures = RenewalStage.AT_REST, 0
+        if self.stage is RenewalStage.AT_REST and not self._failures:
             self.due_at = now + renew_in_s if renew_in_s > 0 else None
         return [effects.KeepIdentity()] if verified else []
 
     def closed(self, event: events.SessionClosed, now: float) -> list[Effect]:
         """A session ended or did not begin; an empty list unless that was the candidate's trial."""
-        if self.stage is not Stage.VERIFYING:
+        if self.stage is not RenewalStage.VERIFYING:
             return []
         self._failed(now, event.jitter)
         return [effects.DropCandidate()]
@@ -77,4 +77,4 @@ class Renewing:
     def _failed(self, now: float, jitter: float) -> None:
         wait_s = min(MAX_S, FIRST_S * 2.0 ** min(self._failures, 16))
         self._failures += 1
-        self.stage, self.due_at = Stage.AT_REST, now + wait_s * (0.5 + 0.5 * jitter)
+        self.stage, self.due_at = RenewalStage.AT_REST, now + wait_s * (0.5 + 0.5 * jitter)

@@ -12,7 +12,7 @@ from agentd.core.grants import Capabilities, HeldSummary, Identity, SessionId
 from agentd.core.held import Held
 from agentd.core.lease_keeping import Readings
 from agentd.core.reconnecting import GOOD_SESSION_S, wait_s
-from agentd.core.renewing import Renewing, Stage
+from agentd.core.renewing import RenewalStage, Renewing
 from agentd.core.states import AttemptState
 from agentd.core.upgrade_requests import Upgrading
 from agentd.core.witnessing import Witness
@@ -191,6 +191,6 @@ class Sessions:
     def renewal_moved(self, event: events.RenewalEvent, now: float) -> list[Effect]:
         """Another identity is on its way; once it is there, the next session shows it."""
         done = self._renewing.handle(event, now)
-        if self._renewing.stage is Stage.RECEIVED:
+        if self._renewing.stage is RenewalStage.RECEIVED:
             done += self.reopen("the identity was renewed")
         return done

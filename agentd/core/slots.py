@@ -10,7 +10,7 @@ WAITING_FACTOR = 2
 UNACKNOWLEDGED_MAX = 1024
 
 
-class Room(StrEnum):
+class Capacity(StrEnum):
     """Answer for one more attempt."""
 
     FREE = "free"
@@ -18,11 +18,11 @@ class Room(StrEnum):
     FULL = "full"
 
 
-def room(slots: int, occupied: int, unended: int) -> Room:
+def capacity(slots: int, occupied: int, unended: int) -> Capacity:
     """Tell what one more attempt finds: `occupied` have a process, `unended` includes those that wait."""
     if unended >= WAITING_FACTOR * slots:
-        return Room.FULL
-    return Room.FREE if occupied < slots else Room.WAIT
+        return Capacity.FULL
+    return Capacity.FREE if occupied < slots else Capacity.WAIT
 
 
 def is_beyond_all(slots: int, held: int) -> bool:

@@ -22,7 +22,7 @@ from agentd.core.release_state import (
     Release,
     Request,
     SelfTest,
-    State,
+    UpdaterState,
     Verdict,
 )
 
@@ -89,7 +89,7 @@ class Evidence:
     old_tested: SelfTest | None = None
 
 
-def links(state: State) -> tuple[Release | None, Release | None]:
+def links(state: UpdaterState) -> tuple[Release | None, Release | None]:
     """What `current` and `previous` must say."""
     return state.current, state.previous
 
@@ -97,7 +97,7 @@ def links(state: State) -> tuple[Release | None, Release | None]:
 # Requests.
 
 
-def consider(state: State, request: Request | None) -> tuple[State, bool]:
+def consider(state: UpdaterState, request: Request | None) -> tuple[UpdaterState, bool]:
     """Judge what is asked for by what this host remembers; signatures and the order of versions are judged elsewhere.
 
     Returns the state with its verdict, and whether to go on with the request. Asking again is harmless."""
@@ -127,7 +127,7 @@ def _is_answered(last: Verdict | None, request: Request) -> bool:
     return last.code not in ("pinned", "opted_out")
 
 
-def _overtaken(state: State, request: Request) -> State:
+def _overtaken(state: UpdaterState, request: Request) -> UpdaterState:
     """Only one wish counts while a release is on probation: to go back to the one before."""
     assert state.probation is not None
     if request.release.digest != state.probation.back.digest:
@@ -137,12 +137,12 @@ def _overtaken(state: State, request: Request) -> State:
     return replace(back, failed=state.failed)
 
 
-def is_step_back(state: State, request: Request) -> bool:
+def is_step_back(state: UpdaterState, request: Request) -> bool:
     """Whether the wanted release is the one that this host kept before: it lies here, whole and verified."""
     return state.previous is not None and request.release.digest == state.previous.digest
 
 
-def _refusal(state: State, request: Request) -> tuple[str, str] | None:
+def _refusal(state: UpdaterState, request: Request) -> tuple[str, str] | None:
     wanted, current = request.release, state.current
     if state.opted_out:
         return "opted_out", "this host takes no part in rollouts: its owner opted out"
@@ -153,22 +153,22 @@ def _refusal(state: State, request: Request) -> tuple[str, str] | None:
     return None
 
 
-def _forget_hold(state: State) -> State:
+def _forget_hold(state: UpdaterState) -> UpdaterState:
     held = state.phase is Phase.IDLE and state.last is not None and state.last.ending is Ending.HELD
     return replace(state, last=None) if held else state
 
 
-def refused(state: State, request: Request, code: str, message: str) -> State:
+def refused(state: UpdaterState, request: Request, code: str, message: str) -> UpdaterState:
     """The request will not be granted."""
     return replace(state, phase=Phase.IDLE, wanted=None, last=_verdict(request, Ending.REFUSED, code, message))
 
 
-def held(state: State, request: Request, code: str, message: str) -> State:
+def held(state: UpdaterState, request: Request, code: str, message: str) -> UpdaterState:
     """Something that is not the release's fault stands in the way; the request stays."""
     return replace(state, last=_verdict(request, Ending.HELD, code, message))
 
 
-def staged(state: State, request: Request) -> State:
+def staged(state: UpdaterState, request: Request) -> UpdaterState:
     """The wanted release is verified and lies unpacked among the versions."""
     assert state.phase is Phase.IDLE
     return replace(state, phase=Phase.STAGED, wanted=request, last=None)
@@ -177,7 +177,7 @@ def staged(state: State, request: Request) -> State:
 # The switch.
 
 
-def switch_begun(state: State, before: Before, boot_id: str, now: float) -> State:
+def switch_begun(state: UpdaterState, before: Before, boot_id: str, now: float) -> UpdaterState:
     """The switch begins, at `now` of the boot `boot_id`. The clock of the probation begins with `restarted`."""
     assert state.phase is Phase.STAGED and state.wanted is not None and state.current is not None
     probation = Probation(state.current, state.previous, before, boot_id, now)
@@ -187,7 +187,7 @@ def switch_begun(state: State, before: Before, boot_id: str, now: float) -> Stat
     )
 
 
-def restarted(state: State, boot_id: str, now: float) -> State:
+def restarted(state: UpdaterState, boot_id: str, now: float) -> UpdaterState:
     """The agent was started from the new release: from here on the clock of the probation runs, so that an old agent
     that is slow to stop takes nothing of the new one's time."""
     assert state.phase is Phase.SWITCHING and state.probation is not None
@@ -195,14 +195,14 @@ def restarted(state: State, boot_id: str, now: float) -> State:
     return replace(state, phase=Phase.PROBATION, probation=probation)
 
 
-def rescued(state: State) -> State:
+def rescued(state: UpdaterState) -> UpdaterState:
     """The service manager gave the agent up."""
     if state.phase not in (Phase.SWITCHING, Phase.PROBATION):
         return state
     return _back(state, "crashed", "the agent did not stay up: the service manager gave it up")
 
 
-def back_asked(state: State) -> State:
+def back_asked(state: UpdaterState) -> UpdaterState:
     """The host's owner wants the previous release. Raises NothingToGoBackTo."""
     message = "the owner of this host asked for the release before"
     if state.phase in (Phase.SWITCHING, Phase.PROBATION):
@@ -220,13 +220,13 @@ class NothingToGoBackTo(Exception):
     """There is no release to go back to."""
 
 
-def returned(state: State) -> State:
+def returned(state: UpdaterState) -> UpdaterState:
     """The previous release runs again."""
     assert state.phase is Phase.RETURNING
     return replace(state, phase=Phase.IDLE, wanted=None, probation=None)
 
 
-def _back(state: State, code: str, message: str) -> State:
+def _back(state: UpdaterState, code: str, message: str) -> UpdaterState:
     assert state.probation is not None and state.wanted is not None
     digest = state.wanted.release.digest
     failed = (*(each for each in state.failed if each != digest), digest)[-FAILED_KEPT:]
@@ -244,7 +244,7 @@ def _back(state: State, code: str, message: str) -> State:
 # Probation.
 
 
-def looked(state: State, seen: Evidence, boot_id: str, now: float) -> State:
+def looked(state: UpdaterState, seen: Evidence, boot_id: str, now: float) -> UpdaterState:
     """Judge the new release by one more look at it. `now` is CLOCK_BOOTTIME of the boot `boot_id`."""
     assert state.phase is Phase.PROBATION and state.probation is not None and state.wanted is not None
     state = replace(state, probation=_noted(state.probation, state.wanted.release, seen, boot_id, now))
@@ -264,13 +264,13 @@ def looked(state: State, seen: Evidence, boot_id: str, now: float) -> State:
     return replace(state, probation=replace(state.probation, held_code="", held_message=""))
 
 
-def wants_test(state: State) -> bool:
+def wants_test(state: UpdaterState) -> bool:
     """Whether the new release should run its self-test now."""
     probation = state.probation
     return probation is not None and (probation.tested is None or not probation.tested.passed)
 
 
-def wants_contact(state: State, connected: bool, now: float) -> bool:
+def wants_contact(state: UpdaterState, connected: bool, now: float) -> bool:
     """Whether it matters how the control plane answers the previous release: only once half of the time is over."""
     probation = state.probation
     if probation is None or connected or not probation.before.connected:
@@ -278,7 +278,7 @@ def wants_contact(state: State, connected: bool, now: float) -> bool:
     return now - probation.began_at >= _probation_s(state) / 2.0
 
 
-def _probation_s(state: State) -> float:
+def _probation_s(state: UpdaterState) -> float:
     assert state.wanted is not None
     return state.wanted.probation_s
 
@@ -358,7 +358,7 @@ class _Missing:
     holds: bool = False
 
 
-def _missing(state: State, seen: Evidence, over: bool) -> _Missing | None:
+def _missing(state: UpdaterState, seen: Evidence, over: bool) -> _Missing | None:
     probation, wanted = state.probation, state.wanted
     assert probation is not None and wanted is not None
     if seen.answering != wanted.release.digest:
@@ -392,7 +392,7 @@ def _silence(seen: Evidence) -> _Missing:
     return _Missing("crashed", "the agent does not run")
 
 
-def _kept(state: State) -> State:
+def _kept(state: UpdaterState) -> UpdaterState:
     assert state.wanted is not None and state.probation is not None
     verdict = _verdict(state.wanted, Ending.KEPT)
     return replace(state, phase=Phase.IDLE, wanted=None, probation=None, last=verdict, tested=state.probation.tested)

@@ -18,7 +18,7 @@ RETRY_S = 30.0
 _ENDED = (HostState.KEPT, HostState.ROLLED_BACK, HostState.REFUSED)
 
 
-class Stage(StrEnum):
+class RequestStage(StrEnum):
     """What the agent does about a wish."""
 
     NONE = "none"
@@ -37,7 +37,7 @@ class Upgrading:
         #: The release that a rollout wants here, until the updater has ended it; None where none is wanted.
         self._wish = wish
         #: What is done about the wish; NONE without one.
-        self._stage = Stage.NONE
+        self._stage = RequestStage.NONE
         #: Code and words of why it could not be fetched; counts while WAITING and FAILED only.
         self._failure = ("", "")
         #: How much of the wanted artefact is here.
@@ -70,8 +70,8 @@ class Upgrading:
             cause="",
             fetched_bytes=self._fetched_bytes,
         )
-        if self._stage in (Stage.WAITING, Stage.FAILED):
-            state = HostState.HELD if self._stage is Stage.WAITING else HostState.REFUSED
+        if self._stage in (RequestStage.WAITING, RequestStage.FAILED):
+            state = HostState.HELD if self._stage is RequestStage.WAITING else HostState.REFUSED
             told = replace(told, state=state, cause_code=self._failure[0], cause=self._failure[1])
         return told
 
@@ -130,7 +130,7 @@ class Upgrading:
         wish = event.wish
         if self._told.state is HostState.NONE:
             return [effects.Note("an upgrade was asked for, and this agent was not installed as a release: ignored")]
-        if self._wish == wish and self._stage is not Stage.FAILED:
+        if self._wish == wish and self._stage is not RequestStage.FAILED:
             return []
         if self._told.request_id == wish.request_id and self._told.state in _ENDED and not self._may_change():
             return []
@@ -141,14 +141,14 @@ class Upgrading:
         """A rollout does not want its release here any more; what has begun to switch goes on."""
         if self._wish is None or self._wish.rollout_id != event.rollout_id:
             return []
-        self._wish, self._stage, self._retry_at = None, Stage.NONE, None
+        self._wish, self._stage, self._retry_at = None, RequestStage.NONE, None
         return [effects.Note(f"upgrade taken back: {event.reason}"), effects.StopFetching(), effects.ForgetWish()]
 
     def _fetched(self, event: events.ReleaseFetched) -> list[Effect]:
         """All of it is on this host."""
-        if self._wish is None or self._wish.release.digest != event.digest or self._stage is not Stage.FETCHING:
+        if self._wish is None or self._wish.release.digest != event.digest or self._stage is not RequestStage.FETCHING:
             return []
-        self._stage = Stage.REQUESTED
+        self._stage = RequestStage.REQUESTED
         return [effects.AskUpdater(self._wish.request())]
 
     def _progressed(self, event: events.FetchProgressed) -> list[Effect]:
@@ -159,10 +159,10 @@ class Upgrading:
 
     def _not_fetched(self, event: events.FetchFailed, now: float) -> list[Effect]:
         """It did not come."""
-        if self._wish is None or self._wish.release.digest != event.digest or self._stage is not Stage.FETCHING:
+        if self._wish is None or self._wish.release.digest != event.digest or self._stage is not RequestStage.FETCHING:
             return []
         self._failure = (event.code, event.message)
-        self._stage = Stage.WAITING if event.retryable else Stage.FAILED
+        self._stage = RequestStage.WAITING if event.retryable else RequestStage.FAILED
         self._retry_at = now + RETRY_S if event.retryable else None
         return [effects.Note(f"release {self._wish.release.version} not fetched: {event.code}: {event.message}")]
 
@@ -183,34 +183,34 @@ class Upgrading:
         stored = self._told.black_box_stored and self._told.request_id == event.status.request_id
         self._told = replace(event.status, black_box_stored=stored)
         wish = self._wish
-        if wish is None or self._stage is not Stage.REQUESTED or not self._is_about(wish):
+        if wish is None or self._stage is not RequestStage.REQUESTED or not self._is_about(wish):
             return []
         if event.status.state is HostState.HELD and event.status.cause_code == "incomplete":
             # What was fetched is not what is needed by now: signatures were renewed meanwhile.
             self._failure = (event.status.cause_code, event.status.cause)
-            self._stage, self._retry_at = Stage.WAITING, now + RETRY_S
+            self._stage, self._retry_at = RequestStage.WAITING, now + RETRY_S
             return []
         if event.status.state in _ENDED and not self._may_change():
-            self._wish, self._stage = None, Stage.NONE
+            self._wish, self._stage = None, RequestStage.NONE
             return [effects.ForgetWish()]
         return []
 
     def _begin(self, wish: Wish) -> list[Effect]:
-        stop: list[Effect] = [effects.StopFetching()] if self._stage is Stage.FETCHING else []
+        stop: list[Effect] = [effects.StopFetching()] if self._stage is RequestStage.FETCHING else []
         self._wish, self._fetched_bytes = wish, 0
         if wish.release.digest in (self._told.digest, self._told.previous_digest):
             # It lies on this host already.
-            self._stage, self._retry_at = Stage.REQUESTED, None
+            self._stage, self._retry_at = RequestStage.REQUESTED, None
             return [*stop, effects.AskUpdater(wish.request())]
         return [*stop, *self._fetch(wish)]
 
     def _fetch(self, wish: Wish) -> list[Effect]:
-        self._stage, self._retry_at = Stage.FETCHING, None
+        self._stage, self._retry_at = RequestStage.FETCHING, None
         return [effects.FetchRelease(wish)]
 
     def _is_about(self, wish: Wish) -> bool:
         """Whether what the updater says is its answer to this wish."""
-        return self._stage is Stage.REQUESTED and self._told.request_id == wish.request_id
+        return self._stage is RequestStage.REQUESTED and self._told.request_id == wish.request_id
 
     def _may_change(self) -> bool:
         """A host's owner may lift what they laid down, and then the same wish counts."""

@@ -10,8 +10,8 @@ from agentd.datastores.engines import place_asked
 from agentd.datastores.port.engine import PlaceAsked
 from agentd.executors.registry import StepKind
 from agentd.executors.uses import Uses
+from agentd.policy.host_policy import Policy
 from agentd.policy.kinds import KindRule
-from agentd.policy.law import Policy
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Cuts the wall of one step: its own directory, what it reads, what it writes, and nothing else of this host."""
+"""Builds the sandbox of one step: its own directory, what it reads, what it writes, and nothing else of this host."""
 
 import os
 import sys
@@ -9,9 +9,9 @@ from agentd.datastores.engines import ENGINES
 from agentd.datastores.port.engine import PlaceAsked, Where
 from agentd.enforcement.allowing import Touched
 from agentd.executors.uses import NOTHING, Uses
-from agentd.isolation.landlock import READ, RUN, WRITE, Opening, WallFailed, put_up, system_openings, version
+from agentd.isolation.landlock import READ, RUN, WRITE, Opening, SandboxFailed, put_up, system_openings, version
 from agentd.policy.beneath import Outside, is_beneath
-from agentd.policy.law import Policy
+from agentd.policy.host_policy import Policy
 from agentd.policy.places import SYSTEM
 from agentd.policy.refusals import PolicyRefused
 
@@ -30,16 +30,16 @@ def enclose(
     uses: Uses = NOTHING,
     program: Sequence[Opening] | None = None,
 ) -> None:
-    """Put this thread behind a wall with doors for `places`, and for the programs and the network that it `uses`.
+    """Put this thread into a sandbox that opens `places`, and for the programs and the network that it `uses`.
 
-    `program` are the doors of a program of the host's, which may connect to any port.
+    `program` are the openings of a program of the host's, which may connect to any port.
 
-    Raises PolicyRefused where a place is not where it was a moment ago, or where the host demands a wall that its
+    Raises PolicyRefused where a place is not where it was a moment ago, or where the host demands a sandbox that its
     kernel does not have.
     """
     if not version():
-        if policy.wall == "required":
-            raise PolicyRefused("this host demands a wall, and its kernel has no Landlock", _hint(policy))
+        if policy.sandbox == "required":
+            raise PolicyRefused("this host demands a sandbox, and its kernel has no Landlock", _hint(policy))
         return
     openings = [*system_openings(_code(policy, directory)), Opening(directory, WRITE), *(program or ())]
     named = [os.environ[name] for name in _NAMED_FILES if name in os.environ]
@@ -53,8 +53,8 @@ def enclose(
     except Outside as error:
         message = f"a path led to {error} when it was opened, outside the roots allowed on this host"
         raise PolicyRefused(message, "look at who changes links there") from error
-    except WallFailed as error:
-        raise PolicyRefused(f"no wall could be put around the step: {error}", _hint(policy)) from error
+    except SandboxFailed as error:
+        raise PolicyRefused(f"no sandbox could be put around the step: {error}", _hint(policy)) from error
 
 
 def _ports(servers: Sequence[PlaceAsked], uses: Uses) -> list[int] | None:
@@ -67,11 +67,13 @@ def _ports(servers: Sequence[PlaceAsked], uses: Uses) -> list[int] | None:
 
 
 def _hint(policy: Policy) -> str:
-    return f"use a kernel with Landlock (5.19 or newer, in its list of security modules), or set wall in {policy.path}"
+    return (
+        f"use a kernel with Landlock (5.19 or newer, in its list of security modules), or set sandbox in {policy.path}"
+    )
 
 
 def _opening(place: Touched, policy: Policy) -> Opening:
-    """The door for a place. A database in a file has its journal and its fences beside it."""
+    """The servicer for a place. A database in a file has its journal and its fences beside it."""
     assert place.path is not None
     engine = None if place.asked is None else ENGINES[place.asked.engine]
     beside = place.path.parent

@@ -1,7 +1,7 @@
 """Runs a program that the host named: the very bytes that were hashed, with words that the host chose, and no shell.
 
 The program's file is copied into sealed memory while it is hashed, and that copy is what runs, so nobody can change it
-in between. The step's process is behind the program's own wall by then, and the program inherits it.
+in between. The step's process is in the program's own sandbox by then, and the program inherits it.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from agentd.datastores.port.failures import StepFailure
 from agentd.executors.context import ProgramEnded
 from agentd.isolation.landlock import RUN, WRITE, Opening
 from agentd.policy.beneath import is_beneath
-from agentd.policy.law import Policy
+from agentd.policy.host_policy import Policy
 from agentd.policy.programs import BadValue, ProgramRule
 from agentd.policy.refusals import PolicyRefused
 from agentd.processes.identity import boottime
@@ -57,7 +57,7 @@ def words_for(policy: Policy, rule: ProgramRule, values: Mapping[str, str]) -> l
 
 
 def openings_for(policy: Policy, rule: ProgramRule, values: Mapping[str, str]) -> list[Opening]:
-    """Doors in the wall for a program: the system's, its own, and the paths that it is given."""
+    """Openings in the sandbox for a program: the system's, its own, and the paths that it is given."""
     found = [Opening(Path(path), RUN) for path in ("/usr", "/bin", "/sbin", "/lib", "/lib64", *rule.reads)]
     found += [Opening(Path(path), WRITE | RUN) for path in rule.writes]
     for name, kind in rule.values.items():

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 
 from agentd.disk import durable
-from agentd.policy.law import Policy
+from agentd.policy.host_policy import Policy
 
 UNIT = "haulier-agentd.service"
 # Below /run, so that it is derived anew at each boot and nothing is left behind.

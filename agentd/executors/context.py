@@ -1,4 +1,4 @@
-"""What an executor is given: who it is, what it may do, and the doors back to its agent."""
+"""What an executor is given: who it is, what it may do, and the calls back to its agent."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -36,7 +36,7 @@ def _nothing(*_: object) -> None:
 
 
 def _directly(work: Callable[[], Any]) -> Any:
-    """For callers around whom there is no wall."""
+    """For callers around whom there is no sandbox."""
     return work()
 
 
@@ -70,7 +70,7 @@ class Context:
     `forward_result` is what the step's forward run reported, for `undo`; empty where it never did. `discard_changes` is
     a person's consent that `undo` may lose what others changed since.
 
-    The callables are doors to the agent: `resolve_secret` gives the value of a reference, `datastore_secret` that of a
+    The callables lead back to the agent: `resolve_secret` gives the value of a reference, `datastore_secret` that of a
     datastore's own if the host lets it go there, `allow_datastore` raises StepFailure (policy_refused) where the host's
     policy does not allow a place, `check_cancelled` raises Cancelled, `before_destructive` raises where the local
     deadline has passed, `reach` marks exact points (before_publish, publish_open, after_publish), `outside` runs what

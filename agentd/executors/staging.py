@@ -23,7 +23,7 @@ from agentd.datastores.port.failures import StepFailure, naming_os_errors
 from agentd.datastores.port.messages import bad_params
 from agentd.datastores.port.sharing import Sharing
 from agentd.disk import durable
-from agentd.disk.room import size
+from agentd.disk.free_space import size
 from agentd.executors import leftovers
 from agentd.executors.context import Context
 from agentd.executors.mounts import require_mounted

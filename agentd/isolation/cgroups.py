@@ -1,7 +1,7 @@
 """Control groups around attempts, where this host lets the agent make them; and which limits they keep.
 
-A cage holds all processes of one attempt, also those that began a session of their own: it limits them together, tells
-whether memory ran out in it, and ends them together. Where a controller is not to be had, that is said, and why.
+A cgroup holds all processes of one attempt, even those that began a session of their own: it limits them together,
+tells whether memory ran out in it, and ends them together. A controller that cannot be had is reported, and why.
 """
 
 import contextlib
@@ -36,9 +36,9 @@ class _Mount:
 
 
 @dataclass(slots=True)
-class Cages:
-    """Cages of one agent. `groups` maps a controller to the directory in which cages are made; `reasons` says of the
-    other controllers why not."""
+class Cgroups:
+    """Cgroups of one agent. `groups` maps a controller to the directory in which cgroups are made; `reasons` says why
+    the other controllers have none."""
 
     groups: dict[str, Path] = field(default_factory=dict)
     versions: dict[str, int] = field(default_factory=dict)
@@ -54,18 +54,18 @@ class Cages:
         }
 
     def make(self, attempt_id: str) -> dict[str, str]:
-        """Make the attempt's cages with the limits of now; returns controller → directory to join. Never raises: what
+        """Make the attempt's cgroups with the limits of now; returns controller → directory to join. Never raises: what
         could not be made is left out, and its limit is kept in another way or not at all."""
         made = {}
         for controller, group in self.groups.items():
-            cage = group / attempt_id
+            cgroup = group / attempt_id
             try:
-                cage.mkdir(parents=True, exist_ok=True)
+                cgroup.mkdir(parents=True, exist_ok=True)
                 for name, value in self._settings(controller):
-                    (cage / name).write_text(value, encoding="ascii")
+                    (cgroup / name).write_text(value, encoding="ascii")
             except OSError:
                 continue
-            made[controller] = str(cage)
+            made[controller] = str(cgroup)
         return made
 
     def _settings(self, controller: str) -> Iterator[tuple[str, str]]:
@@ -100,7 +100,7 @@ class Cages:
         return False
 
     def end(self, attempt_id: str) -> None:
-        """Kill whatever is left in the attempt's cages and remove them. Blocks for at most a few seconds."""
+        """Kill whatever is left in the attempt's cgroups and remove them. Blocks for at most a few seconds."""
         for group in set(self.groups.values()):
             _end(group / attempt_id)
 
@@ -111,12 +111,12 @@ class Cages:
                 group.rmdir()
 
     def sweep(self, known: set[str]) -> None:
-        """Remove cages that are empty and belong to no attempt that is remembered."""
+        """Remove cgroups that are empty and belong to no attempt that is remembered."""
         for group in set(self.groups.values()):
             with contextlib.suppress(OSError):
-                for cage in [each for each in group.iterdir() if each.is_dir() and each.name not in known]:
+                for cgroup in [each for each in group.iterdir() if each.is_dir() and each.name not in known]:
                     with contextlib.suppress(OSError):
-                        cage.rmdir()
+                        cgroup.rmdir()
 
 
 def name_for(state: Path) -> str:
@@ -124,43 +124,43 @@ def name_for(state: Path) -> str:
     return f"haulier-{hashlib.sha256(bytes(state)).hexdigest()[:12]}"
 
 
-def join(cages: Sequence[str]) -> set[str]:
-    """Put this process into cages; returns those that took it."""
+def join(cgroups: Sequence[str]) -> set[str]:
+    """Put this process into cgroups; returns those that took it."""
     joined = set()
-    for cage in set(cages):
+    for cgroup in set(cgroups):
         with contextlib.suppress(OSError):
-            Path(cage, "cgroup.procs").write_text("0", encoding="ascii")
-            joined.add(cage)
+            Path(cgroup, "cgroup.procs").write_text("0", encoding="ascii")
+            joined.add(cgroup)
     return joined
 
 
-def _end(cage: Path) -> None:
-    if not cage.is_dir():
+def _end(cgroup: Path) -> None:
+    if not cgroup.is_dir():
         return
     give_up_at = time.monotonic() + _EMPTY_WAIT_S
     while True:
         with contextlib.suppress(OSError):
-            (cage / "cgroup.kill").write_text("1", encoding="ascii")
-        for pid in _members(cage):
+            (cgroup / "cgroup.kill").write_text("1", encoding="ascii")
+        for pid in _members(cgroup):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
         with contextlib.suppress(OSError):
-            cage.rmdir()
+            cgroup.rmdir()
             return
         if time.monotonic() > give_up_at:
             return
         time.sleep(0.01)
 
 
-def _members(cage: Path) -> list[int]:
+def _members(cgroup: Path) -> list[int]:
     with contextlib.suppress(OSError):
-        return [int(line) for line in (cage / "cgroup.procs").read_text(encoding="ascii").split()]
+        return [int(line) for line in (cgroup / "cgroup.procs").read_text(encoding="ascii").split()]
     return []
 
 
-def find(name: str, make: bool = True) -> Cages:
-    """The cages that this process can make, in groups called `name`. Without `make` it only looks."""
-    found = Cages()
+def find(name: str, make: bool = True) -> Cgroups:
+    """The cgroups that this process can make, in groups called `name`. Without `make` it only looks."""
+    found = Cgroups()
     mounts = list(_mounts())
     for controller in CONTROLLERS:
         mount = next((each for each in mounts if _V1_NAMES.get(controller, controller) in each.controllers), None)
@@ -180,7 +180,7 @@ def find(name: str, make: bool = True) -> Cages:
 
 
 class _NotSafe(Exception):
-    """Cages could be made, and would do harm."""
+    """Cgroups could be made, and would do harm."""
 
 
 def _group_in(mount: _Mount, controller: str, name: str, make: bool) -> Path:

@@ -1,4 +1,4 @@
-"""The kernel's wall around a step: it opens files only where its policy lets it, whatever path it is given.
+"""The kernel's sandbox around a step (Landlock): files open only where the policy allows, whatever path is given.
 
 A check of a name is a promise about a moment; links change. So the step's own thread is put into a Landlock domain:
 every open, rename and link in it is judged by the kernel on the file that was reached, for Python, DuckDB, SQLite and
@@ -70,7 +70,7 @@ _OF_FILES = Rights.EXECUTE | Rights.WRITE_FILE | Rights.READ_FILE | Rights.TRUNC
 _SINCE = {Rights.REFER: 2, Rights.TRUNCATE: 3, Rights.CONTROL_DEVICE: 5}
 
 # What libraries read of a system: code, time zones, names of hosts, certificates, what the kernel tells. No password
-# file, no keys; and what /proc tells of another process the kernel keeps from whoever is behind a wall.
+# file, no keys; and what /proc tells of another process the kernel keeps from whoever is in a sandbox.
 _SYSTEM = (
     "/usr",
     "/lib",
@@ -100,15 +100,15 @@ _SYSTEM = (
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """A door in the wall. With `roots` it is cut only where the path leads, at that moment, beneath one of them."""
+    """A path rule of the sandbox. With `roots` it holds only while the path leads beneath one of them."""
 
     path: Path
     rights: Rights
     roots: tuple[str, ...] = ()
 
 
-class WallFailed(Exception):
-    """The kernel has such walls and this one could not be put up."""
+class SandboxFailed(Exception):
+    """The kernel has sandboxes and this one could not be put up."""
 
 
 def version() -> int:
@@ -127,18 +127,18 @@ def put_up(openings: Iterable[Opening], ports: Iterable[int] | None = None) -> N
     """Enclose this thread, and all that it starts, for good. `ports` are those it may connect to; None: any.
 
     The thread must have given up gaining privileges. Openings that are not there or not for us are left out. Raises
-    Outside where one leads elsewhere than beneath its roots, WallFailed where the kernel refuses.
+    Outside where one leads elsewhere than beneath its roots, SandboxFailed where the kernel refuses.
     """
     kernel = version()
     if not kernel:
-        raise WallFailed("this kernel has no Landlock")
+        raise SandboxFailed("this kernel has no Landlock")
     handled = _known_to(kernel, Rights((1 << 16) - 1))
     network = _NET_BIND_TCP | _NET_CONNECT_TCP if ports is not None and kernel >= _VERSION_WITH_PORTS else 0
     attributes = struct.pack("=QQ", handled, network) if kernel >= _VERSION_WITH_PORTS else struct.pack("=Q", handled)
     ruleset = _required(_call(_CREATE_RULESET, attributes, len(attributes), 0), "make")
     try:
         for opening in openings:
-            # What is not there, or not for us, needs no door.
+            # What is not there, or not for us, needs no rule.
             with contextlib.suppress(OSError), _opened(opening) as descriptor:
                 rights = opening.rights
                 if not stat.S_ISDIR(os.fstat(descriptor).st_mode):
@@ -181,12 +181,12 @@ def _call(number: int, *arguments: Any) -> int:
 
 def _required(result: int, doing: str) -> int:
     if result < 0:
-        raise WallFailed(f"the kernel would not {doing} the wall: {os.strerror(ctypes.get_errno())}")
+        raise SandboxFailed(f"the kernel would not {doing} the sandbox: {os.strerror(ctypes.get_errno())}")
     return result
 
 
 class OutsideThread:
-    """A thread that began before the wall, and so stays outside: it runs what it is given, one after another."""
+    """A thread that began before the sandbox, and so stays outside: it runs what it is given, one after another."""
 
     def __init__(self) -> None:
         self._asked: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()

@@ -12,7 +12,7 @@ from agentd.processes.identity import boottime
 
 # What happened, and the key that would change it, by failure code.
 LIMITS = {
-    "time_limit": ("ran longer than this host allows one attempt", "wall_s_max"),
+    "time_limit": ("ran longer than this host allows one attempt", "run_s_max"),
     "cpu_limit": ("used more processor time than this host allows one attempt", "cpu_s_max"),
     "written_limit": ("wrote more bytes than this host allows one attempt", "written_bytes_max"),
     "memory_limit": ("needed more memory than this host allows one attempt", "memory_bytes_max"),
@@ -27,7 +27,7 @@ def failure_of(code: str, limits: Limits) -> Failure:
     return Failure(code, told, f"the owner of this host can raise {key} in its policy; or move less at a time")
 
 
-def keep(limits: Limits, memory_is_caged: bool) -> int:
+def keep(limits: Limits, memory_is_in_cgroup: bool) -> int:
     """Let the kernel keep what it can for this process; returns the memory limit in force, 0 for none.
 
     Without a control group memory is limited by what this process may allocate for itself; shared libraries and files
@@ -43,7 +43,7 @@ def keep(limits: Limits, memory_is_caged: bool) -> int:
         with contextlib.suppress(ValueError, OSError):
             most = _processes_of_user() + limits.processes_max
             resource.setrlimit(resource.RLIMIT_NPROC, (most, most))
-    if not limits.memory_bytes_max or memory_is_caged:
+    if not limits.memory_bytes_max or memory_is_in_cgroup:
         return limits.memory_bytes_max
     most = _allocated_bytes() + limits.memory_bytes_max
     resource.setrlimit(resource.RLIMIT_DATA, (most, most))
@@ -52,7 +52,7 @@ def keep(limits: Limits, memory_is_caged: bool) -> int:
 
 def over(limits: Limits, started_at: float, use: Callable[[], tuple[float, int]]) -> str:
     """The code of the first limit that is exceeded, "" for none. `use` gives CPU seconds and bytes written so far."""
-    if limits.wall_s_max and boottime() > started_at + limits.wall_s_max:
+    if limits.run_s_max and boottime() > started_at + limits.run_s_max:
         return "time_limit"
     if not limits.cpu_s_max and not limits.written_bytes_max:
         return ""

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from agentd.disk.room import free_words
+from agentd.disk.free_space import free_words
 from agentd.journal.journal import Contents, Entry, Journal, JournalBroken
 
 T = TypeVar("T")

@@ -120,7 +120,7 @@ def _known(state: Path) -> Enrolment | None:
 
 
 def pinned_authority(token: Token, proxy: Proxy | None = None) -> bytes:
-    """The authority's certificate (PEM) out of the chain that the door shows, if it is the pinned one.
+    """The authority's certificate (PEM) out of the chain that the listener shows, if it is the pinned one.
 
     Nothing is sent before that is clear, so an impostor learns nothing. Raises JoinFailed."""
     where = proxies.host_port(token.host, token.port)

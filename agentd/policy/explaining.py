@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from agentd.datastores.engines import ENGINES
-from agentd.policy.law import Policy
+from agentd.policy.host_policy import Policy
 from agentd.policy.limits import Limits
 from agentd.policy.places import ANYTHING, DatastoreRule
 from agentd.policy.programs import ProgramRule
@@ -13,7 +13,7 @@ _LIMITS = {
     "file_bytes_max": "No file that a step writes grows beyond {} bytes.",
     "written_bytes_max": "One attempt writes at most {} bytes to storage.",
     "rows_max": "One attempt handles at most {} rows.",
-    "wall_s_max": "One attempt runs at most {} seconds.",
+    "run_s_max": "One attempt runs at most {} seconds.",
     "cpu_s_max": "One attempt uses at most {} seconds of processor time.",
     "memory_bytes_max": "One attempt gets at most {} bytes of memory.",
     "processes_max": "One attempt has at most {} processes and threads.",

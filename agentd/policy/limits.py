@@ -15,7 +15,7 @@ class Limits:
     written_bytes_max: int = 0
     # Rows, or other units of work, that an attempt may report.
     rows_max: int = 0
-    wall_s_max: float = 0.0
+    run_s_max: float = 0.0
     # Processor time, user and system.
     cpu_s_max: float = 0.0
     memory_bytes_max: int = 0

@@ -17,14 +17,14 @@ from typing import Any
 from agentd.datastores.engines import ENGINES
 from agentd.installation.release_tree import POLICY
 from agentd.policy import limits
-from agentd.policy.law import Policy
+from agentd.policy.host_policy import Policy
 from agentd.policy.limits import Limits
 from agentd.policy.places import ANYTHING, SSLMODES, DatastoreRule
 from agentd.policy.programs import ProgramRule, ValueRule, placeholders
 from agentd.policy.refusals import PolicyBroken
 
 _LISTS = ("kinds", "roots", "secrets", "readable")
-_KEYS = (*_LISTS, "datastores", "deletes", "wall", "programs", *limits.KEYS)
+_KEYS = (*_LISTS, "datastores", "deletes", "sandbox", "programs", *limits.KEYS)
 _DATASTORE_TEXTS = ("engine", "access", "deletes", "sslmode")
 _DATASTORE_LISTS = ("paths", "hosts", "databases", "users", "schemas", "secrets", "certificates")
 _PROGRAM_TEXTS = ("path", "sha256", "safe_to_repeat", "undo")
@@ -81,7 +81,7 @@ def policy_of(told: Mapping[str, Any], path: Path) -> Policy:
         secrets=_strings(told, "secrets"),
         readable=_paths(told, "readable", "path"),
         deletes=_choice(told, "deletes", _YES_OR_NO) or "allow",
-        wall=_choice(told, "wall", ("when_available", "required")) or "when_available",
+        sandbox=_choice(told, "sandbox", ("when_available", "required")) or "when_available",
         limits=_limits(told),
         programs=programs,
     )
@@ -244,8 +244,13 @@ def _check_owner(path: Path, *directories: Path) -> None:
             raise PolicyBroken(f"{each} can be changed by others: chmod go-w it")
 
 
+_RENAMED = {"wall": "sandbox", "wall_s_max": "run_s_max"}
+
+
 def _known(told: Mapping[str, Any], known: tuple[str, ...], prefix: str) -> None:
     for name in told:
+        if new := _RENAMED.get(name):
+            raise PolicyBroken(f"unknown key {prefix}{name!r}; it is called {new!r} now")
         if name not in known:
             near = get_close_matches(name, known, 1)
             hint = f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(known)}"

@@ -1,4 +1,4 @@
-"""How the law says no."""
+"""How the policy refuses."""
 
 from pathlib import Path
 

@@ -42,14 +42,14 @@ _UINT64_MAX = 2**64 - 1
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """What the host lets a child have. `environment` are names, never values; `cages` maps the controllers of control
+class ChildSettings:
+    """What the host lets a child have. `environment` are names, never values; `cgroups` maps the controllers of control
     groups to the directories that the child joins."""
 
     policy_path: str
     environment: tuple[str, ...] = ()
     stop_at: str = ""
-    cages: Mapping[str, str] = field(default_factory=dict)
+    cgroups: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Spec:
     """Everything a child is told."""
 
     grant: Grant
-    settings: Settings
+    settings: ChildSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ class AttemptDirectory:
             "policy_path": settings.policy_path,
             "environment": list(settings.environment),
             "stop_at": settings.stop_at,
-            "cages": dict(settings.cages),
+            "cgroups": dict(settings.cgroups),
         }
         self._replace("spec", json.dumps(told).encode("utf-8"))
 
@@ -121,11 +121,12 @@ class AttemptDirectory:
             told = json.loads((self.path / "spec").read_bytes())
             return Spec(
                 grant_from_text(told["grant"]),
-                Settings(
+                ChildSettings(
                     str(told["policy_path"]),
                     tuple(str(name) for name in told.get("environment", ())),
                     str(told.get("stop_at", "")),
-                    {str(name): str(cage) for name, cage in told.get("cages", {}).items()},
+                    # Attempts that the release before this one began say "cages".
+                    {str(name): str(cgroup) for name, cgroup in told.get("cgroups", told.get("cages", {})).items()},
                 ),
             )
         except (OSError, ValueError, KeyError, TypeError) as error:

@@ -43,7 +43,7 @@ _OWN_GRACE_S = 10.0
 ENVIRONMENT_KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV")
 
 
-class StopAsked(Exception):
+class StopRequested(Exception):
     """This attempt should stop: `reason` says who asked."""
 
     def __init__(self, reason: str) -> None:
@@ -66,8 +66,8 @@ class ChildSide:
         self.stop_reason = ""
         self.limits = Limits()
         self.memory_limit_bytes = 0
-        self.memory_is_caged = False
-        # Begun now, so that it stays outside the wall that this thread is put behind later.
+        self.memory_is_in_cgroup = False
+        # Begun now, so that it stays outside the sandbox that this thread is put into later.
         self._outside = OutsideThread()
         self._progress = Progress()
         self._written_at = 0.0
@@ -78,7 +78,7 @@ class ChildSide:
         return self.spec.grant
 
     def progress(self, watermark: int, total: int = 0, done_bytes: int = 0, stage: str = "") -> None:
-        """Say how far the work is; cheap enough for every batch. Raises StopAsked like `check_cancelled`."""
+        """Say how far the work is; cheap enough for every batch. Raises StopRequested like `check_cancelled`."""
         new = Progress(watermark, total, done_bytes, stage or self._progress.stage)
         due = boottime() >= self._written_at + _PROGRESS_EVERY_S
         if due or new.stage != self._progress.stage or new.watermark == new.total:
@@ -88,21 +88,21 @@ class ChildSide:
         self.check_cancelled()
 
     def check_cancelled(self) -> None:
-        """Raise StopAsked when this attempt should stop."""
+        """Raise StopRequested when this attempt should stop."""
         if self.stop_reason:
-            raise StopAsked(self.stop_reason)
+            raise StopRequested(self.stop_reason)
 
     def resolve_secret(self, ref: str) -> str:
         """The value behind a reference; raises SecretUnavailable."""
         return self.outside(lambda: self.secrets.resolve(ref))
 
     def outside(self, work: Callable[[], T]) -> T:
-        """What `work` returns or raises, run where the wall around this step does not reach."""
+        """What `work` returns or raises, run where the sandbox around this step does not reach."""
         return self._outside.run(work)
 
     def keep_limits(self, limits: Limits) -> None:
         """Keep to the host's limits from now on."""
-        self.memory_limit_bytes = rlimits.keep(limits, self.memory_is_caged)
+        self.memory_limit_bytes = rlimits.keep(limits, self.memory_is_in_cgroup)
         self.limits = limits
 
     def exceeded(self) -> str:
@@ -112,7 +112,7 @@ class ChildSide:
     def before_destructive(self) -> None:
         """Return only while the lease can be relied on; wait for a renewal that is under way.
 
-        Raises DeadlinePassed when none comes, StopAsked when asked to stop meanwhile."""
+        Raises DeadlinePassed when none comes, StopRequested when asked to stop meanwhile."""
         give_up_at = boottime() + RENEWAL_WAIT_S
         while True:
             self.check_cancelled()
@@ -199,12 +199,12 @@ def _run(files: AttemptDirectory, execute: Execute) -> None:
         files.reserve()
     whole_environment = dict(os.environ)
     spec = files.read_spec()
-    joined = cgroups.join(list(spec.settings.cages.values()))
+    joined = cgroups.join(list(spec.settings.cgroups.values()))
     _keep_environment(spec.settings.environment)
     _keep_to_own_directory(files.path / "tmp")
     secrets = Secrets(whole_environment)
     side = ChildSide(files, spec, secrets)
-    side.memory_is_caged = spec.settings.cages.get("memory", "") in joined
+    side.memory_is_in_cgroup = spec.settings.cgroups.get("memory", "") in joined
     _be_killed_first()
     with _output_to(files.stdout_path, secrets):
         signal.signal(signal.SIGTERM, lambda *_: _ask(side, "told to stop"))
@@ -222,7 +222,7 @@ def _run(files: AttemptDirectory, execute: Execute) -> None:
 def _executed(side: ChildSide, execute: Execute) -> Outcome:
     try:
         return execute(side)
-    except StopAsked as asked:
+    except StopRequested as asked:
         return stopped_outcome(side, asked.reason)
     except DeadlinePassed as error:
         return side.failed("lease_expired", str(error), "the step is tried again by itself", retryable=True)

@@ -14,12 +14,12 @@ from pathlib import Path
 
 from agentd.core.events import ChildAdopted, ChildEnded, ChildEvent, ChildProgressed, ChildStarted
 from agentd.core.grants import Failure, Grant, Outcome, OutcomeKind, Progress, ResourceUse
-from agentd.disk.room import free_words, is_full
-from agentd.isolation.cgroups import Cages
+from agentd.disk.free_space import free_words, is_full
+from agentd.isolation.cgroups import Cgroups
 from agentd.isolation.rlimits import failure_of
 from agentd.journal.encoding import Undecodable
 from agentd.processes.identity import ProcessIdentity, boot_id, boottime, identify, is_alive
-from agentd.runner.attempt_files import ATTEMPTS, AttemptDirectory, Deadlines, Settings, Spec
+from agentd.runner.attempt_files import ATTEMPTS, AttemptDirectory, ChildSettings, Deadlines, Spec
 from agentd.runner.host_client import HostClient, HostFailed
 from agentd.runner.resource_use import UseMeter
 from agentd.runner.stopping import EvictionFailed, end_session, evict, signal_group
@@ -61,11 +61,11 @@ class Runner:
         self,
         state: Path,
         host: HostClient,
-        settings: Callable[[], Settings],
+        settings: Callable[[], ChildSettings],
         tell: Callable[[ChildEvent], None],
-        cages: Cages | None = None,
+        cgroups: Cgroups | None = None,
     ) -> None:
-        self._cages = cages or Cages()
+        self._cgroups = cgroups or Cgroups()
         self._attempts = state / ATTEMPTS
         self._host = host
         self._settings = settings
@@ -95,8 +95,8 @@ class Runner:
             if evicted:
                 log.warning("evicted processes %s of earlier attempts for %s", evicted, grant.attempt_id)
             files = self.files_of(grant.attempt_id)
-            caged = await asyncio.to_thread(self._cages.make, grant.attempt_id)
-            await asyncio.to_thread(files.create, Spec(grant, replace(self._settings(), cages=caged)))
+            grouped = await asyncio.to_thread(self._cgroups.make, grant.attempt_id)
+            await asyncio.to_thread(files.create, Spec(grant, replace(self._settings(), cgroups=grouped)))
             pid = await self._host.fork(grant.attempt_id)
             who = identify(pid) or ProcessIdentity(pid, 0, boot_id())
         except (OSError, EvictionFailed) as error:
@@ -177,7 +177,7 @@ class Runner:
 
     async def forget_strangers(self, known: set[str]) -> None:
         """Remove directories of attempts that nobody remembers and whose child is gone."""
-        await asyncio.to_thread(self._cages.sweep, known)
+        await asyncio.to_thread(self._cgroups.sweep, known)
         found = await asyncio.to_thread(lambda: [each.name for each in self._attempts.glob("*")])
         for attempt_id in set(found) - known:
             who = await asyncio.to_thread(self.files_of(attempt_id).read_child)
@@ -250,7 +250,7 @@ class Runner:
         use = watched.meter.so_far(boottime())
         event = await self._ended_event(watched.grant, watched.files, use, "")
         # Also what began a session of its own.
-        await asyncio.to_thread(self._cages.end, watched.grant.attempt_id)
+        await asyncio.to_thread(self._cgroups.end, watched.grant.attempt_id)
         self._watched.pop(watched.grant.attempt_id, None)
         self._tell(event)
         watched.gone.set()
@@ -263,12 +263,12 @@ class Runner:
                 detail = await asyncio.to_thread(files.read_end) or detail
         except (Undecodable, OSError) as error:
             detail = f"its result cannot be read: {error}"
-        if await asyncio.to_thread(self._cages.memory_ran_out, grant.attempt_id) and not _succeeded(outcome):
+        if await asyncio.to_thread(self._cgroups.memory_ran_out, grant.attempt_id) and not _succeeded(outcome):
             outcome = self._out_of_memory(grant, use)
         return ChildEnded(grant.attempt_id, outcome, use, detail)
 
     def _out_of_memory(self, grant: Grant, use: ResourceUse) -> Outcome:
-        limits = self._cages.limits
+        limits = self._cgroups.limits
         told = replace(use, memory_limit_bytes=limits.memory_bytes_max)
         failure = failure_of("memory_limit", limits)
         return Outcome(grant.attempt_id, grant.fence, OutcomeKind.FAILED, failure=failure, use=told)

@@ -14,16 +14,16 @@ from dataclasses import replace
 from typing import Any
 
 from agentd.core import updater_rules
-from agentd.core.release_state import Ending, Phase, Release, Request, State, Undecodable, request_from_text
+from agentd.core.release_state import Ending, Phase, Release, Request, UndecodableState, UpdaterState, request_from_text
 from agentd.processes.identity import boot_id, boottime
 from agentd.updater import exchange, links
 from agentd.updater.black_box import DIRECTORY, BlackBoxes
-from agentd.updater.evidence import Witness, ask
+from agentd.updater.evidence import ProbationWitness, ask
 from agentd.updater.memory import Memory
 from agentd.updater.programs import Programs
 from agentd.updater.refusing import Refused
 from agentd.updater.service import Service
-from agentd.updater.settings import Settings
+from agentd.updater.settings import UpdaterSettings
 
 log = logging.getLogger("haulier.updater")
 
@@ -33,23 +33,23 @@ _MOVES_MAX = 12
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 # Brings a wanted release among the versions; raises Refused.
-Bring = Callable[[Request, State], None]
+Bring = Callable[[Request, UpdaterState], None]
 
 
 class Applying:
     """The updater of one host, alone with its memory."""
 
-    def __init__(self, settings: Settings, memory: Memory, service: Service, bring: Bring) -> None:
+    def __init__(self, settings: UpdaterSettings, memory: Memory, service: Service, bring: Bring) -> None:
         self._settings = settings
         self._memory = memory
         self._service = service
         self._bring = bring
         self._programs = Programs(settings)
-        self._witness = Witness(settings, service, self._programs)
+        self._witness = ProbationWitness(settings, service, self._programs)
         self._boxes = BlackBoxes(settings, memory, self._programs)
         self.state = memory.load()
 
-    def run(self) -> State:
+    def run(self) -> UpdaterState:
         """Go on until nothing moves any more, then tell the agent."""
         self._tidy()
         self._adopt()
@@ -61,7 +61,7 @@ class Applying:
         self.tell()
         return self.state
 
-    def change(self, new: State, what: str) -> None:
+    def change(self, new: UpdaterState, what: str) -> None:
         """Make a state that somebody asked for durable."""
         if new != self.state:
             self._memory.save(new, what)
@@ -109,7 +109,7 @@ class Applying:
         try:
             text = exchange.read_text(self._settings.agent_state, exchange.REQUEST)
             request = None if text is None else request_from_text(text)
-        except (Refused, Undecodable) as error:
+        except (Refused, UndecodableState) as error:
             log.error("the agent's request is not used: %s", error)
             return None, False
         new, wanted = updater_rules.consider(self.state, request)
@@ -250,13 +250,13 @@ class Applying:
             return None
 
 
-def bringing(settings: Settings) -> Bring:
+def bringing(settings: UpdaterSettings) -> Bring:
     """How a wanted release comes among the versions: out of the agent's reach, verified, unpacked."""
 
-    def bring(request: Request, state: State) -> None:
+    def bring(request: Request, state: UpdaterState) -> None:
         from agentd.updater import unpacking, verifying
 
-        wanted = verifying.Wanted(request.release.version, request.release.digest, request.target_path)
+        wanted = verifying.RequestedRelease(request.release.version, request.release.digest, request.target_path)
         running = state.current.version if state.current is not None else ""
         here = verifying.Here(running, os.uname().machine, settings.state / WORK, settings.versions)
         incoming, trusted = settings.agent_upgrade / exchange.INCOMING, settings.state / TRUST
@@ -274,7 +274,7 @@ def bringing(settings: Settings) -> Bring:
 _STATES = {Ending.KEPT: "kept", Ending.ROLLED_BACK: "rolled_back", Ending.HELD: "held", Ending.REFUSED: "refused"}
 
 
-def status_of(state: State) -> dict[str, Any]:
+def status_of(state: UpdaterState) -> dict[str, Any]:
     """What the agent is told: fields as in the contract's ReleaseStatus."""
     last, probation, wanted = state.last, state.probation, state.wanted
     ending = _STATES[last.ending] if last is not None else "kept"

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from agentd.core.release_state import State
+from agentd.core.release_state import UpdaterState
 from agentd.disk import durable
 from agentd.policy import reading
 from agentd.policy.places import matches
@@ -22,7 +22,7 @@ from agentd.updater import exchange
 from agentd.updater.evidence import Answer
 from agentd.updater.memory import Memory
 from agentd.updater.programs import Programs
-from agentd.updater.settings import Settings
+from agentd.updater.settings import UpdaterSettings
 
 DIRECTORY = "black-boxes"
 BYTES_MAX = 192 * 1024
@@ -45,12 +45,12 @@ _PATTERNS = (
 class BlackBoxes:
     """Black boxes of one host."""
 
-    def __init__(self, settings: Settings, memory: Memory, programs: Programs) -> None:
+    def __init__(self, settings: UpdaterSettings, memory: Memory, programs: Programs) -> None:
         self._settings = settings
         self._memory = memory
         self._programs = programs
 
-    def keep(self, state: State, answer: Answer) -> None:
+    def keep(self, state: UpdaterState, answer: Answer) -> None:
         """Write down everything about the upgrade that is about to be taken back, and leave a copy for the agent.
 
         What cannot be found out is left out: nothing here may keep a host from going back."""
@@ -74,7 +74,7 @@ class BlackBoxes:
         for each in boxes[: max(0, len(boxes) - self._settings.black_boxes_max)]:
             each.unlink()
 
-    def _contents(self, state: State, answer: Answer) -> dict[str, Any]:
+    def _contents(self, state: UpdaterState, answer: Answer) -> dict[str, Any]:
         assert state.last is not None
         # The policy of the release that failed may be what was broken: then the one before has named them.
         known = [state.last.digest, *([state.current.digest] if state.current else [])]

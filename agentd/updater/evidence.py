@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from agentd.core.release_state import Before, SelfTest, State
+from agentd.core.release_state import Before, SelfTest, UpdaterState
 from agentd.core.updater_rules import Evidence, wants_contact, wants_test
 from agentd.processes.identity import boottime, identify
 from agentd.supervision import status_socket
 from agentd.updater.programs import Programs
 from agentd.updater.service import Service
-from agentd.updater.settings import Settings
+from agentd.updater.settings import UpdaterSettings
 
 _ANSWER_WAIT_S = 5.0
 # With less than this the agent cannot keep its journal; what fails then says nothing about a release.
@@ -55,22 +55,22 @@ def ask(agent_state: Path) -> Answer:
         return Answer()
 
 
-class Witness:
+class ProbationWitness:
     """Looks at the agent of one host."""
 
-    def __init__(self, settings: Settings, service: Service, programs: Programs) -> None:
+    def __init__(self, settings: UpdaterSettings, service: Service, programs: Programs) -> None:
         self._settings = settings
         self._service = service
         self._programs = programs
 
-    def before(self, state: State) -> Before:
+    def before(self, state: UpdaterState) -> Before:
         """What the new release will be measured against: the old one, while it still runs."""
         assert state.current is not None
         answer = ask(self._settings.agent_state)
         tested = state.tested or self._self_test(state.current.digest)
         return Before(answer.connected, answer.rss_bytes, tested)
 
-    def look(self, state: State, now: float) -> Evidence:
+    def look(self, state: UpdaterState, now: float) -> Evidence:
         """One look at a release on probation; runs what the decision still needs."""
         assert state.wanted is not None and state.probation is not None
         digest = state.wanted.release.digest

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from agentd.disk import durable
-from agentd.updater.settings import Settings
+from agentd.updater.settings import UpdaterSettings
 
 CURRENT, PREVIOUS, UPDATER = "current", "previous", "updater"
 VERSIONS = "versions"
@@ -54,7 +54,7 @@ def settle_updater(home: Path, digest: str) -> None:
         point(link, digest)
 
 
-def remove_strangers(settings: Settings, kept: Collection[str]) -> list[str]:
+def remove_strangers(settings: UpdaterSettings, kept: Collection[str]) -> list[str]:
     """Remove every release that is neither kept nor in use by any process, and what a crash left unfinished.
 
     Returns the digests that were removed."""

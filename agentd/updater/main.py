@@ -18,19 +18,19 @@ from dataclasses import replace
 from pathlib import Path
 
 from agentd.core import updater_rules
-from agentd.core.release_state import Phase, State
+from agentd.core.release_state import Phase, UpdaterState
 from agentd.core.updater_rules import NothingToGoBackTo
 from agentd.updater import service, settings
 from agentd.updater.applying import TRUST, Applying, bringing, status_of
 from agentd.updater.memory import Busy, Memory, MemoryBroken
 from agentd.updater.refusing import Refused
-from agentd.updater.settings import Settings, SettingsBroken
+from agentd.updater.settings import SettingsBroken, UpdaterSettings
 
 OK, FAILED, UNDER_WAY, UNUSABLE = 0, 1, 2, 3
 
 log = logging.getLogger("haulier.updater")
 
-Command = Callable[[Settings, argparse.Namespace], int]
+Command = Callable[[UpdaterSettings, argparse.Namespace], int]
 
 
 def run() -> None:
@@ -106,17 +106,17 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _applying(given: Settings, memory: Memory) -> Applying:
+def _applying(given: UpdaterSettings, memory: Memory) -> Applying:
     return Applying(given, memory, service.of_host(given), bringing(given))
 
 
-def _apply(given: Settings, _: argparse.Namespace) -> int:
+def _apply(given: UpdaterSettings, _: argparse.Namespace) -> int:
     with Memory.open(given) as memory:
         _applying(given, memory).run()
     return OK
 
 
-def _rescue(given: Settings, _: argparse.Namespace) -> int:
+def _rescue(given: UpdaterSettings, _: argparse.Namespace) -> int:
     with Memory.open(given) as memory:
         applying = _applying(given, memory)
         if applying.state.phase in (Phase.SWITCHING, Phase.PROBATION):
@@ -130,34 +130,34 @@ def _rescue(given: Settings, _: argparse.Namespace) -> int:
     return OK
 
 
-def _changed(given: Settings, what: str, change: Callable[[State], State]) -> State:
+def _changed(given: UpdaterSettings, what: str, change: Callable[[UpdaterState], UpdaterState]) -> UpdaterState:
     with Memory.open(given) as memory:
         applying = _applying(given, memory)
         applying.change(change(applying.state), what)
         return applying.state
 
 
-def _pin(given: Settings, arguments: argparse.Namespace) -> int:
+def _pin(given: UpdaterSettings, arguments: argparse.Namespace) -> int:
     _changed(given, "pinned", lambda state: replace(state, pin=arguments.version))
     return OK
 
 
-def _unpin(given: Settings, _: argparse.Namespace) -> int:
+def _unpin(given: UpdaterSettings, _: argparse.Namespace) -> int:
     _changed(given, "unpinned", lambda state: replace(state, pin=""))
     return OK
 
 
-def _opt_out(given: Settings, _: argparse.Namespace) -> int:
+def _opt_out(given: UpdaterSettings, _: argparse.Namespace) -> int:
     _changed(given, "opted out", lambda state: replace(state, opted_out=True))
     return OK
 
 
-def _opt_in(given: Settings, _: argparse.Namespace) -> int:
+def _opt_in(given: UpdaterSettings, _: argparse.Namespace) -> int:
     _changed(given, "opted in", lambda state: replace(state, opted_out=False))
     return OK
 
 
-def _trust(given: Settings, arguments: argparse.Namespace) -> int:
+def _trust(given: UpdaterSettings, arguments: argparse.Namespace) -> int:
     from agentd.updater import verifying
 
     with Memory.open(given):
@@ -171,7 +171,7 @@ def _trust(given: Settings, arguments: argparse.Namespace) -> int:
     return OK
 
 
-def _rollback(given: Settings, _: argparse.Namespace) -> int:
+def _rollback(given: UpdaterSettings, _: argparse.Namespace) -> int:
     with Memory.open(given) as memory:
         applying = _applying(given, memory)
         applying.change(updater_rules.back_asked(applying.state), "back asked")
@@ -180,7 +180,7 @@ def _rollback(given: Settings, _: argparse.Namespace) -> int:
     return OK
 
 
-def _status(given: Settings, arguments: argparse.Namespace) -> int:
+def _status(given: UpdaterSettings, arguments: argparse.Namespace) -> int:
     # Without the lock: an answer must not wait for a pass that is under way.
     state = Memory(given).load()
     told = {**status_of(state), "phase": state.phase.value}
@@ -192,7 +192,7 @@ def _status(given: Settings, arguments: argparse.Namespace) -> int:
     return UNDER_WAY if under_way else OK
 
 
-def _lines(state: State, told: dict[str, object]) -> str:
+def _lines(state: UpdaterState, told: dict[str, object]) -> str:
     def named(what: str, version: str, digest: str) -> str:
         return f"{what:<9} {version or '?'} ({digest[:12]})\n" if digest else f"{what:<9} none\n"
 

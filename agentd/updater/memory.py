@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from agentd.core.release_state import Phase, Release, State, Undecodable, state_from_text, state_to_text
+from agentd.core.release_state import Phase, Release, UndecodableState, UpdaterState, state_from_text, state_to_text
 from agentd.disk import durable
 from agentd.updater.links import CURRENT, PREVIOUS, digest_of
-from agentd.updater.settings import Settings
+from agentd.updater.settings import UpdaterSettings
 
 STATE, LOCK, TIMELINE = "state.json", "lock", "timeline.jsonl"
 RELEASE = "release.json"
@@ -33,15 +33,15 @@ class Busy(Exception):
 
 
 class Memory:
-    """State of one host. Use it inside `Memory.open` only."""
+    """UpdaterState of one host. Use it inside `Memory.open` only."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: UpdaterSettings) -> None:
         self._settings = settings
         self._path = settings.state / STATE
 
     @classmethod
     @contextlib.contextmanager
-    def open(cls, settings: Settings) -> Iterator["Memory"]:
+    def open(cls, settings: UpdaterSettings) -> Iterator["Memory"]:
         """The memory, alone. Raises Busy."""
         durable.make_directory(settings.state)
         descriptor = os.open(settings.state / LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
@@ -51,14 +51,14 @@ class Memory:
         finally:
             os.close(descriptor)
 
-    def load(self) -> State:
+    def load(self) -> UpdaterState:
         """What was remembered, or, on a host that never upgraded, what its links say. Raises MemoryBroken."""
         try:
             return state_from_text(self._path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             current, previous = self.linked()
-            return State(current=current, previous=previous)
-        except (OSError, Undecodable) as error:
+            return UpdaterState(current=current, previous=previous)
+        except (OSError, UndecodableState) as error:
             raise MemoryBroken(
                 f"{self._path} cannot be read: {error}; move it away to begin again with the release that runs"
             ) from error
@@ -71,12 +71,12 @@ class Memory:
         digest = digest_of(link)
         return Release(version_of(self._settings.tree(digest)), digest) if digest else None
 
-    def save(self, state: State, moved: str) -> None:
+    def save(self, state: UpdaterState, moved: str) -> None:
         """Make the next state durable; `moved` is the step that led to it, for the timeline."""
         durable.replace(self._path, state_to_text(state).encode("utf-8"))
         self.note(moved, state)
 
-    def note(self, what: str, state: State) -> None:
+    def note(self, what: str, state: UpdaterState) -> None:
         """Add a line to the timeline, which is never needed for a decision."""
         last = state.last
         told = {

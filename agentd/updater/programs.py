@@ -5,12 +5,12 @@ import json
 import os
 from collections.abc import Sequence
 
-from agentd.core.release_state import SelfTest, Undecodable, self_test_from_text
+from agentd.core.release_state import SelfTest, UndecodableState, self_test_from_text
 from agentd.core.updater_rules import Contact
 from agentd.updater import running_in_unit
 from agentd.updater.running import NOT_ENDED, Running, Said
 from agentd.updater.running_directly import Directly
-from agentd.updater.settings import Settings
+from agentd.updater.settings import UpdaterSettings
 
 _JOURNAL_WAIT_S = 60.0
 _CONTACT_WAIT_S = 30.0
@@ -19,7 +19,7 @@ _CONTACT_WAIT_S = 30.0
 class Programs:
     """The programs of the releases of this host."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: UpdaterSettings) -> None:
         self._settings = settings
         self._running: Running | None = None
 
@@ -28,7 +28,7 @@ class Programs:
         said = self._run(digest, ["selftest", *self._where(), "-o", "json"], self._settings.self_test_max_s)
         try:
             return self_test_from_text(said.out)
-        except Undecodable:
+        except UndecodableState:
             if said.code == NOT_ENDED and said.wall_s >= self._settings.self_test_max_s:
                 detail = f"it did not end within {self._settings.self_test_max_s:g} s"
             else:
@@ -69,7 +69,7 @@ class Programs:
         return self._running.run(digest, arguments, wait_s)
 
 
-def _of_host(settings: Settings) -> Running:
+def _of_host(settings: UpdaterSettings) -> Running:
     """How this host runs them; asked for at the first, because most passes run none."""
     in_unit = not settings.program and os.geteuid() == 0 and running_in_unit.is_there()
     return running_in_unit.InUnit(settings) if in_unit else Directly(settings)

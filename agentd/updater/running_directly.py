@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from agentd.updater.running import AGENT, NOT_ENDED, OUTPUT_BYTES_MAX, Said
-from agentd.updater.settings import Settings
+from agentd.updater.settings import UpdaterSettings
 
 _ENVIRONMENT_KEPT = ("PATH", "LANG", "LC_ALL", "TZ")
 
@@ -18,7 +18,7 @@ _ENVIRONMENT_KEPT = ("PATH", "LANG", "LC_ALL", "TZ")
 class Directly:
     """As children, run by the owner of the agent's state."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: UpdaterSettings) -> None:
         self._settings = settings
 
     def run(self, digest: str, arguments: Sequence[str], wait_s: float) -> Said:

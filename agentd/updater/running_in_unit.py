@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from agentd.updater.running import AGENT, NOT_ENDED, OUTPUT_BYTES_MAX, Said
-from agentd.updater.settings import Settings
+from agentd.updater.settings import UpdaterSettings
 
 # As the unit says.
 PLACE = Path("/run/haulier-updater")
@@ -26,7 +26,7 @@ _EXITED = "1"
 class InUnit:
     """As a unit, which systemd starts, bounds and clears away."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: UpdaterSettings) -> None:
         self._settings = settings
         self._is_clear = False
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from agentd.core.updater_rules import Unit
-from agentd.updater.settings import Settings
+from agentd.updater.settings import UpdaterSettings
 
 _WAIT_S = 120.0
 _STATES = {"active": Unit.RUNNING, "activating": Unit.RUNNING, "reloading": Unit.RUNNING, "failed": Unit.FAILED}
@@ -67,7 +67,7 @@ class Program:
         return Unit(said) if said in Unit._value2member_map_ else Unit.UNKNOWN
 
 
-def of_host(settings: Settings) -> Service:
+def of_host(settings: UpdaterSettings) -> Service:
     """The service manager of this host."""
     return Program(settings.program) if settings.program else Systemd(settings.service)
 

@@ -26,7 +26,7 @@ class SettingsBroken(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class UpdaterSettings:
     """Paths, and how the agent is restarted. An empty `program` means systemd."""
 
     home: Path = Path("/opt/haulier")
@@ -55,7 +55,7 @@ class Settings:
         return self.agent_state / "upgrade"
 
 
-def load(prefix: Path) -> Settings:
+def load(prefix: Path) -> UpdaterSettings:
     """The settings of a host whose files lie below `prefix` ("/" for this one); raises SettingsBroken."""
     path = _below(prefix, CONFIG)
     told: dict[str, Any] = {}
@@ -64,14 +64,14 @@ def load(prefix: Path) -> Settings:
             told = tomllib.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise SettingsBroken(f"{path} cannot be read: {error}") from error
-    defaults: dict[str, Any] = {each.name: each.default for each in fields(Settings)}
+    defaults: dict[str, Any] = {each.name: each.default for each in fields(UpdaterSettings)}
     for name, value in told.items():
         if name not in defaults:
             near = get_close_matches(name, defaults, 1)
             raise SettingsBroken(f"{path}: unknown key {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
         defaults[name] = _value(path, name, value, defaults[name])
     found: dict[str, Any] = {n: _below(prefix, v) if isinstance(v, Path) else v for n, v in defaults.items()}
-    return Settings(**found)
+    return UpdaterSettings(**found)
 
 
 def _value(path: Path, name: str, value: Any, default: Any) -> Any:

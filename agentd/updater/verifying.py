@@ -46,7 +46,7 @@ _DIRECTORY = os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class RequestedRelease:
     """What the control plane asks for; none of it is believed. `digest` is the artefact's SHA-256, hex."""
 
     version: str
@@ -94,7 +94,7 @@ def trust(root: bytes, trusted: Path) -> None:
         durable.replace(trusted / ROOT, root)
 
 
-def verify(incoming: Path, trusted: Path, wanted: Wanted, here: Here, now: float) -> Verified:
+def verify(incoming: Path, trusted: Path, wanted: RequestedRelease, here: Here, now: float) -> Verified:
     """Check what lies in `incoming` against `trusted`; `now` is unix seconds by this host's wall clock.
 
     Raises Refused with nothing changed below `trusted`, or OSError when the disk itself fails.
@@ -241,7 +241,7 @@ class _Told:
     unpacked_bytes: int
 
 
-def _signed_target(targets: Targets, wanted: Wanted) -> TargetFile:
+def _signed_target(targets: Targets, wanted: RequestedRelease) -> TargetFile:
     """5.6.7, without delegations, and 5.7.2: what the targets say of the path that is wanted."""
     target = targets.targets.get(wanted.target_path)
     if target is None:
@@ -256,7 +256,7 @@ def _signed_target(targets: Targets, wanted: Wanted) -> TargetFile:
     return target
 
 
-def _described(target: TargetFile, wanted: Wanted) -> _Told:
+def _described(target: TargetFile, wanted: RequestedRelease) -> _Told:
     custom = target.custom if isinstance(target.custom, dict) else {}
     texts = {name: custom.get(said, "") for name, said in _SAID.items()}
     unpacked_bytes = custom.get("unpacked_bytes")

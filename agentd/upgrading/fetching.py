@@ -51,7 +51,7 @@ _WORTH_TRYING_AGAIN = {
 }
 
 
-class FetchFailed(Exception):
+class FetchError(Exception):
     """The files are not here; `code` is stable. `retryable`: a later try may go on where this one ended."""
 
     def __init__(self, code: str, message: str, *, retryable: bool) -> None:
@@ -60,7 +60,7 @@ class FetchFailed(Exception):
         self.retryable = retryable
 
 
-class Wanted(Protocol):
+class FetchTarget(Protocol):
     """What is fetched, as the control plane asks for it; 0 bytes a second means no limit."""
 
     @property
@@ -78,7 +78,7 @@ class Wanted(Protocol):
 
 async def fetch(
     enrolment: Enrolment,
-    wanted: Wanted,
+    wanted: FetchTarget,
     incoming: Path,
     progress: Callable[[int], None],
     mirrors: Sequence[str] = (),
@@ -88,10 +88,10 @@ async def fetch(
 
     `progress` is told now and then how many bytes of the artefact are here. `mirrors` are directories or http(s)
     addresses of the host's own choice, tried before the control plane; `bytes_per_s_max` is its own limit, 0 for none.
-    Uses a connection of its own. Raises FetchFailed.
+    Uses a connection of its own. Raises FetchError.
     """
     if not _DIGEST.fullmatch(wanted.digest):
-        raise FetchFailed("bad_request", "the wanted digest is not a SHA-256", retryable=False)
+        raise FetchError("bad_request", "the wanted digest is not a SHA-256", retryable=False)
     try:
         await asyncio.to_thread(durable.make_directory, incoming)
         async with channel_of(enrolment) as channel:
@@ -103,12 +103,12 @@ async def fetch(
     except grpc.aio.AioRpcError as error:
         raise _of_status(error) from None
     except TimeoutError:
-        raise FetchFailed("slow_source", f"nothing came for {SILENT_S_MAX:g} s", retryable=True) from None
+        raise FetchError("slow_source", f"nothing came for {SILENT_S_MAX:g} s", retryable=True) from None
     except NotJoined as error:
-        raise FetchFailed("not_joined", str(error), retryable=False) from error
+        raise FetchError("not_joined", str(error), retryable=False) from error
     except OSError as error:
         code = "disk_full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "disk_failed"
-        raise FetchFailed(code, f"{incoming}: {error.strerror}", retryable=True) from error
+        raise FetchError(code, f"{incoming}: {error.strerror}", retryable=True) from error
 
 
 async def _fetch_metadata(stub: Any, incoming: Path) -> None:
@@ -121,9 +121,9 @@ async def _fetch_metadata(stub: Any, incoming: Path) -> None:
         size_bytes += len(piece.data)
         files.setdefault(piece.name, bytearray()).extend(piece.data)
         if size_bytes > METADATA_BYTES_MAX or len(files) > METADATA_FILES_MAX or not _NAME.fullmatch(piece.name):
-            raise FetchFailed("bad_metadata", "what the control plane sent is not metadata", retryable=True)
+            raise FetchError("bad_metadata", "what the control plane sent is not metadata", retryable=True)
     if not files:
-        raise FetchFailed("not_published", "no release is published on the control plane", retryable=True)
+        raise FetchError("not_published", "no release is published on the control plane", retryable=True)
     durable.fill_directory(fresh, files)
     shutil.rmtree(incoming / METADATA, ignore_errors=True)
     durable.move(fresh, incoming / METADATA)
@@ -134,7 +134,7 @@ class _Artefact:
 
     def __init__(
         self,
-        wanted: Wanted,
+        wanted: FetchTarget,
         incoming: Path,
         progress: Callable[[int], None],
         bytes_per_s_max: float,
@@ -149,7 +149,7 @@ class _Artefact:
         self._length = _told_length(incoming / METADATA, wanted)
 
     async def fetch(self, stub: Any, mirrors: Sequence[str]) -> None:
-        """Bring it from the first source that has it. Raises FetchFailed, AioRpcError, OSError."""
+        """Bring it from the first source that has it. Raises FetchError, AioRpcError, OSError."""
         whole = self._incoming / ARTEFACT
         if whole.exists() and await asyncio.to_thread(_digest, whole) == self._wanted.digest:
             self._progress(self._length)
@@ -166,7 +166,7 @@ class _Artefact:
             last = source is sources[-1]
             try:
                 await self._take(source)
-            except (FetchFailed, TimeoutError, http.client.HTTPException, OSError, ValueError):
+            except (FetchError, TimeoutError, http.client.HTTPException, OSError, ValueError):
                 # A mirror that fails is not a loss: the next one goes on from here. The control plane is the last.
                 if last:
                     raise
@@ -176,7 +176,7 @@ class _Artefact:
                 return
             # Whose bytes were wrong is not known: the next source begins anew.
             self._part.unlink()
-        raise FetchFailed("artefact_differs", "no source has the bytes that are wanted", retryable=True)
+        raise FetchError("artefact_differs", "no source has the bytes that are wanted", retryable=True)
 
     async def _take(self, source: "Source") -> None:
         """Append what `source` sends, up to the length that was told, and make it durable."""
@@ -191,7 +191,7 @@ class _Artefact:
             async for data in source(here) if here < self._length else _nothing():
                 here += len(data)
                 if here > self._length:
-                    raise FetchFailed(
+                    raise FetchError(
                         "too_long", f"more than the {self._length} bytes that were told came", retryable=True
                     )
                 file.write(data)
@@ -201,21 +201,19 @@ class _Artefact:
                     told = here
                 took_s = clock() - began_at
                 if took_s > SLOW_S and (here - began) / took_s < SLOW_BYTES_PER_S:
-                    raise FetchFailed(
-                        "slow_source", f"only {here - began} bytes came in {took_s:.0f} s", retryable=True
-                    )
+                    raise FetchError("slow_source", f"only {here - began} bytes came in {took_s:.0f} s", retryable=True)
                 if self._bytes_per_s_max:
                     await asyncio.sleep((here - began) / self._bytes_per_s_max - took_s)
             await asyncio.to_thread(durable.sync_file, file)
         if here < self._length:
-            raise FetchFailed("cut_short", f"{here} of {self._length} bytes came", retryable=True)
+            raise FetchError("cut_short", f"{here} of {self._length} bytes came", retryable=True)
 
     def _check_room(self) -> None:
         here_bytes = self._part.stat().st_size if self._part.exists() else 0
         needed_bytes = self._length - here_bytes + FREE_BYTES_MIN
         free_bytes = shutil.disk_usage(self._incoming).free
         if free_bytes < needed_bytes:
-            raise FetchFailed(
+            raise FetchError(
                 "disk_full", f"{self._incoming} has {free_bytes} bytes free and needs {needed_bytes}", retryable=True
             )
 
@@ -224,7 +222,7 @@ class _Artefact:
 Source = Callable[[int], AsyncIterator[bytes]]
 
 
-def _served(stub: Any, wanted: Wanted, bytes_per_s_max: float) -> Source:
+def _served(stub: Any, wanted: FetchTarget, bytes_per_s_max: float) -> Source:
     """The control plane."""
 
     async def source(offset: int) -> AsyncIterator[bytes]:
@@ -233,7 +231,7 @@ def _served(stub: Any, wanted: Wanted, bytes_per_s_max: float) -> Source:
         )
         async for piece in _awaited(stub.FetchArtefact(request)):
             if piece.offset != offset:
-                raise FetchFailed("bad_artefact", "pieces of the artefact do not follow each other", retryable=True)
+                raise FetchError("bad_artefact", "pieces of the artefact do not follow each other", retryable=True)
             offset += len(piece.data)
             yield piece.data
 
@@ -293,28 +291,28 @@ async def _awaited(call: Any) -> AsyncIterator[Any]:
         call.cancel()
 
 
-def _told_length(metadata: Path, wanted: Wanted) -> int:
-    """Bytes of the artefact by metadata that nobody has verified yet: good enough for a limit. Raises FetchFailed."""
+def _told_length(metadata: Path, wanted: FetchTarget) -> int:
+    """Bytes of the artefact by metadata that nobody has verified yet: good enough for a limit. Raises FetchError."""
     try:
         newest = max(metadata.glob("*.targets.json"), key=lambda path: int(path.name.split(".")[0]))
         length = json.loads(newest.read_bytes())["signed"]["targets"][wanted.target_path]["length"]
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise FetchFailed("unknown_target", "the signed targets do not name what is wanted", retryable=True) from None
+        raise FetchError("unknown_target", "the signed targets do not name what is wanted", retryable=True) from None
     if type(length) is not int or not 0 < length <= ARTEFACT_BYTES_MAX:
-        raise FetchFailed("bad_metadata", "the targets name an impossible length", retryable=True)
+        raise FetchError("bad_metadata", "the targets name an impossible length", retryable=True)
     return length
 
 
-def _of_status(error: grpc.aio.AioRpcError) -> FetchFailed:
+def _of_status(error: grpc.aio.AioRpcError) -> FetchError:
     code = error.code()
     details = " ".join((error.details() or "").split())[:300]
     told = f"{code.name.lower()}: {details}"
     if code is grpc.StatusCode.NOT_FOUND:
-        return FetchFailed("not_published", told, retryable=True)
+        return FetchError("not_published", told, retryable=True)
     if code is grpc.StatusCode.DATA_LOSS:
-        return FetchFailed("artefact_differs", told, retryable=True)
+        return FetchError("artefact_differs", told, retryable=True)
     away = code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
-    return FetchFailed("control_plane_away" if away else "fetch_refused", told, retryable=code in _WORTH_TRYING_AGAIN)
+    return FetchError("control_plane_away" if away else "fetch_refused", told, retryable=code in _WORTH_TRYING_AGAIN)
 
 
 def _digest(path: Path) -> str:

@@ -16,7 +16,7 @@ from agentd.core import effects, events
 from agentd.core.release_state import (
     HostRelease,
     HostState,
-    Undecodable,
+    UndecodableState,
     Wish,
     host_release_from_text,
     request_to_text,
@@ -178,7 +178,7 @@ class Carrier:
             await fetching.fetch(
                 self._who, wish, self._home / INCOMING, progressed, config.mirrors, config.fetch_bytes_per_s_max
             )
-        except fetching.FetchFailed as error:
+        except fetching.FetchError as error:
             self._tell(events.FetchFailed(digest, error.code, str(error), error.retryable))
         else:
             self._tell(events.ReleaseFetched(digest))
@@ -188,11 +188,11 @@ class Carrier:
             return host_release_from_text((self._home / STATUS).read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
-        except (OSError, Undecodable) as error:
+        except (OSError, UndecodableState) as error:
             log.warning("the updater's word cannot be read: %s", error)
             return None
 
     def _left(self) -> Wish | None:
-        with contextlib.suppress(OSError, Undecodable):
+        with contextlib.suppress(OSError, UndecodableState):
             return wish_from_text((self._home / WISH).read_text(encoding="utf-8"))
         return None

@@ -64,7 +64,7 @@ def _authority(directory: Path) -> CertificateAuthority:
 
 def _write_profile(path: Path, config: Config, authority: CertificateAuthority, token: str) -> None:
     """Write the profile whole or not at all, readable by its owner alone."""
-    port = config.door_listen.rpartition(":")[2]
+    port = config.public_listen.rpartition(":")[2]
     profile = {
         "address": host_port(config.advertised_host, port),
         "ca_pem": authority.certificate_pem.decode(),

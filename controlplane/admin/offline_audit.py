@@ -6,7 +6,7 @@ from pathlib import Path
 
 from controlplane.core.audit.heads import LogEra, TreeHead
 from controlplane.core.audit.text import Unreadable, head_from
-from controlplane.core.audit.verifying import Entry, Seal, Verdict, verify
+from controlplane.core.audit.verifying import Entry, Seal, Verification, verify
 from controlplane.identity.audit_key import AuditKey, era_is_signed, head_is_signed
 from controlplane.identity.peers import IdentityError
 from controlplane.service.audit.entries import stored_entries
@@ -17,7 +17,7 @@ from controlplane.store.sqlite.tx import SqliteTx
 ROWS_AT_ONCE = 1000
 
 
-def verify_store(store: Path, identity: Path, witnesses: Sequence[Path], key: str) -> Verdict:
+def verify_store(store: Path, identity: Path, witnesses: Sequence[Path], key: str) -> Verification:
     """Verify the log in ``store``; the public key is that of ``identity``, or of any later era, and ``key`` pins it.
 
     Raises ``StoreFailed``, ``IdentityError`` or ``OSError``.

@@ -21,11 +21,11 @@ _HINT = "ask for a new one with `haulier token create`, and copy the whole line"
 
 
 @dataclass(frozen=True, slots=True)
-class JoinToken:
+class JoinTokenText:
     """What the text of a token says."""
 
-    # host:port of the door listener.
-    door_address: str
+    # host:port of the public listener.
+    public_address: str
     secret: bytes = field(repr=False)
     # SHA-256 of the authority's certificate (DER), hex.
     ca_fingerprint: str
@@ -53,30 +53,30 @@ class Granted:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class TokenRefused:
     """The agent may not join, and why, fit for a person."""
 
     because: str
 
 
-def mint(secret: bytes, ca_fingerprint: str, door_address: str) -> str:
-    """The text of a token. `secret` is 32 random bytes, `door_address` is host:port."""
+def mint(secret: bytes, ca_fingerprint: str, public_address: str) -> str:
+    """The text of a token. `secret` is 32 random bytes, `public_address` is host:port."""
     if len(secret) != SECRET_BYTES:
         raise ValueError(f"a join token's secret has {SECRET_BYTES} bytes, not {len(secret)}")
     encoded = base64.urlsafe_b64encode(secret).rstrip(b"=").decode("ascii")
-    text = f"{_PREFIX}.{door_address}.{encoded}.{ca_fingerprint}"
+    text = f"{_PREFIX}.{public_address}.{encoded}.{ca_fingerprint}"
     # Whatever was put in must come out again on the host: a bad address would show only there.
-    if parse(text) != JoinToken(door_address, secret, ca_fingerprint):
-        raise ValueError("a join token cannot carry this door address or fingerprint")
+    if parse(text) != JoinTokenText(public_address, secret, ca_fingerprint):
+        raise ValueError("a join token cannot carry this public address or fingerprint")
     return text
 
 
-def parse(text: str) -> JoinToken:
+def parse(text: str) -> JoinTokenText:
     """Reads a token; the address may contain dots, so it is read from the right. Raises IdentityError."""
     rest, _, ca_fingerprint = text.strip().rpartition(".")
     rest, _, encoded = rest.rpartition(".")
-    prefix, _, door_address = rest.partition(".")
-    host, _, port = door_address.rpartition(":")
+    prefix, _, public_address = rest.partition(".")
+    host, _, port = public_address.rpartition(":")
     is_address = bool(host) and port.isascii() and port.isdigit() and 0 < int(port) < 65536
     if prefix != _PREFIX or not is_address or not _is_sha256_hex(ca_fingerprint):
         raise IdentityError("this is not a join token", _HINT)
@@ -86,7 +86,7 @@ def parse(text: str) -> JoinToken:
         raise IdentityError("the join token is damaged", _HINT) from None
     if len(secret) != SECRET_BYTES:
         raise IdentityError("the join token is damaged", _HINT)
-    return JoinToken(door_address, secret, ca_fingerprint)
+    return JoinTokenText(public_address, secret, ca_fingerprint)
 
 
 def hashed(secret: bytes) -> str:
@@ -106,26 +106,26 @@ def record_of(secret: bytes, *, agent_name: str, now: float, ttl_s: float = TTL_
 
 def may_join(
     record: JoinTokenRecord | None, now: float, agent_name: str, request_id: str, key_fingerprint: str
-) -> Granted | Refused:
+) -> Granted | TokenRefused:
     """Decides one enrolment. `record` is the one stored under the hash of the presented secret, or None.
 
     A repeat with the same request id, key and name gets the same answer, even after the token's end: it hands
     out nothing that was not handed out before, and the first answer may have been lost on the wire.
     """
     if record is None:
-        return Refused("the join token is not known here; ask for a new one")
+        return TokenRefused("the join token is not known here; ask for a new one")
     if not request_id or not key_fingerprint or not agent_name:
-        return Refused("the request lacks a request id, a key or an agent name")
+        return TokenRefused("the request lacks a request id, a key or an agent name")
     if record.used_request_id:
         first = (record.used_request_id, record.used_key_fingerprint, record.used_agent_name)
         if first == (request_id, key_fingerprint, agent_name):
             return Granted(repeated=True)
-        return Refused("the join token has been used; if that was not you, find out who; ask for a new one")
+        return TokenRefused("the join token has been used; if that was not you, find out who; ask for a new one")
     if now >= record.expires_at:
-        return Refused("the join token has expired; ask for a new one")
+        return TokenRefused("the join token has expired; ask for a new one")
     if record.agent_name and record.agent_name != agent_name:
         # The name it was made for is not told: whoever stole a token should not learn where it fits.
-        return Refused("the join token was made for an agent of another name")
+        return TokenRefused("the join token was made for an agent of another name")
     return Granted(repeated=False)
 
 

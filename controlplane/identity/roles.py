@@ -107,7 +107,7 @@ RULES: Mapping[str, frozenset[Role]] = MappingProxyType(
 )
 
 
-# What a role over the data of owners may call, where its role may: the door checks and filters what these touch.
+# What a role over the data of owners may call, where its role may: the servicer checks and filters what these touch.
 OWNER_METHODS = frozenset(
     f"/haulier.v1.OperatorService/{name}"
     for name in (

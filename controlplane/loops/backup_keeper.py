@@ -17,14 +17,14 @@ class BackupKeeper:
         every_s: float,
         kept: int,
         copy: Callable[[Path], object],
-        wall: Callable[[], float],
+        wall_clock: Callable[[], float],
     ) -> None:
         """``copy`` copies the store to a new file, in a thread; ``kept`` is how many stay. No directory: no backups."""
         self._directory = directory
         self._every_s = every_s
         self._kept = kept
         self._copy = copy
-        self._wall = wall
+        self._wall_clock = wall_clock
 
     async def run(self) -> None:
         """Make one pass. Raises ``StoreFailed`` or ``OSError``."""
@@ -35,7 +35,7 @@ class BackupKeeper:
         """Make a backup if the newest is older than the period."""
         durable.make_directory(directory)
         made = sorted(directory.glob("store-*.db"))
-        now = self._wall()
+        now = self._wall_clock()
         if made and now - made[-1].stat().st_mtime < self._every_s:
             return
         self._copy(directory / time.strftime("store-%Y%m%dT%H%M%SZ.db", time.gmtime(now)))

@@ -46,9 +46,9 @@ class LeaseReaper:
 
         def reap(tx: Tx) -> Settlement:
             done = expire(tx, [row[:3] for row in due], now, lock_delay_s=lock_delay_s)
-            door = admission(tx, self._fleet.offers.limits)
+            admitted = admission(tx, self._fleet.offers.limits)
             for step in tx.overdue_steps(now, BATCH_MAX):
-                if is_held(tx, door, step):
+                if is_held(tx, admitted, step):
                     # No agent was asked: its wait for one begins when the limit lets its migration begin.
                     tx.wait_on(step.id, now + step.queue_s)
                     continue

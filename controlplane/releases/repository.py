@@ -16,7 +16,7 @@ from controlplane.releases.verification import FILE_BYTES_MAX, Proven, Target, p
 CURRENT = "current"
 
 
-class Shelf:
+class Repository:
     """Signed metadata and artefacts. Calls block on the disk; run them in a thread. Raise OSError where it fails."""
 
     def __init__(self, directory: Path) -> None:

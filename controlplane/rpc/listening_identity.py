@@ -49,19 +49,19 @@ class ListeningIdentity:
         return self._own[2] + CONTROLPLANE_CERTIFICATE_TTL_S - self._wall_clock()
 
     def _current(self) -> ServerCredentials:
-        _, signer, wall = self._own
-        renew_at = wall + CONTROLPLANE_CERTIFICATE_TTL_S * 2 / 3
+        _, signer, wall_now = self._own
+        renew_at = wall_now + CONTROLPLANE_CERTIFICATE_TTL_S * 2 / 3
         if signer != self._authorities.present.fingerprint or self._wall_clock() >= renew_at:
             self._own = self._issue()
             _log.info("the listeners show a new certificate")
         return self._own[0]
 
     def _issue(self) -> tuple[ServerCredentials, str, float]:
-        wall, authority = self._wall_clock(), self._authorities.present
+        wall_now, authority = self._wall_clock(), self._authorities.present
         own = authority.issue_controlplane(
             self._names,
-            not_before_at=wall - BACKDATE_S,
-            not_after_at=wall + CONTROLPLANE_CERTIFICATE_TTL_S,
+            not_before_at=wall_now - BACKDATE_S,
+            not_after_at=wall_now + CONTROLPLANE_CERTIFICATE_TTL_S,
             serial=int.from_bytes(self._random_bytes(16), "big") >> 1,
         )
-        return own, authority.fingerprint, wall
+        return own, authority.fingerprint, wall_now

@@ -1,4 +1,4 @@
-"""The three listeners: agents (mutual TLS), door (server TLS), probes (plain, loopback only).
+"""The three listeners: agents (mutual TLS), public (server TLS), probes (plain, loopback only).
 
 gRPC in Python either demands a client certificate or never asks for one, so one port cannot serve both.
 """
@@ -28,15 +28,15 @@ from haulier.v1 import (
     repository_pb2_grpc,
 )
 
-from controlplane.rpc.access.door import AccessDoor
-from controlplane.rpc.agents.black_box_door import BlackBoxDoor
-from controlplane.rpc.agents.door import MESSAGE_BYTES_MAX, AgentDoor
-from controlplane.rpc.audit.door import AuditDoor
+from controlplane.rpc.access.servicer import AccessServicer
+from controlplane.rpc.agents.black_box_servicer import BlackBoxServicer
+from controlplane.rpc.agents.servicer import MESSAGE_BYTES_MAX, AgentServicer
+from controlplane.rpc.audit.servicer import AuditServicer
 from controlplane.rpc.interceptors import Gate
 from controlplane.rpc.listening_identity import ListeningIdentity
-from controlplane.rpc.operators.door import OperatorDoor
-from controlplane.rpc.rollouts.door import FleetDoor
-from controlplane.rpc.rollouts.repository_door import RepositoryDoor
+from controlplane.rpc.operators.servicer import OperatorServicer
+from controlplane.rpc.rollouts.repository_servicer import RepositoryServicer
+from controlplane.rpc.rollouts.servicer import FleetServicer
 
 SERVICES = tuple(
     service.full_name
@@ -47,11 +47,11 @@ HEALTH_SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 
 # An agent's message is at most 64 KiB; the slack is for framing. Manifests come in one request (promise C5).
 AGENT_RECEIVE_BYTES_MAX = 2 * MESSAGE_BYTES_MAX
-DOOR_RECEIVE_BYTES_MAX = 32 * 1024 * 1024
+PUBLIC_RECEIVE_BYTES_MAX = 32 * 1024 * 1024
 KEEPALIVE_MS = 20_000
 # An agent has a session, its logs and a few calls of its own; a person's tools may have many watches.
 AGENT_STREAMS_MAX = 16
-DOOR_STREAMS_MAX = 100
+PUBLIC_STREAMS_MAX = 100
 
 _COMMON = (
     ("grpc.so_reuseport", 0),
@@ -70,28 +70,28 @@ class Addresses:
     """Where to listen, host:port each."""
 
     agents: str
-    door: str
+    public: str
     probes: str
 
 
 @dataclass(frozen=True, slots=True)
-class Doors:
+class Servicers:
     """What is served."""
 
-    agents: AgentDoor
-    operators: OperatorDoor
-    access: AccessDoor
-    repository: RepositoryDoor
-    fleet: FleetDoor
-    audit: AuditDoor
-    black_boxes: BlackBoxDoor
+    agents: AgentServicer
+    operators: OperatorServicer
+    access: AccessServicer
+    repository: RepositoryServicer
+    fleet: FleetServicer
+    audit: AuditServicer
+    black_boxes: BlackBoxServicer
 
 
 class Listeners:
     """The running servers."""
 
     def __init__(
-        self, addresses: Addresses, listening: ListeningIdentity, gates: Callable[[bool], Gate], doors: Doors
+        self, addresses: Addresses, listening: ListeningIdentity, gates: Callable[[bool], Gate], servicers: Servicers
     ) -> None:
         """``gates`` makes the gate of a listener that demands certificates, or of one that does not.
 
@@ -100,24 +100,24 @@ class Listeners:
         self.health = health.aio.HealthServicer()
         mutual, one_sided = listening.credentials(demands=True), listening.credentials(demands=False)
         agents = _server(gates(True), AGENT_RECEIVE_BYTES_MAX, AGENT_STREAMS_MAX, _NO_PROBES)
-        door = _server(gates(False), DOOR_RECEIVE_BYTES_MAX, DOOR_STREAMS_MAX)
-        for server in (agents, door):
-            agent_pb2_grpc.add_AgentServiceServicer_to_server(doors.agents, server)
-            repository_pb2_grpc.add_RepositoryServiceServicer_to_server(doors.repository, server)
-            black_box_pb2_grpc.add_BlackBoxServiceServicer_to_server(doors.black_boxes, server)
-        operator_pb2_grpc.add_OperatorServiceServicer_to_server(doors.operators, door)
-        access_pb2_grpc.add_AccessServiceServicer_to_server(doors.access, door)
-        fleet_pb2_grpc.add_FleetServiceServicer_to_server(doors.fleet, door)
-        audit_pb2_grpc.add_AuditServiceServicer_to_server(doors.audit, door)
-        reflection.enable_server_reflection((*SERVICES, reflection.SERVICE_NAME), door)
-        health_pb2_grpc.add_HealthServicer_to_server(self.health, door)
-        probes = grpc.aio.server(options=(*_COMMON, ("grpc.max_concurrent_streams", DOOR_STREAMS_MAX)))
+        public = _server(gates(False), PUBLIC_RECEIVE_BYTES_MAX, PUBLIC_STREAMS_MAX)
+        for server in (agents, public):
+            agent_pb2_grpc.add_AgentServiceServicer_to_server(servicers.agents, server)
+            repository_pb2_grpc.add_RepositoryServiceServicer_to_server(servicers.repository, server)
+            black_box_pb2_grpc.add_BlackBoxServiceServicer_to_server(servicers.black_boxes, server)
+        operator_pb2_grpc.add_OperatorServiceServicer_to_server(servicers.operators, public)
+        access_pb2_grpc.add_AccessServiceServicer_to_server(servicers.access, public)
+        fleet_pb2_grpc.add_FleetServiceServicer_to_server(servicers.fleet, public)
+        audit_pb2_grpc.add_AuditServiceServicer_to_server(servicers.audit, public)
+        reflection.enable_server_reflection((*SERVICES, reflection.SERVICE_NAME), public)
+        health_pb2_grpc.add_HealthServicer_to_server(self.health, public)
+        probes = grpc.aio.server(options=(*_COMMON, ("grpc.max_concurrent_streams", PUBLIC_STREAMS_MAX)))
         health_pb2_grpc.add_HealthServicer_to_server(self.health, probes)
         reflection.enable_server_reflection((HEALTH_SERVICE, reflection.SERVICE_NAME), probes)
         self.agents_port = _bind(agents, addresses.agents, mutual)
-        self.door_port = _bind(door, addresses.door, one_sided)
+        self.public_port = _bind(public, addresses.public, one_sided)
         self.probes_port = _bind(probes, addresses.probes, None)
-        self._servers = (probes, door, agents)
+        self._servers = (probes, public, agents)
 
     async def start(self) -> None:
         """Begin to serve, and say so to the probes."""

@@ -1,4 +1,4 @@
-"""What a service method may raise, in one place for the doors that turn it into a status."""
+"""What a service method may raise, in one place for the servicers that turn it into a status."""
 
 from controlplane.store.port import Conflict, StoreFailed
 

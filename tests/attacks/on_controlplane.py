@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from controlplane.releases.problems import Unproven
-from controlplane.releases.repository import Shelf
+from controlplane.releases.repository import Repository
 from tests.attacks.catalogue import ATTACKS, Attack
 from tests.attacks.scene import DAY, Scene
 from tests.kit.releases import NOW, files_of
@@ -32,11 +32,11 @@ def publications() -> list[Attack]:
 
 
 class Publisher:
-    """A control plane's shelf that holds what the scene's host has seen."""
+    """A control plane's repository that holds what the scene's host has seen."""
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
-        self.shelf = Shelf(scene.home / "shelf")
+        self.repository = Repository(scene.home / "repository")
 
     def honest(self) -> None:
         """Publish what was true before the attack."""
@@ -51,10 +51,10 @@ class Publisher:
         return ""
 
     def state(self) -> dict[str, bytes]:
-        """Everything on the shelf."""
-        top = self.shelf.directory
+        """Everything on the repository."""
+        top = self.repository.directory
         return {str(path.relative_to(top)): path.read_bytes() for path in sorted(top.rglob("*")) if path.is_file()}
 
     def _publish(self, files: dict[str, bytes], now: datetime) -> None:
-        proven = self.shelf.check(files, now.timestamp())
-        self.shelf.commit(proven)
+        proven = self.repository.check(files, now.timestamp())
+        self.repository.commit(proven)

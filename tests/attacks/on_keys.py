@@ -2,9 +2,9 @@
 
 from tuf.api.metadata import Root, Targets, Timestamp
 
-from agentd.updater.verifying import Wanted
+from agentd.updater.verifying import RequestedRelease
 from tests.attacks.catalogue import attack
-from tests.attacks.on_metadata import evil_target, own_keys
+from tests.attacks.on_metadata import hostile_target, own_keys
 from tests.attacks.scene import NEWEST, RUNNING, Scene, asking, path_of
 from tests.kit.releases import Forge, Host, wanted
 
@@ -14,9 +14,9 @@ from tests.kit.releases import Forge, Host, wanted
 @attack("stolen director key", "digest_differs")
 def director_installs_its_own(scene: Scene) -> None:
     """The control plane serves its own artefact under a signed path, with the digest of its own."""
-    evil = scene.home / "artefact"
-    evil.write_bytes(b"not from the forge")
-    scene.serve(evil)
+    hostile = scene.home / "artefact"
+    hostile.write_bytes(b"not from the forge")
+    scene.serve(hostile)
     scene.wish = asking(scene, digest="d" * 64)
 
 
@@ -40,7 +40,7 @@ def director_calls_old_new(scene: Scene) -> None:
     """The control plane asks for an older release and calls it the newest."""
     old = scene.built("0.1.0")
     scene.serve(old.path)
-    scene.wish = Wanted(NEWEST, old.digest, path_of("0.1.0"))
+    scene.wish = RequestedRelease(NEWEST, old.digest, path_of("0.1.0"))
 
 
 @attack("stolen director key", "too_old_to_follow")
@@ -55,7 +55,7 @@ def director_skips_what_lies_between(scene: Scene) -> None:
 def director_takes_what_was_withdrawn(scene: Scene) -> None:
     """The control plane asks for a release that people have withdrawn, with the newest metadata."""
     built = scene.built(NEWEST)
-    desk = scene.evil_desk()
+    desk = scene.hostile_desk()
     desk.withdraw(NEWEST, scene.forge.offline)
     desk.refresh(scene.forge.online)
     scene.serve(built.path)
@@ -82,8 +82,8 @@ def revoked(scene: Scene, role: str) -> Forge:
     built = scene.built(RUNNING)
     scene.host.fetch(scene.forge.repository, built)
     scene.host.verify(wanted(built), scene.now)
-    shutil.rmtree(scene.evil)
-    shutil.copytree(scene.forge.repository, scene.evil)
+    shutil.rmtree(scene.hostile)
+    shutil.copytree(scene.forge.repository, scene.hostile)
     return thief
 
 
@@ -91,7 +91,7 @@ def revoked(scene: Scene, role: str) -> Forge:
 def revoked_targets_key(scene: Scene) -> None:
     """A targets key that was revoked signs a release, and a thief's old online keys sign it on."""
     thief = revoked(scene, "targets")
-    scene.forged("targets", evil_target, thief.offline.signers("targets"))
+    scene.forged("targets", hostile_target, thief.offline.signers("targets"))
     scene.rechain(thief.online.signers("snapshot"), thief.online.signers("timestamp"))
     scene.serve()
 
@@ -100,7 +100,7 @@ def revoked_targets_key(scene: Scene) -> None:
 def revoked_targets_key_with_new_online_keys(scene: Scene) -> None:
     """A targets key that was revoked, and the new online keys stolen as well."""
     thief = revoked(scene, "targets")
-    scene.forged("targets", evil_target, thief.offline.signers("targets"))
+    scene.forged("targets", hostile_target, thief.offline.signers("targets"))
     scene.rechain(scene.forge.online.signers("snapshot")[-1:], scene.forge.online.signers("timestamp")[-1:])
     scene.serve()
 
@@ -143,19 +143,19 @@ def with_thresholds(scene: Scene) -> None:
     """A forge and a host where two of three keys must sign root, and two of two releases."""
     import shutil
 
-    for path in (scene.forge.home, scene.host.home, scene.evil):
+    for path in (scene.forge.home, scene.host.home, scene.hostile):
         shutil.rmtree(path)
     scene.forge = Forge(scene.home / "forge", {"root": 3, "targets": 2}, {"root": 2, "targets": 2}, scene.now)
     scene.host = Host(scene.home / "host", scene.forge.first_root, RUNNING)
     scene.wish = wanted(scene.forge.release(NEWEST))
-    shutil.copytree(scene.forge.repository, scene.evil)
+    shutil.copytree(scene.forge.repository, scene.hostile)
 
 
 @attack("wrong threshold", "bad_signature")
 def one_signature_of_two_on_targets(scene: Scene) -> None:
     """Targets with one of the two signatures that are needed."""
     with_thresholds(scene)
-    scene.forged("targets", evil_target, scene.stolen("targets")[:1])
+    scene.forged("targets", hostile_target, scene.stolen("targets")[:1])
     scene.rechain(scene.stolen("snapshot"), scene.stolen("timestamp"))
     scene.serve()
 
@@ -166,7 +166,7 @@ def one_key_that_signs_twice(scene: Scene) -> None:
     import json
 
     with_thresholds(scene)
-    scene.forged("targets", evil_target, scene.stolen("targets")[:1])
+    scene.forged("targets", hostile_target, scene.stolen("targets")[:1])
     told = json.loads(scene.path("targets").read_bytes())
     told["signatures"] *= 2
     scene.path("targets").write_text(json.dumps(told))
@@ -204,7 +204,7 @@ def no_signature_at_all(scene: Scene) -> None:
 @attack("key compromise of online roles", "bad_signature")
 def online_keys_add_a_target(scene: Scene) -> None:
     """Stolen online keys sign a snapshot that names targets which nobody signed."""
-    scene.forged("targets", evil_target, [])
+    scene.forged("targets", hostile_target, [])
     scene.rechain(scene.stolen("snapshot"), scene.stolen("timestamp"))
     scene.serve()
 
@@ -212,7 +212,7 @@ def online_keys_add_a_target(scene: Scene) -> None:
 @attack("key compromise of online roles", "bad_signature")
 def online_keys_sign_targets(scene: Scene) -> None:
     """Stolen online keys sign targets themselves."""
-    scene.forged("targets", evil_target, [*scene.stolen("snapshot"), *scene.stolen("timestamp")])
+    scene.forged("targets", hostile_target, [*scene.stolen("snapshot"), *scene.stolen("timestamp")])
     scene.rechain(scene.stolen("snapshot"), scene.stolen("timestamp"))
     scene.serve()
 
@@ -234,7 +234,7 @@ def signed_targets_with_a_change(scene: Scene) -> None:
     """Truly signed targets with a changed digest and their old signature, in a chain of stolen online keys."""
 
     def change(signed: Targets) -> None:
-        evil_target(signed)
+        hostile_target(signed)
 
     scene.forged("targets", change, [], keep=True)
     scene.rechain(scene.stolen("snapshot"), scene.stolen("timestamp"))

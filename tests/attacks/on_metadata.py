@@ -20,7 +20,7 @@ def own_keys(scene: Scene) -> KeyRing:
     return KeyRing(scene.home / "own", "made by somebody else", kdf_rounds=1)
 
 
-def evil_target(signed: Targets) -> None:
+def hostile_target(signed: Targets) -> None:
     """Name another artefact under the newest release's path."""
     old = signed.targets[path_of(NEWEST)]
     signed.version += 1
@@ -37,9 +37,9 @@ def other_bytes(scene: Scene) -> None:
     """Other bytes of the same length in place of the artefact."""
     data = bytearray(scene.built(NEWEST).path.read_bytes())
     data[len(data) // 2] ^= 1
-    evil = scene.home / "artefact"
-    evil.write_bytes(data)
-    scene.serve(evil)
+    hostile = scene.home / "artefact"
+    hostile.write_bytes(data)
+    scene.serve(hostile)
 
 
 @attack("arbitrary package", "digest_differs")
@@ -59,7 +59,7 @@ def director_names_own_path(scene: Scene) -> None:
 @attack("arbitrary package", "bad_signature")
 def targets_signed_by_a_stranger(scene: Scene) -> None:
     """Targets signed by a key that no root names, in a chain of stolen online keys."""
-    scene.forged("targets", evil_target, [own_keys(scene).make("targets")])
+    scene.forged("targets", hostile_target, [own_keys(scene).make("targets")])
     scene.rechain(scene.stolen("snapshot"), scene.stolen("timestamp"))
     scene.serve()
     scene.wish = asking(scene, digest="e" * 64)
@@ -132,7 +132,7 @@ def frozen_snapshot(scene: Scene) -> None:
 def frozen_targets(scene: Scene) -> None:
     """Stolen online keys keep old targets alive for more than a year."""
     scene.now = later(366)
-    scene.evil_desk().refresh(scene.forge.online)
+    scene.hostile_desk().refresh(scene.forge.online)
     scene.serve()
 
 
@@ -140,7 +140,7 @@ def frozen_targets(scene: Scene) -> None:
 def frozen_root(scene: Scene) -> None:
     """Nobody renewed the root for more than two years."""
     scene.now = later(731)
-    desk = scene.evil_desk()
+    desk = scene.hostile_desk()
     desk.add(scene.built(NEWEST), scene.forge.offline)
     desk.refresh(scene.forge.online)
     scene.serve()
@@ -152,8 +152,8 @@ def frozen_root(scene: Scene) -> None:
 @attack("rollback of root", "bad_version")
 def old_root_as_the_next(scene: Scene) -> None:
     """The first root again, under the name of the next one."""
-    first = scene.evil / METADATA / "1.root.json"
-    shutil.copyfile(first, scene.evil / METADATA / "2.root.json")
+    first = scene.hostile / METADATA / "1.root.json"
+    shutil.copyfile(first, scene.hostile / METADATA / "2.root.json")
     scene.serve()
 
 
@@ -178,8 +178,8 @@ def old_timestamp(scene: Scene) -> None:
 @attack("rollback of snapshot", "bad_version")
 def old_snapshot_under_a_new_timestamp(scene: Scene) -> None:
     """A stolen timestamp key names the snapshot of before."""
-    shutil.copytree(scene.at("0.1.0") / METADATA, scene.evil / METADATA, dirs_exist_ok=True)
-    for path in (scene.evil / METADATA).glob("[2-9].snapshot.json"):
+    shutil.copytree(scene.at("0.1.0") / METADATA, scene.hostile / METADATA, dirs_exist_ok=True)
+    for path in (scene.hostile / METADATA).glob("[2-9].snapshot.json"):
         path.unlink()
     old = scene.meta_of("snapshot")
 
@@ -195,7 +195,7 @@ def old_snapshot_under_a_new_timestamp(scene: Scene) -> None:
 @attack("rollback of targets", "bad_version")
 def old_targets_under_a_new_snapshot(scene: Scene) -> None:
     """Stolen online keys name the targets of before."""
-    for path in (scene.evil / METADATA).glob("[2-9].targets.json"):
+    for path in (scene.hostile / METADATA).glob("[2-9].targets.json"):
         path.unlink()
     scene.rechain(scene.stolen("snapshot"), scene.stolen("timestamp"))
     scene.serve(scene.built("0.1.0").path)

@@ -16,7 +16,7 @@ from tuf.api.metadata import Metadata, MetaFile, Snapshot, Timestamp
 
 from agentd.updater.refusing import Refused
 from agentd.updater.unpacking import RELEASE, unpack
-from agentd.updater.verifying import ARTEFACT, METADATA, Wanted
+from agentd.updater.verifying import ARTEFACT, METADATA, RequestedRelease
 from controlplane.releases.building import Built, target_path
 from controlplane.releases.signing import SigningDesk
 from tests.kit.releases import ARCHITECTURE, NOW, Forge, Host, wanted
@@ -56,16 +56,16 @@ class Stage:
 
 
 class Scene:
-    """One attack's world. `evil` is a repository that the attacker serves, at first a copy of the newest."""
+    """One attack's world. `hostile` is a repository that the attacker serves, at first a copy of the newest."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
         self.now = NOW + 2 * DAY
         self.forge = Forge(home / "forge", now=self.now)
         self.host = Host(home / "host", self.forge.first_root, RUNNING)
-        self.evil = home / "evil"
-        shutil.copytree(self.forge.repository, self.evil)
-        self.served = self.evil
+        self.hostile = home / "hostile"
+        shutil.copytree(self.forge.repository, self.hostile)
+        self.served = self.hostile
         self.seen = self.at(RUNNING)
         self.wish = wanted(self.built(NEWEST))
 
@@ -87,8 +87,8 @@ class Scene:
     def path(self, role: str) -> Path:
         """The attacker's newest metadata of a role."""
         if role == "timestamp":
-            return self.evil / METADATA / "timestamp.json"
-        found = (self.evil / METADATA).glob(f"*.{role}.json")
+            return self.hostile / METADATA / "timestamp.json"
+        found = (self.hostile / METADATA).glob(f"*.{role}.json")
         return max(found, key=lambda path: int(path.name.split(".")[0]))
 
     def forged(
@@ -108,7 +108,7 @@ class Scene:
         for signer in signers:
             metadata.sign(signer, append=True)
         version = metadata.signed.version
-        at = self.evil / METADATA / (name or ("timestamp.json" if role == "timestamp" else f"{version}.{role}.json"))
+        at = self.hostile / METADATA / (name or ("timestamp.json" if role == "timestamp" else f"{version}.{role}.json"))
         at.write_bytes(metadata.to_bytes())
 
     def rechain(self, snapshot: Sequence[CryptoSigner], timestamp: Sequence[CryptoSigner]) -> None:
@@ -137,17 +137,17 @@ class Scene:
 
         self.forged("timestamp", of_timestamp, signers)
 
-    def evil_desk(self) -> SigningDesk:
+    def hostile_desk(self) -> SigningDesk:
         """A desk over what the attacker serves, for what honest or stolen keys sign there."""
-        return SigningDesk(self.evil, self.now)
+        return SigningDesk(self.hostile, self.now)
 
     def serve(self, artefact: Path | None = None, repository: Path | None = None) -> None:
         """Let the host's agent fetch the attacker's metadata, and an artefact (or else the newest one)."""
-        self.served = repository or self.evil
+        self.served = repository or self.hostile
         self.host.fetch(self.served, None)
         shutil.copyfile(artefact or self.built(NEWEST).path, self.host.incoming / ARTEFACT)
 
-    def sign_badly(self, artefact: Path, digest: str, unpacked_bytes: int) -> Wanted:
+    def sign_badly(self, artefact: Path, digest: str, unpacked_bytes: int) -> RequestedRelease:
         """What if people signed this? Returns what the control plane would ask for then, everything fetched."""
         built = Built(artefact, "0.4.0", ARCHITECTURE, "", digest, artefact.stat().st_size, unpacked_bytes)
         desk = self.forge.desk(self.now)
@@ -216,7 +216,7 @@ def described(member: Member) -> dict[str, Any]:
     return {"sha256": hashlib.sha256(member.data).hexdigest(), "mode": mode, "bytes": len(member.data)}
 
 
-def asking(scene: Scene, **changes: str) -> Wanted:
+def asking(scene: Scene, **changes: str) -> RequestedRelease:
     """The honest wish with something changed."""
     return replace(scene.wish, **changes)
 

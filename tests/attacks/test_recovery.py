@@ -131,5 +131,5 @@ def test_a_control_plane_too_comes_back_from_a_fast_forward(scene: Scene, role: 
     assert publisher.attacked() == "bad_version"
     desk.revoke(desk.root().signed.roles[role].keyids[0], scene.forge.offline, scene.forge.online)
     assert publisher.attacked() == ""
-    scene.served = scene.evil
+    scene.served = scene.hostile
     assert publisher.attacked() in ("bad_signature", "bad_version")

@@ -1,6 +1,6 @@
 """``python -m tests.bench.agent``: the real agent with its journal and its children, on tiny steps, then idle.
 
-A real daemon that joined over the door runs real child processes of a user's step kind that writes 16 bytes. Writes
+A real daemon that joined over the listener runs real child processes of a user's step kind that writes 16 bytes. Writes
 build/reports/agent.json; ``tests.bench.steps`` takes its steps a second from here.
 """
 

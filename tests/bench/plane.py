@@ -1,5 +1,5 @@
 """A control plane as the benches run it: the product's own process on a real file, on loopback, with agents enrolled
-through its door."""
+through its listener."""
 
 import json
 import os
@@ -49,7 +49,7 @@ class Plane:
         self.log = home / "controlplane.log"
         self.identities = home / "identities"
         self.pid = 0
-        self._ports = {"agents": 0, "door": 0, "probes": 0}
+        self._ports = {"agents": 0, "public": 0, "probes": 0}
         self._settings = dict(settings or {})
         self._causes = causes
         self._channel: Any = None
@@ -75,12 +75,12 @@ class Plane:
         assert self.store.exists(), self.log.read_text()
 
     def serve(self) -> None:
-        """Start the process; return when its doors are open. A second start listens where the first one did."""
+        """Start the process; return when its listeners are open. A second start listens where the first one did."""
         listening = self.state / "listening.json"
         listening.unlink(missing_ok=True)
         command = [*program("controlplane"), "serve", "--state", str(self.state)]
         pid = self.pid = start(command, self.log, self._environment())
-        until(lambda: listening.exists() or not alive(pid), START_BOUND_S, "the control plane to open its doors")
+        until(lambda: listening.exists() or not alive(pid), START_BOUND_S, "the control plane to open its listeners")
         assert alive(pid), self.log.read_text()[-2000:]
         told = json.loads(listening.read_text())
         self._ports = {name: int(told[name]) for name in self._ports}
@@ -131,7 +131,7 @@ class Plane:
                 grpc.ssl_channel_credentials(profile["ca_pem"].encode()),
                 grpc.access_token_call_credentials(profile["token"]),
             )
-            self._channel = grpc.secure_channel(f"127.0.0.1:{self._ports['door']}", credentials)
+            self._channel = grpc.secure_channel(f"127.0.0.1:{self._ports['public']}", credentials)
         return operator_pb2_grpc.OperatorServiceStub(self._channel)
 
     def fleets(self) -> Any:
@@ -140,11 +140,11 @@ class Plane:
         return fleet_pb2_grpc.FleetServiceStub(self._channel)
 
     def profile(self) -> Path:
-        """A profile for the command line, with the address where the door is now."""
+        """A profile for the command line, with the address where the listener is now."""
         told = json.loads((self.state / "operator.json").read_text())
         path = self.state / "dialled.json"
         path.touch(mode=0o600)
-        path.write_text(json.dumps({**told, "address": f"127.0.0.1:{self._ports['door']}"}))
+        path.write_text(json.dumps({**told, "address": f"127.0.0.1:{self._ports['public']}"}))
         return path
 
     def enrol(self, names: Sequence[str]) -> None:
@@ -152,14 +152,14 @@ class Plane:
         operator = self.operator()
         ca_pem = json.loads((self.state / "operator.json").read_text())["ca_pem"].encode()
         self.identities.mkdir(mode=0o700, exist_ok=True)
-        with grpc.secure_channel(f"127.0.0.1:{self._ports['door']}", grpc.ssl_channel_credentials(ca_pem)) as channel:
-            door = agent_pb2_grpc.AgentServiceStub(channel)
+        with grpc.secure_channel(f"127.0.0.1:{self._ports['public']}", grpc.ssl_channel_credentials(ca_pem)) as channel:
+            listener = agent_pb2_grpc.AgentServiceStub(channel)
             for name in names:
                 request = operator_pb2.CreateJoinTokenRequest(agent_name=name)
                 token = operator.CreateJoinToken(request, timeout=CALL_BOUND_S).token
                 key_pem, csr_pem = _key_and_request(name)
                 enrolled = _enrolled(
-                    door, agent_pb2.EnrollRequest(request_id=name, token=token, csr_pem=csr_pem, agent_name=name)
+                    listener, agent_pb2.EnrollRequest(request_id=name, token=token, csr_pem=csr_pem, agent_name=name)
                 )
                 identity = {
                     "name": name,
@@ -189,11 +189,11 @@ class Plane:
             self._channel = None
 
 
-def _enrolled(door: Any, request: agent_pb2.EnrollRequest) -> Any:
-    """Ask until the door lets this address in: it is meant for hosts, and so many never come from one."""
+def _enrolled(listener: Any, request: agent_pb2.EnrollRequest) -> Any:
+    """Ask until the listener lets this address in: it is meant for hosts, and so many never come from one."""
     while True:
         try:
-            return door.Enroll(request, timeout=CALL_BOUND_S)
+            return listener.Enroll(request, timeout=CALL_BOUND_S)
         except grpc.RpcError as error:
             if error.code() is not grpc.StatusCode.RESOURCE_EXHAUSTED:
                 raise

@@ -46,7 +46,7 @@ class _Side:
         self.plane = Plane(home)
         self.plane.init()
         self.plane.serve()
-        # Through the door, as everybody does: what comes into the store behind the audit log's back is checked for
+        # Through the listener, as everybody does: what comes into the store behind the audit log's back is checked for
         # minutes, and that is not part of the cost of a step.
         for first in range(0, queued // STEPS_EACH, LOADED_AT_ONCE):
             loaded = [f"l-{number}" for number in range(first, first + LOADED_AT_ONCE)]

@@ -99,12 +99,12 @@ def _conclude(
     wanted = sum(len(names) for names in setting.waves())
     verified = [m for m in migrations if m["state"] == "succeeded" and m.get("verified_digest")]
     digests = {f"{m['dataset']}@{m['destination']}": m["verified_digest"] for m in verified}
-    calm = reports.read("demo-undisturbed")
+    undisturbed = reports.read("demo-undisturbed")
     ok = len(verified) == wanted
     if kills:
         print("killed in the middle of a step: " + ", ".join(f"{kind} {n} times" for kind, n in sorted(kills.items())))
-        if calm is not None:
-            same = calm["digests"] == digests
+        if undisturbed is not None:
+            same = undisturbed["digests"] == digests
             ok = ok and same
             print("digests equal those of the undisturbed run" if same else "DIGESTS DIFFER from the undisturbed run")
     elif not moved and ok:

@@ -174,7 +174,7 @@ def run(home: Path, names: Sequence[str], scale: float) -> list[dict[str, Any]]:
                 say(f"{name}: {count}")
                 who = SENT_AWAY if SENT_AWAY in name else "attacker"
                 identity = str(plane.identities / f"{who}.json")
-                setting = Setting(addresses["agents"], addresses["door"], identity, count)
+                setting = Setting(addresses["agents"], addresses["public"], identity, count)
                 results.append(stand(plane, honest, name, setting))
                 if results[-1]["crashed"]:
                     break

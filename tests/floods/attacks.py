@@ -40,7 +40,7 @@ class Setting:
     """Where to attack, with what, how often. ``lasting_s``: how long idle and slow ones stay."""
 
     agents: str
-    door: str
+    public: str
     identity: str
     count: int
     lasting_s: float = 10.0
@@ -223,8 +223,8 @@ async def huge(setting: Setting, done: Done) -> None:
     async with (
         grpc.aio.secure_channel(setting.agents, mutual, options=options) as agents,
         grpc.aio.secure_channel(
-            setting.door, grpc.ssl_channel_credentials(told["ca"].encode()), options=options
-        ) as door,
+            setting.public, grpc.ssl_channel_credentials(told["ca"].encode()), options=options
+        ) as listener,
     ):
         for number in range(setting.count):
             done.sent += 1
@@ -235,7 +235,7 @@ async def huge(setting: Setting, done: Done) -> None:
                     await call.read()
                     await call.code()
                 else:
-                    await agent_pb2_grpc.AgentServiceStub(door).Enroll(pb.EnrollRequest(token=padding), timeout=60)
+                    await agent_pb2_grpc.AgentServiceStub(listener).Enroll(pb.EnrollRequest(token=padding), timeout=60)
             except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
                 pass
             done.refused += 1
@@ -250,7 +250,7 @@ async def enrol(setting: Setting, done: Done) -> None:
     async with contextlib.AsyncExitStack() as closing:
         stubs = [
             agent_pb2_grpc.AgentServiceStub(
-                await closing.enter_async_context(grpc.aio.secure_channel(setting.door, credentials, options=options))
+                await closing.enter_async_context(grpc.aio.secure_channel(setting.public, credentials, options=options))
             )
             for _ in range(CONNECTIONS)
         ]

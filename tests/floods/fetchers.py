@@ -13,7 +13,7 @@ from haulier.v1 import repository_pb2_grpc
 
 from controlplane.host.state_layout import RELEASES_DIR
 from controlplane.releases.building import target_path
-from controlplane.releases.repository import Shelf
+from controlplane.releases.repository import Repository
 from tests.kit.releases import ARCHITECTURE, Forge, files_of
 
 NAMES = [f"fetcher-{number}" for number in range(24)]
@@ -24,19 +24,19 @@ VERSION = "0.2.0"
 
 
 def publish(home: Path, state: Path) -> None:
-    """Put a release of this size onto the shelf of a control plane that is stopped."""
+    """Put a release of this size onto the repository of a control plane that is stopped."""
     now = datetime.now(UTC)
     forge = Forge(home / "forge", now=now)
     ballast = forge.home / f"tree-{VERSION}-{ARCHITECTURE}" / "lib" / "ballast"
     ballast.parent.mkdir(parents=True)
     ballast.write_bytes(random.Random(3).randbytes(ARTEFACT_BYTES))
     built = forge.release(VERSION)
-    shelf = Shelf(state / RELEASES_DIR)
-    proven = shelf.check(files_of(forge.repository), now.timestamp())
-    (target,) = shelf.lacks(proven)
-    shelf.append(target, 0, built.path.read_bytes())
-    shelf.complete(target)
-    shelf.commit(proven)
+    repository = Repository(state / RELEASES_DIR)
+    proven = repository.check(files_of(forge.repository), now.timestamp())
+    (target,) = repository.lacks(proven)
+    repository.append(target, 0, built.path.read_bytes())
+    repository.complete(target)
+    repository.commit(proven)
 
 
 async def fetch(identities: Path, count: int) -> tuple[int, int]:

@@ -19,7 +19,7 @@ from controlplane.cli.inventory import tables as render_manifests
 from controlplane.cli.migrations import tables as render_migrations
 from controlplane.cli.migrations import watch_screen as render_watch
 from controlplane.cli.migrations import why as render_why
-from controlplane.cli.screen.pace import Pace
+from controlplane.cli.screen.pace import RateEstimate
 from controlplane.cli.screen.terminal import Look, draw
 
 SCREENS = Path(__file__).parent / "screens"
@@ -228,10 +228,10 @@ EVENT = op.WatchEventsResponse(
 
 
 def watched(look: Look) -> RenderableType:
-    pace = Pace()
+    pace = RateEstimate()
     pace.see("load", 0, 0.0)
     pace.see("load", 13_000, 1.0)
-    overall = Pace()
+    overall = RateEstimate()
     overall.see("15", 2.0, 0.0)
     overall.see("15", 2.6, 10.0)
     return render_watch.live_page([*ALL, *IDLE], {WEATHER.migration_id: pace}, look, height=24, overall=overall)

@@ -202,7 +202,7 @@ def own(directory: Path) -> Path:
 
 
 def policy(python_digest: str) -> str:
-    """The host's law for the agent in its container."""
+    """The host's policy for the agent in its container."""
     return (
         cargo.POLICY.replace('"validate"]', '"validate", "run_program"]')
         + f"""

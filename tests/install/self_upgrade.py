@@ -23,8 +23,8 @@ _RUN_IN_UNIT = """
 import json, sys
 sys.path.append("/opt/haulier/current/lib")
 from agentd.updater.running_in_unit import InUnit
-from agentd.updater.settings import Settings
-said = InUnit(Settings()).run(sys.argv[1], ["--flood", "a b"], 2.0)
+from agentd.updater.settings import UpdaterSettings
+said = InUnit(UpdaterSettings()).run(sys.argv[1], ["--flood", "a b"], 2.0)
 print(json.dumps({"code": said.code, "out": len(said.out), "err": said.err, "wall_s": said.wall_s}))
 """
 SIGNING = "HAULIER_RELEASE_PASSPHRASE='correct horse offline' HAULIER_RELEASE_ONLINE_PASSPHRASE='correct horse online' "

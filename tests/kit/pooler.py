@@ -60,20 +60,20 @@ class Pooler:
         self._server, self._by_transaction = server, by_transaction
         self._idle: collections.deque[tuple[_Wire, list[tuple[bytes, bytes]]]] = collections.deque()
         self._sockets: list[socket.socket] = []
-        self._door = socket.create_server(("127.0.0.1", 0))
-        self.port = int(self._door.getsockname()[1])
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listener.getsockname()[1])
         threading.Thread(target=self._accept, name="pooler", daemon=True).start()
 
     def close(self) -> None:
         """Hang up on everybody."""
-        self._door.shutdown(socket.SHUT_RDWR)
-        for each in [self._door, *self._sockets]:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        for each in [self._listener, *self._sockets]:
             each.close()
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
             while True:
-                client, _ = self._door.accept()
+                client, _ = self._listener.accept()
                 self._sockets.append(client)
                 threading.Thread(target=self._serve, args=(_Wire(client),), daemon=True).start()
 

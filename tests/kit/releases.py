@@ -5,7 +5,7 @@ import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
-from agentd.updater.verifying import ARTEFACT, METADATA, Here, Verified, Wanted, trust, verify
+from agentd.updater.verifying import ARTEFACT, METADATA, Here, RequestedRelease, Verified, trust, verify
 from controlplane.releases import building
 from controlplane.releases.building import Built
 from controlplane.releases.keys import KeyRing
@@ -82,7 +82,7 @@ class Host:
         if built is not None:
             shutil.copyfile(built.path, self.incoming / ARTEFACT)
 
-    def verify(self, wanted: Wanted, now: datetime = NOW) -> Verified:
+    def verify(self, wanted: RequestedRelease, now: datetime = NOW) -> Verified:
         """Ask the real verifier."""
         return verify(self.incoming, self.trusted, wanted, self.here, now.timestamp())
 
@@ -96,9 +96,9 @@ class Host:
         return found
 
 
-def wanted(built: Built) -> Wanted:
+def wanted(built: Built) -> RequestedRelease:
     """What an honest control plane asks for."""
-    return Wanted(built.version, built.digest, building.target_path(built.version, built.architecture))
+    return RequestedRelease(built.version, built.digest, building.target_path(built.version, built.architecture))
 
 
 def files_of(repository: Path) -> dict[str, bytes]:

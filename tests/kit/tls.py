@@ -1,4 +1,4 @@
-"""A private certificate authority, and a door with TLS in front of a PostgreSQL that has none built in."""
+"""A private certificate authority, and a listener with TLS in front of a PostgreSQL that has none built in."""
 
 import contextlib
 import datetime
@@ -68,7 +68,7 @@ class PrivateAuthority:
         path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
 
-class TlsDoor:
+class TlsProxy:
     """Listens at 127.0.0.1 and `port`, speaks TLS as PostgreSQL does, and carries all else to the server's socket.
 
     With `clients`, whoever shows no certificate of that authority's is turned away.
@@ -81,19 +81,19 @@ class TlsDoor:
         if clients is not None:
             self._context.load_verify_locations(clients.path)
             self._context.verify_mode = ssl.CERT_REQUIRED
-        self._door = socket.create_server(("127.0.0.1", 0))
-        self.port = int(self._door.getsockname()[1])
-        threading.Thread(target=self._accept, name="tls door", daemon=True).start()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listener.getsockname()[1])
+        threading.Thread(target=self._accept, name="tls listener", daemon=True).start()
 
     def close(self) -> None:
         """Let nobody in any more."""
-        self._door.shutdown(socket.SHUT_RDWR)
-        self._door.close()
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
             while True:
-                client, _ = self._door.accept()
+                client, _ = self._listener.accept()
                 threading.Thread(target=self._carry, args=(client,), daemon=True).start()
 
     def _carry(self, plain: socket.socket) -> None:

@@ -111,7 +111,7 @@ class World:
     # -- control plane
 
     def start_controlplane(self) -> None:
-        """Start the control plane, making its state first where there is none; return when its doors are open."""
+        """Start the control plane, making its state first where there is none; return when its listeners are open."""
         state = self.root / "controlplane"
         config = self.root / "controlplane.toml"
         if not self.profile.exists():
@@ -121,7 +121,7 @@ class World:
                     [
                         f'state_dir = "{state}"',
                         f'agents_listen = "127.0.0.1:{ports[0]}"',
-                        f'door_listen = "127.0.0.1:{ports[1]}"',
+                        f'public_listen = "127.0.0.1:{ports[1]}"',
                         f'probes_listen = "127.0.0.1:{ports[2]}"',
                         f"lease_ttl_s = {self.timing.lease_ttl_s}",
                         f"heartbeat_s = {self.timing.heartbeat_s}",
@@ -140,7 +140,7 @@ class World:
         until(
             lambda: (state / "listening.json").exists() or not alive(pid),
             START_BOUND_S,
-            "the control plane to open its doors",
+            "the control plane to open its listeners",
             log,
         )
         if not alive(pid):
@@ -157,13 +157,13 @@ class World:
         home.mkdir(parents=True, exist_ok=True)
         token = token or self.haulier_json("token", "create", "--agent", name)["token"]
         self.run([*program("agentd"), "join", "-", "--name", name, "--state", str(state)], stdin=f"{token}\n")
-        (home / "policy.toml").write_text(self.law(f"env:{PASSWORD_VARIABLE}"))
+        (home / "policy.toml").write_text(self.policy_text(f"env:{PASSWORD_VARIABLE}"))
         (home / "policy.toml").chmod(0o600)
         lines = [f'policy = "{home / "policy.toml"}"', f"slots = {slots}", "drain_on_stop_s = 2", "[labels]"]
         lines += [f'{key} = "{value}"' for key, value in labels.items()]
         (home / "agent.toml").write_text("\n".join([*lines, ""]))
 
-    def law(self, *secrets: str) -> str:
+    def policy_text(self, *secrets: str) -> str:
         """A host's policy that allows this world's data and its PostgreSQL, with these secrets for it."""
         hosts = ["127.0.0.1"]
         if (self.root / "postgres.json").exists():

@@ -9,7 +9,7 @@ import pytest
 from agentd.datastores.engines import ENGINES
 from agentd.executors.registry import BUILT_IN
 from tests.repo.test_docs import ROOT, page, section
-from tests.repo.test_rooms import product_files
+from tests.repo.test_imports import product_files
 
 EXISTING_MAX = 6
 # Where an engine of its own is spelled: these are its files.

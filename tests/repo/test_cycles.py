@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.repo.test_rooms import imports_in, module_of, product_files
+from tests.repo.test_imports import imports_in, module_of, product_files
 
 Graph = Mapping[str, set[str]]
 

@@ -232,7 +232,7 @@ def test_every_code_by_which_a_host_refuses_a_release_is_explained() -> None:
     codes = set()
     for path in [*sorted((ROOT / "agentd" / "updater").glob("*.py")), ROOT / "agentd" / "upgrading" / "fetching.py"]:
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("Refused", "FetchFailed") and node.args:
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("Refused", "FetchError") and node.args:
                 codes |= {each.value for each in ast.walk(node.args[0]) if isinstance(each, ast.Constant)}
     assert len(codes) > 20
     assert not codes - ticked(page("upgrades.md"))

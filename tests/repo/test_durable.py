@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.repo.test_rooms import ROOT, product_files
+from tests.repo.test_imports import ROOT, product_files
 
 DURABLE = ("agentd/disk/durable.py", "controlplane/durable.py")
 BY_HAND = frozenset({"fsync", "fdatasync", "rename", "renames", "replace", "link", "symlink"})

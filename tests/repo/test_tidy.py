@@ -114,23 +114,23 @@ def test_every_silenced_check_says_which() -> None:
     assert not lines_matching(BLANKET, python_files())
 
 
-def test_package_files_are_door_signs() -> None:
+def test_package_files_are_docstrings() -> None:
     wrong = [
         name
         for name in python_files()
-        if name.endswith("/__init__.py") and not name.startswith("tests/") and not is_door_sign(source(name))
+        if name.endswith("/__init__.py") and not name.startswith("tests/") and not is_docstring(source(name))
     ]
     assert not wrong, "an __init__.py holds a docstring and no code"
 
 
-def is_door_sign(text: str) -> bool:
+def is_docstring(text: str) -> bool:
     tree = ast.parse(text)
     return len(tree.body) == 1 and ast.get_docstring(tree) is not None
 
 
-def test_rooms_have_door_signs() -> None:
-    rooms = {Path(name).parent for name in python_files() if name.startswith(("controlplane/", "agentd/"))}
-    missing = [str(room) for room in sorted(rooms) if not (ROOT / room / "__init__.py").is_file()]
+def test_imports_have_docstrings() -> None:
+    packages = {Path(name).parent for name in python_files() if name.startswith(("controlplane/", "agentd/"))}
+    missing = [str(package) for package in sorted(packages) if not (ROOT / package / "__init__.py").is_file()]
     assert not missing
 
 

@@ -34,7 +34,7 @@ def flooded(plane: Plane) -> Iterator[Load]:
     """Flood the control plane from other processes while the block runs."""
     addresses = plane.addresses()
     identity = str(plane.identities / f"{FLOODER}.json")
-    setting = json.dumps(asdict(Setting(addresses["agents"], addresses["door"], identity, sys.maxsize)))
+    setting = json.dumps(asdict(Setting(addresses["agents"], addresses["public"], identity, sys.maxsize)))
     load, began_s, began_at = Load(), plane.cpu_s(), time.monotonic()
     log = plane.log.with_name("floods.log")
     pids = [start([sys.executable, "-m", "tests.floods.attacks", name, setting], log) for name in FLOODS]

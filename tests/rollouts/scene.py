@@ -1,4 +1,4 @@
-"""A control plane with releases on its shelf and a crowd of simulated agents that answer upgrades, on loopback."""
+"""A control plane with releases on its repository and a crowd of simulated agents that answer upgrades, on loopback."""
 
 import json
 import threading

@@ -20,7 +20,7 @@ from agentd.enforcement.allowing import touched
 from agentd.executors.context import Context
 from agentd.executors.registry import BUILT_IN
 from agentd.link import translate
-from agentd.policy.law import Policy
+from agentd.policy.host_policy import Policy
 from agentd.policy.places import DatastoreRule
 from agentd.policy.refusals import PolicyRefused
 from tests.security.watching import digest_of_tree

@@ -38,31 +38,31 @@ writes = ["{tmp_path}"]
 
 
 async def siege(tmp_path: Path) -> None:
-    law = policy_of(tmp_path / "data", "extract", "load")
+    host_policy = policy_of(tmp_path / "data", "extract", "load")
     outside = tmp_path / "outside"
     (outside / "exports").mkdir(parents=True)
     (outside / "staging").mkdir()
     (outside / "exports" / "readings.csv").write_text("id\n1\n")
     wide = wide_open(tmp_path)
-    async with upgrading(tmp_path, law, bringing(wide)) as (it, host):
+    async with upgrading(tmp_path, host_policy, bringing(wide)) as (it, host):
         await assault(it, outside, "first")
-        # It chooses another signed release, whose policy is as wide, and whose configuration would name another law.
+        # It chooses another signed release, whose policy is as wide, and whose configuration would name another policy.
         named = f'policy = "{host.home}/current/settings/policy.toml"\n'
         for version, configuration, ends in (("0.1.1", "slots = 9\n", "kept"), ("0.1.2", named, "rolled_back")):
             await upgrade(it, host, version, bringing(wide, configuration, unjudged=True))
             assert host.told()["state"] == ends, host.told()
             await assault(it, outside, ends)
-        assert it.policy.read_text() == law
+        assert it.policy.read_text() == host_policy
         assert "from_release" not in it.log_text()
 
 
 async def assault(it: World, outside: Path, name: str) -> None:
     """What only the release's policy allows is refused; what the host's own allows still works."""
-    assert list(it.door.hellos[-1].kinds) == ["clean_up", "extract", "load"]
+    assert list(it.listener.hellos[-1].kinds) == ["clean_up", "extract", "load"]
     assert (await outcome(it, f"att_outside_{name}", outside)).failure.code in REFUSED
     program = k.RunProgramParams(program="say").SerializeToString()
-    await it.door.grant(f"att_program_{name}", "run_program", program, fence=1)
-    assert (await it.door.result(f"att_program_{name}")).failure.code in REFUSED
+    await it.listener.grant(f"att_program_{name}", "run_program", program, fence=1)
+    assert (await it.listener.result(f"att_program_{name}")).failure.code in REFUSED
     assert not (it.directory / "mark").exists()
     assert not any((outside / "staging").iterdir())
     good = await outcome(it, f"att_honest_{name}")
@@ -73,6 +73,6 @@ async def assault(it: World, outside: Path, name: str) -> None:
     columns = [k.Column(name="from_release", type=k.COLUMN_TYPE_INT64)]
     there = k.DatasetLocation(dataset="d", datastore=store, object=it.policy.name, columns=columns)
     load = k.LoadParams(input=staged, destination=there, if_exists=k.IF_EXISTS_REPLACE)
-    await it.door.grant(f"att_law_{name}", "load", load.SerializeToString(), fence=1)
-    told = await it.door.result(f"att_law_{name}")
+    await it.listener.grant(f"att_policy_{name}", "load", load.SerializeToString(), fence=1)
+    told = await it.listener.result(f"att_policy_{name}")
     assert told.failure.code == "policy_refused", told

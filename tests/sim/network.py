@@ -30,7 +30,7 @@ class Aborted(Exception):
 
 
 class Context:
-    """What the door is given of a call."""
+    """What the listener is given of a call."""
 
     def __init__(self, agent_id: str, now: float) -> None:
         self.identity = Identity("agent", agent_id, now + OUTLIVES_S)
@@ -141,7 +141,7 @@ class Stream:
             refused = identities.why_refused(context.identity)
             if refused:
                 raise Aborted(grpc.StatusCode.UNAUTHENTICATED, refused)
-            async for message in self.plane.door.Session(self.requests, context):
+            async for message in self.plane.listener.Session(self.requests, context):
                 if not self.plane.alive or not self.server_open:
                     return
                 self.world.watch.leaves_plane(self.agent_id, message, opened_at)
@@ -154,7 +154,7 @@ class Stream:
             code, reason = grpc.StatusCode.UNAUTHENTICATED, why[0]
         except Exception as error:  # noqa: BLE001 - gRPC turns whatever a handler raises into a status
             if self.plane.alive:
-                self.world.broken("C", self.agent_id, f"the door raised {type(error).__name__}: {error}", error)
+                self.world.broken("C", self.agent_id, f"the listener raised {type(error).__name__}: {error}", error)
             code, reason = grpc.StatusCode.UNKNOWN, str(error)
         finally:
             forget()

@@ -90,7 +90,7 @@ class Operators:
         self.open_asks -= 1
 
     async def _served(self, plane: "Plane", ask: Ask, answer: "asyncio.Future[str]") -> None:
-        """One request at the door. Its answer may be lost on the way back."""
+        """One request at the listener. Its answer may be lost on the way back."""
         outcome = "done"
         try:
             await ask(plane)

@@ -1,4 +1,4 @@
-"""One process of the control plane: the product's services, loops and door, over whatever store survived."""
+"""One process of the control plane: the product's services, loops and listener, over whatever store survived."""
 
 import contextlib
 import json
@@ -19,8 +19,8 @@ from controlplane.loops.driver import Driver, Loop
 from controlplane.loops.lease_reaper import LeaseReaper
 from controlplane.loops.rollout_pilot import RolloutPilot
 from controlplane.loops.workflow_advancer import WorkflowAdvancer
-from controlplane.rpc.agents import door as agent_door
-from controlplane.rpc.agents.door import AgentDoor
+from controlplane.rpc.agents import servicer as agent_servicer
+from controlplane.rpc.agents.servicer import AgentServicer
 from controlplane.service.access.identities import Identities
 from controlplane.service.access.joining import Joining
 from controlplane.service.agents.messages import FleetSettings
@@ -39,7 +39,7 @@ from controlplane.service.migrations.clean_up import CleanUps
 from controlplane.service.migrations.migrations import Migrations
 from controlplane.service.migrations.planning import Replanned
 from controlplane.service.migrations.queries import Queries
-from controlplane.service.rollouts.healthy_clock import Calm
+from controlplane.service.rollouts.healthy_clock import HealthyClock
 from controlplane.service.rollouts.rollouts import Rollouts
 from controlplane.service.signals import Signal
 from tests.sim import tidying
@@ -64,7 +64,7 @@ def seams(seed: int) -> Iterator[None]:
     before = random.getstate()
     random.seed(seed)
     with (
-        patch.object(agent_door, "agent_of", lambda context: context.identity),
+        patch.object(agent_servicer, "agent_of", lambda context: context.identity),
         patch.object(migrations_service, "plan_migration", lambda tx, resource: _planner[0](resource.name)),
         patch.object(retrying_service, "replan_migration", lambda tx, migration: Replanned(None, ())),
         patch.dict(LEFT_BY, tidying.LEFT_BY),
@@ -109,9 +109,9 @@ class Plane:
         self.audit = AuditLog(self.store, self.clock, world.audit_key, head_is_signed, self.changed)
         self.log_check = LogCheck(self.store, self.audit, self.clock)
         witnesses = Witnesses(self.audit)
-        self.door = AgentDoor(self.fleet, nothing, self.identities, nothing, "", "sim", witnesses)
-        calm = Calm(settings.late_s, self._brisk)
-        self.rollouts = Rollouts(self.store, self.clock, self.fleet, published, "sim", calm)
+        self.listener = AgentServicer(self.fleet, nothing, self.identities, nothing, "", "sim", witnesses)
+        healthy = HealthyClock(settings.late_s, self._brisk)
+        self.rollouts = Rollouts(self.store, self.clock, self.fleet, published, "sim", healthy)
         self._driver = Driver(self._loops(rng), self.clock)
 
     async def _no_clone(self, agent_id: str, why: str) -> None:
@@ -175,7 +175,7 @@ class Plane:
         """Stop as asked: streams end after what they are saying, passes are cut, renewals are made durable."""
         self.world.event("plane stops", self.process.name)
         self.serving = False
-        self.door.end_sessions()
+        self.listener.end_sessions()
         await self._driver.stop()
         with contextlib.suppress(StoreFailed):
             await self.fleet.flush()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 FLEET = "all"
 R, H = RolloutState, HostState
-# What a rollout stores of its calm clock may be so old.
+# What a rollout stores of its healthy clock may be so old.
 _SAVED_S = 6.0
 _FORWARD = frozenset({R.RUNNING, R.SUCCEEDED})
 _BACK = frozenset({R.ROLLING_BACK, R.ROLLED_BACK})
@@ -35,7 +35,7 @@ _MARKS = {
 
 
 class Target(NamedTuple):
-    """A published release, as the shelf shows it."""
+    """A published release, as the repository shows it."""
 
     digest: str
     target_path: str
@@ -61,7 +61,7 @@ class Rollouts:
         self._in_flight_max = rng.choice((1, 1, 2))
         self._generation = 0
         self._states: dict[str, RolloutState | None] = {}
-        self._calm = _Served(world)
+        self._healthy = _Served(world)
 
     # What people do.
 
@@ -152,16 +152,18 @@ class Rollouts:
         if event.type == "UpgradeFailed" and event.detail.startswith("overdue"):
             self._must_not_have_kept(updater, agent_id, event.subject, wanted)
         if event.type == "UpgradeFailed" and event.detail.startswith(("missing", "return_missing")):
-            calm_s = self._calm.since_heard_s(agent_id)
-            if calm_s < self._missing_after_s - 1.0:
-                self._broken("U7", event.subject, f"{agent_id} failed after {calm_s:.1f} s in which it could be heard")
+            healthy_s = self._healthy.since_heard_s(agent_id)
+            if healthy_s < self._missing_after_s - 1.0:
+                self._broken(
+                    "U7", event.subject, f"{agent_id} failed after {healthy_s:.1f} s in which it could be heard"
+                )
             self._world.mark("a host was missing for too long")
 
     def _must_not_have_kept(self, updater: Updater, agent_id: str, rollout_id: str, digest: str) -> None:
         """A host that has said for a while that it keeps a release does not fail because nobody listened."""
         daemon, kept_at = self._world.by_agent[agent_id].daemon, updater.kept.get(digest)
         now, told_within_s = self._world.loop.time(), 2 * self._world.settings.heartbeat_s + self._world.settings.late_s
-        if daemon is None or kept_at is None or self._calm.since_heard_s(agent_id) > self._world.settings.late_s:
+        if daemon is None or kept_at is None or self._healthy.since_heard_s(agent_id) > self._world.settings.late_s:
             return
         if updater.status.digest == digest and now - kept_at > told_within_s and daemon.agent.connected:
             self._broken(
@@ -175,9 +177,9 @@ class Rollouts:
             assert rollout is not None, "its events name it"
             rows = self._world.tx.rollout_hosts(rollout_id)
             # Who is held for very long, for something that is not the release's fault, is set aside.
-            aside_s = rollout.calm_s - rollout.policy.held_max_s + _SAVED_S
+            aside_s = rollout.healthy_s - rollout.policy.held_max_s + _SAVED_S
             moving = sum(
-                row.state in MOVING and not (row.state in PATIENT and row.since_calm_s < aside_s) for row in rows
+                row.state in MOVING and not (row.state in PATIENT and row.since_healthy_s < aside_s) for row in rows
             )
             if moving > self._in_flight_max:
                 self._broken("U6", rollout_id, f"{moving} hosts are on their way, allowed are {self._in_flight_max}")
@@ -200,15 +202,15 @@ class Rollouts:
 
     def heard(self, agent_id: str) -> None:
         """A word of an agent has arrived at the control plane."""
-        self._calm.heard(agent_id)
+        self._healthy.heard(agent_id)
 
     def plane_serves(self) -> None:
         """A control plane begins to serve."""
-        self._calm.begin()
+        self._healthy.begin()
 
     def plane_ended(self) -> None:
         """The control plane has ended."""
-        self._calm.end()
+        self._healthy.end()
 
     def unfinished(self) -> list[str]:
         """Rollouts that go on by themselves."""
@@ -227,7 +229,7 @@ class Rollouts:
 
 
 class _Served:
-    """How long each agent could have been heard since it last was: what a calm clock can have counted at most."""
+    """How long each agent could have been heard since it last was: what a healthy clock can have counted at most."""
 
     def __init__(self, world: "World") -> None:
         self._world = world
@@ -248,7 +250,7 @@ class _Served:
         self._heard_s[agent_id] = self._now_s()
 
     def since_heard_s(self, agent_id: str) -> float:
-        """Return the seconds of calm since an agent was heard."""
+        """Return the seconds of healthy since an agent was heard."""
         return self._now_s() - self._heard_s.get(agent_id, 0.0)
 
     def _now_s(self) -> float:

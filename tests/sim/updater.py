@@ -17,7 +17,7 @@ from agentd.core.release_state import (
     Release,
     Request,
     SelfTest,
-    State,
+    UpdaterState,
     Wish,
     host_release_from_text,
 )
@@ -42,7 +42,7 @@ class Updater:
     def __init__(self, host: "Host", rng: Random) -> None:
         self._host = host
         self._rng = rng
-        self.state = State(current=FIRST, tested=SelfTest(True))
+        self.state = UpdaterState(current=FIRST, tested=SelfTest(True))
         self.wish: Wish | None = None  # what the agent wrote down
         self.kept = {FIRST.digest: 0.0}  # every release that was ever kept here, and when first
         self._request: Request | None = None

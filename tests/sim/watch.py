@@ -121,8 +121,8 @@ class Watch:
         """A lease ran out: it must not have been for want of sending it again to an agent that said hello since."""
         world, welcomed_at = self._world, self._welcomed_at.get(agent_id, 0.0)
         granted_at = self.granted_at.get(attempt_id, 0.0)
-        calm = max(world.faults.last_at, granted_at) < welcomed_at < world.loop.time() - 0.8 * world.settings.ttl_s
-        if calm and attempt_id not in self.delivered and not world.by_agent[agent_id].paused:
+        settled = max(world.faults.last_at, granted_at) < welcomed_at < world.loop.time() - 0.8 * world.settings.ttl_s
+        if settled and attempt_id not in self.delivered and not world.by_agent[agent_id].paused:
             self._broken("L6", attempt_id, f"its grant was lost, and not sent again when {agent_id} said hello")
 
     # What agents do.

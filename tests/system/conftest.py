@@ -55,7 +55,7 @@ def scene(canaries: Canaries) -> Iterator[Scene]:
             _add_role(found, canaries.filed)
             found.guard_postgres()
             variables = [f"env:{name}" for name in (PASSWORD_VARIABLE, WRONG_VARIABLE, "NOT_SET")]
-            policy = found.world.law(*variables, f"file:{canaries.file}")
+            policy = found.world.policy_text(*variables, f"file:{canaries.file}")
             environment = {WRONG_VARIABLE: canaries.wrong}
             found.add_agent("alpha", {"zone": "a"}, policy=policy, environment=environment)
             found.add_agent("holder", {"hold": "yes"}, policy=policy, stop_at="load:before_publish")

@@ -110,7 +110,7 @@ def assert_clear(scene: Scene, name: str, step: str, disk: Path) -> None:
 
 
 def test_a_file_longer_than_the_hosts_policy_allows(scene: Scene) -> None:
-    """The same wall without a small disk: a limit of the host's own."""
+    """The same bound without a small disk: a limit of the host's own."""
     policy = f'kinds = ["*"]\ndatastores = ["*"]\nroots = ["{scene.world.data}"]\nfile_bytes_max = 20000\n'
     compiled = scene.world.root / "compiled"
     compiling = {"PYTHONPYCACHEPREFIX": str(compiled), "PYTHONDONTWRITEBYTECODE": ""}

@@ -1,4 +1,4 @@
-"""Hostile SQL from a control plane that was taken over: the host's own wall refuses it.
+"""Hostile SQL from a control plane that was taken over: the host's own sandbox refuses it.
 
 The manifests' guard is passed by writing into the control plane's store what no manifest could bring there.
 """

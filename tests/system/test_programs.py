@@ -24,7 +24,7 @@ def ran(scene: Scene) -> Scene:
         f'path = "{tool}"\nsha256 = "{digest}"\nsafe_to_repeat = "a second line harms nobody"\nwrites = ["{tools}"]\n'
     )
     values = 'what = {type = "text", pattern = "[a-z0-9_.-]+"}\n'
-    policy = scene.world.law() + (
+    policy = scene.world.policy_text() + (
         f'[programs.note]\n{program}arguments = ["did", "{{what}}"]\nundo = "unnote"\n[programs.note.values]\n{values}'
         f'[programs.unnote]\n{program}arguments = ["undid", "{{what}}"]\nundo = ""\n[programs.unnote.values]\n{values}'
     )

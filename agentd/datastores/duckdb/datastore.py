@@ -415,7 +415,7 @@ class DuckdbDatastore:
             return ledger.read_record(session, target, location.object)
 
     def query(self, location: Location, columns: Columns, sql: str, scratch: Path) -> list[Cells]:
-        """One SELECT on a read-only connection with every other door shut."""
+        """One SELECT on a read-only connection with every other way shut."""
         del location, columns
         statement = single_select(sql)
         with self._connected(True) as session:

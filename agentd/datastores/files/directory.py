@@ -19,7 +19,7 @@ from agentd.datastores.fences.ledger import already_there
 from agentd.datastores.files import file_log
 from agentd.datastores.files.compression import require_plain
 from agentd.datastores.files.directory_parts import Part, Parts, parts_of
-from agentd.datastores.files.file_log import Entry, FileLog, State
+from agentd.datastores.files.file_log import Entry, FileLog, LogState
 from agentd.datastores.files.published_files import Look, Reread, changes, kept_changes, look, named_by_content
 from agentd.datastores.port.datastore import (
     Cells,
@@ -142,7 +142,7 @@ class DirectoryDatastore(ABC):
                 raise _no_file(self.name, found)
             return Parts((Part(chosen),))
 
-    def _content(self, path: Path, state: State) -> Path | None:
+    def _content(self, path: Path, state: LogState) -> Path | None:
         """What readers should see: the bare name, unless it is a left-over of a superseded publish or is gone."""
         expected = None if state.content is None else self.log(path).home / state.content
         if not path.exists():
@@ -247,7 +247,9 @@ class DirectoryDatastore(ABC):
     def _entry(number: int, kind: str, writer: Writer) -> Entry:
         return Entry(number, kind, writer.target, writer.fence, writer.attempt_id, writer.migration_id)
 
-    def _require_room(self, path: Path, log: FileLog, state: State, writer: Writer, source: Input, found: str) -> None:
+    def _require_room(
+        self, path: Path, log: FileLog, state: LogState, writer: Writer, source: Input, found: str
+    ) -> None:
         if path.is_dir():
             raise StepFailure(
                 "object_exists",
@@ -274,7 +276,7 @@ class DirectoryDatastore(ABC):
     def _reread(self, columns: Columns) -> Reread:
         return lambda path: digest_of(self.read_file(path, columns), columns)
 
-    def _keep(self, path: Path, log: FileLog, state: State, writer: Writer, number: int) -> str:
+    def _keep(self, path: Path, log: FileLog, state: LogState, writer: Writer, number: int) -> str:
         """Name below the log of the content that undo restores; "" where there was none."""
         own = file_log.require_newest(state, writer) if state.publishes else None
         if own is not None:
@@ -321,7 +323,7 @@ class DirectoryDatastore(ABC):
             seen = look(path)
 
     @staticmethod
-    def _is_derived(path: Path, log: FileLog, state: State) -> bool:
+    def _is_derived(path: Path, log: FileLog, state: LogState) -> bool:
         """Whether the newest content has its bare name already."""
         content = None if state.content is None else log.home / state.content
         if content is None or not content.exists() or not path.is_file():
@@ -444,7 +446,7 @@ class DirectoryDatastore(ABC):
         return query_batches(self.read(location, columns), columns, sql, scratch)
 
 
-def _is_ours(path: Path, state: State) -> bool:
+def _is_ours(path: Path, state: LogState) -> bool:
     """Whether the file under the bare name is one that Haulier published."""
     return file_log.mark_of(path) in {*state.superseded, *(each.mark for each in state.publishes)}
 

@@ -50,10 +50,10 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class LogState:
     """The log folded: live publishes oldest first, the content that readers see, and marks of all earlier contents.
 
-    `content` is a file below the log, or None where the bare name is the law (nothing published, or all withdrawn).
+    `content` is a file below the log, or None where the bare name decides (nothing published, or all withdrawn).
     """
 
     publishes: tuple[Entry, ...] = ()
@@ -180,7 +180,7 @@ class FileLog:
                     path.unlink()
 
 
-def folded(entries: list[Entry]) -> State:
+def folded(entries: list[Entry]) -> LogState:
     """What the entries amount to."""
     live: list[Entry] = []
     content: str | None = None
@@ -196,7 +196,7 @@ def folded(entries: list[Entry]) -> State:
             live = [e for e in live if (e.target, e.migration_id) != (entry.target, entry.migration_id)]
             content, restored = entry.data or None, True
     current = live[-1].mark if live else None
-    return State(tuple(live), content, restored, frozenset(m for m in marks if m != current))
+    return LogState(tuple(live), content, restored, frozenset(m for m in marks if m != current))
 
 
 def record_of(entries: list[Entry], target: str) -> FenceRecord | None:
@@ -215,7 +215,7 @@ def record_of(entries: list[Entry], target: str) -> FenceRecord | None:
     return FenceRecord(newest.fence, newest.attempt_id, top.fence, bytes.fromhex(top.input_digest), top.rows)
 
 
-def require_newest(state: State, writer: Writer) -> Entry | None:
+def require_newest(state: LogState, writer: Writer) -> Entry | None:
     """This migration's live publish, None if there is none; raises StepFailure where another has published over
     it."""
     own = [e for e in state.publishes if (e.target, e.migration_id) == (writer.target, writer.migration_id)]

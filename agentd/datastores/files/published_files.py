@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agentd.datastores.fences.as_published import counted
-from agentd.datastores.files.file_log import Entry, State, mark_of
+from agentd.datastores.files.file_log import Entry, LogState, mark_of
 from agentd.datastores.port.failures import StepFailure
 from agentd.disk import durable
 from agentd.proof.digests import DatasetDigest
@@ -70,7 +70,7 @@ def digest_in(name: str) -> str:
     return found[1] if found else ""
 
 
-def changes(path: Path, home: Path, state: State, own: Entry, reread: Reread, watched: Watched) -> list[str]:
+def changes(path: Path, home: Path, state: LogState, own: Entry, reread: Reread, watched: Watched) -> list[str]:
     """How what lies at the bare name differs from what `own` published there; empty where it does not.
 
     A bare name that was not derived yet, because its writer was killed, is not a difference: it is absent, or still
@@ -111,7 +111,7 @@ def _row_differences(path: Path, own: Entry, reread: Reread, *, may_be_equal: bo
     return [f"it has {counted(digest.rows)} as published, and its bytes are not the same"]
 
 
-def kept_changes(home: Path, state: State, own: Entry, watched: Watched) -> list[str]:
+def kept_changes(home: Path, state: LogState, own: Entry, watched: Watched) -> list[str]:
     """How the kept file differs from what was found there. Logs of earlier releases say it of what Haulier published
     itself, and of other files nothing."""
     wanted = digest_in(own.kept)

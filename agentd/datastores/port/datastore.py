@@ -43,13 +43,13 @@ def _nothing(*_: object, **__: object) -> None:
 
 
 def _directly(work: Callable[[], Any]) -> Any:
-    """For callers around whom there is no wall."""
+    """For callers around whom there is no sandbox."""
     return work()
 
 
 @dataclass(frozen=True, slots=True)
 class Writer:
-    """Who writes, and the doors back to who runs it.
+    """Who writes, and the calls back to who runs it.
 
     `fence` is valid for `target` only. `evict` names earlier attempts that may still hold the destination.
     `reach(point)` marks an exact point of the publish; `progress(rows)` moves the watermark; `waits(text)` says what

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import gettempdir
 
-from agentd.disk.room import free_words, is_full
+from agentd.disk.free_space import free_words, is_full
 
 
 class StepFailure(Exception):

@@ -73,7 +73,7 @@ def bad_sql(err: Exception) -> StepFailure:
 
 
 def harden(connection: duckdb.DuckDBPyConnection, scratch: Path, readable: list[Path]) -> None:
-    """Shut every door of a connection but the readable files. Nothing can be opened again afterwards."""
+    """Close every way out of a connection but the readable files. Nothing can be opened again afterwards."""
     spill = scratch / "spill"
     spill.mkdir(parents=True, exist_ok=True)
     paths = ", ".join(literal(str(p)) for p in readable)

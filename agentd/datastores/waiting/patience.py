@@ -46,7 +46,7 @@ class Patience:
     def bear(self, what: str, holders: Sequence[Holder]) -> None:
         """After a try that failed: say who holds `what`, and pause before the next.
 
-        Raises StepFailure (busy, retryable) where the bound is reached, and what the writer's door raises to end it.
+        Raises StepFailure (busy, retryable) at the bound, and what the writer's callback raises to end it.
         """
         now = self.clock()
         began_at = self._began_at = now if self._began_at is None else self._began_at

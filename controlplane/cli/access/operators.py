@@ -69,7 +69,7 @@ def create(
         request = ac.CreateOperatorTokenRequest(name=name, role=role, owners=owner or [], ttl_s=days * _DAY_S)
         answer = operator.call(request, ac.CreateOperatorTokenResponse, repeatable=False)
     if write_to is not None:
-        profiles.save(write_to, address=answer.door_address, ca_pem=answer.ca_pem.decode(), token=answer.token)
+        profiles.save(write_to, address=answer.public_address, ca_pem=answer.ca_pem.decode(), token=answer.token)
         note(f"{write_to} lets {name} in; hand it over whole, readable by nobody else")
     elif output is OutputFormat.json:
         show_message(answer)

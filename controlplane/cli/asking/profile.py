@@ -32,7 +32,7 @@ class Profile:
     path: str
     """File that it came from."""
     address: str
-    """host:port of the door listener."""
+    """host:port of the public listener."""
     ca_pem: str
     """PEM certificate of the authority that signs the control plane."""
     token: str = field(repr=False)

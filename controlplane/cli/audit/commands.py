@@ -21,7 +21,7 @@ from controlplane.cli.screen.terminal import OutputFormat, note, show_json, writ
 if TYPE_CHECKING:
     from controlplane.cli.asking.connection import Operator
     from controlplane.core.audit.heads import TreeHead
-    from controlplane.core.audit.verifying import Entry, Seal, Verdict
+    from controlplane.core.audit.verifying import Entry, Seal, Verification
 
 _PROGRAM = "haulier-controlplane"
 
@@ -221,7 +221,7 @@ def _ask_entries(operator: Operator, seal: Seal) -> Iterator[Entry]:
             )
 
 
-def _judge(seal: Seal, entries: Iterator[Entry], witnessed: list[tuple[str, TreeHead]], key: str) -> Verdict:
+def _judge(seal: Seal, entries: Iterator[Entry], witnessed: list[tuple[str, TreeHead]], key: str) -> Verification:
     from controlplane.core.audit import verifying as audit_verifying
     from controlplane.identity.audit_key import era_is_signed, head_is_signed
 
@@ -233,7 +233,7 @@ def _judge(seal: Seal, entries: Iterator[Entry], witnessed: list[tuple[str, Tree
     return verdict
 
 
-def _show(verdict: Verdict, output: OutputFormat) -> None:
+def _show(verdict: Verification, output: OutputFormat) -> None:
     if output is OutputFormat.json:
         show_json(
             {

@@ -31,7 +31,7 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class HealthLimits:
     """See the options of the command."""
 
     alive_min: float = ALIVE_MIN
@@ -75,7 +75,7 @@ def health(
     with connect(profile) as operator:
         status = operator.call(op.GetStatusRequest(), op.GetStatusResponse)
         rollouts = operator.call(fl.ListRolloutsRequest(), fl.ListRolloutsResponse)
-    checks = checks_of(status, rollouts, Limits(alive_min, stuck_max, error_rate_max, ends_min, failed_max))
+    checks = checks_of(status, rollouts, HealthLimits(alive_min, stuck_max, error_rate_max, ends_min, failed_max))
     healthy = all(check.ok for check in checks)
     if output is OutputFormat.json:
         show_json({"healthy": healthy, "checks": [asdict(check) for check in checks]})
@@ -85,7 +85,7 @@ def health(
     raise typer.Exit(Exit.OK if healthy else Exit.BAD_ANSWER)
 
 
-def checks_of(status: op.GetStatusResponse, rollouts: fl.ListRolloutsResponse, limits: Limits) -> list[Check]:
+def checks_of(status: op.GetStatusResponse, rollouts: fl.ListRolloutsResponse, limits: HealthLimits) -> list[Check]:
     """Every comparison, in the order in which it is shown."""
     return [
         _alive(status, limits.alive_min),

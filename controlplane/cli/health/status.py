@@ -21,7 +21,7 @@ def status_page(status: op.GetStatusResponse, address: str) -> RenderableType:
     counts = pieces.table([pieces.column(""), pieces.column("by state", fold=True)])
     counts.show_header = False
     for title, by_state in (("migrations", status.migrations), ("steps", status.steps), ("agents", status.agents)):
-        counts.add_row(Text(title), _tally(by_state))
+        counts.add_row(Text(title), _counts(by_state))
     kept = render_leftovers.kept_in_all(status.leftovers)
     if kept:
         counts.add_row(Text("kept"), pieces.prose(kept))
@@ -56,7 +56,7 @@ def status_page(status: op.GetStatusResponse, address: str) -> RenderableType:
     return Group(head, *alarms, Text(), counts, Text(), loops)
 
 
-def _tally(by_state: Mapping[str, int]) -> Text:
+def _counts(by_state: Mapping[str, int]) -> Text:
     if not any(by_state.values()):
         return pieces.nothing("none")
     text = Text(overflow="fold")

@@ -14,7 +14,7 @@ from controlplane.cli.screen.problems import Problem
 
 SUFFIXES = (".yaml", ".yml")
 STDIN = "-"
-# One apply is one request, all or nothing, so it must fit into one message of the door listener.
+# One apply is one request, all or nothing, so it must fit into one message of the public listener.
 REQUEST_BYTES_MAX = 32 << 20
 # What a file costs in the message beside its path and content: tags and lengths.
 _FILE_BYTES_EXTRA = 16

@@ -102,13 +102,13 @@ def outcomes(done: Sequence[op.ManifestOutcome], *, files: int, would: bool, loo
         parts += [table, Text()]
     parts += [part for outcome in changed if outcome.fields for part in _fields(outcome)]
     parts += [pieces.prose(f"{each.kind} {each.name}: {each.note}") for each in done if each.note][:OUTCOMES_MAX]
-    tally = Counter((outcome.kind, _change(outcome)) for outcome in done)
+    counts = Counter((outcome.kind, _change(outcome)) for outcome in done)
     lines = []
-    for kind in sorted({kind for kind, _ in tally}):
+    for kind in sorted({kind for kind, _ in counts}):
         words = [
             f"{wording.count(number)} {word}"
             for word in ("created", "updated", "unchanged", "deleted")
-            if (number := tally[kind, word])
+            if (number := counts[kind, word])
         ]
         lines.append(f"{wording.clean(kind)}: {', '.join(words)}")
     head = f"{wording.plural(len(done), 'manifest')} in {wording.plural(files, 'file')}"

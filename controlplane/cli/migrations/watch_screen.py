@@ -13,7 +13,7 @@ from rich.table import Column
 from rich.text import Text
 
 from controlplane.cli.screen import pieces, states, wording
-from controlplane.cli.screen.pace import Pace
+from controlplane.cli.screen.pace import RateEstimate
 from controlplane.cli.screen.terminal import Look
 
 T = TypeVar("T")
@@ -75,11 +75,11 @@ def bar(done: float, width: int, style: str) -> Text:
 
 def live_page(
     migrations: Sequence[op.MigrationSummary],
-    paces: Mapping[str, Pace],
+    paces: Mapping[str, RateEstimate],
     look: Look,
     *,
     height: int,
-    overall: Pace | None = None,
+    overall: RateEstimate | None = None,
     trouble: str = "",
 ) -> RenderableType:
     """The watched migrations within `height` lines: what needs a person comes first, then what moves; those that wait
@@ -100,8 +100,8 @@ def live_page(
     parts: list[RenderableType] = [table] if ranked else []
     hidden = ranked[room:]
     if hidden:
-        tally = Counter(migration.state for migration in hidden)
-        words = ", ".join(f"{number} {wording.clean(word)}" for word, number in sorted(tally.items()))
+        counts = Counter(migration.state for migration in hidden)
+        words = ", ".join(f"{number} {wording.clean(word)}" for word, number in sorted(counts.items()))
         parts.append(pieces.nothing(f"… and {len(hidden)} more: {words}"))
     if waiting:
         parts.append(_waiting(waiting, look))
@@ -127,7 +127,7 @@ def _waiting(waiting: Sequence[op.MigrationSummary], look: Look) -> Text:
     return text
 
 
-def _total(migrations: Sequence[op.MigrationSummary], overall: Pace | None, look: Look) -> Text:
+def _total(migrations: Sequence[op.MigrationSummary], overall: RateEstimate | None, look: Look) -> Text:
     """One bar over all, with the time that is left at the pace of late."""
     done, count = done_of(migrations), len(migrations)
     share = done / count if count else 1.0
@@ -153,7 +153,7 @@ def _rank(migration: op.MigrationSummary) -> tuple[int, bool]:
     return (_RANK.get(states.mood(migration.state), 4), not moving)
 
 
-def _line(migration: op.MigrationSummary, pace: Pace | None, layout: _Layout) -> list[Text]:
+def _line(migration: op.MigrationSummary, pace: RateEstimate | None, layout: _Layout) -> list[Text]:
     looks = states.looks(migration.state)
     done = fraction(migration)
     progress = bar(done, layout.bar_width, looks.style).append(f" {wording.percent(done):>4}")
@@ -184,7 +184,7 @@ def _step(migration: op.MigrationSummary, layout: _Layout) -> Text:
     return pieces.name(step)
 
 
-def _foot(migrations: Sequence[op.MigrationSummary], paces: Mapping[str, Pace]) -> Text:
+def _foot(migrations: Sequence[op.MigrationSummary], paces: Mapping[str, RateEstimate]) -> Text:
     ended = [migration for migration in migrations if migration.state in states.ENDED]
     well = sum(migration.state in states.ENDED_WELL for migration in ended)
     text = Text(f"{len(ended)} of {len(migrations)} ended, {well} verified")

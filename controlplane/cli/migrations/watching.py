@@ -15,7 +15,7 @@ from haulier.v1 import operator_pb2 as op
 from controlplane.cli.asking.connection import Operator
 from controlplane.cli.screen import states
 from controlplane.cli.screen.exits import Exit
-from controlplane.cli.screen.pace import Pace
+from controlplane.cli.screen.pace import RateEstimate
 from controlplane.cli.screen.problems import Problem
 from controlplane.cli.screen.terminal import Look, console, write
 from controlplane.manifests.text.findings import near_miss
@@ -147,9 +147,9 @@ class _LiveScreen:
     def __init__(self, live: Live, look: Look) -> None:
         self._live = live
         self._look = look
-        self._paces: dict[str, Pace] = {}
+        self._paces: dict[str, RateEstimate] = {}
         # What is done of all moves in leaps: only over a while is there a pace in it.
-        self._overall = Pace(half_life_s=OVERALL_HALF_LIFE_S)
+        self._overall = RateEstimate(half_life_s=OVERALL_HALF_LIFE_S)
 
     def update(self, watched: Sequence[op.MigrationSummary], at: float, trouble: str) -> None:
         import shutil
@@ -158,7 +158,7 @@ class _LiveScreen:
 
         self._overall.see(str(len(watched)), done_of(watched), at)
         for migration in watched:
-            pace = self._paces.setdefault(migration.migration_id, Pace())
+            pace = self._paces.setdefault(migration.migration_id, RateEstimate())
             pace.see(migration.current_step, migration.watermark, at)
         size = shutil.get_terminal_size()
         look = Look(terminal=True, colour=self._look.colour, width=max(size.columns, 40))

@@ -50,15 +50,15 @@ def rollout_table(rollouts: Sequence[fl.RolloutView], look: Look) -> RenderableT
     wide = look.fits(100)
     table = pieces.table([*columns, pieces.column("why", flex=True)] if wide else columns)
     for view in rollouts:
-        tally = tally_of(view)
+        counts = counts_of(view)
         cells = [
             pieces.name(view.rollout_id),
             pieces.name(view.fleet),
             pieces.name(view.version),
             pieces.state(view.state),
             Text(f"{view.wave}/{len(view.waves) - 1}"),
-            Text(f"{tally['kept']}/{view.hosts}"),
-            Text(str(tally["failed"]), style="red" if tally["failed"] else ""),
+            Text(f"{counts['kept']}/{view.hosts}"),
+            Text(str(counts["failed"]), style="red" if counts["failed"] else ""),
             Text(wording.duration(view.elapsed_s)),
         ]
         table.add_row(*cells, *([pieces.quiet(why(view))] if wide else []))
@@ -131,13 +131,13 @@ def _states(counted: Mapping[str, int]) -> Text:
 
 
 def _foot(view: fl.RolloutView, eta_s: float | None) -> Text:
-    tally = tally_of(view)
-    moving = sum(tally[name] for name in _MOVING)
-    text = Text(f"{tally['kept']} of {view.hosts} hosts kept, {moving} of at most {view.in_flight_max} in flight")
-    if tally["failed"]:
-        text.append(f", {tally['failed']} failed", style="red")
-    if tally["held"]:
-        text.append(f", {tally['held']} held", style="yellow")
+    counts = counts_of(view)
+    moving = sum(counts[name] for name in _MOVING)
+    text = Text(f"{counts['kept']} of {view.hosts} hosts kept, {moving} of at most {view.in_flight_max} in flight")
+    if counts["failed"]:
+        text.append(f", {counts['failed']} failed", style="red")
+    if counts["held"]:
+        text.append(f", {counts['held']} held", style="yellow")
     if view.soak_left_s > 0:
         text.append(f" · wave {view.wave} soaks for {wording.duration(view.soak_left_s)}", style=pieces.QUIET)
     if eta_s is not None and view.state not in AT_REST:
@@ -174,12 +174,12 @@ def host_table(hosts: Sequence[fl.RolloutHostView], look: Look) -> RenderableTyp
     return table
 
 
-def tally_of(view: fl.RolloutView) -> Counter[str]:
+def counts_of(view: fl.RolloutView) -> Counter[str]:
     """State → hosts, over all waves."""
-    tally: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for wave in view.waves:
-        tally.update(dict(wave.states))
-    return tally
+        counts.update(dict(wave.states))
+    return counts
 
 
 def why(view: fl.RolloutView) -> str:
@@ -189,12 +189,12 @@ def why(view: fl.RolloutView) -> str:
 
 def plain_line(view: fl.RolloutView) -> str:
     """The news of a rollout as one line, for logs and pipes."""
-    tally = tally_of(view)
+    counts = counts_of(view)
     parts = [
         wording.clean(view.rollout_id),
         wording.clean(view.state),
         f"wave {view.wave}/{len(view.waves) - 1}",
-        ", ".join(f"{tally[name]} {wording.clean(name)}" for name in sorted(tally) if tally[name]),
+        ", ".join(f"{counts[name]} {wording.clean(name)}" for name in sorted(counts) if counts[name]),
     ]
     told = why(view)
     return "  ".join([*parts, wording.clean(told)] if told and view.state in AT_REST else parts)

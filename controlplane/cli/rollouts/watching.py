@@ -11,9 +11,9 @@ from haulier.v1 import fleet_pb2 as fl
 
 from controlplane.cli.asking.connection import Operator
 from controlplane.cli.migrations.watching import PATIENCE_S
-from controlplane.cli.rollouts.tables import AT_REST, plain_line, rollout_page, tally_of
+from controlplane.cli.rollouts.tables import AT_REST, counts_of, plain_line, rollout_page
 from controlplane.cli.screen.exits import Exit
-from controlplane.cli.screen.pace import Pace
+from controlplane.cli.screen.pace import RateEstimate
 from controlplane.cli.screen.problems import Problem
 from controlplane.cli.screen.terminal import Look, console, write
 
@@ -58,7 +58,7 @@ class LiveRollout:
         from rich.live import Live
 
         self._look = look
-        self._pace = Pace()
+        self._pace = RateEstimate()
         self._live: Live = Live(
             console=console(sys.stdout, look), transient=True, auto_refresh=False, vertical_overflow="crop"
         )
@@ -74,7 +74,7 @@ class LiveRollout:
         """Paints the rollout."""
         import shutil
 
-        kept = tally_of(view)["kept"]
+        kept = counts_of(view)["kept"]
         self._pace.see("kept", kept, at)
         look = Look(terminal=True, colour=self._look.colour, width=max(shutil.get_terminal_size().columns, 40))
         # The window may have been resized since the last look.
@@ -82,7 +82,7 @@ class LiveRollout:
         self._live.update(rollout_page(view, look, eta_s=eta_s(view, self._pace), trouble=trouble), refresh=True)
 
 
-def eta_s(view: fl.RolloutView, pace: Pace) -> float | None:
+def eta_s(view: fl.RolloutView, pace: RateEstimate) -> float | None:
     """How long it may take: the hosts that are left at the pace of those before, and the soaking of every wave."""
     if view.state != "running":
         return None

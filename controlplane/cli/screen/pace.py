@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-# Old speed counts half after this long, so that the shown rate is calm and still follows.
+# Old speed counts half after this long, so that the shown rate is steady and still follows.
 HALF_LIFE_S = 5.0
 
 
 @dataclass
-class Pace:
+class RateEstimate:
     """The smoothed rate of a number that grows. One attempt at a time: a new `key` starts afresh."""
 
     key: str = ""

@@ -128,7 +128,7 @@ def _unavailable(details: str, *, where: str, profile_path: str) -> Problem:
         return Problem(
             "no TLS connection could be made: the other side does not speak it as expected",
             where=where,
-            hint=f"does `address` in {profile_path} name the door listener of a control plane?",
+            hint=f"does `address` in {profile_path} name the public listener of a control plane?",
             code=Exit.UNREACHABLE,
         )
     if details and not _TRANSPORT.search(details):

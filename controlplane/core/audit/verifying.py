@@ -23,7 +23,7 @@ class Seal:
 
 
 @dataclass(slots=True)
-class Verdict:
+class Verification:
     """What was found: ``faults`` is empty for a log that is what it was."""
 
     entries: int = 0
@@ -40,12 +40,12 @@ def verify(
     *,
     head_is_signed: Callable[[TreeHead, bytes], bool],
     era_is_signed: Callable[[LogEra, bytes], bool],
-) -> Verdict:
+) -> Verification:
     """Check the entries against the head, the head against its key, and both against what witnesses saw.
 
     ``witnessed`` holds (where it comes from, head).
     """
-    verdict = Verdict(key_id=key_id_of(seal.public_key), witnesses=len(witnessed))
+    verdict = Verification(key_id=key_id_of(seal.public_key), witnesses=len(witnessed))
     if seal.head is None:
         verdict.faults.append("the log has no signed head yet")
         return verdict
@@ -65,7 +65,7 @@ def verify(
     return verdict
 
 
-def _roots(entries: Iterable[Entry], size: int, marks: set[int], verdict: Verdict) -> dict[int, bytes]:
+def _roots(entries: Iterable[Entry], size: int, marks: set[int], verdict: Verification) -> dict[int, bytes]:
     """Return the root at each size in ``marks``; what is missing or out of order is a fault."""
     frontier = Frontier()
     roots = {0: frontier.root()}
@@ -96,7 +96,7 @@ def _compare(
     head: TreeHead,
     roots: dict[int, bytes],
     head_is_signed: Callable[[TreeHead, bytes], bool],
-    verdict: Verdict,
+    verdict: Verification,
 ) -> None:
     if not head_is_signed(head, seal.public_key):
         verdict.faults.append(f"{where}: its head of {head} is signed by another key, or by none")

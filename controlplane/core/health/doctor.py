@@ -25,7 +25,7 @@ from controlplane.core.states import (
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Contradiction:
     """A broken promise: which, whose, and how it shows."""
 
     promise: str
@@ -45,7 +45,7 @@ class Dossier:
     is_under_way: bool = False  # as the store counts it against the limits of migrations
 
 
-def examine(dossier: Dossier) -> list[Finding]:
+def examine(dossier: Dossier) -> list[Contradiction]:
     """Check one migration; an empty list means that every promise checked here holds."""
     return [
         *_leases(dossier),
@@ -59,7 +59,7 @@ def examine(dossier: Dossier) -> list[Finding]:
     ]
 
 
-def examine_targets(attempts: Iterable[Attempt], fences: Mapping[str, int]) -> list[Finding]:
+def examine_targets(attempts: Iterable[Attempt], fences: Mapping[str, int]) -> list[Contradiction]:
     """Check all attempts ever made, in order of grant: fences of a target strictly rise, one live writer each."""
     found = []
     last: dict[str, tuple[int, str]] = {}
@@ -68,36 +68,38 @@ def examine_targets(attempts: Iterable[Attempt], fences: Mapping[str, int]) -> l
         before = last.get(attempt.target)
         if before is not None and attempt.fence <= before[0]:
             found.append(
-                Finding(
+                Contradiction(
                     "L1", attempt.id, f"fence {attempt.fence} of {attempt.target} follows {before[0]} of {before[1]}"
                 )
             )
         last[attempt.target] = (attempt.fence, attempt.id)
         if attempt.fence > fences.get(attempt.target, 0):
-            found.append(Finding("L1", attempt.id, f"fence {attempt.fence} is above what its target remembers"))
+            found.append(Contradiction("L1", attempt.id, f"fence {attempt.fence} is above what its target remembers"))
         if attempt.state is AttemptState.RUNNING:
             if attempt.target in live:
                 found.append(
-                    Finding("L2", attempt.id, f"{attempt.target} has two live writers, also {live[attempt.target]}")
+                    Contradiction(
+                        "L2", attempt.id, f"{attempt.target} has two live writers, also {live[attempt.target]}"
+                    )
                 )
             live[attempt.target] = attempt.id
     return found
 
 
-def examine_iterations(iterations: Sequence[Migration]) -> list[Finding]:
+def examine_iterations(iterations: Sequence[Migration]) -> list[Contradiction]:
     """Check all runs of one name, oldest first (promise S7): numbered without a gap, at most one of them open."""
     found = []
     numbers = [each.iteration for each in iterations]
     if numbers != list(range(1, len(numbers) + 1)):
-        found.append(Finding("S7", iterations[0].name, f"its iterations are numbered {numbers}"))
+        found.append(Contradiction("S7", iterations[0].name, f"its iterations are numbered {numbers}"))
     still = [each for each in iterations if each.state not in MIGRATION_ENDED]
     if len(still) > 1:
         said = ", ".join(f"{each.iteration} is {each.state}" for each in still)
-        found.append(Finding("S7", still[0].name, f"more than one iteration is open: {said}"))
+        found.append(Contradiction("S7", still[0].name, f"more than one iteration is open: {said}"))
     return found
 
 
-def _leases(dossier: Dossier) -> Iterable[Finding]:
+def _leases(dossier: Dossier) -> Iterable[Contradiction]:
     live: dict[str, list[Attempt]] = {}
     for attempt in dossier.attempts:
         if attempt.state is AttemptState.RUNNING:
@@ -105,39 +107,39 @@ def _leases(dossier: Dossier) -> Iterable[Finding]:
     for step in dossier.steps:
         held = live.get(step.id, [])
         if len(held) > 1:
-            yield Finding("L2", step.id, f"{len(held)} live leases: {', '.join(a.id for a in held)}")
+            yield Contradiction("L2", step.id, f"{len(held)} live leases: {', '.join(a.id for a in held)}")
         if (step.state is StepState.LEASED) != bool(held):
-            yield Finding("L4", step.id, f"the step is {step.state} with {len(held)} live leases")
+            yield Contradiction("L4", step.id, f"the step is {step.state} with {len(held)} live leases")
         if any(attempt.direction is not step.direction for attempt in held):
-            yield Finding("L4", step.id, "the live lease goes the other way than the step")
+            yield Contradiction("L4", step.id, "the live lease goes the other way than the step")
         tries = [a for a in dossier.attempts if a.step_id == step.id]
         if len(tries) != step.attempts:
-            yield Finding("L4", step.id, f"the step counts {step.attempts} attempts, the log has {len(tries)}")
+            yield Contradiction("L4", step.id, f"the step counts {step.attempts} attempts, the log has {len(tries)}")
 
 
-def _ends(dossier: Dossier) -> Iterable[Finding]:
+def _ends(dossier: Dossier) -> Iterable[Contradiction]:
     """A step has succeeded, or is undone, only through an attempt that did."""
     won = {(a.step_id, a.direction) for a in dossier.attempts if a.state is AttemptState.SUCCEEDED}
     for step in dossier.steps:
         if step.state is StepState.SUCCEEDED and (step.id, Direction.FORWARD) not in won:
-            yield Finding("L4", step.id, "the step has succeeded without a successful attempt")
+            yield Contradiction("L4", step.id, "the step has succeeded without a successful attempt")
         if step.state is StepState.UNDONE and (step.id, Direction.UNDO) not in won:
-            yield Finding("S5", step.id, "the step is undone without a successful undo")
+            yield Contradiction("S5", step.id, "the step is undone without a successful undo")
     # What cleans up after a migration moves when that has ended.
     states = {step.state for step in dossier.steps if step.kind != CLEAN_UP}
     ended = dossier.migration.state
     if ended in MIGRATION_ENDED | MIGRATION_ASKS_A_PERSON and states & {StepState.READY, StepState.LEASED}:
-        yield Finding("L4", dossier.migration.id, f"{ended} although a step of it is ready or leased")
+        yield Contradiction("L4", dossier.migration.id, f"{ended} although a step of it is ready or leased")
     if ended is MigrationState.SUCCEEDED and states != {StepState.SUCCEEDED}:
-        yield Finding("L4", dossier.migration.id, f"succeeded with steps that are {', '.join(sorted(states))}")
+        yield Contradiction("L4", dossier.migration.id, f"succeeded with steps that are {', '.join(sorted(states))}")
     if ended in (MigrationState.CANCELLED, MigrationState.ROLLED_BACK):
         behind = (s for s in dossier.steps if s.touched and (s.compensatable or s.pivot))
         left = [s.id for s in behind if s.state is not StepState.UNDONE]
         if left:
-            yield Finding("S5", dossier.migration.id, f"{ended} although {', '.join(left)} was not undone")
+            yield Contradiction("S5", dossier.migration.id, f"{ended} although {', '.join(left)} was not undone")
 
 
-def _restored(dossier: Dossier) -> Iterable[Finding]:
+def _restored(dossier: Dossier) -> Iterable[Contradiction]:
     """Promise D9: what a proof has refuted is not what is there when its migration ends failed."""
     told = [event.type for event in dossier.events if event.subject == dossier.migration.id]
     answers = [each for each in told if each in ("MigrationRefuted", "MigrationRetried")]
@@ -145,22 +147,24 @@ def _restored(dossier: Dossier) -> Iterable[Finding]:
         return
     for step in dossier.steps:
         if leaves_something(step) and step.state is not StepState.UNDONE and not is_refuted(step):
-            yield Finding("D9", step.id, f"its migration's proof failed, and it is {step.state}, not undone")
+            yield Contradiction("D9", step.id, f"its migration's proof failed, and it is {step.state}, not undone")
 
 
-def _deadlines(dossier: Dossier) -> Iterable[Finding]:
+def _deadlines(dossier: Dossier) -> Iterable[Contradiction]:
     """Promise S6: nothing waits without a deadline, and an open migration always has something that moves."""
     for step in dossier.steps:
         if step.state is StepState.READY and step.queue_deadline_at is None:
-            yield Finding("S6", step.id, "the step is ready without a deadline")
+            yield Contradiction("S6", step.id, "the step is ready without a deadline")
     migration = dossier.migration
     if migration.state in MIGRATION_ENDED | MIGRATION_ASKS_A_PERSON:
         return
     if not any(step.state in (StepState.READY, StepState.LEASED) for step in dossier.steps):
-        yield Finding("S6", migration.id, f"the migration is {migration.state} and no step of it is ready or leased")
+        yield Contradiction(
+            "S6", migration.id, f"the migration is {migration.state} and no step of it is ready or leased"
+        )
 
 
-def _order(dossier: Dossier) -> Iterable[Finding]:
+def _order(dossier: Dossier) -> Iterable[Contradiction]:
     """Forward, nothing starts before what it needs; undoing, nothing before what needs it."""
     steps = {step.id: step for step in dossier.steps}
     started = (StepState.READY, StepState.LEASED, StepState.SUCCEEDED)
@@ -169,31 +173,31 @@ def _order(dossier: Dossier) -> Iterable[Finding]:
         for other in (steps[i] for i in needed):
             early = step.state in started and other.state is not StepState.SUCCEEDED
             if early and dossier.migration.state is MigrationState.RUNNING:
-                yield Finding("S5", step.id, f"it is {step.state} before {other.name}, which it needs, succeeded")
+                yield Contradiction("S5", step.id, f"it is {step.state} before {other.name}, which it needs, succeeded")
             undoing = other.direction is Direction.UNDO and other.state in (
                 StepState.READY,
                 StepState.LEASED,
                 StepState.UNDONE,
             )
             if undoing and step.state not in (StepState.UNDONE, StepState.CANCELLED) and not is_refuted(step):
-                yield Finding("S5", other.id, f"its undo began before {step.name}, which needs it, was undone")
+                yield Contradiction("S5", other.id, f"its undo began before {step.name}, which needs it, was undone")
 
 
-def _under_way(dossier: Dossier) -> Iterable[Finding]:
+def _under_way(dossier: Dossier) -> Iterable[Contradiction]:
     """Promise S8: what limits of migrations are counted over is what moves and has begun."""
     migration = dossier.migration
     if dossier.is_under_way and migration.state not in MIGRATION_MOVING:
-        yield Finding("S8", migration.id, f"it is {migration.state} and still counts as under way")
+        yield Contradiction("S8", migration.id, f"it is {migration.state} and still counts as under way")
     works = migration.state in MIGRATION_MOVING and any(
         a.state is AttemptState.RUNNING and a.direction is Direction.FORWARD for a in dossier.attempts
     )
     if works and not dossier.is_under_way:
-        yield Finding("S8", migration.id, "a step of it is leased and it does not count as under way")
+        yield Contradiction("S8", migration.id, "a step of it is leased and it does not count as under way")
 
 
-def _pivots(dossier: Dossier) -> Iterable[Finding]:
+def _pivots(dossier: Dossier) -> Iterable[Contradiction]:
     if sum(step.pivot for step in dossier.steps) > 1:
-        yield Finding("S4", dossier.migration.id, "more than one pivot")
+        yield Contradiction("S4", dossier.migration.id, "more than one pivot")
     for step in dossier.steps:
         if step.pivot and step.direction is Direction.UNDO and step.state is not StepState.CANCELLED:
             passed = any(
@@ -201,10 +205,10 @@ def _pivots(dossier: Dossier) -> Iterable[Finding]:
                 for a in dossier.attempts
             )
             if passed:
-                yield Finding("S4", step.id, "the pivot had succeeded and is being undone")
+                yield Contradiction("S4", step.id, "the pivot had succeeded and is being undone")
 
 
-def _fold(dossier: Dossier) -> Iterable[Finding]:
+def _fold(dossier: Dossier) -> Iterable[Contradiction]:
     """Promise C3: the rows are what the event log folds to."""
     steps: dict[str, StepState | None] = {step.id: None for step in dossier.steps}
     attempts: dict[str, AttemptState | None] = {attempt.id: None for attempt in dossier.attempts}
@@ -218,10 +222,10 @@ def _fold(dossier: Dossier) -> Iterable[Finding]:
             before = attempts[event.attempt_id]
             attempts[event.attempt_id] = ATTEMPT_TRANSITIONS.get((before, event.type), before)
     if migration is not dossier.migration.state:
-        yield Finding("C3", dossier.migration.id, f"is {dossier.migration.state}, its events fold to {migration}")
+        yield Contradiction("C3", dossier.migration.id, f"is {dossier.migration.state}, its events fold to {migration}")
     for step in dossier.steps:
         if steps[step.id] is not step.state:
-            yield Finding("C3", step.id, f"is {step.state}, its events fold to {steps[step.id]}")
+            yield Contradiction("C3", step.id, f"is {step.state}, its events fold to {steps[step.id]}")
     for attempt in dossier.attempts:
         if attempts[attempt.id] is not attempt.state:
-            yield Finding("C3", attempt.id, f"is {attempt.state}, its events fold to {attempts[attempt.id]}")
+            yield Contradiction("C3", attempt.id, f"is {attempt.state}, its events fold to {attempts[attempt.id]}")

@@ -5,7 +5,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from controlplane.core.rollouts.model import Host, HostState, Rollout, RolloutHost, RolloutPolicy, Tally
+from controlplane.core.rollouts.model import Host, HostState, Rollout, RolloutHost, RolloutPolicy, StepCounts
 from controlplane.core.rollouts.windows import is_open
 from controlplane.core.versions import Version, parse
 
@@ -99,15 +99,15 @@ def draft(rollout: Rollout, hosts: Sequence[Host]) -> list[RolloutHost]:
             groups=host.groups,
             state=HostState.WAITING,
             asked_at=None,
-            since_calm_s=0.0,
-            away_calm_s=None,
+            since_healthy_s=0.0,
+            away_healthy_s=None,
             from_version=host.running.version,
             from_digest=host.running.digest,
             incarnation=0,
             cause_code="",
             cause="",
-            past=Tally(),
-            after=Tally(),
+            past=StepCounts(),
+            after=StepCounts(),
         )
         for host in order
     ]

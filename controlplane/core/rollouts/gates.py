@@ -15,7 +15,7 @@ import math
 from collections.abc import Iterable
 
 from controlplane.core.hosts import Facts
-from controlplane.core.rollouts.model import RolloutHost, RolloutPolicy, Tally
+from controlplane.core.rollouts.model import RolloutHost, RolloutPolicy, StepCounts
 
 ERROR_FLOOR = 0.02
 ERROR_STEP = 0.1
@@ -28,7 +28,7 @@ SLOW_SIGMAS = 3.0
 LOG_SPREAD_MIN = 0.2
 
 
-def errs_more(past: Tally, after: Tally, factor: float) -> str:
+def errs_more(past: StepCounts, after: StepCounts, factor: float) -> str:
     """Return how the error gate closes, for people; empty while it is open."""
     p0 = min(0.5, max(ERROR_FLOOR, (past.failed + ERROR_FLOOR * PRIOR) / (past.ended + PRIOR)))
     p1 = min(0.95, max(factor * p0, p0 + ERROR_STEP))
@@ -39,7 +39,7 @@ def errs_more(past: Tally, after: Tally, factor: float) -> str:
     return f"{after.failed} of {after.ended} steps failed on it, {before}"
 
 
-def is_slower(past: Tally, after: Tally, factor: float) -> str:
+def is_slower(past: StepCounts, after: StepCounts, factor: float) -> str:
     """Return how the gate of slowness closes, for people; empty while it is open."""
     if past.timed < SLOW_PAST_MIN or after.timed < SLOW_AFTER_MIN:
         return ""
@@ -52,11 +52,11 @@ def is_slower(past: Tally, after: Tally, factor: float) -> str:
 
 def closed_gate(rows: Iterable[RolloutHost], policy: RolloutPolicy) -> tuple[str, str] | None:
     """Return the code and cause of the first gate that is closed over these hosts, all of them and group by group."""
-    pooled: dict[str, tuple[Tally, Tally]] = {}
+    pooled: dict[str, tuple[StepCounts, StepCounts]] = {}
     for row in rows:
         if row.after.ended:
             for group in ("", *row.groups):
-                past, after = pooled.get(group, (Tally(), Tally()))
+                past, after = pooled.get(group, (StepCounts(), StepCounts()))
                 pooled[group] = (past.plus(row.past), after.plus(row.after))
     for group, (past, after) in pooled.items():
         where = f" on {group}" if group else ""
@@ -79,10 +79,10 @@ def groups_of(facts: Facts, kinds: Iterable[str]) -> tuple[str, ...]:
     return tuple(f"{where}/{kind}" for kind in sorted(set(kinds)) or ["none"])
 
 
-def _mean(tally: Tally) -> float:
-    return tally.log_sum / tally.timed
+def _mean(counts: StepCounts) -> float:
+    return counts.log_sum / counts.timed
 
 
-def _spread(tally: Tally) -> float:
-    variance = tally.log_square_sum / tally.timed - _mean(tally) ** 2
+def _spread(counts: StepCounts) -> float:
+    variance = counts.log_square_sum / counts.timed - _mean(counts) ** 2
     return max(LOG_SPREAD_MIN, math.sqrt(max(0.0, variance)))

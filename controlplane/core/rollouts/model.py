@@ -1,6 +1,6 @@
 """Rollouts as immutable values, and the tables of their states.
 
-Two clocks are met here. Names in ``_at`` are instants of the control plane; names in ``_calm_s`` are seconds of the
+Two clocks are met here. Names in ``_at`` are instants of the control plane; names in ``_healthy_s`` are seconds of the
 rollout's own clock, which stands still while the control plane is away, busy or just back: what a host could not tell
 us then is not held against it (promise U7).
 """
@@ -160,7 +160,7 @@ def rollout_after(state: RolloutState | None, event: str, subject: str = "") -> 
 
 @dataclass(frozen=True, slots=True)
 class RolloutPolicy:
-    """How a rollout goes. Durations in seconds of its calm clock, shares from 0 to 1."""
+    """How a rollout goes. Durations in seconds of its healthy clock, shares from 0 to 1."""
 
     waves: tuple[float, ...] = (0.05, 0.25, 1.0)  # share of all hosts reached after each that follows the canaries
     canaries_per_group: int = 1  # of each system, architecture and kind of datastore
@@ -190,7 +190,7 @@ class Artefact(NamedTuple):
     min_from: str  # oldest version that may follow it; empty: any
 
 
-class Tally(NamedTuple):
+class StepCounts(NamedTuple):
     """Steps that ended on a host: how many, how many failed, and the sums of their durations' logarithm and its square.
 
     ``timed`` counts those whose duration is known.
@@ -202,13 +202,13 @@ class Tally(NamedTuple):
     log_sum: float = 0.0
     log_square_sum: float = 0.0
 
-    def plus(self, other: "Tally") -> "Tally":
-        """Add up two tallies.
+    def plus(self, other: "StepCounts") -> "StepCounts":
+        """Add up two counts.
 
-        >>> Tally(2, 1).plus(Tally(3, 0)).ended
+        >>> StepCounts(2, 1).plus(StepCounts(3, 0)).ended
         5
         """
-        return Tally(
+        return StepCounts(
             self.ended + other.ended,
             self.failed + other.failed,
             self.timed + other.timed,
@@ -244,9 +244,9 @@ class RolloutHost(NamedTuple):
     #: When it was asked the first time; None while it never was, and then its state is WAITING or KEPT.
     asked_at: float | None
     #: When it came into its state.
-    since_calm_s: float
+    since_healthy_s: float
     #: Since when it is not heard; None while it is.
-    away_calm_s: float | None
+    away_healthy_s: float | None
     #: What it ran when it was asked, and goes back to.
     from_version: str
     #: The same release; empty where it was not installed as one, and then it cannot go back.
@@ -258,9 +258,9 @@ class RolloutHost(NamedTuple):
     #: The same for a person.
     cause: str
     #: Steps of its last days before it was asked.
-    past: Tally
+    past: StepCounts
     #: Steps since it switched.
-    after: Tally
+    after: StepCounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,11 +281,11 @@ class Rollout:
     #: The newest wave that was begun; 0 are the canaries.
     wave: int
     #: Seconds of its own clock, which stands still while the control plane does not hear hosts as it should.
-    calm_s: float
+    healthy_s: float
     #: When the wave began.
-    wave_calm_s: float
+    wave_healthy_s: float
     #: When all of the wave were done; None before.
-    soak_calm_s: float | None
+    soak_healthy_s: float | None
     #: Failures that a person looked at and went on from.
     forgiven: int
     #: Why it was halted last, as a code; empty where it never was, or a person went on.

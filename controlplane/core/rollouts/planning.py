@@ -24,7 +24,7 @@ from controlplane.core.rollouts.model import (
     RolloutChanges,
     RolloutHost,
     RolloutState,
-    Tally,
+    StepCounts,
     host_after,
     rollout_after,
 )
@@ -56,7 +56,7 @@ NOTHING: Word = (None, "", "")
 
 
 def look(rollout: Rollout, rows: Sequence[RolloutHost], hosts: Mapping[str, Host], now: float) -> RolloutChanges:
-    """Take in what hosts say and decide what comes next. ``rollout.calm_s`` is the present calm second."""
+    """Take in what hosts say and decide what comes next. ``rollout.healthy_s`` is the present healthy second."""
     look = _Look(rollout, rows, hosts, now)
     look.observe()
     if rollout.state in (R.RUNNING, R.SUCCEEDED, R.ROLLING_BACK):
@@ -81,7 +81,7 @@ def steer(rollout: Rollout, rows: Sequence[RolloutHost], event: str, now: float,
     changes = RolloutChanges(_after(rollout, event, now, reason))
     changes.events.append((event, "", reason))
     if event == "RolloutStarted":
-        changes.rollout = replace(changes.rollout, wave_calm_s=rollout.calm_s)
+        changes.rollout = replace(changes.rollout, wave_healthy_s=rollout.healthy_s)
     elif event == "RolloutResumed" and rollout.state is R.HALTED:
         # A person has looked at what halted it: those failures, and what gates had counted, halt it no more.
         failures = sum(1 for row in rows if row.state is H.FAILED)
@@ -91,18 +91,18 @@ def steer(rollout: Rollout, rows: Sequence[RolloutHost], event: str, now: float,
             halt_code="",
             halt_cause="",
             halted_wave=None,
-            wave_calm_s=rollout.calm_s,
+            wave_healthy_s=rollout.healthy_s,
         )
         for row in rows:
             if row.after.ended:
-                changes.hosts.append((row.state, row._replace(after=Tally())))
+                changes.hosts.append((row.state, row._replace(after=StepCounts())))
             elif row.state in PATIENT:
-                changes.hosts.append((row.state, row._replace(since_calm_s=rollout.calm_s)))
+                changes.hosts.append((row.state, row._replace(since_healthy_s=rollout.healthy_s)))
     elif event in ("RolloutCancelled", "RolloutRollbackAsked"):
         for row in rows:
             if row.state in UNSWITCHED:
                 state = host_after(row.state, E.TAKEN_BACK, rollout.id)
-                changes.hosts.append((row.state, row._replace(state=state, since_calm_s=rollout.calm_s)))
+                changes.hosts.append((row.state, row._replace(state=state, since_healthy_s=rollout.healthy_s)))
                 changes.orders.append(Order(row.agent_id))
                 changes.events.append((_EVENT_OF[H.CANCELLED], row.agent_id, ""))
             elif event == "RolloutRollbackAsked" and row.cause_code.startswith(RETURN):
@@ -127,7 +127,7 @@ class _Look:
         self.rows = dict(self.before)
         self.hosts = hosts
         self.now = now
-        self.calm_s = rollout.calm_s
+        self.healthy_s = rollout.healthy_s
         self.policy = rollout.policy
         self.orders: list[Order] = []
         self.events: list[tuple[str, str, str]] = []
@@ -141,10 +141,10 @@ class _Look:
                 continue
             host = self._connected(row)
             if host is None:
-                if row.away_calm_s is None:
-                    self._put(row._replace(away_calm_s=self.calm_s))
+                if row.away_healthy_s is None:
+                    self._put(row._replace(away_healthy_s=self.healthy_s))
             else:
-                heard = row if row.away_calm_s is None else self._put(row._replace(away_calm_s=None))
+                heard = row if row.away_healthy_s is None else self._put(row._replace(away_healthy_s=None))
                 self._hear(heard, host)
             self._wait(self.rows[row.agent_id])
 
@@ -180,8 +180,8 @@ class _Look:
 
     def _wait(self, row: RolloutHost) -> None:
         """Fail a host that takes longer than it may; one that is held may take as long as it needs."""
-        policy, spent_s = self.policy, self.calm_s - row.since_calm_s
-        away_s = 0.0 if row.away_calm_s is None else self.calm_s - row.away_calm_s
+        policy, spent_s = self.policy, self.healthy_s - row.since_healthy_s
+        away_s = 0.0 if row.away_healthy_s is None else self.healthy_s - row.away_healthy_s
         moving = row.state in MOVING - PATIENT
         soaking = row.state is H.KEPT and spent_s <= policy.soak_s + policy.missing_after_s
         prefix = RETURN if row.state is H.RETURNING else ""
@@ -229,7 +229,7 @@ class _Look:
         most, restarts = self.policy.memory_bytes_max, host.incarnation - row.incarnation
         if most and host.agent_rss_bytes > most:
             return "memory", f"its agent holds {host.agent_rss_bytes} bytes of memory, more than {most}"
-        if self.calm_s - row.since_calm_s <= self.policy.soak_s and restarts >= RESTARTS_MAX:
+        if self.healthy_s - row.since_healthy_s <= self.policy.soak_s and restarts >= RESTARTS_MAX:
             return "restarting", f"its agent was started {restarts} times since it was kept"
         return None
 
@@ -241,7 +241,7 @@ class _Look:
         new = len(failed) - (0 if going_back else self.rollout.forgiven)
         if new < self.policy.failures_max and new <= self.policy.failed_share_max * asked:
             return None
-        newest = max(failed, key=lambda row: row.since_calm_s)
+        newest = max(failed, key=lambda row: row.since_healthy_s)
         name = self.hosts[newest.agent_id].name if newest.agent_id in self.hosts else newest.agent_id
         codes = ", ".join(f"{count} {code}" for code, count in Counter(row.cause_code for row in failed).most_common())
         return "hosts_failed", f"{new} of {asked} hosts failed ({codes}); {name}: {newest.cause or newest.cause_code}"
@@ -256,7 +256,7 @@ class _Look:
             codes = ", ".join(sorted({row.cause_code for row in late}))
             return "held", f"{len(late)} of {len(canaries)} canaries are held: {codes}; {late[0].cause}"
         waits = canaries and not any(row.state in MOVING or self._has_shown(row) for row in canaries)
-        if waits and self.calm_s - self.rollout.wave_calm_s > self.policy.held_max_s:
+        if waits and self.healthy_s - self.rollout.wave_healthy_s > self.policy.held_max_s:
             why = Counter(why_not(self.hosts.get(row.agent_id), self.rollout) or "window" for row in canaries)
             told = ", ".join(f"{count} {code}" for code, count in why.most_common())
             if "window" not in why:
@@ -268,22 +268,24 @@ class _Look:
         return row.state is H.KEPT or (row.state is H.FAILED and self.rollout.forgiven > 0)
 
     def _is_set_aside(self, row: RolloutHost) -> bool:
-        return row.state in PATIENT and self.calm_s - row.since_calm_s > self.policy.held_max_s
+        return row.state in PATIENT and self.healthy_s - row.since_healthy_s > self.policy.held_max_s
 
     def move_on(self) -> None:
         """End the wave when all of it is done and it has soaked; begin the next one, or be done."""
         while not self._blocks_wave():
             reached = [row for row in self.rows.values() if row.wave == self.rollout.wave and row.asked_at is not None]
-            if self.rollout.soak_calm_s is None:
-                self.rollout = replace(self.rollout, soak_calm_s=self.calm_s)
-            assert self.rollout.soak_calm_s is not None, "it was set just now"
-            if reached and self.calm_s - self.rollout.soak_calm_s < self.policy.soak_s:
+            if self.rollout.soak_healthy_s is None:
+                self.rollout = replace(self.rollout, soak_healthy_s=self.healthy_s)
+            assert self.rollout.soak_healthy_s is not None, "it was set just now"
+            if reached and self.healthy_s - self.rollout.soak_healthy_s < self.policy.soak_s:
                 return
             if self.rollout.wave >= len(self.policy.waves):
-                self._decide("RolloutSucceeded", self._tally())
+                self._decide("RolloutSucceeded", self._counts())
                 return
-            self.events.append(("WavePassed", "", f"wave {self.rollout.wave}: {self._tally()}"))
-            self.rollout = replace(self.rollout, wave=self.rollout.wave + 1, wave_calm_s=self.calm_s, soak_calm_s=None)
+            self.events.append(("WavePassed", "", f"wave {self.rollout.wave}: {self._counts()}"))
+            self.rollout = replace(
+                self.rollout, wave=self.rollout.wave + 1, wave_healthy_s=self.healthy_s, soak_healthy_s=None
+            )
 
     def _blocks_wave(self) -> bool:
         if self.rollout.wave == 0:
@@ -343,7 +345,7 @@ class _Look:
         left = [row for row in self.rows.values() if row.state in MOVING - PATIENT]
         left += [row for row in on_it if not self.rows[row.agent_id].cause_code.startswith(RETURN)]
         if self.rollout.state is R.ROLLING_BACK and not left:
-            self._decide("RolloutRolledBack", self._tally())
+            self._decide("RolloutRolledBack", self._counts())
 
     def say_again(self) -> None:
         """Repeat what a host that is heard does not act upon: the words may have been lost with a stream or with us."""
@@ -414,7 +416,7 @@ class _Look:
         state = host_after(row.state, event, self.rollout.id)
         if row.state is state and self.before[row.agent_id].state is state:
             return
-        moved = row._replace(state=state, since_calm_s=self.calm_s, cause_code=code, cause=cause)
+        moved = row._replace(state=state, since_healthy_s=self.healthy_s, cause_code=code, cause=cause)
         self._put(moved if incarnation is None else moved._replace(incarnation=incarnation))
         if state in _EVENT_OF:
             self.events.append(
@@ -425,6 +427,6 @@ class _Look:
         self.rollout = _after(self.rollout, event, self.now, detail)
         self.events.append((event, "", detail))
 
-    def _tally(self) -> str:
+    def _counts(self) -> str:
         counts = Counter(str(row.state) for row in self.rows.values())
         return ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))

@@ -32,7 +32,7 @@ class Requires:
 
 
 @dataclass(frozen=True, slots=True)
-class StepPlan:
+class CompiledStep:
     """One step of a migration. Times are seconds."""
 
     name: str
@@ -72,7 +72,7 @@ class MigrationPlan:
     staging: str
     priority: int
     start_automatically: bool
-    steps: tuple[StepPlan, ...]
+    steps: tuple[CompiledStep, ...]
 
 
 class NotCompilable(ValueError):
@@ -121,7 +121,7 @@ def compile_workflow(
     workflow: WorkflowSpec,
     dataset: DatasetSpec,
     datastores: Mapping[str, EngineSpec],
-) -> tuple[StepPlan, ...]:
+) -> tuple[CompiledStep, ...]:
     """Plan the steps of a migration alone. See ``compile_migration``."""
     return compile_migration(name, migration, workflow, dataset, datastores).steps
 
@@ -194,11 +194,11 @@ def _compile_steps(
     workflow: WorkflowSpec,
     dataset: DatasetSpec,
     datastores: Mapping[str, EngineSpec],
-) -> tuple[StepPlan, ...]:
+) -> tuple[CompiledStep, ...]:
     values = MigrationValues.of(name, migration, workflow, dataset, datastores)
     reach = _Reach(migration, dataset, {step.name: step for step in workflow.steps})
     after_pivot = _from_pivot_on(workflow.steps)
-    plans: list[StepPlan] = []
+    plans: list[CompiledStep] = []
     problems: list[Problem] = []
     for step in workflow.steps:
         touched = tuple(sorted(reach.touched(step)))
@@ -223,11 +223,11 @@ def _plan(
     requires: Requires,
     datastores: Mapping[str, EngineSpec],
     undo: str,
-) -> StepPlan:
+) -> CompiledStep:
     built_in = BUILT_IN.get(step.kind)
     publishes = built_in is not None and built_in.writes_destination
     limits = ((store, datastores[store].concurrency_max) for store in requires.datastores)
-    return StepPlan(
+    return CompiledStep(
         name=step.name,
         kind=step.kind,
         needs=step.needs,

@@ -1,6 +1,6 @@
 """Refuses SQL that is not one harmless SELECT, early and with a clear reason.
 
-This is the kind word before the wall, not the wall: agents run SQL in an engine that is locked in (no files, no
+This is the first check, not the sandbox: agents run SQL in an engine that is locked in (no files, no
 network, read-only, time-limited). A statement that slips through here is refused there.
 """
 

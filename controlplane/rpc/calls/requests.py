@@ -1,4 +1,4 @@
-"""What every door demands of a request."""
+"""What every servicer demands of a request."""
 
 from typing import Any
 

@@ -3,7 +3,7 @@
 import asyncio
 
 
-class Pace:
+class BandwidthLimiter:
     """At most so many bytes a second. Whoever comes first goes first; nothing is saved up while nobody comes."""
 
     def __init__(self, bytes_per_s_max: float) -> None:
@@ -17,7 +17,7 @@ class Pace:
         return goes_at
 
 
-async def go(size_bytes: int, *paces: Pace) -> None:
+async def go(size_bytes: int, *paces: BandwidthLimiter) -> None:
     """Wait until `size_bytes` may go by every pace."""
     clock = asyncio.get_running_loop().time
     now = clock()

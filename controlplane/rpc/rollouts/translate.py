@@ -20,8 +20,8 @@ def rollout(summary: RolloutSummary, now: float) -> pb.RolloutView:
     """Write a rollout."""
     known = summary.rollout
     soak_left_s = 0.0
-    if known.state is RolloutState.RUNNING and known.soak_calm_s is not None:
-        soak_left_s = max(0.0, known.soak_calm_s + known.policy.soak_s - known.calm_s)
+    if known.state is RolloutState.RUNNING and known.soak_healthy_s is not None:
+        soak_left_s = max(0.0, known.soak_healthy_s + known.policy.soak_s - known.healthy_s)
     ended_at = known.ended_at if known.ended_at is not None and known.state in AT_REST else now
     view = pb.RolloutView(
         rollout_id=known.id,
@@ -42,7 +42,7 @@ def rollout(summary: RolloutSummary, now: float) -> pb.RolloutView:
         elapsed_s=max(0.0, ended_at - known.created_at),
         created_by=known.created_by,
         reason=known.reason,
-        calm_s=known.calm_s,
+        healthy_s=known.healthy_s,
         trouble=summary.trouble,
         shares=known.policy.waves,
         soak_s=known.policy.soak_s,

@@ -246,7 +246,7 @@ def _found(tx: AccessVerbs, approval_id: str) -> Approval:
     return known
 
 
-# The door speaks of it too; it comes from here so that a door needs no further room.
+# Servicers speak of it too; it comes from here so that a servicer needs no further package.
 __all__ = ["Approval", "Approvals", "Asked", "NotApproved", "items_of", "plan_digest_of"]
 
 

@@ -40,14 +40,14 @@ class AuthorityChange:
 
     async def state(self) -> AuthorityState:
         """Return where the change stands."""
-        authorities, wall = self._identities.authorities, self._identities.wall_clock()
+        authorities, wall_now = self._identities.authorities, self._identities.wall_clock()
         waiting: list[str] = []
         if authorities.following is not None:
             key_id = authorities.present.key_id
-            waiting = await self._store.read(lambda tx: tx.authority_holders(key_id, wall))
+            waiting = await self._store.read(lambda tx: tx.authority_holders(key_id, wall_now))
         return AuthorityState(
             authorities.present.fingerprint,
-            max(0.0, authorities.present.not_after_at - wall),
+            max(0.0, authorities.present.not_after_at - wall_now),
             authorities.following.fingerprint if authorities.following else "",
             authorities.bundle_pem,
             waiting,

@@ -1,6 +1,6 @@
 """Identities of agents: issued, renewed, taken away; and whose are good right now.
 
-What the doors ask at every call is in memory, because it must be answered at once; the store has it all.
+What servicers ask at every call is in memory, because it must be answered at once; the store has it all.
 """
 
 from collections.abc import Callable
@@ -98,21 +98,21 @@ class Identities:
 
         Raises ``IdentityError`` for a bad request, before any transaction.
         """
-        wall, now = self.wall_clock(), self._clock()
+        wall_now, now = self.wall_clock(), self._clock()
         serial = int.from_bytes(self._random_bytes(16), "big") >> 1
         authority = self.authorities.signing
 
         def issue(tx: Tx, agent_id: str) -> bytes:
-            not_after = min(wall + self.ttl_s, authority.not_after_at)
+            not_after = min(wall_now + self.ttl_s, authority.not_after_at)
             certificate = authority.issue_agent(
                 csr_pem,
                 agent_id=agent_id,
                 agent_name=agent_name,
-                not_before_at=wall - BACKDATE_S,
+                not_before_at=wall_now - BACKDATE_S,
                 not_after_at=not_after,
                 serial=serial,
             )
-            tx.drop_certificates(agent_id, wall - _DAY_S)
+            tx.drop_certificates(agent_id, wall_now - _DAY_S)
             tx.put_certificate(Certificate(f"{serial:x}", agent_id, not_after, authority.key_id, now))
             return certificate
 

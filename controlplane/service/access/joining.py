@@ -10,7 +10,7 @@ from controlplane.identity import join_tokens
 from controlplane.identity.authority import check_agent_name, key_fingerprint
 from controlplane.identity.join_tokens import JoinTokenRecord
 from controlplane.service.access.identities import Identities, TooMany
-from controlplane.service.access.rate_limits import Pace
+from controlplane.service.access.rate_limits import RateLimiter
 from controlplane.service.steps.settling import Settlement
 from controlplane.store.port import Store, Tx
 from controlplane.store.verbs.access import JoinToken
@@ -44,10 +44,10 @@ class Joining:
         self._store = store
         self._clock = clock
         self.identities = identities
-        self._pace = Pace()
+        self._pace = RateLimiter()
         self._random_bytes = random_bytes
 
-    async def create_token(self, agent_name: str, ttl_s: float, door_address: str, by: str = "") -> tuple[str, float]:
+    async def create_token(self, agent_name: str, ttl_s: float, public_address: str, by: str = "") -> tuple[str, float]:
         """Make a join token, as ``by`` asked; return its text, shown once, and its life in seconds.
 
         Raises ``IdentityError`` on a bad name or life.
@@ -64,7 +64,7 @@ class Joining:
             tx.record([Event(now, "JoinTokenCreated", agent_name or "any", detail=asked_by(by, f"for {ttl_s:g} s"))])
 
         await self._store.write(keep)
-        return join_tokens.mint(secret, self.identities.authorities.present.fingerprint, door_address), ttl_s
+        return join_tokens.mint(secret, self.identities.authorities.present.fingerprint, public_address), ttl_s
 
     async def enroll(
         self, *, token: str, csr_pem: bytes, agent_name: str, request_id: str, address: str = ""
@@ -87,7 +87,7 @@ class Joining:
             stored = tx.join_token(token_hash)
             record = stored and JoinTokenRecord(*stored[:6])
             decision = join_tokens.may_join(record or None, now, agent_name, request_id, fingerprint)
-            if isinstance(decision, join_tokens.Refused):
+            if isinstance(decision, join_tokens.TokenRefused):
                 raise Denied(decision.because)
             assert stored is not None, "only a known token is granted"
             known = tx.agent_by_name(agent_name)

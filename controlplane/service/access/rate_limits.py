@@ -13,7 +13,7 @@ ADDRESSES_MAX = 4096
 _IPV6_NETWORK_BITS = 64
 
 
-class Pace:
+class RateLimiter:
     """Token buckets; instants are arguments."""
 
     def __init__(self) -> None:

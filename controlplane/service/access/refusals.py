@@ -13,7 +13,7 @@ CALLERS_MAX = 200
 
 
 @dataclass(slots=True)
-class _Tally:
+class _Count:
     since: float
     untold: int = 0
 
@@ -25,22 +25,22 @@ class Refusals:
         self._store = store
         self._clock = clock
         self._fleet = fleet
-        self._tallies: dict[tuple[str, str], _Tally] = {}
+        self._counts: dict[tuple[str, str], _Count] = {}
 
     def note(self, who: str, method: str, why: str) -> None:
         """Take note of a refused call. ``who`` says name, role and address, as far as they are known."""
         now = self._clock()
         key = (who, method)
-        if key not in self._tallies and len(self._tallies) >= CALLERS_MAX:
-            self._tallies = {k: tally for k, tally in self._tallies.items() if now - tally.since < WINDOW_S}
-            if len(self._tallies) >= CALLERS_MAX:
+        if key not in self._counts and len(self._counts) >= CALLERS_MAX:
+            self._counts = {k: counts for k, counts in self._counts.items() if now - counts.since < WINDOW_S}
+            if len(self._counts) >= CALLERS_MAX:
                 key = ("many callers", "several methods")
-        tally = self._tallies.get(key)
-        if tally is not None and now - tally.since < WINDOW_S:
-            tally.untold += 1
+        counts = self._counts.get(key)
+        if counts is not None and now - counts.since < WINDOW_S:
+            counts.untold += 1
             return
-        before = f"; {tally.untold} more since the last time" if tally is not None and tally.untold else ""
-        self._tallies[key] = _Tally(now)
+        before = f"; {counts.untold} more since the last time" if counts is not None and counts.untold else ""
+        self._counts[key] = _Count(now)
         self._fleet.background.spawn(self._keep(Event(now, "AccessRefused", key[0], detail=f"{key[1]}: {why}{before}")))
 
     async def _keep(self, event: Event) -> None:

@@ -24,7 +24,7 @@ class Life(NamedTuple):
         return bool(self.state_place and other.state_place) and self.state_place != other.state_place
 
 
-class Rival(NamedTuple):
+class Clone(NamedTuple):
     """Another life of a connected agent, which answered a welcome: which, beside which life, and when."""
 
     life: Life
@@ -32,15 +32,15 @@ class Rival(NamedTuple):
     since: float
 
 
-class Rivals:
+class Clones:
     """Agents of which another life was seen."""
 
     def __init__(self) -> None:
-        self._known: dict[str, Rival] = {}  # by agent id
+        self._known: dict[str, Clone] = {}  # by agent id
 
     def met(self, agent_id: str, life: Life, beside: Life, now: float) -> None:
         """Take note that a life answered while another one was connected; only the first time counts."""
-        self._known.setdefault(agent_id, Rival(life, beside, now))
+        self._known.setdefault(agent_id, Clone(life, beside, now))
 
     def forget(self, agent_id: str) -> None:
         """An agent has no identity any more."""
@@ -52,18 +52,18 @@ class Rivals:
         What is heard at once may have been under way while the machine went down, so the silence of one interval must
         have passed. And if the agent has begun another life since, then nothing has gone on.
         """
-        rival = self._known.get(agent_id) if self._known else None
-        if rival is None:
+        clone = self._known.get(agent_id) if self._known else None
+        if clone is None:
             return ""
-        if life == rival.beside and now - rival.since <= silence_s:
+        if life == clone.beside and now - clone.since <= silence_s:
             return ""
         del self._known[agent_id]
-        if life != rival.beside:
+        if life != clone.beside:
             return ""
-        if life.boot_id == rival.life.boot_id:
-            one, other = life.state_place, rival.life.state_place
+        if life.boot_id == clone.life.boot_id:
+            one, other = life.state_place, clone.life.state_place
             return f"two daemons on one host show its identity (from the state directories {one} and {other})"
-        went_on = f"boot {life.boot_id} went on after boot {rival.life.boot_id} had answered"
+        went_on = f"boot {life.boot_id} went on after boot {clone.life.boot_id} had answered"
         return f"two machines show its identity ({went_on})"
 
 

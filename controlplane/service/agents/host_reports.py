@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from controlplane.core.hosts import Facts, Running
 from controlplane.core.model import Outcome
-from controlplane.core.rollouts.model import Tally
+from controlplane.core.rollouts.model import StepCounts
 from controlplane.core.states import AttemptState
 from controlplane.core.steps.leasing import NO_FREE_SLOT
 
@@ -17,7 +17,7 @@ from controlplane.core.steps.leasing import NO_FREE_SLOT
 NOBODYS = frozenset({"agent_starting", "agent_stopping", NO_FREE_SLOT})
 
 
-class HostBook:
+class HostReports:
     """Reports by agent, held in memory until ``take_flush`` hands them on."""
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class HostBook:
         self.facts: dict[str, Facts] = {}
         self.rss_bytes: dict[str, int] = {}  # as last sampled: the daemon and its children
         self._told: set[str] = set()
-        self._tallies: dict[str, Tally] = {}
+        self._counts: dict[str, StepCounts] = {}
 
     def introduced(self, agent_id: str, facts: Facts, running: Running) -> None:
         """Take in what a hello said, which is durable already."""
@@ -46,34 +46,34 @@ class HostBook:
         self.facts.pop(agent_id, None)
         self.rss_bytes.pop(agent_id, None)
         self._told.discard(agent_id)
-        self._tallies.pop(agent_id, None)
+        self._counts.pop(agent_id, None)
 
     def ended(self, agent_id: str, outcomes: Sequence[Outcome], settled: Iterable[str]) -> None:
         """Count attempts that ended by their agent's word."""
         durable = set(settled)
         for outcome in outcomes:
-            if outcome.attempt_id in durable and (counted := _tally_of(outcome)) is not None:
-                self._tallies[agent_id] = self._tallies.get(agent_id, Tally()).plus(counted)
+            if outcome.attempt_id in durable and (counted := _counts_of(outcome)) is not None:
+                self._counts[agent_id] = self._counts.get(agent_id, StepCounts()).plus(counted)
 
     def lost(self, agent_id: str) -> None:
         """Count an attempt whose lease its agent let expire."""
-        self._tallies[agent_id] = self._tallies.get(agent_id, Tally()).plus(Tally(ended=1, failed=1))
+        self._counts[agent_id] = self._counts.get(agent_id, StepCounts()).plus(StepCounts(ended=1, failed=1))
 
-    def take_flush(self) -> tuple[dict[str, Running], dict[str, Tally]]:
+    def take_flush(self) -> tuple[dict[str, Running], dict[str, StepCounts]]:
         """Return what is new since the last flush."""
         running = {agent_id: self.running[agent_id] for agent_id in self._told}
-        tallies, self._tallies = self._tallies, {}
+        counts, self._counts = self._counts, {}
         self._told = set()
-        return running, tallies
+        return running, counts
 
 
-def _tally_of(outcome: Outcome) -> Tally | None:
+def _counts_of(outcome: Outcome) -> StepCounts | None:
     failed = outcome.state is AttemptState.FAILED
     if not failed and outcome.state is not AttemptState.SUCCEEDED:
         return None
     if failed and outcome.failure is not None and outcome.failure.code in NOBODYS:
         return None
     if outcome.use.wall_s <= 0.0 or failed:
-        return Tally(ended=1, failed=int(failed))
+        return StepCounts(ended=1, failed=int(failed))
     log = math.log(outcome.use.wall_s)
-    return Tally(1, 0, 1, log, log * log)
+    return StepCounts(1, 0, 1, log, log * log)

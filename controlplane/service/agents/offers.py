@@ -13,11 +13,11 @@ from controlplane.core.states import AgentState
 from controlplane.core.steps.admission import Limits
 from controlplane.core.steps.placement import matching
 from controlplane.service.agents.background import Background
-from controlplane.service.agents.host_reports import HostBook
+from controlplane.service.agents.host_reports import HostReports
 from controlplane.service.agents.messages import FleetSettings, ToAgent
 from controlplane.service.agents.session import Session
 from controlplane.service.signals import Signal
-from controlplane.service.steps.live_leases import LeaseBook
+from controlplane.service.steps.live_leases import LiveLeases
 from controlplane.service.steps.settling import GrantedLease, GrantTerms, Settlement, grant, settle
 from controlplane.store.port import Brief, Conflict, Store, StoreFailed, Tx
 
@@ -44,8 +44,8 @@ class Offers:
         store: Store,
         clock: Callable[[], float],
         settings: FleetSettings,
-        leases: LeaseBook,
-        hosts: HostBook,
+        leases: LiveLeases,
+        hosts: HostReports,
         background: Background,
         changed: Signal,
     ) -> None:

@@ -16,15 +16,15 @@ from controlplane.core.steps.admission import Limits
 from controlplane.core.steps.leasing import LiveLease, Refused, Renewed
 from controlplane.identity.peers import Identity
 from controlplane.service.agents.background import Background
-from controlplane.service.agents.clones import Life, Rivals, other_life
+from controlplane.service.agents.clones import Clones, Life, other_life
 from controlplane.service.agents.hello import introduce, superseded
-from controlplane.service.agents.host_reports import HostBook
+from controlplane.service.agents.host_reports import HostReports
 from controlplane.service.agents.messages import FleetSettings, ToAgent
 from controlplane.service.agents.offers import Offers
 from controlplane.service.agents.session import Session
 from controlplane.service.errors import Precondition
 from controlplane.service.signals import Signal
-from controlplane.service.steps.live_leases import LeaseBook
+from controlplane.service.steps.live_leases import LiveLeases
 from controlplane.store.port import Store, Tx
 from controlplane.store.verbs.attempts import Heard
 
@@ -37,12 +37,12 @@ class Sessions:
         self._clock = clock
         self.settings = settings
         self.changed = changed
-        self.book = LeaseBook()
+        self.book = LiveLeases()
         self.sessions: dict[str, Session] = {}
         self._samples: dict[str, str] = {}
-        self.hosts = HostBook()
+        self.hosts = HostReports()
         self._hellos: dict[str, int] = {}  # how many each agent has said since the start
-        self._rivals = Rivals()
+        self._clones = Clones()
         self.on_clone: Callable[[str, str], Coroutine[Any, Any, None]] | None = None  # agent id, why
         self._flushed_at = 0.0
         self.began_at = clock()
@@ -137,7 +137,7 @@ class Sessions:
         now = self._clock()
         session.heard_at = now
         silence_s = self.settings.heartbeat_s + self.settings.heartbeat_grace_s
-        two = self._rivals.proven(session.agent.id, session.life, now, silence_s)
+        two = self._clones.proven(session.agent.id, session.life, now, silence_s)
         if two and self.on_clone is not None:
             self.background.spawn(self.on_clone(session.agent.id, two))
         if sample:
@@ -162,7 +162,7 @@ class Sessions:
         """Take note that another life of a connected agent goes on: it answered a welcome."""
         session = self.sessions.get(agent_id)
         if session is not None and life.is_other(session.life):
-            self._rivals.met(agent_id, life, session.life, self._clock())
+            self._clones.met(agent_id, life, session.life, self._clock())
 
     def report(self, session: Session, held: Held, *, total: int, done_bytes: int, stage: str, started: bool) -> None:
         """Note the progress of an attempt; one that is not this agent's is ignored."""
@@ -225,7 +225,7 @@ class Sessions:
         session = self.sessions.get(agent_id)
         if session is not None:
             self._forget(session)
-        self._rivals.forget(agent_id)
+        self._clones.forget(agent_id)
         self.offers.offer(readied)
         self.changed.ring()
 
@@ -289,19 +289,19 @@ class Sessions:
     async def flush(self) -> None:
         """Make durable what heartbeats moved since the last flush, in one transaction."""
         rows = self.book.take_flush()
-        running, tallies = self.hosts.take_flush()
+        running, counts = self.hosts.take_flush()
         since, self._flushed_at = self._flushed_at, self._clock()
         heard = {
             agent_id: Heard(session.heard_at, self._samples.pop(agent_id, ""))
             for agent_id, session in self.sessions.items()
             if session.heard_at >= since
         }
-        if not (rows or heard or running or tallies):
+        if not (rows or heard or running or counts):
             return
 
         def keep(tx: Tx) -> None:
             tx.flush(rows, heard)
-            tx.flush_hosts(running, tallies, self._flushed_at)
+            tx.flush_hosts(running, counts, self._flushed_at)
 
         await self._store.write(keep)
 

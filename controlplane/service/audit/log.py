@@ -14,7 +14,7 @@ from controlplane.core.audit.heads import FIRST_ERA, LogEra, TreeHead
 from controlplane.core.audit.leaves import leaf_of
 from controlplane.core.audit.merkle_tiles import BrokenTile, MissingTile, Place, Tiles
 from controlplane.core.events import Event
-from controlplane.service.events.counts import Tallies
+from controlplane.service.events.counts import EventCounts
 from controlplane.service.events.log_writer import Teller
 from controlplane.service.signals import Signal
 from controlplane.store.port import Store, Tx
@@ -52,10 +52,10 @@ class AuditLog:
         signer: Signer,
         is_signed: Callable[[TreeHead, bytes], bool],
         changed: Signal,
-        tallies: Tallies | None = None,
+        counts: EventCounts | None = None,
         teller: Teller | None = None,
     ) -> None:
-        """``is_signed`` tells whether a head bears the signature of a public key; ``tallies`` counts what is sealed.
+        """``is_signed`` tells whether a head bears the signature of a public key; ``counts`` counts what is sealed.
 
         ``teller`` writes it to the log.
         """
@@ -64,7 +64,7 @@ class AuditLog:
         self.signer = signer
         self.is_signed = is_signed
         self._changed = changed
-        self.tallies = tallies or Tallies()
+        self.counts = counts or EventCounts()
         self._teller = teller
         self.head: TreeHead | None = None
         self.eras: Sequence[LogEra] = ()
@@ -86,7 +86,7 @@ class AuditLog:
             await self._load()
         look = await self._store.write(lambda tx: (tx.foreign_writes(), tx.last_position(), tx.take_recorded()))
         writes, last, recorded = look
-        self.tallies.count(recorded, self._clock())
+        self.counts.count(recorded, self._clock())
         if self._teller is not None:
             await self._teller.tell(recorded)
         if self._writes_seen is not None and writes != self._writes_seen:

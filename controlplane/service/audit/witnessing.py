@@ -26,7 +26,7 @@ class Shown:
     begun: LogEra | None
 
 
-class Statement:
+class HeadStatement:
     """What the agent of one session told last of what it has seen, None when it has seen nothing."""
 
     __slots__ = ("agent_id", "answered", "busy", "refused", "seen")
@@ -55,14 +55,14 @@ class Witnesses:
         self._contradicting: dict[str, TreeHead] = {}
         self._losses: dict[str, TreeHead] = {}
 
-    def is_due(self, told: Statement) -> bool:
+    def is_due(self, told: HeadStatement) -> bool:
         """Tell, without waiting for anything, whether there is something to compare or to show."""
         if not self._log.loaded or told.busy:
             return False
         is_new = told.seen != self._log.head and not told.answered
         return is_new or told.agent_id in self.contradictions
 
-    async def hear(self, told: Statement, show: Callable[[Shown], None]) -> None:
+    async def hear(self, told: HeadStatement, show: Callable[[Shown], None]) -> None:
         """Compare what an agent has seen with the log; show it what is new, unless it contradicts."""
         told.busy = True
         try:
@@ -77,7 +77,7 @@ class Witnesses:
         finally:
             told.busy = False
 
-    async def _heard(self, told: Statement, seen: TreeHead | None) -> Shown | None:
+    async def _heard(self, told: HeadStatement, seen: TreeHead | None) -> Shown | None:
         head = self._log.head
         if seen is None:
             return Shown(head, 0, (), None) if head is not None and not told.answered else None
@@ -88,7 +88,7 @@ class Witnesses:
             await self._log.trouble(f"the tree of the log is damaged: {broken}")
             return None
 
-    async def _compared(self, told: Statement, seen: TreeHead) -> Shown | None:
+    async def _compared(self, told: HeadStatement, seen: TreeHead) -> Shown | None:
         log, head = self._log, self._log.head
         roots: dict[int, bytes] = {}
         if head is not None and seen.size <= head.size:
@@ -127,7 +127,7 @@ class Witnesses:
     def _is_signed(self, seen: TreeHead) -> bool:
         return self._log.is_signed(seen, self._log.signer.public_key)
 
-    async def _contradicted(self, told: Statement, seen: TreeHead, because: str) -> None:
+    async def _contradicted(self, told: HeadStatement, seen: TreeHead, because: str) -> None:
         if not self._is_signed(seen):
             await self._refuse(told, because)
             return
@@ -139,7 +139,7 @@ class Witnesses:
         await self._log.tell("WitnessContradicted", agent_id, _evidence(because, seen))
         await self._log.trouble(f"{because} [witness {agent_id}]")
 
-    async def _refuse(self, told: Statement, because: str) -> None:
+    async def _refuse(self, told: HeadStatement, because: str) -> None:
         """Note, once a session, that an agent tells of what was never signed here.
 
         It proves nothing but the agent's own bad memory, or bad faith; nobody may fill the log by it.

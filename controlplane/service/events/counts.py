@@ -11,7 +11,7 @@ GOOD_ENDS = ("StepSucceeded", "StepUndone")
 BAD_ENDS = ("AttemptFailed", "AttemptFenced", "LeaseExpired")
 
 
-class Tallies:
+class EventCounts:
     """Counts by event type; their number is that of the types in the code."""
 
     def __init__(self) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from controlplane.core.health.doctor import Dossier, Finding, examine, examine_iterations, examine_targets
+from controlplane.core.health.doctor import Contradiction, Dossier, examine, examine_iterations, examine_targets
 from controlplane.core.rollouts.examining import examine_rollout
 from controlplane.store.port import Tx
 
@@ -10,7 +10,7 @@ from controlplane.store.port import Tx
 ROLLOUTS_MAX = 1_000
 
 
-def findings(tx: Tx) -> Iterator[Finding]:
+def findings(tx: Tx) -> Iterator[Contradiction]:
     """Check the whole store; memory is bounded by the largest migration and the number of targets."""
     under_way = {each.id for each in tx.under_way()}
     for migration_id in tx.migration_ids():
@@ -23,7 +23,7 @@ def findings(tx: Tx) -> Iterator[Finding]:
     yield from examine_targets(tx.all_attempts(), tx.fences())
 
 
-def findings_of(tx: Tx, migration_id: str, *, is_under_way: bool) -> list[Finding]:
+def findings_of(tx: Tx, migration_id: str, *, is_under_way: bool) -> list[Contradiction]:
     """Check one migration."""
     migration = tx.migration(migration_id)
     assert migration is not None, "the caller has found the migration"

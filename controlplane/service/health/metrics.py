@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from controlplane.service.agents.liveness import by_liveness
 from controlplane.service.agents.sessions import Sessions
-from controlplane.service.events.counts import Tallies
+from controlplane.service.events.counts import EventCounts
 from controlplane.service.health.readiness import Readiness
 from controlplane.service.health.store_proof import StoreProof
 from controlplane.store.port import Store
@@ -23,14 +23,14 @@ class Metrics:
         clock: Callable[[], float],
         readiness: Readiness,
         proof: StoreProof,
-        tallies: Tallies,
+        counts: EventCounts,
         fleet: Sessions,
     ) -> None:
         self._store = store
         self._clock = clock
         self._readiness = readiness
         self._proof = proof
-        self._tallies = tallies
+        self._counts = counts
         self._fleet = fleet
         self._text = ""
         self._at = float("-inf")
@@ -59,7 +59,7 @@ class Metrics:
             return [({"state": state}, float(count)) for state, count in sorted(of.items())]
 
         ages = sorted(self._readiness.loop_ages().items())
-        totals = sorted(self._tallies.totals.items())
+        totals = sorted(self._counts.totals.items())
         ready = self._readiness.is_ready()
         return [
             ("haulier_ready", "gauge", "1 when nothing keeps the control plane from its work", [({}, float(ready))]),

@@ -320,5 +320,5 @@ def _unstarted(tx: MigrationVerbs, documents: Sequence[Document]) -> list[str]:
     return [name for name in wanted if name not in known]
 
 
-# The doors speak of these too; they come from here so that a door needs no further room.
+# Servicers speak of these too; they come from here so that a servicer needs no further package.
 __all__ = ["Applied", "AppliedSpecs", "Change", "Finding", "Inventory", "Resource", "SourceFile"]

@@ -176,7 +176,7 @@ def keep_class(tx: StepVerbs, plan: StepPlan, classes: dict[str, Requirements]) 
     return placement
 
 
-def _step(plan: compiling.StepPlan) -> StepPlan:
+def _step(plan: compiling.CompiledStep) -> StepPlan:
     """Turn a compiled step into the core's value; parameters that need no earlier result are made at once."""
     ready = not params.needed_results(plan.template)
     return StepPlan(

@@ -9,7 +9,7 @@ LATE_S = 5.0
 SLOW_PASS_S = 2.0
 
 
-class Calm:
+class HealthyClock:
     """Counts the seconds in which silence says something."""
 
     def __init__(self, settle_s: float, loops: Callable[[], Sequence[LoopHealth]]) -> None:
@@ -18,15 +18,15 @@ class Calm:
         self._settle_s = settle_s
         self._loops = loops
         self._seen_at: float | None = None
-        self._calm_from = 0.0
+        self._healthy_from = 0.0
 
     def passed_s(self, now: float) -> float:
-        """Return the calm seconds since the last call."""
+        """Return the healthy seconds since the last call."""
         since, self._seen_at = self._seen_at, now
         if since is None or now - since > LATE_S or self.trouble(now):
-            self._calm_from = now + self._settle_s
+            self._healthy_from = now + self._settle_s
             return 0.0
-        return max(0.0, now - max(since, self._calm_from))
+        return max(0.0, now - max(since, self._healthy_from))
 
     def trouble(self, now: float) -> str:
         """Return the first loop that is not well, for people; empty when all are."""

@@ -24,7 +24,7 @@ from controlplane.store.verbs.agents import AgentVerbs, HostRecord
 from controlplane.store.verbs.steps import Backlog
 
 LABELS_MAX = 100
-# What a door writes of each placement class.
+# What a servicer writes of each placement class.
 Waiting = Backlog
 
 

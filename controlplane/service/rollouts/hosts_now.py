@@ -17,7 +17,7 @@ from controlplane.store.verbs.agents import AgentVerbs
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownAgents:
     """What is stored of a host; of one that is connected, memory knows better."""
 
     name: str
@@ -31,7 +31,7 @@ class HostsNow:
 
     def __init__(self, fleet: Sessions) -> None:
         self._fleet = fleet
-        self._known: dict[str, Known] = {}
+        self._known: dict[str, KnownAgents] = {}
 
     def forget(self, agent_id: str) -> None:
         """Read what is stored of a host again when it is next looked at."""
@@ -56,12 +56,12 @@ class HostsNow:
         for agent, _ in tx.agents():
             record = records.get(agent.id)
             facts, running = (record.facts, record.running) if record else (Facts(), Running())
-            self._known[agent.id] = Known(agent.name, facts, running, agent.incarnation)
+            self._known[agent.id] = KnownAgents(agent.name, facts, running, agent.incarnation)
 
     def _host(
         self,
         agent_id: str,
-        known: Known,
+        known: KnownAgents,
         now: float,
         time_zone: str,
         offsets: dict[str, float],

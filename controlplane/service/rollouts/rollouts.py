@@ -28,7 +28,7 @@ from controlplane.service.agents.sessions import Sessions
 from controlplane.service.errors import Conflict, NotFound, Precondition
 from controlplane.service.idempotency import answered
 from controlplane.service.not_found import NAMES_MAX, no_manifest, no_such
-from controlplane.service.rollouts.healthy_clock import Calm
+from controlplane.service.rollouts.healthy_clock import HealthyClock
 from controlplane.service.rollouts.hosts_now import HostsNow, grouped, members
 from controlplane.store.port import Store, Tx
 from controlplane.store.verbs.inventory import Resource
@@ -36,8 +36,8 @@ from controlplane.store.verbs.rollouts import RolloutVerbs
 
 # A host that does not act upon what it was told is told again after so long.
 SAY_AGAIN_S = 60.0
-# Calm seconds that a crash may lose.
-SAVE_CALM_S = 5.0
+# HealthyClock seconds that a crash may lose.
+SAVE_HEALTHY_S = 5.0
 FLEETS_MAX = 10_000
 # A desired release that cannot be rolled out yet, because it is not published say, is tried again after so long.
 TRY_AGAIN_S = 10.0
@@ -81,7 +81,7 @@ class Rollouts:
         fleet: Sessions,
         published: Callable[[str, str], Published | None],
         version: str,
-        calm: Calm,
+        healthy: HealthyClock,
     ) -> None:
         """``published``: (version, architecture) → what is published. ``version``: of this control plane."""
         self._store = store
@@ -89,7 +89,7 @@ class Rollouts:
         self._fleet = fleet
         self._published = published
         self._version = version
-        self.calm = calm
+        self.healthy = healthy
         self.hosts = HostsNow(fleet)
         self.waiting: dict[str, str] = {}  # fleet → why its desired release is not rolled out yet
         self._tried_at: dict[str, float] = {}
@@ -269,7 +269,7 @@ class Rollouts:
     async def look(self) -> None:
         """Look at every rollout that may move, and do what comes next."""
         now = self._clock()
-        passed_s = self.calm.passed_s(now)
+        passed_s = self.healthy.passed_s(now)
         self._passed_s += passed_s
         if now < self._rest_until:
             return
@@ -301,12 +301,12 @@ class Rollouts:
                 before = find(tx, rollout_id)
                 rows = tx.rollout_hosts(rollout_id)
                 hosts = self.hosts.of(tx, [row.agent_id for row in rows], now, before.policy.time_zone, told)
-                calm = replace(before, calm_s=before.calm_s + unsaved_s)
-                return calm, look(calm, rows, hosts, now)
+                healthy = replace(before, healthy_s=before.healthy_s + unsaved_s)
+                return healthy, look(healthy, rows, hosts, now)
 
             # On a snapshot, in another thread: ten thousand hosts take a while, and heartbeats must not wait for it.
-            calm, changes = await self._store.read(plan)
-            if changes.hosts or changes.events or changes.rollout != calm or unsaved_s > SAVE_CALM_S:
+            healthy, changes = await self._store.read(plan)
+            if changes.hosts or changes.events or changes.rollout != healthy or unsaved_s > SAVE_HEALTHY_S:
                 try:
                     await self._store.write(lambda tx: self._save(tx, changes, now, ""))
                 except Conflict:
@@ -357,9 +357,9 @@ def _new(rollout_id: str, fleet: str, version: str, artefacts: tuple[Artefact, .
         state=RolloutState.PROPOSED,
         revision=1,
         wave=0,
-        calm_s=0.0,
-        wave_calm_s=0.0,
-        soak_calm_s=None,
+        healthy_s=0.0,
+        wave_healthy_s=0.0,
+        soak_healthy_s=None,
         forgiven=0,
         halt_code="",
         halt_cause="",

@@ -79,7 +79,7 @@ class RolloutViews:
             waves[wave][state] = hosts
             asked += of_them
         moving = rollout.state not in AT_REST
-        return RolloutSummary(rollout, waves, asked, self._rollouts.calm.trouble(self._clock()) if moving else "")
+        return RolloutSummary(rollout, waves, asked, self._rollouts.healthy.trouble(self._clock()) if moving else "")
 
 
 def _hold(row: RolloutHost, host: Host | None, rollout: Rollout, now: float) -> str:

@@ -13,29 +13,29 @@ def admission(tx: StepVerbs, limits: Limits) -> Admission | None:
     return Admission(limits, tx.under_way()) if limits.on_migrations else None
 
 
-def may_begin(tx: MigrationVerbs, door: Admission | None, step: Step) -> bool:
+def may_begin(tx: MigrationVerbs, admitted: Admission | None, step: Step) -> bool:
     """Let a step's migration begin, if it has not and a limit leaves room; False where it must wait."""
-    return door is None or _goes_on(door, step) or door.begin(_migration_of(tx, step))
+    return admitted is None or _goes_on(admitted, step) or admitted.begin(_migration_of(tx, step))
 
 
-def is_held(tx: MigrationVerbs, door: Admission | None, step: Step) -> bool:
+def is_held(tx: MigrationVerbs, admitted: Admission | None, step: Step) -> bool:
     """Tell whether a limit keeps a step's migration from beginning."""
-    if door is None or _goes_on(door, step):
+    if admitted is None or _goes_on(admitted, step):
         return False
     migration = _migration_of(tx, step)
-    return door.full.holds(migration.source, migration.destination)
+    return admitted.full.holds(migration.source, migration.destination)
 
 
 def what_holds(tx: Tx, limits: Limits, step: Step) -> list[Reached]:
     """Return the limits that keep a step's migration from beginning, with the migrations that use them up."""
-    door = admission(tx, limits)
-    if door is None or not is_held(tx, door, step):
+    admitted = admission(tx, limits)
+    if admitted is None or not is_held(tx, admitted, step):
         return []
     return reached(limits, tx.under_way(), _migration_of(tx, step))
 
 
-def _goes_on(door: Admission, step: Step) -> bool:
-    return step.direction is Direction.UNDO or door.is_under_way(step.migration_id)
+def _goes_on(admitted: Admission, step: Step) -> bool:
+    return step.direction is Direction.UNDO or admitted.is_under_way(step.migration_id)
 
 
 def _migration_of(tx: MigrationVerbs, step: Step) -> UnderWay:

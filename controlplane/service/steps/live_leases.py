@@ -12,7 +12,7 @@ from controlplane.core.steps.leasing import LiveLease, Refused, Renewed, overrun
 from controlplane.store.verbs.attempts import Flush, LiveRow
 
 
-class LeaseBook:
+class LiveLeases:
     """Every running attempt, by id, with the instants that decide about its renewal."""
 
     def __init__(self) -> None:

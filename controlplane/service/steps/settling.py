@@ -64,8 +64,8 @@ def grant(tx: Tx, agent: Agent, terms: GrantTerms, now: float) -> list[GrantedLe
     slots_free = agent.slots - tx.live_count(agent.id)
     if slots_free <= 0 or not terms.classes:
         return []
-    door = admission(tx, terms.limits)
-    candidates = _candidates(tx, terms, door, now, slots_free)
+    admitted = admission(tx, terms.limits)
+    candidates = _candidates(tx, terms, admitted, now, slots_free)
     if not candidates:
         return []
     if len(terms.classes) > 1:
@@ -79,7 +79,7 @@ def grant(tx: Tx, agent: Agent, terms: GrantTerms, now: float) -> list[GrantedLe
         slots_free=slots_free,
         budget_free={name: limit - in_use.get(name, 0) for name, limit in budgets.items()},
         datastores_of=lambda name: terms.known[name].datastores,
-        may_begin=lambda step: may_begin(tx, door, step),
+        may_begin=lambda step: may_begin(tx, admitted, step),
         generation=tx.generation(),
         ttl_s=terms.ttl_s,
         now=now,
@@ -90,12 +90,12 @@ def grant(tx: Tx, agent: Agent, terms: GrantTerms, now: float) -> list[GrantedLe
 
 
 def _candidates(
-    tx: StepVerbs, terms: GrantTerms, door: Admission | None, now: float, slots_free: int
+    tx: StepVerbs, terms: GrantTerms, admitted: Admission | None, now: float, slots_free: int
 ) -> list[Candidate]:
     unseen_until = now - terms.lock_delay_s
-    if door is None:
+    if admitted is None:
         return [each for name in terms.classes for each in tx.candidates(name, now, unseen_until, slots_free)]
-    held = door.full
+    held = admitted.full
     return [each for name in terms.classes for each in tx.candidates_within(name, now, unseen_until, held, slots_free)]
 
 

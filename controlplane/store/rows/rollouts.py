@@ -12,7 +12,7 @@ from controlplane.core.rollouts.model import (
     RolloutHost,
     RolloutPolicy,
     RolloutState,
-    Tally,
+    StepCounts,
 )
 from controlplane.core.rollouts.windows import Window
 
@@ -20,7 +20,7 @@ ROLLOUT_COLUMNS = tuple(each.name for each in fields(Rollout))
 _TALLIES = ("past", "after")
 ROLLOUT_HOST_COLUMNS = (
     *(name for name in RolloutHost._fields if name not in _TALLIES),
-    *(f"{which}_{name}" for which in _TALLIES for name in Tally._fields),
+    *(f"{which}_{name}" for which in _TALLIES for name in StepCounts._fields),
 )
 
 _HOST_STATE = {state.value: state for state in HostState}
@@ -50,9 +50,9 @@ def rollout_move_row(rollout: Rollout) -> tuple[Any, ...]:
     return (
         rollout.state,
         rollout.wave,
-        rollout.calm_s,
-        rollout.wave_calm_s,
-        rollout.soak_calm_s,
+        rollout.healthy_s,
+        rollout.wave_healthy_s,
+        rollout.soak_healthy_s,
         rollout.forgiven,
         rollout.halt_code,
         rollout.halt_cause,
@@ -74,7 +74,7 @@ def policy_of(text: str) -> RolloutPolicy:
 def rollout_host_of(row: Sequence[Any]) -> RolloutHost:
     """Build a host's part from ``ROLLOUT_HOST_COLUMNS``."""
     columns = dict(zip(ROLLOUT_HOST_COLUMNS, row, strict=True))
-    past, after = (Tally(*(columns.pop(f"{which}_{name}") for name in Tally._fields)) for which in _TALLIES)
+    past, after = (StepCounts(*(columns.pop(f"{which}_{name}") for name in StepCounts._fields)) for which in _TALLIES)
     columns["groups"] = tuple(json.loads(columns["groups"]))
     columns["state"] = _HOST_STATE[columns["state"]]
     return RolloutHost(**columns, past=past, after=after)
@@ -102,8 +102,8 @@ def _movable(host: RolloutHost) -> tuple[Any, ...]:
     return (
         host.state,
         host.asked_at,
-        host.since_calm_s,
-        host.away_calm_s,
+        host.since_healthy_s,
+        host.away_healthy_s,
         host.from_version,
         host.from_digest,
         host.incarnation,

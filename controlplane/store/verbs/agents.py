@@ -5,7 +5,7 @@ from typing import NamedTuple, Protocol
 
 from controlplane.core.hosts import Facts, Running
 from controlplane.core.model import Agent
-from controlplane.core.rollouts.model import Tally
+from controlplane.core.rollouts.model import StepCounts
 from controlplane.core.states import Liveness
 
 
@@ -84,10 +84,10 @@ class AgentVerbs(Protocol):
         """Keep the labels that an operator put over a host's own, and those that placement looks at from now on."""
         ...
 
-    def flush_hosts(self, running: Mapping[str, Running], tallies: Mapping[str, Tally], now: float) -> None:
+    def flush_hosts(self, running: Mapping[str, Running], counts: Mapping[str, StepCounts], now: float) -> None:
         """Make durable what heartbeats and results told of hosts, both by agent id.
 
-        Tallies are added to the day of ``now`` and to a host's part in a rollout that it has switched for; days that
+        Counts are added to the day of ``now`` and to a host's part in a rollout that it has switched for; days that
         nothing is compared with any more go.
         """
         ...

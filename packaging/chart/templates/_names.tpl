@@ -6,7 +6,7 @@ app.kubernetes.io/component: {{ .component }}
 {{- define "haulier.image" -}}
 {{ .root.Values.image.registry }}/haulier-{{ .component }}:{{ .root.Values.image.tag | default .root.Chart.AppVersion }}
 {{- end }}
-{{- define "haulier.door" -}}
+{{- define "haulier.public" -}}
 {{ .Values.controlplane.advertisedHost | default (printf "%s-controlplane.%s.svc" .Release.Name .Release.Namespace) }}
 {{- end }}
 {{- define "haulier.confined" -}}

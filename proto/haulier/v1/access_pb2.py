@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from haulier.v1 import operator_pb2 as haulier_dot_v1_dot_operator__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17haulier/v1/access.proto\x12\nhaulier.v1\x1a\x19haulier/v1/operator.proto\"3\n\x12RevokeAgentRequest\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\";\n\x13RevokeAgentResponse\x12$\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x15.haulier.v1.AgentView\"}\n\rAuthorityView\x12\x13\n\x0b\x66ingerprint\x18\x01 \x01(\t\x12\x11\n\tends_in_s\x18\x02 \x01(\x01\x12\x18\n\x10next_fingerprint\x18\x03 \x01(\t\x12\x12\n\nbundle_pem\x18\x04 \x01(\x0c\x12\x16\n\x0ewaiting_agents\x18\x05 \x03(\t\"\x15\n\x13GetAuthorityRequest\"D\n\x14GetAuthorityResponse\x12,\n\tauthority\x18\x01 \x01(\x0b\x32\x19.haulier.v1.AuthorityView\"(\n\x16RotateAuthorityRequest\x12\x0e\n\x06reason\x18\x01 \x01(\t\"G\n\x17RotateAuthorityResponse\x12,\n\tauthority\x18\x01 \x01(\x0b\x32\x19.haulier.v1.AuthorityView\"(\n\x16RetireAuthorityRequest\x12\x0e\n\x06reason\x18\x01 \x01(\t\"G\n\x17RetireAuthorityResponse\x12,\n\tauthority\x18\x01 \x01(\x0b\x32\x19.haulier.v1.AuthorityView\"\x9e\x01\n\x11OperatorTokenView\x12\x10\n\x08token_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04role\x18\x03 \x01(\t\x12\x0e\n\x06owners\x18\x04 \x03(\t\x12\r\n\x05state\x18\x05 \x01(\t\x12\x11\n\tends_in_s\x18\x06 \x01(\x01\x12\x15\n\rcreated_ago_s\x18\x07 \x01(\x01\x12\x12\n\ncreated_by\x18\x08 \x01(\t\"W\n\x1a\x43reateOperatorTokenRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04role\x18\x02 \x01(\t\x12\x0e\n\x06owners\x18\x03 \x03(\t\x12\r\n\x05ttl_s\x18\x04 \x01(\x01\"\x7f\n\x1b\x43reateOperatorTokenResponse\x12\r\n\x05token\x18\x01 \x01(\t\x12+\n\x04kept\x18\x02 \x01(\x0b\x32\x1d.haulier.v1.OperatorTokenView\x12\x14\n\x0c\x64oor_address\x18\x03 \x01(\t\x12\x0e\n\x06\x63\x61_pem\x18\x04 \x01(\x0c\"\x1b\n\x19ListOperatorTokensRequest\"K\n\x1aListOperatorTokensResponse\x12-\n\x06tokens\x18\x01 \x03(\x0b\x32\x1d.haulier.v1.OperatorTokenView\">\n\x1aRevokeOperatorTokenRequest\x12\x10\n\x08token_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"J\n\x1bRevokeOperatorTokenResponse\x12+\n\x04kept\x18\x01 \x01(\x0b\x32\x1d.haulier.v1.OperatorTokenView\"\xf0\x01\n\x0c\x41pprovalView\x12\x13\n\x0b\x61pproval_id\x18\x01 \x01(\t\x12\x0e\n\x06method\x18\x02 \x01(\t\x12\x0f\n\x07summary\x18\x03 \x01(\t\x12\x10\n\x08\x61sked_by\x18\x04 \x01(\t\x12\r\n\x05state\x18\x05 \x01(\t\x12\x13\n\x0b\x61sked_ago_s\x18\x06 \x01(\x01\x12\x14\n\x0c\x65xpires_in_s\x18\x07 \x01(\x01\x12\x12\n\ndecided_by\x18\x08 \x01(\t\x12\x0e\n\x06reason\x18\t \x01(\t\x12\'\n\x05items\x18\n \x03(\x0b\x32\x18.haulier.v1.ApprovalItem\x12\x11\n\tplan_hash\x18\x0b \x01(\t\"+\n\x0c\x41pprovalItem\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\")\n\x12GetApprovalRequest\x12\x13\n\x0b\x61pproval_id\x18\x01 \x01(\t\"A\n\x13GetApprovalResponse\x12*\n\x08\x61pproval\x18\x01 \x01(\x0b\x32\x18.haulier.v1.ApprovalView\"\x16\n\x14ListApprovalsRequest\"D\n\x15ListApprovalsResponse\x12+\n\tapprovals\x18\x01 \x03(\x0b\x32\x18.haulier.v1.ApprovalView\"L\n\x15\x44\x65\x63ideApprovalRequest\x12\x13\n\x0b\x61pproval_id\x18\x01 \x01(\t\x12\x0e\n\x06\x61greed\x18\x02 \x01(\x08\x12\x0e\n\x06reason\x18\x03 \x01(\t\"D\n\x16\x44\x65\x63ideApprovalResponse\x12*\n\x08\x61pproval\x18\x01 \x01(\x0b\x32\x18.haulier.v1.ApprovalView2\x9e\x07\n\rAccessService\x12N\n\x0bRevokeAgent\x12\x1e.haulier.v1.RevokeAgentRequest\x1a\x1f.haulier.v1.RevokeAgentResponse\x12\x66\n\x13\x43reateOperatorToken\x12&.haulier.v1.CreateOperatorTokenRequest\x1a\'.haulier.v1.CreateOperatorTokenResponse\x12\x63\n\x12ListOperatorTokens\x12%.haulier.v1.ListOperatorTokensRequest\x1a&.haulier.v1.ListOperatorTokensResponse\x12\x66\n\x13RevokeOperatorToken\x12&.haulier.v1.RevokeOperatorTokenRequest\x1a\'.haulier.v1.RevokeOperatorTokenResponse\x12T\n\rListApprovals\x12 .haulier.v1.ListApprovalsRequest\x1a!.haulier.v1.ListApprovalsResponse\x12N\n\x0bGetApproval\x12\x1e.haulier.v1.GetApprovalRequest\x1a\x1f.haulier.v1.GetApprovalResponse\x12W\n\x0e\x44\x65\x63ideApproval\x12!.haulier.v1.DecideApprovalRequest\x1a\".haulier.v1.DecideApprovalResponse\x12Q\n\x0cGetAuthority\x12\x1f.haulier.v1.GetAuthorityRequest\x1a .haulier.v1.GetAuthorityResponse\x12Z\n\x0fRotateAuthority\x12\".haulier.v1.RotateAuthorityRequest\x1a#.haulier.v1.RotateAuthorityResponse\x12Z\n\x0fRetireAuthority\x12\".haulier.v1.RetireAuthorityRequest\x1a#.haulier.v1.RetireAuthorityResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17haulier/v1/access.proto\x12\nhaulier.v1\x1a\x19haulier/v1/operator.proto\"3\n\x12RevokeAgentRequest\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\";\n\x13RevokeAgentResponse\x12$\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x15.haulier.v1.AgentView\"}\n\rAuthorityView\x12\x13\n\x0b\x66ingerprint\x18\x01 \x01(\t\x12\x11\n\tends_in_s\x18\x02 \x01(\x01\x12\x18\n\x10next_fingerprint\x18\x03 \x01(\t\x12\x12\n\nbundle_pem\x18\x04 \x01(\x0c\x12\x16\n\x0ewaiting_agents\x18\x05 \x03(\t\"\x15\n\x13GetAuthorityRequest\"D\n\x14GetAuthorityResponse\x12,\n\tauthority\x18\x01 \x01(\x0b\x32\x19.haulier.v1.AuthorityView\"(\n\x16RotateAuthorityRequest\x12\x0e\n\x06reason\x18\x01 \x01(\t\"G\n\x17RotateAuthorityResponse\x12,\n\tauthority\x18\x01 \x01(\x0b\x32\x19.haulier.v1.AuthorityView\"(\n\x16RetireAuthorityRequest\x12\x0e\n\x06reason\x18\x01 \x01(\t\"G\n\x17RetireAuthorityResponse\x12,\n\tauthority\x18\x01 \x01(\x0b\x32\x19.haulier.v1.AuthorityView\"\x9e\x01\n\x11OperatorTokenView\x12\x10\n\x08token_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04role\x18\x03 \x01(\t\x12\x0e\n\x06owners\x18\x04 \x03(\t\x12\r\n\x05state\x18\x05 \x01(\t\x12\x11\n\tends_in_s\x18\x06 \x01(\x01\x12\x15\n\rcreated_ago_s\x18\x07 \x01(\x01\x12\x12\n\ncreated_by\x18\x08 \x01(\t\"W\n\x1a\x43reateOperatorTokenRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04role\x18\x02 \x01(\t\x12\x0e\n\x06owners\x18\x03 \x03(\t\x12\r\n\x05ttl_s\x18\x04 \x01(\x01\"\x81\x01\n\x1b\x43reateOperatorTokenResponse\x12\r\n\x05token\x18\x01 \x01(\t\x12+\n\x04kept\x18\x02 \x01(\x0b\x32\x1d.haulier.v1.OperatorTokenView\x12\x16\n\x0epublic_address\x18\x03 \x01(\t\x12\x0e\n\x06\x63\x61_pem\x18\x04 \x01(\x0c\"\x1b\n\x19ListOperatorTokensRequest\"K\n\x1aListOperatorTokensResponse\x12-\n\x06tokens\x18\x01 \x03(\x0b\x32\x1d.haulier.v1.OperatorTokenView\">\n\x1aRevokeOperatorTokenRequest\x12\x10\n\x08token_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"J\n\x1bRevokeOperatorTokenResponse\x12+\n\x04kept\x18\x01 \x01(\x0b\x32\x1d.haulier.v1.OperatorTokenView\"\xf0\x01\n\x0c\x41pprovalView\x12\x13\n\x0b\x61pproval_id\x18\x01 \x01(\t\x12\x0e\n\x06method\x18\x02 \x01(\t\x12\x0f\n\x07summary\x18\x03 \x01(\t\x12\x10\n\x08\x61sked_by\x18\x04 \x01(\t\x12\r\n\x05state\x18\x05 \x01(\t\x12\x13\n\x0b\x61sked_ago_s\x18\x06 \x01(\x01\x12\x14\n\x0c\x65xpires_in_s\x18\x07 \x01(\x01\x12\x12\n\ndecided_by\x18\x08 \x01(\t\x12\x0e\n\x06reason\x18\t \x01(\t\x12\'\n\x05items\x18\n \x03(\x0b\x32\x18.haulier.v1.ApprovalItem\x12\x11\n\tplan_hash\x18\x0b \x01(\t\"+\n\x0c\x41pprovalItem\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\")\n\x12GetApprovalRequest\x12\x13\n\x0b\x61pproval_id\x18\x01 \x01(\t\"A\n\x13GetApprovalResponse\x12*\n\x08\x61pproval\x18\x01 \x01(\x0b\x32\x18.haulier.v1.ApprovalView\"\x16\n\x14ListApprovalsRequest\"D\n\x15ListApprovalsResponse\x12+\n\tapprovals\x18\x01 \x03(\x0b\x32\x18.haulier.v1.ApprovalView\"L\n\x15\x44\x65\x63ideApprovalRequest\x12\x13\n\x0b\x61pproval_id\x18\x01 \x01(\t\x12\x0e\n\x06\x61greed\x18\x02 \x01(\x08\x12\x0e\n\x06reason\x18\x03 \x01(\t\"D\n\x16\x44\x65\x63ideApprovalResponse\x12*\n\x08\x61pproval\x18\x01 \x01(\x0b\x32\x18.haulier.v1.ApprovalView2\x9e\x07\n\rAccessService\x12N\n\x0bRevokeAgent\x12\x1e.haulier.v1.RevokeAgentRequest\x1a\x1f.haulier.v1.RevokeAgentResponse\x12\x66\n\x13\x43reateOperatorToken\x12&.haulier.v1.CreateOperatorTokenRequest\x1a\'.haulier.v1.CreateOperatorTokenResponse\x12\x63\n\x12ListOperatorTokens\x12%.haulier.v1.ListOperatorTokensRequest\x1a&.haulier.v1.ListOperatorTokensResponse\x12\x66\n\x13RevokeOperatorToken\x12&.haulier.v1.RevokeOperatorTokenRequest\x1a\'.haulier.v1.RevokeOperatorTokenResponse\x12T\n\rListApprovals\x12 .haulier.v1.ListApprovalsRequest\x1a!.haulier.v1.ListApprovalsResponse\x12N\n\x0bGetApproval\x12\x1e.haulier.v1.GetApprovalRequest\x1a\x1f.haulier.v1.GetApprovalResponse\x12W\n\x0e\x44\x65\x63ideApproval\x12!.haulier.v1.DecideApprovalRequest\x1a\".haulier.v1.DecideApprovalResponse\x12Q\n\x0cGetAuthority\x12\x1f.haulier.v1.GetAuthorityRequest\x1a .haulier.v1.GetAuthorityResponse\x12Z\n\x0fRotateAuthority\x12\".haulier.v1.RotateAuthorityRequest\x1a#.haulier.v1.RotateAuthorityResponse\x12Z\n\x0fRetireAuthority\x12\".haulier.v1.RetireAuthorityRequest\x1a#.haulier.v1.RetireAuthorityResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -54,32 +54,32 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_OPERATORTOKENVIEW']._serialized_end=789
   _globals['_CREATEOPERATORTOKENREQUEST']._serialized_start=791
   _globals['_CREATEOPERATORTOKENREQUEST']._serialized_end=878
-  _globals['_CREATEOPERATORTOKENRESPONSE']._serialized_start=880
-  _globals['_CREATEOPERATORTOKENRESPONSE']._serialized_end=1007
-  _globals['_LISTOPERATORTOKENSREQUEST']._serialized_start=1009
-  _globals['_LISTOPERATORTOKENSREQUEST']._serialized_end=1036
-  _globals['_LISTOPERATORTOKENSRESPONSE']._serialized_start=1038
-  _globals['_LISTOPERATORTOKENSRESPONSE']._serialized_end=1113
-  _globals['_REVOKEOPERATORTOKENREQUEST']._serialized_start=1115
-  _globals['_REVOKEOPERATORTOKENREQUEST']._serialized_end=1177
-  _globals['_REVOKEOPERATORTOKENRESPONSE']._serialized_start=1179
-  _globals['_REVOKEOPERATORTOKENRESPONSE']._serialized_end=1253
-  _globals['_APPROVALVIEW']._serialized_start=1256
-  _globals['_APPROVALVIEW']._serialized_end=1496
-  _globals['_APPROVALITEM']._serialized_start=1498
-  _globals['_APPROVALITEM']._serialized_end=1541
-  _globals['_GETAPPROVALREQUEST']._serialized_start=1543
-  _globals['_GETAPPROVALREQUEST']._serialized_end=1584
-  _globals['_GETAPPROVALRESPONSE']._serialized_start=1586
-  _globals['_GETAPPROVALRESPONSE']._serialized_end=1651
-  _globals['_LISTAPPROVALSREQUEST']._serialized_start=1653
-  _globals['_LISTAPPROVALSREQUEST']._serialized_end=1675
-  _globals['_LISTAPPROVALSRESPONSE']._serialized_start=1677
-  _globals['_LISTAPPROVALSRESPONSE']._serialized_end=1745
-  _globals['_DECIDEAPPROVALREQUEST']._serialized_start=1747
-  _globals['_DECIDEAPPROVALREQUEST']._serialized_end=1823
-  _globals['_DECIDEAPPROVALRESPONSE']._serialized_start=1825
-  _globals['_DECIDEAPPROVALRESPONSE']._serialized_end=1893
-  _globals['_ACCESSSERVICE']._serialized_start=1896
-  _globals['_ACCESSSERVICE']._serialized_end=2822
+  _globals['_CREATEOPERATORTOKENRESPONSE']._serialized_start=881
+  _globals['_CREATEOPERATORTOKENRESPONSE']._serialized_end=1010
+  _globals['_LISTOPERATORTOKENSREQUEST']._serialized_start=1012
+  _globals['_LISTOPERATORTOKENSREQUEST']._serialized_end=1039
+  _globals['_LISTOPERATORTOKENSRESPONSE']._serialized_start=1041
+  _globals['_LISTOPERATORTOKENSRESPONSE']._serialized_end=1116
+  _globals['_REVOKEOPERATORTOKENREQUEST']._serialized_start=1118
+  _globals['_REVOKEOPERATORTOKENREQUEST']._serialized_end=1180
+  _globals['_REVOKEOPERATORTOKENRESPONSE']._serialized_start=1182
+  _globals['_REVOKEOPERATORTOKENRESPONSE']._serialized_end=1256
+  _globals['_APPROVALVIEW']._serialized_start=1259
+  _globals['_APPROVALVIEW']._serialized_end=1499
+  _globals['_APPROVALITEM']._serialized_start=1501
+  _globals['_APPROVALITEM']._serialized_end=1544
+  _globals['_GETAPPROVALREQUEST']._serialized_start=1546
+  _globals['_GETAPPROVALREQUEST']._serialized_end=1587
+  _globals['_GETAPPROVALRESPONSE']._serialized_start=1589
+  _globals['_GETAPPROVALRESPONSE']._serialized_end=1654
+  _globals['_LISTAPPROVALSREQUEST']._serialized_start=1656
+  _globals['_LISTAPPROVALSREQUEST']._serialized_end=1678
+  _globals['_LISTAPPROVALSRESPONSE']._serialized_start=1680
+  _globals['_LISTAPPROVALSRESPONSE']._serialized_end=1748
+  _globals['_DECIDEAPPROVALREQUEST']._serialized_start=1750
+  _globals['_DECIDEAPPROVALREQUEST']._serialized_end=1826
+  _globals['_DECIDEAPPROVALRESPONSE']._serialized_start=1828
+  _globals['_DECIDEAPPROVALRESPONSE']._serialized_end=1896
+  _globals['_ACCESSSERVICE']._serialized_start=1899
+  _globals['_ACCESSSERVICE']._serialized_end=2825
 # @@protoc_insertion_point(module_scope)

@@ -102,16 +102,16 @@ class CreateOperatorTokenRequest(_message.Message):
     def __init__(self, name: _Optional[str] = ..., role: _Optional[str] = ..., owners: _Optional[_Iterable[str]] = ..., ttl_s: _Optional[float] = ...) -> None: ...
 
 class CreateOperatorTokenResponse(_message.Message):
-    __slots__ = ("token", "kept", "door_address", "ca_pem")
+    __slots__ = ("token", "kept", "public_address", "ca_pem")
     TOKEN_FIELD_NUMBER: _ClassVar[int]
     KEPT_FIELD_NUMBER: _ClassVar[int]
-    DOOR_ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    PUBLIC_ADDRESS_FIELD_NUMBER: _ClassVar[int]
     CA_PEM_FIELD_NUMBER: _ClassVar[int]
     token: str
     kept: OperatorTokenView
-    door_address: str
+    public_address: str
     ca_pem: bytes
-    def __init__(self, token: _Optional[str] = ..., kept: _Optional[_Union[OperatorTokenView, _Mapping]] = ..., door_address: _Optional[str] = ..., ca_pem: _Optional[bytes] = ...) -> None: ...
+    def __init__(self, token: _Optional[str] = ..., kept: _Optional[_Union[OperatorTokenView, _Mapping]] = ..., public_address: _Optional[str] = ..., ca_pem: _Optional[bytes] = ...) -> None: ...
 
 class ListOperatorTokensRequest(_message.Message):
     __slots__ = ()

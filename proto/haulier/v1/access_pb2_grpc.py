@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class AccessServiceStub:
-    """For people's tools, on the door listener like OperatorService.
+    """For people's tools, on the public listener like OperatorService.
     """
 
     def __init__(self, channel):
@@ -88,7 +88,7 @@ class AccessServiceStub:
 
 
 class AccessServiceServicer:
-    """For people's tools, on the door listener like OperatorService.
+    """For people's tools, on the public listener like OperatorService.
     """
 
     def RevokeAgent(self, request, context):
@@ -224,7 +224,7 @@ def add_AccessServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AccessService:
-    """For people's tools, on the door listener like OperatorService.
+    """For people's tools, on the public listener like OperatorService.
     """
 
     @staticmethod

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class AgentServiceStub:
-    """For machines. Enroll is served on the door listener (server TLS, join token); the others are served on the agent
+    """For machines. Enroll is served on the public listener (server TLS, join token); the others are served on the agent
     listener (mutual TLS), where the certificate is the agent's identity.
     """
 
@@ -59,7 +59,7 @@ class AgentServiceStub:
 
 
 class AgentServiceServicer:
-    """For machines. Enroll is served on the door listener (server TLS, join token); the others are served on the agent
+    """For machines. Enroll is served on the public listener (server TLS, join token); the others are served on the agent
     listener (mutual TLS), where the certificate is the agent's identity.
     """
 
@@ -124,7 +124,7 @@ def add_AgentServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AgentService:
-    """For machines. Enroll is served on the door listener (server TLS, join token); the others are served on the agent
+    """For machines. Enroll is served on the public listener (server TLS, join token); the others are served on the agent
     listener (mutual TLS), where the certificate is the agent's identity.
     """
 

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class AuditServiceStub:
-    """For people and scripts that check the log by themselves. Served on the door listener (server TLS, operator token).
+    """For people and scripts that check the log by themselves. Served on the public listener (server TLS, operator token).
     """
 
     def __init__(self, channel):
@@ -48,7 +48,7 @@ class AuditServiceStub:
 
 
 class AuditServiceServicer:
-    """For people and scripts that check the log by themselves. Served on the door listener (server TLS, operator token).
+    """For people and scripts that check the log by themselves. Served on the public listener (server TLS, operator token).
     """
 
     def GetAudit(self, request, context):
@@ -87,7 +87,7 @@ def add_AuditServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AuditService:
-    """For people and scripts that check the log by themselves. Served on the door listener (server TLS, operator token).
+    """For people and scripts that check the log by themselves. Served on the public listener (server TLS, operator token).
     """
 
     @staticmethod

@@ -26,7 +26,7 @@ class WaveView(_message.Message):
     def __init__(self, wave: _Optional[int] = ..., hosts: _Optional[int] = ..., states: _Optional[_Mapping[str, int]] = ...) -> None: ...
 
 class RolloutView(_message.Message):
-    __slots__ = ("rollout_id", "fleet", "version", "state", "wave", "waves", "soak_left_s", "halt_code", "halt_cause", "halted_wave", "hosts", "asked", "in_flight_max", "elapsed_s", "created_by", "reason", "calm_s", "trouble", "shares", "soak_s")
+    __slots__ = ("rollout_id", "fleet", "version", "state", "wave", "waves", "soak_left_s", "halt_code", "halt_cause", "halted_wave", "hosts", "asked", "in_flight_max", "elapsed_s", "created_by", "reason", "healthy_s", "trouble", "shares", "soak_s")
     ROLLOUT_ID_FIELD_NUMBER: _ClassVar[int]
     FLEET_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -43,7 +43,7 @@ class RolloutView(_message.Message):
     ELAPSED_S_FIELD_NUMBER: _ClassVar[int]
     CREATED_BY_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
-    CALM_S_FIELD_NUMBER: _ClassVar[int]
+    HEALTHY_S_FIELD_NUMBER: _ClassVar[int]
     TROUBLE_FIELD_NUMBER: _ClassVar[int]
     SHARES_FIELD_NUMBER: _ClassVar[int]
     SOAK_S_FIELD_NUMBER: _ClassVar[int]
@@ -63,11 +63,11 @@ class RolloutView(_message.Message):
     elapsed_s: float
     created_by: str
     reason: str
-    calm_s: float
+    healthy_s: float
     trouble: str
     shares: _containers.RepeatedScalarFieldContainer[float]
     soak_s: float
-    def __init__(self, rollout_id: _Optional[str] = ..., fleet: _Optional[str] = ..., version: _Optional[str] = ..., state: _Optional[str] = ..., wave: _Optional[int] = ..., waves: _Optional[_Iterable[_Union[WaveView, _Mapping]]] = ..., soak_left_s: _Optional[float] = ..., halt_code: _Optional[str] = ..., halt_cause: _Optional[str] = ..., halted_wave: _Optional[int] = ..., hosts: _Optional[int] = ..., asked: _Optional[int] = ..., in_flight_max: _Optional[int] = ..., elapsed_s: _Optional[float] = ..., created_by: _Optional[str] = ..., reason: _Optional[str] = ..., calm_s: _Optional[float] = ..., trouble: _Optional[str] = ..., shares: _Optional[_Iterable[float]] = ..., soak_s: _Optional[float] = ...) -> None: ...
+    def __init__(self, rollout_id: _Optional[str] = ..., fleet: _Optional[str] = ..., version: _Optional[str] = ..., state: _Optional[str] = ..., wave: _Optional[int] = ..., waves: _Optional[_Iterable[_Union[WaveView, _Mapping]]] = ..., soak_left_s: _Optional[float] = ..., halt_code: _Optional[str] = ..., halt_cause: _Optional[str] = ..., halted_wave: _Optional[int] = ..., hosts: _Optional[int] = ..., asked: _Optional[int] = ..., in_flight_max: _Optional[int] = ..., elapsed_s: _Optional[float] = ..., created_by: _Optional[str] = ..., reason: _Optional[str] = ..., healthy_s: _Optional[float] = ..., trouble: _Optional[str] = ..., shares: _Optional[_Iterable[float]] = ..., soak_s: _Optional[float] = ...) -> None: ...
 
 class RolloutHostView(_message.Message):
     __slots__ = ("name", "agent_id", "wave", "state", "from_version", "running_version", "cause_code", "cause", "groups", "steps_after", "failed_after")

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class FleetServiceStub:
-    """For operators. Served on the door listener beside OperatorService; every method has an authorisation rule.
+    """For operators. Served on the public listener beside OperatorService; every method has an authorisation rule.
     """
 
     def __init__(self, channel):
@@ -113,7 +113,7 @@ class FleetServiceStub:
 
 
 class FleetServiceServicer:
-    """For operators. Served on the door listener beside OperatorService; every method has an authorisation rule.
+    """For operators. Served on the public listener beside OperatorService; every method has an authorisation rule.
     """
 
     def CreateRollout(self, request, context):
@@ -308,7 +308,7 @@ def add_FleetServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class FleetService:
-    """For operators. Served on the door listener beside OperatorService; every method has an authorisation rule.
+    """For operators. Served on the public listener beside OperatorService; every method has an authorisation rule.
     """
 
     @staticmethod

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class OperatorServiceStub:
-    """For operators. Served on the door listener; every method has an authorisation rule.
+    """For operators. Served on the public listener; every method has an authorisation rule.
     """
 
     def __init__(self, channel):
@@ -148,7 +148,7 @@ class OperatorServiceStub:
 
 
 class OperatorServiceServicer:
-    """For operators. Served on the door listener; every method has an authorisation rule.
+    """For operators. Served on the public listener; every method has an authorisation rule.
     """
 
     def ValidateManifests(self, request, context):
@@ -427,7 +427,7 @@ def add_OperatorServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class OperatorService:
-    """For operators. Served on the door listener; every method has an authorisation rule.
+    """For operators. Served on the public listener; every method has an authorisation rule.
     """
 
     @staticmethod

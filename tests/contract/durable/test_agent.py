@@ -18,7 +18,7 @@ from haulier.v1 import repository_pb2 as pb
 
 from agentd.core.effects import JournalIntent
 from agentd.core.grants import Grant, Outcome, OutcomeKind
-from agentd.core.release_state import Release, State
+from agentd.core.release_state import Release, UpdaterState
 from agentd.datastores.duckdb.datastore import DuckdbDatastore
 from agentd.datastores.duckdb.place import DuckdbPlace
 from agentd.datastores.files.csv import CsvDatastore
@@ -40,9 +40,9 @@ from agentd.updater import exchange
 from agentd.updater.links import CURRENT, PREVIOUS, point_both
 from agentd.updater.links import digest_of as linked
 from agentd.updater.memory import Memory
-from agentd.updater.settings import Settings
+from agentd.updater.settings import UpdaterSettings
 from agentd.updater.unpacking import faults_of, unpack
-from agentd.updater.verifying import Wanted
+from agentd.updater.verifying import RequestedRelease
 from agentd.upgrading import fetching
 from tests.kit.failing_disk import Act, hold
 from tests.kit.releases import Forge, Host, wanted
@@ -262,13 +262,13 @@ def fetched(home: Path) -> list[int]:
     return [path.stat().st_size for path in home.glob(f"{fetching.METADATA}/*.json")]
 
 
-def settings(home: Path) -> Settings:
-    return Settings(home=home / "home", state=home / "state", agent_state=home / "agent")
+def settings(home: Path) -> UpdaterSettings:
+    return UpdaterSettings(home=home / "home", state=home / "state", agent_state=home / "agent")
 
 
 def remember(home: Path) -> None:
     with Memory.open(settings(home)) as memory:
-        memory.save(State(current=Release("0.2.0", NEW)), "kept")
+        memory.save(UpdaterState(current=Release("0.2.0", NEW)), "kept")
 
 
 def remembered(home: Path) -> str:
@@ -307,7 +307,7 @@ def a_release(home: Path) -> None:
 
 def install(home: Path) -> None:
     host = Host(home / "host", Forge(home / "forge").first_root)
-    unpack(host.verify(Wanted(**json.loads((home / "wanted").read_text()))), host.here.versions)
+    unpack(host.verify(RequestedRelease(**json.loads((home / "wanted").read_text()))), host.here.versions)
 
 
 def installed(home: Path) -> list[list[str]]:

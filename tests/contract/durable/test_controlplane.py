@@ -23,7 +23,7 @@ from controlplane.identity.authority import AUTHORITY_FILE, CertificateAuthority
 from controlplane.identity.peers import IdentityError
 from controlplane.releases import building
 from controlplane.releases.keys import KeyRing
-from controlplane.releases.repository import Shelf
+from controlplane.releases.repository import Repository
 from controlplane.releases.signing import SigningDesk
 from controlplane.service.audit.retention import History
 from controlplane.service.rollouts.black_boxes import BlackBoxes
@@ -213,14 +213,14 @@ def a_forge(home: Path) -> None:
 
 
 def publish(home: Path, _: Path | None = None) -> None:
-    repository = home / "forge" / "repository"
-    shelf = Shelf(home / "shelf")
-    proven = shelf.check(files_of(repository), LATER.timestamp())
-    for target in shelf.lacks(proven):
-        data = (repository / "targets" / target.target_path).read_bytes()
-        shelf.append(target, here := shelf.here_bytes(target), data[here:])
-        shelf.complete(target)
-    shelf.commit(proven)
+    signed = home / "forge" / "repository"
+    repository = Repository(home / "repository")
+    proven = repository.check(files_of(signed), LATER.timestamp())
+    for target in repository.lacks(proven):
+        data = (signed / "targets" / target.target_path).read_bytes()
+        repository.append(target, here := repository.here_bytes(target), data[here:])
+        repository.complete(target)
+    repository.commit(proven)
 
 
 def signed_next(home: Path) -> None:
@@ -229,12 +229,12 @@ def signed_next(home: Path) -> None:
 
 
 def served(home: Path) -> list[str]:
-    shelf = Shelf(home / "shelf")
-    assert not shelf.broken
-    for target in shelf.targets():
-        found = shelf.artefact(target.target_path)
+    repository = Repository(home / "repository")
+    assert not repository.broken
+    for target in repository.targets():
+        found = repository.artefact(target.target_path)
         assert found is not None and found[0].stat().st_size == target.length
-    return [target.version for target in shelf.targets()]
+    return [target.version for target in repository.targets()]
 
 
 def sign(home: Path) -> None:

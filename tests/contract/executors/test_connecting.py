@@ -19,7 +19,7 @@ from tests.contract.executors.conftest import MakeScene, Scene
 from tests.contract.executors.places import PostgresqlPlace
 from tests.kit.pooler import Pooler
 from tests.kit.postgres import GUARDED, GUARDED_PASSWORD, SHARED, PostgresServer
-from tests.kit.tls import PrivateAuthority, TlsDoor
+from tests.kit.tls import PrivateAuthority, TlsProxy
 
 COLUMNS = (Column("id", ColumnType.INT64), Column("real", ColumnType.FLOAT64))
 
@@ -57,18 +57,18 @@ def refused(scene: Scene, **changes: str | int) -> StepFailure:
 
 
 Changes = dict[str, str | int]
-Doors = Callable[..., int]
+Listeners = Callable[..., int]
 
 
 @pytest.fixture
-def doors(postgres_server: PostgresServer) -> Iterator[Doors]:
-    """Opens a door with TLS in front of the server, and tells its port."""
+def listeners(postgres_server: PostgresServer) -> Iterator[Listeners]:
+    """Opens a listener with TLS in front of the server, and tells its port."""
     with ExitStack() as stack:
 
         def opened_at(*args: object) -> int:
-            door = TlsDoor(socket_of(postgres_server), *args)  # type: ignore[arg-type]
-            stack.callback(door.close)
-            return door.port
+            listener = TlsProxy(socket_of(postgres_server), *args)  # type: ignore[arg-type]
+            stack.callback(listener.close)
+            return listener.port
 
         yield opened_at
 
@@ -160,9 +160,9 @@ def test_the_environment_has_no_say(
     assert refused(scene, user=GUARDED).code == "authentication_failed"
 
 
-def test_a_private_authority_is_verified_in_full(scene: Scene, tmp_path: Path, doors: Doors) -> None:
+def test_a_private_authority_is_verified_in_full(scene: Scene, tmp_path: Path, listeners: Listeners) -> None:
     authority, stranger = PrivateAuthority(tmp_path / "ours"), PrivateAuthority(tmp_path / "theirs", "another CA")
-    port = doors(authority.sign("localhost"))
+    port = listeners(authority.sign("localhost"))
     ours: Changes = {"host": "localhost", "port": port, "sslmode": "verify-full", "sslrootcert": str(authority.path)}
     looked_at(scene, **ours)
     url = f"postgresql://{scene.place.datastore.postgresql.user}@localhost:{port}/{SHARED}"
@@ -185,10 +185,10 @@ def test_a_private_authority_is_verified_in_full(scene: Scene, tmp_path: Path, d
 
 
 def test_a_server_that_wants_a_certificate_is_shown_the_datastores(
-    scene: Scene, tmp_path: Path, doors: Doors, monkeypatch: pytest.MonkeyPatch
+    scene: Scene, tmp_path: Path, listeners: Listeners, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     authority = PrivateAuthority(tmp_path / "ours")
-    port, mover = doors(authority.sign("localhost"), authority), authority.sign("mover")
+    port, mover = listeners(authority.sign("localhost"), authority), authority.sign("mover")
     # What lies in the home directory is not for every server to see.
     home = tmp_path / "home" / ".postgresql"
     home.mkdir(parents=True)

@@ -92,14 +92,14 @@ def planned(text: str) -> Any:
 async def steps_run(it: World, plan: Any) -> dict[str, pb.AttemptResult]:
     """Every step in the real daemon, the parameters of each made from the results before it."""
     await it.start_agent()
-    await it.door.until(lambda: "count_lines" in it.door.hellos[-1].kinds, "the made-up kind")
+    await it.listener.until(lambda: "count_lines" in it.listener.hellos[-1].kinds, "the made-up kind")
     results: dict[str, pb.AttemptResult] = {}
     for number, step in enumerate(plan.steps, 1):
         so_far = {name: each.result for name, each in results.items()}
         data = params.compile_params(step.kind, step.template, so_far)
         fields = {"step_id": f"step_{number}", "target": step.target}
-        await it.door.grant(f"att_{number}_1", step.kind, data, **fields)
-        results[step.name] = await it.door.result(f"att_{number}_1")
+        await it.listener.grant(f"att_{number}_1", step.kind, data, **fields)
+        results[step.name] = await it.listener.result(f"att_{number}_1")
         assert results[step.name].outcome == pb.ATTEMPT_OUTCOME_SUCCEEDED, (step.name, results[step.name])
     return results
 
@@ -137,8 +137,8 @@ async def main(home: Path) -> None:
         # So does the step's own process, for a name that the policy does not list.
         other = k.CountLinesParams()
         json_format.ParseDict({"where": where | {"datastore": {"name": "other", "lines": {"root": str(home)}}}}, other)
-        await it.door.grant("att_9_1", "count_lines", other.SerializeToString())
-        refused = await it.door.result("att_9_1")
+        await it.listener.grant("att_9_1", "count_lines", other.SerializeToString())
+        refused = await it.listener.result("att_9_1")
         assert refused.failure.code == "policy_refused", refused
 
         # Inspection proposes what was published, and the control plane takes the proposal.

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from controlplane.core.rollouts.model import HostState, RolloutPolicy, RolloutState, Tally
+from controlplane.core.rollouts.model import HostState, RolloutPolicy, RolloutState, StepCounts
 from controlplane.core.rollouts.planning import look, steer
 from controlplane.core.rollouts.windows import Window
 from controlplane.store.port import Conflict
@@ -57,23 +57,23 @@ def test_what_was_decided_on_an_older_revision_is_refused_whole(store: StoreUnde
 def test_a_hosts_past_is_noted_when_it_is_asked_and_counted_apart_after(store: StoreUnderTest) -> None:
     story = Story([a_host(0)], RolloutPolicy(waves=(1.0,)))
     store.write(lambda tx: tx.insert_rollout(story.rollout, list(story.rows.values())))
-    old, past, now = NOW - 8 * DAY_S, Tally(10, 1, 9, 2.0, 3.0), NOW
-    store.write(lambda tx: tx.flush_hosts({}, {"ag_0": Tally(99, 99)}, old))
+    old, past, now = NOW - 8 * DAY_S, StepCounts(10, 1, 9, 2.0, 3.0), NOW
+    store.write(lambda tx: tx.flush_hosts({}, {"ag_0": StepCounts(99, 99)}, old))
     store.write(lambda tx: tx.flush_hosts({}, {"ag_0": past}, now - DAY_S))
     store.write(lambda tx: tx.flush_hosts({}, {"ag_0": past}, now))
     changes = look(story.rollout, list(story.rows.values()), story.hosts, now)
     store.write(lambda tx: tx.save_rollout(changes, now))
     # On its way it is the old release's still.
-    store.write(lambda tx: tx.flush_hosts({}, {"ag_0": Tally(5, 5)}, now))
+    store.write(lambda tx: tx.flush_hosts({}, {"ag_0": StepCounts(5, 5)}, now))
     (row,) = store.read(lambda tx: tx.rollout_hosts("roll_1"))
-    assert (row.past, row.after) == (past.plus(past), Tally())
+    assert (row.past, row.after) == (past.plus(past), StepCounts())
     story.rollout, story.rows = store.read(lambda tx: tx.rollout("roll_1")) or story.rollout, {"ag_0": row}
     story.says("ag_0", "kept")
     kept = look(story.rollout, [row], story.hosts, now)
     store.write(lambda tx: tx.save_rollout(kept, now))
-    store.write(lambda tx: tx.flush_hosts({}, {"ag_0": Tally(2, 1)}, now))
+    store.write(lambda tx: tx.flush_hosts({}, {"ag_0": StepCounts(2, 1)}, now))
     (row,) = store.read(lambda tx: tx.rollout_hosts("roll_1"))
-    assert (row.state, row.after) == (HostState.KEPT, Tally(2, 1))
+    assert (row.state, row.after) == (HostState.KEPT, StepCounts(2, 1))
 
 
 def test_rollouts_are_listed_newest_first_and_watched_oldest_first(store: StoreUnderTest) -> None:

@@ -59,10 +59,10 @@ async def upgrading(
 
 async def restarted(it: World, act: Callable[[], object]) -> pb.Hello:
     """Do what starts the agent anew; returns its hello."""
-    before = len(it.door.hellos)
+    before = len(it.listener.hellos)
     await asyncio.to_thread(act)
-    await it.door.until(lambda: len(it.door.hellos) > before, f"a hello; its log is\n{log_of(it)}")
-    return it.door.hellos[-1]
+    await it.listener.until(lambda: len(it.listener.hellos) > before, f"a hello; its log is\n{log_of(it)}")
+    return it.listener.hellos[-1]
 
 
 def log_of(it: World) -> str:
@@ -95,5 +95,5 @@ async def outcome(it: World, attempt_id: str, place: Path | None = None) -> pb.A
     staging = k.Datastore(name="staging", parquet=k.ParquetStore(root=str(root / "staging")))
     source = k.DatasetLocation(dataset="d", datastore=exports, object="readings.csv", columns=COLUMNS)
     params = k.ExtractParams(source=source, staging=staging)
-    await it.door.grant(attempt_id, "extract", params.SerializeToString(), fence=1)
-    return await it.door.result(attempt_id)
+    await it.listener.grant(attempt_id, "extract", params.SerializeToString(), fence=1)
+    return await it.listener.result(attempt_id)

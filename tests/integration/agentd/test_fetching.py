@@ -21,7 +21,7 @@ from haulier.v1 import repository_pb2_grpc
 from agentd.link.identity_files import CA, CERTIFICATE, IDENTITY, KEY, Enrolment, load
 from agentd.updater.unpacking import faults_of, unpack
 from agentd.upgrading import fetching
-from agentd.upgrading.fetching import PIECE_BYTES_MAX, FetchFailed, fetch
+from agentd.upgrading.fetching import PIECE_BYTES_MAX, FetchError, fetch
 from controlplane.releases.building import Built, target_path
 from tests.integration.controlplane.plane import Joined, Running, serving
 from tests.integration.controlplane.test_releases import publish
@@ -132,7 +132,7 @@ def test_what_cannot_be_had_is_told_with_a_code(tmp_path: Path, forge: Forge, bu
     codes = []
 
     async def attempt(enrolment: Enrolment, wish: Wish) -> None:
-        with pytest.raises(FetchFailed) as failed:
+        with pytest.raises(FetchError) as failed:
             await fetch(enrolment, wish, tmp_path / "incoming", Told())
         codes.append((failed.value.code, failed.value.retryable))
 
@@ -167,7 +167,7 @@ def test_a_full_disk_is_foreseen(tmp_path: Path, forge: Forge, built: Built, mon
 
     async def body() -> None:
         async with published(tmp_path, forge) as enrolment:
-            with pytest.raises(FetchFailed) as failed:
+            with pytest.raises(FetchError) as failed:
                 await fetch(enrolment, wish_of(built), tmp_path / "incoming", Told())
             assert failed.value.code == "disk_full" and failed.value.retryable
 
@@ -293,7 +293,7 @@ def test_endless_and_slow_answers_end(
         await server.start()
         monkeypatch.setattr(fetching, "channel_of", lambda _: grpc.aio.insecure_channel(f"127.0.0.1:{port}"))
         try:
-            with pytest.raises(FetchFailed) as failed:
+            with pytest.raises(FetchError) as failed:
                 await fetch(Enrolment(tmp_path, "ag_1", "host-1", ""), wish_of(built), tmp_path / "incoming", Told())
         finally:
             await server.stop(0)

@@ -21,14 +21,14 @@ from haulier.v1 import agent_pb2_grpc
 from agentd.link import identity_files
 from agentd.link.join import BadToken, JoinFailed, join, parse
 from agentd.link.proxies import BadProxy
-from tests.integration.agentd.door import Pair, certify
+from tests.integration.agentd.listener import Pair, certify
 from tests.kit.web_proxy import web_proxy
 
 SECRET = "c2VjcmV0LXNlY3JldC1zZWNyZXQ="
 
 
-class EnrolmentDoor(agent_pb2_grpc.AgentServiceServicer):
-    """A door that signs what it is asked to sign, unless told otherwise."""
+class EnrolmentListener(agent_pb2_grpc.AgentServiceServicer):
+    """A listener that signs what it is asked to sign, unless told otherwise."""
 
     def __init__(self) -> None:
         self.ca = certify("authority")
@@ -82,7 +82,7 @@ class EnrolmentDoor(agent_pb2_grpc.AgentServiceServicer):
             await server.stop(0)
 
     def during(self, client: Callable[[], object]) -> None:
-        """Run a blocking client while the door is open."""
+        """Run a blocking client while the listener is open."""
 
         async def on_thread() -> None:
             with ThreadPoolExecutor(1) as thread:
@@ -92,23 +92,23 @@ class EnrolmentDoor(agent_pb2_grpc.AgentServiceServicer):
 
 
 def test_a_token_becomes_an_identity(tmp_path: Path) -> None:
-    door, state = EnrolmentDoor(), tmp_path / "state"
+    listener, state = EnrolmentListener(), tmp_path / "state"
 
     def client() -> None:
-        joined = join(door.token, "host-1", state)
+        joined = join(listener.token, "host-1", state)
         assert (joined.agent_id, joined.name, joined.session_address) == ("ag_7", "host-1", "agents.example:7101")
         (state / "journal.db").write_bytes(b"kept")
         first = (state / "key.pem").read_bytes()
         # Again: the same agent with another identity; its journal stays, and a name is not needed.
-        assert join(door.token, "", state) == joined
+        assert join(listener.token, "", state) == joined
         assert (state / "key.pem").read_bytes() != first
         assert (state / "journal.db").read_bytes() == b"kept"
         (state / "journal.db").unlink()
         with pytest.raises(JoinFailed, match="belongs to host-1"):
-            join(door.token, "host-2", state)
+            join(listener.token, "host-2", state)
 
-    door.during(client)
-    assert door.requests[0].agent_name == "host-1"
+    listener.during(client)
+    assert listener.requests[0].agent_name == "host-1"
     assert {path.name for path in state.iterdir()} == {"key.pem", "certificate.pem", "ca.pem", "identity.json"}
     for path in state.iterdir():
         assert path.stat().st_mode & 0o077 == 0
@@ -116,66 +116,68 @@ def test_a_token_becomes_an_identity(tmp_path: Path) -> None:
     key = serialization.load_pem_private_key((state / "key.pem").read_bytes(), None)
     certificate = x509.load_pem_x509_certificate((state / "certificate.pem").read_bytes())
     assert key.public_key() == certificate.public_key()
-    assert (state / "ca.pem").read_bytes().split() == door.ca.pem.split()
+    assert (state / "ca.pem").read_bytes().split() == listener.ca.pem.split()
 
 
 def test_a_join_that_was_refused_asks_again_with_the_same_key(tmp_path: Path) -> None:
-    door, state = EnrolmentDoor(), tmp_path / "state"
-    door.refusal = (grpc.StatusCode.UNAVAILABLE, "not just now")
+    listener, state = EnrolmentListener(), tmp_path / "state"
+    listener.refusal = (grpc.StatusCode.UNAVAILABLE, "not just now")
 
     def client() -> None:
         with pytest.raises(JoinFailed, match="not just now") as caught:
-            join(door.token, "host-1", state)
+            join(listener.token, "host-1", state)
         assert SECRET not in str(caught.value)
-        assert json.loads((state / "candidate" / "join.json").read_text())["request_id"] == door.requests[0].request_id
-        door.refusal = None
-        join(door.token, "host-1", state)
+        assert (
+            json.loads((state / "candidate" / "join.json").read_text())["request_id"] == listener.requests[0].request_id
+        )
+        listener.refusal = None
+        join(listener.token, "host-1", state)
 
-    door.during(client)
-    first, second = door.requests
+    listener.during(client)
+    first, second = listener.requests
     assert first.request_id == second.request_id
     assert x509.load_pem_x509_csr(first.csr_pem).public_key() == x509.load_pem_x509_csr(second.csr_pem).public_key()
 
 
 def test_another_token_is_another_request(tmp_path: Path) -> None:
-    door = EnrolmentDoor()
-    door.refusal = (grpc.StatusCode.PERMISSION_DENIED, "this token was used already")
+    listener = EnrolmentListener()
+    listener.refusal = (grpc.StatusCode.PERMISSION_DENIED, "this token was used already")
 
     def client() -> None:
-        for token in (door.token, door.token.replace(SECRET, "b3RoZXItb3RoZXItb3RoZXItbw==")):
+        for token in (listener.token, listener.token.replace(SECRET, "b3RoZXItb3RoZXItb3RoZXItbw==")):
             with pytest.raises(JoinFailed, match="used already"):
                 join(token, "host-1", tmp_path / "state")
 
-    door.during(client)
-    assert len({request.request_id for request in door.requests}) == 2
+    listener.during(client)
+    assert len({request.request_id for request in listener.requests}) == 2
 
 
 def test_an_impostor_hears_nothing(tmp_path: Path) -> None:
-    door = EnrolmentDoor()
+    listener = EnrolmentListener()
 
     def client() -> None:
         other = hashlib.sha256(b"another authority").hexdigest()
         with pytest.raises(JoinFailed, match="not the control plane that made this token"):
-            join(door.token.rpartition(".")[0] + "." + other, "host-1", tmp_path / "state")
+            join(listener.token.rpartition(".")[0] + "." + other, "host-1", tmp_path / "state")
 
-    door.during(client)
-    assert door.requests == []
+    listener.during(client)
+    assert listener.requests == []
     assert not (tmp_path / "state").exists()
 
 
 @pytest.mark.parametrize("wrong", ["signer", "key"])
 def test_a_certificate_that_is_not_ours_is_not_kept(tmp_path: Path, wrong: str) -> None:
-    door = EnrolmentDoor()
+    listener = EnrolmentListener()
     if wrong == "signer":
-        door.signer = certify("somebody")
+        listener.signer = certify("somebody")
     else:
-        door.certified = certify("somebody").key.public_key()
+        listener.certified = certify("somebody").key.public_key()
 
     def client() -> None:
         with pytest.raises(JoinFailed, match="authority" if wrong == "signer" else "another key"):
-            join(door.token, "host-1", tmp_path / "state")
+            join(listener.token, "host-1", tmp_path / "state")
 
-    door.during(client)
+    listener.during(client)
     assert not (tmp_path / "state" / "identity.json").exists()
 
 
@@ -195,8 +197,8 @@ def test_who_cannot_be_reached_is_named(tmp_path: Path) -> None:
 
 
 def test_a_token_is_read_from_the_right() -> None:
-    token = parse(f"haulier-join.door.eu.example.org:7102.{SECRET}.{'AB' * 32}")
-    assert (token.host, token.port, token.pin) == ("door.eu.example.org", 7102, "ab" * 32)
+    token = parse(f"haulier-join.listener.eu.example.org:7102.{SECRET}.{'AB' * 32}")
+    assert (token.host, token.port, token.pin) == ("listener.eu.example.org", 7102, "ab" * 32)
     assert parse(f"haulier-join.[::1]:7102.{SECRET}.{'ab' * 32}").host == "::1"
 
 
@@ -234,24 +236,24 @@ def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_proxy_of_the_environment_is_not_used_and_named_when_that_may_be_why(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    door = EnrolmentDoor()
+    listener = EnrolmentListener()
     with web_proxy() as proxy:
         for name in ("https_proxy", "HTTPS_PROXY", "http_proxy", "grpc_proxy"):
             monkeypatch.setenv(name, proxy.url)
-        door.during(lambda: join(door.token, "edge", tmp_path / "state"))
+        listener.during(lambda: join(listener.token, "edge", tmp_path / "state"))
         assert proxy.asked == []
     with pytest.raises(JoinFailed, match=r"grpc_proxy is set and not used.*set --proxy"):
-        join(door.token, "edge", tmp_path / "other")
+        join(listener.token, "edge", tmp_path / "other")
 
 
 @pytest.mark.usefixtures("no_proxies")
 def test_the_proxy_that_was_asked_for_is_used_for_everything_and_remembered(tmp_path: Path) -> None:
-    door, state = EnrolmentDoor(), tmp_path / "state"
+    listener, state = EnrolmentListener(), tmp_path / "state"
     with web_proxy() as proxy:
         with_password = proxy.url.replace("//", "//ada:secret@")
-        door.during(lambda: join(door.token, "edge", state, with_password))
+        listener.during(lambda: join(listener.token, "edge", state, with_password))
         targets = [head.split()[1] for head in proxy.asked]
-        assert targets == [f"127.0.0.1:{door.port}"] * 2, "to see the authority, and to enrol"
+        assert targets == [f"127.0.0.1:{listener.port}"] * 2, "to see the authority, and to enrol"
         assert all("roxy-" in head and "YWRhOnNlY3JldA==" in head for head in proxy.asked), (
             "both times with its password"
         )
@@ -263,10 +265,10 @@ def test_the_proxy_that_was_asked_for_is_used_for_everything_and_remembered(tmp_
 @pytest.mark.usefixtures("no_proxies")
 @pytest.mark.parametrize("refuses", ["403 Forbidden", "407 Proxy Authentication Required"])
 def test_a_proxy_that_does_not_connect_is_named(tmp_path: Path, refuses: str) -> None:
-    door = EnrolmentDoor()
-    door.port = 9
+    listener = EnrolmentListener()
+    listener.port = 9
     with web_proxy(refuses) as proxy, pytest.raises(JoinFailed) as caught:
-        join(door.token, "edge", tmp_path / "state", proxy.url.replace("//", "//ada:secret@"))
+        join(listener.token, "edge", tmp_path / "state", proxy.url.replace("//", "//ada:secret@"))
     assert refuses in str(caught.value) and proxy.url in str(caught.value)
     assert "secret" not in str(caught.value)
 
@@ -274,40 +276,40 @@ def test_a_proxy_that_does_not_connect_is_named(tmp_path: Path, refuses: str) ->
 @pytest.mark.parametrize("text", ["https://p:1", "socks5://p:1", "http://", "http://p:1/path", "http://p:port", "p q"])
 def test_what_is_no_proxy_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(BadProxy, match="http://HOST:PORT"):
-        join(EnrolmentDoor().token.replace(":0.", ":1."), "edge", tmp_path / "state", text)
+        join(EnrolmentListener().token.replace(":0.", ":1."), "edge", tmp_path / "state", text)
 
 
 @pytest.mark.parametrize("days", [-400, 400])
 def test_a_clock_that_is_off_is_said_with_both_times(tmp_path: Path, days: int) -> None:
-    door = EnrolmentDoor()
-    door.shown = certify("controlplane", door.ca, begins_in_days=days)
+    listener = EnrolmentListener()
+    listener.shown = certify("controlplane", listener.ca, begins_in_days=days)
     refused: list[str] = []
 
     def client() -> None:
         with pytest.raises(JoinFailed) as caught:
-            join(door.token, "edge", tmp_path / "state")
+            join(listener.token, "edge", tmp_path / "state")
         refused.append(str(caught.value))
 
-    door.during(client)
-    begins = door.shown.certificate.not_valid_before_utc
+    listener.during(client)
+    begins = listener.shown.certificate.not_valid_before_utc
     now = datetime.datetime.now(datetime.UTC)
     assert f"good from {begins:%Y-%m-%d %H:%M:%S} UTC" in refused[0]
     assert f"this host's clock shows {now:%Y-%m-%d}" in refused[0]
-    assert not door.requests, "the token was not shown"
+    assert not listener.requests, "the token was not shown"
 
 
 @pytest.mark.skipif(not socket.has_ipv6, reason="this machine has no IPv6")
 @pytest.mark.parametrize("written", ["[::1]", "::1"])
 def test_an_ipv6_address_works_with_and_without_brackets(tmp_path: Path, written: str) -> None:
-    door = EnrolmentDoor()
-    door.listens = "[::1]"
-    door.shown = certify("controlplane", door.ca, names=["::1"])
+    listener = EnrolmentListener()
+    listener.listens = "[::1]"
+    listener.shown = certify("controlplane", listener.ca, names=["::1"])
 
     def client() -> None:
-        token = door.token.replace("[::1]", written)
+        token = listener.token.replace("[::1]", written)
         assert join(token, "edge", tmp_path / "state").agent_id == "ag_7"
 
-    door.during(client)
+    listener.during(client)
 
 
 def test_an_operator_token_is_told_from_a_join_token() -> None:

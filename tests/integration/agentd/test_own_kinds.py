@@ -32,8 +32,8 @@ def outcomes(home: Path, steps: dict[str, tuple[str, dict[str, Any]]], roots: st
             await it.start_agent()
             found = {}
             for name, (kind, params) in steps.items():
-                await it.door.grant(f"att_{name}", kind, params)
-                found[name] = await it.door.result(f"att_{name}")
+                await it.listener.grant(f"att_{name}", kind, params)
+                found[name] = await it.listener.result(f"att_{name}")
             return found
 
     (home / "data").mkdir()

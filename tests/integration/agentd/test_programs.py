@@ -24,7 +24,7 @@ esac
 """
 
 
-def law(home: Path) -> str:
+def policy_text(home: Path) -> str:
     """A policy with one program, which is written here too."""
     root = home / "root"
     root.mkdir(mode=0o700)
@@ -57,16 +57,16 @@ word = {{type = "text", pattern = "[a-z -]+"}}
 
 async def said(it: World, attempt_id: str, word: str, program: str = "say", **fields: object) -> pb.AttemptResult:
     params = k.RunProgramParams(program=program, values={"word": word}).SerializeToString()
-    await it.door.grant(attempt_id, "run_program", params, **fields)
-    return await it.door.result(attempt_id)
+    await it.listener.grant(attempt_id, "run_program", params, **fields)
+    return await it.listener.result(attempt_id)
 
 
-def test_a_program_runs_with_the_hosts_words_and_behind_its_own_wall(tmp_path: Path) -> None:
+def test_a_program_runs_with_the_hosts_words_and_in_its_own_sandbox(tmp_path: Path) -> None:
     async def story() -> None:
-        async with world(tmp_path, policy=law(tmp_path)) as it:
+        async with world(tmp_path, policy=policy_text(tmp_path)) as it:
             it.use_installed_kinds()
             await it.start_agent(SMALL_SECRET="tr0ub4dor&3")
-            assert it.door.hellos[-1].kinds == ["run_program"]
+            assert it.listener.hellos[-1].kinds == ["run_program"]
             told = await said(it, "att_1", "hello; id")
             assert told.failure.code == "policy_refused" and "does not fit" in told.failure.message
             told = await said(it, "att_2", "hello world")
@@ -76,8 +76,8 @@ def test_a_program_runs_with_the_hosts_words_and_behind_its_own_wall(tmp_path: P
             assert lines[0] == f"said hello world in {it.attempt('att_2')}/work"
             assert lines[1].split() == ["new", "rights", "NoNewPrivs:", "1"]
             assert "saw it" not in result.output and "in the environment" not in result.output
-            await it.door.until(lambda: "att_2" in it.door.logs_ended, "the output")
-            assert b"secret ****" in it.door.logs["att_2"]
+            await it.listener.until(lambda: "att_2" in it.listener.logs_ended, "the output")
+            assert b"secret ****" in it.listener.logs["att_2"]
             undone = await said(it, "att_3", "hello", direction=pb.DIRECTION_UNDO)
             assert undone.outcome == pb.ATTEMPT_OUTCOME_SUCCEEDED
             nothing = await said(it, "att_4", "hello", "unsay", direction=pb.DIRECTION_UNDO)
@@ -97,15 +97,15 @@ def test_a_program_ends_with_its_attempt_and_with_its_lease(tmp_path: Path, how:
     """Also what it started in a session of its own."""
 
     async def story() -> None:
-        async with world(tmp_path, policy=law(tmp_path)) as it:
+        async with world(tmp_path, policy=policy_text(tmp_path)) as it:
             it.use_installed_kinds()
             await it.start_agent(SMALL_SECRET="tr0ub4dor&3")
             waiting = asyncio.create_task(said(it, "att_1", "hold"))
             await until_path(tmp_path / "root" / "holding")
             if how == "cancel":
-                await it.door.cancel("att_1")
+                await it.listener.cancel("att_1")
             else:
-                it.door.renewing = False
+                it.listener.renewing = False
                 files = it.attempt("att_1") / "deadline"
                 before = files.read_text().split()
                 await asyncio.to_thread(files.with_suffix(".now").write_text, f"0.0 {before[1]}\n")
@@ -128,7 +128,7 @@ def sleepers_in(directory: Path) -> list[int]:
 
 def test_a_program_that_nobody_named_is_refused(tmp_path: Path) -> None:
     async def story() -> None:
-        async with world(tmp_path, policy=law(tmp_path)) as it:
+        async with world(tmp_path, policy=policy_text(tmp_path)) as it:
             it.use_installed_kinds()
             await it.start_agent(SMALL_SECRET="tr0ub4dor&3")
             for number, name in enumerate(["sh", "/bin/sh", "say;sh", "../say", "", "say\n"], start=1):
@@ -144,14 +144,14 @@ def test_a_programs_secret_is_seen_by_nobody_else(tmp_path: Path) -> None:
     """While it runs: in no environment, no command line and no file of the attempt."""
 
     async def story() -> None:
-        async with world(tmp_path, policy=law(tmp_path)) as it:
+        async with world(tmp_path, policy=policy_text(tmp_path)) as it:
             it.use_installed_kinds()
             agent = await it.start_agent(SMALL_SECRET="tr0ub4dor&3")
             waiting = asyncio.create_task(said(it, "att_1", "hold"))
             await until_path(tmp_path / "root" / "holding")
-            await it.door.until(lambda: b"secret ****" in it.door.logs.get("att_1", b""), "it to be used")
+            await it.listener.until(lambda: b"secret ****" in it.listener.logs.get("att_1", b""), "it to be used")
             found = places_of(b"tr0ub4dor", it.state, besides=agent.pid)
-            await it.door.cancel("att_1")
+            await it.listener.cancel("att_1")
             await waiting
             assert found == []
 

@@ -1,4 +1,4 @@
-"""Daemons, doors and runner hosts that come and go while steps run."""
+"""Daemons, listeners and runner hosts that come and go while steps run."""
 
 import asyncio
 import json
@@ -22,11 +22,11 @@ from tests.integration.agentd.world import CONFIG, ROOT, World, cwd_of, until_go
 def test_a_result_is_told_until_it_is_acknowledged(tmp_path: Path) -> None:
     async def story() -> None:
         async with world(tmp_path, heartbeat_s=0.1) as it:
-            it.door.acknowledging = False
+            it.listener.acknowledging = False
             await it.start_agent()
-            await it.door.grant("att_1", "echo")
-            await it.door.until(lambda: it.door.times_told.get("att_1", 0) >= 3, "the result, again and again")
-            it.door.acknowledging = True
+            await it.listener.grant("att_1", "echo")
+            await it.listener.until(lambda: it.listener.times_told.get("att_1", 0) >= 3, "the result, again and again")
+            it.listener.acknowledging = True
             await until_path(it.attempt("att_1"), there=False)
 
     asyncio.run(story())
@@ -35,15 +35,15 @@ def test_a_result_is_told_until_it_is_acknowledged(tmp_path: Path) -> None:
 def test_a_result_survives_the_daemon(tmp_path: Path) -> None:
     async def story() -> None:
         async with world(tmp_path) as it:
-            it.door.acknowledging = False
+            it.listener.acknowledging = False
             first = await it.start_agent()
-            await it.door.grant("att_1", "echo")
-            result = await it.door.result("att_1")
+            await it.listener.grant("att_1", "echo")
+            result = await it.listener.result("att_1")
             await it.kill(first)
-            it.door.results.clear()
+            it.listener.results.clear()
             await it.start_agent()
-            assert not it.door.hellos[-1].held
-            assert await it.door.result("att_1") == result
+            assert not it.listener.hellos[-1].held
+            assert await it.listener.result("att_1") == result
 
     asyncio.run(story())
 
@@ -53,12 +53,12 @@ def test_a_step_that_ends_without_control_plane_is_told_when_it_is_back(tmp_path
         async with world(tmp_path) as it:
             await it.start_agent()
             pid = await holding(it, "att_1")
-            await it.door.stop()
+            await it.listener.stop()
             (tmp_path / "released").touch()
             await until_gone(pid)
-            await it.door.start()
-            assert (await it.door.result("att_1")).outcome == pb.ATTEMPT_OUTCOME_SUCCEEDED
-            assert {hello.incarnation for hello in it.door.hellos} == {1}
+            await it.listener.start()
+            assert (await it.listener.result("att_1")).outcome == pb.ATTEMPT_OUTCOME_SUCCEEDED
+            assert {hello.incarnation for hello in it.listener.hellos} == {1}
 
     asyncio.run(story())
 
@@ -73,7 +73,7 @@ def test_a_child_that_died_while_no_daemon_ran_is_reported_lost(tmp_path: Path) 
             os.kill(pid, signal.SIGKILL)
             await until_gone(pid)
             await it.start_agent()
-            assert (await it.door.result("att_1")).failure.code == "child_lost"
+            assert (await it.listener.result("att_1")).failure.code == "child_lost"
             assert cwd_of(helper) is None, "nothing of it is left"
 
     asyncio.run(story())
@@ -86,9 +86,11 @@ def test_an_adopted_child_can_be_cancelled(tmp_path: Path) -> None:
             await holding(it, "att_1", deaf=True)
             await it.kill(first)
             await it.start_agent()
-            await it.door.until(lambda: len(it.door.hellos) == 2 and it.door.beats > 2, "the second session")
-            await it.door.cancel("att_1")
-            assert (await it.door.result("att_1")).outcome == pb.ATTEMPT_OUTCOME_CANCELLED
+            await it.listener.until(
+                lambda: len(it.listener.hellos) == 2 and it.listener.beats > 2, "the second session"
+            )
+            await it.listener.cancel("att_1")
+            assert (await it.listener.result("att_1")).outcome == pb.ATTEMPT_OUTCOME_CANCELLED
 
     asyncio.run(story())
 
@@ -100,11 +102,11 @@ def test_a_child_outlives_its_runner_host_and_the_next_step_gets_a_new_one(tmp_p
             pid = await holding(it, "att_1")
             host = (await told(it))["runner_pid"]
             os.kill(host, signal.SIGKILL)
-            await it.door.grant("att_2", "echo")
-            assert (await it.door.result("att_2")).outcome == pb.ATTEMPT_OUTCOME_SUCCEEDED
+            await it.listener.grant("att_2", "echo")
+            assert (await it.listener.result("att_2")).outcome == pb.ATTEMPT_OUTCOME_SUCCEEDED
             assert cwd_of(pid) == it.attempt("att_1")
             (tmp_path / "released").touch()
-            assert (await it.door.result("att_1")).outcome == pb.ATTEMPT_OUTCOME_SUCCEEDED
+            assert (await it.listener.result("att_1")).outcome == pb.ATTEMPT_OUTCOME_SUCCEEDED
 
     asyncio.run(story())
 
@@ -114,9 +116,9 @@ def test_a_runner_host_that_dies_between_fork_and_answer_leaves_one_child(tmp_pa
         async with world(tmp_path) as it:
             await it.start_agent(SMALL_DIES_UNTIL=str(tmp_path / "mark"))
             pid = await holding(it, "att_1")
-            await it.door.until(lambda: "att_1" in it.door.started, "the start")
+            await it.listener.until(lambda: "att_1" in it.listener.started, "the start")
             (tmp_path / "released").touch()
-            assert (await it.door.result("att_1")).outcome == pb.ATTEMPT_OUTCOME_SUCCEEDED
+            assert (await it.listener.result("att_1")).outcome == pb.ATTEMPT_OUTCOME_SUCCEEDED
             assert it.log_text().count("ended attempt=att_1") == 1
             await until_gone(pid)
 
@@ -127,14 +129,14 @@ def test_an_idle_runner_host_ends_and_comes_back(tmp_path: Path) -> None:
     async def story() -> None:
         async with world(tmp_path, config=CONFIG + "runner_idle_s = 0.2\n") as it:
             await it.start_agent()
-            await it.door.grant("att_1", "echo")
-            host = json.loads((await it.door.result("att_1")).result)["pid"]
+            await it.listener.grant("att_1", "echo")
+            host = json.loads((await it.listener.result("att_1")).result)["pid"]
             await until_gone(host)
             async with asyncio.timeout(20):
                 while (pid := (await told(it))["runner_pid"]) is not None:
                     await until_gone(pid)
-            await it.door.grant("att_2", "echo")
-            assert (await it.door.result("att_2")).outcome == pb.ATTEMPT_OUTCOME_SUCCEEDED
+            await it.listener.grant("att_2", "echo")
+            assert (await it.listener.result("att_2")).outcome == pb.ATTEMPT_OUTCOME_SUCCEEDED
 
     asyncio.run(story())
 
@@ -149,7 +151,7 @@ def test_a_stop_leaves_running_steps_alone(tmp_path: Path) -> None:
             assert cwd_of(pid) == it.attempt("att_1")
             await it.start_agent()
             (tmp_path / "released").touch()
-            assert (await it.door.result("att_1")).outcome == pb.ATTEMPT_OUTCOME_SUCCEEDED
+            assert (await it.listener.result("att_1")).outcome == pb.ATTEMPT_OUTCOME_SUCCEEDED
 
     asyncio.run(story())
 
@@ -162,10 +164,10 @@ def test_a_stop_waits_for_a_short_step(tmp_path: Path) -> None:
             agent.send_signal(signal.SIGTERM)
             # A grant that overtakes the signal is run, and rightly so.
             await until_line(it, "asked to stop")
-            await it.door.grant("att_2", "echo")
-            assert (await it.door.result("att_2")).failure.code == "agent_stopping"
+            await it.listener.grant("att_2", "echo")
+            assert (await it.listener.result("att_2")).failure.code == "agent_stopping"
             (tmp_path / "released").touch()
-            assert (await it.door.result("att_1")).outcome == pb.ATTEMPT_OUTCOME_SUCCEEDED
+            assert (await it.listener.result("att_1")).outcome == pb.ATTEMPT_OUTCOME_SUCCEEDED
             assert await asyncio.wait_for(agent.wait(), 20) == 0
 
     asyncio.run(story())
@@ -179,16 +181,16 @@ def test_a_changed_configuration_is_taken_over_without_disturbing_a_step(tmp_pat
             it.config.write_text("slotz = 3\n")
             await until_line(it, "did you mean slots?")
             it.config.write_text(CONFIG.replace("slots = 2", "slots = 3") + '[labels]\nzone = "b"\n')
-            await it.door.until(lambda: it.door.hellos[-1].slots == 3, "the new hello")
-            assert dict(it.door.hellos[-1].labels) == {"zone": "b"}
-            assert [held.attempt_id for held in it.door.hellos[-1].held] == ["att_1"]
+            await it.listener.until(lambda: it.listener.hellos[-1].slots == 3, "the new hello")
+            assert dict(it.listener.hellos[-1].labels) == {"zone": "b"}
+            assert [held.attempt_id for held in it.listener.hellos[-1].held] == ["att_1"]
             it.policy.write_text('kinds = ["hold"]\ndatastores = ["warehouse"]\n')
-            await it.door.until(lambda: list(it.door.hellos[-1].kinds) == ["hold"], "the new policy")
-            await it.door.grant("att_2", "echo")
-            assert (await it.door.result("att_2")).failure.code == "kind_refused"
+            await it.listener.until(lambda: list(it.listener.hellos[-1].kinds) == ["hold"], "the new policy")
+            await it.listener.grant("att_2", "echo")
+            assert (await it.listener.result("att_2")).failure.code == "kind_refused"
             assert it.child_pid("att_1") == pid
             (tmp_path / "released").touch()
-            assert (await it.door.result("att_1")).outcome == pb.ATTEMPT_OUTCOME_SUCCEEDED
+            assert (await it.listener.result("att_1")).outcome == pb.ATTEMPT_OUTCOME_SUCCEEDED
 
     asyncio.run(story())
 
@@ -197,14 +199,14 @@ def test_drain_survives_a_restart(tmp_path: Path) -> None:
     async def story() -> None:
         async with world(tmp_path) as it:
             first = await it.start_agent()
-            await it.door.say(directives=[pb.Directive(drain=pb.Drain(reason="maintenance"))])
+            await it.listener.say(directives=[pb.Directive(drain=pb.Drain(reason="maintenance"))])
             async with asyncio.timeout(20):
                 while not (await told(it))["draining"]:
                     pass
             first.send_signal(signal.SIGTERM)
             await asyncio.wait_for(first.wait(), 20)
             await it.start_agent()
-            assert it.door.hellos[-1].draining
+            assert it.listener.hellos[-1].draining
 
     asyncio.run(story())
 
@@ -227,11 +229,11 @@ def test_check_tells_ready_from_live(tmp_path: Path) -> None:
         async with world(tmp_path) as it:
             assert (await finished(it, "check", "--probe", "liveness"))[0] == 2
             agent = await it.start_agent()
-            await it.door.until(lambda: it.door.beats > 0, "the first heartbeat")
+            await it.listener.until(lambda: it.listener.beats > 0, "the first heartbeat")
             code, output = await finished(it, "check")
             assert (code, [line.split(":")[0] for line in output.splitlines()]) == (0, ["configuration", "policy"])
             assert "connected to 127.0.0.1" in await command(it, "status")
-            await it.door.stop()
+            await it.listener.stop()
             async with asyncio.timeout(20):
                 while (await told(it))["connected"]:
                     pass
@@ -243,7 +245,7 @@ def test_check_tells_ready_from_live(tmp_path: Path) -> None:
             code, output = await finished(it, "check", "--probe", "liveness")
             assert code == 2
             assert "hangs" in output
-            await it.door.start()
+            await it.listener.start()
 
     asyncio.run(story())
 
@@ -275,7 +277,7 @@ def test_probes_and_the_service_manager_are_told(tmp_path: Path) -> None:
                     health = health_pb2_grpc.HealthStub(channel)
                     ready = health_pb2.HealthCheckRequest(service="haulier.v1.AgentService")
                     assert (await health.Check(ready)).status == health_pb2.HealthCheckResponse.SERVING
-                    await it.door.stop()
+                    await it.listener.stop()
                     await until_told(b"STATUS=connecting")
                     assert (await health.Check(ready)).status == health_pb2.HealthCheckResponse.NOT_SERVING
                     live = await health.Check(health_pb2.HealthCheckRequest())
@@ -284,7 +286,7 @@ def test_probes_and_the_service_manager_are_told(tmp_path: Path) -> None:
                         await health.Check(health_pb2.HealthCheckRequest(service="other"))
                 agent.send_signal(signal.SIGTERM)
                 await until_told(b"STOPPING=1")
-                await it.door.start()
+                await it.listener.start()
 
     asyncio.run(story())
 

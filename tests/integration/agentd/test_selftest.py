@@ -99,13 +99,13 @@ def test_how_the_control_plane_answers_is_found_out_beside_a_session(tmp_path: P
             await it.start_agent()
             found = await asyncio.to_thread(contact.of, identity_files.load(it.state))
             assert found == "answers"
-            hellos = len(it.door.hellos)
-            beats = it.door.beats
-            await it.door.until(lambda: it.door.beats > beats, "the session, which goes on")
-            assert len(it.door.hellos) == hellos
-            await it.door.stop()
+            hellos = len(it.listener.hellos)
+            beats = it.listener.beats
+            await it.listener.until(lambda: it.listener.beats > beats, "the session, which goes on")
+            assert len(it.listener.hellos) == hellos
+            await it.listener.stop()
             found = await asyncio.to_thread(contact.of, identity_files.load(it.state))
             assert found == "away"
-            await it.door.start()
+            await it.listener.start()
 
     asyncio.run(story())

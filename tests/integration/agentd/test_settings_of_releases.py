@@ -15,7 +15,7 @@ def test_settings_ride_with_releases_and_go_back_with_them(tmp_path: Path) -> No
     asyncio.run(riding(tmp_path))
 
 
-def test_the_hosts_own_law_counts_before_any_release(tmp_path: Path) -> None:
+def test_the_hosts_own_policy_counts_before_any_release(tmp_path: Path) -> None:
     asyncio.run(owning(tmp_path))
 
 
@@ -23,7 +23,7 @@ async def riding(tmp_path: Path) -> None:
     root = tmp_path / "data"
     first = bringing(policy_of(root, "validate"), 'slots = 9\n[labels]\ntier = "one"\n')
     async with upgrading(tmp_path, "from_release = true\n", first) as (it, host):
-        hello = it.door.hellos[-1]
+        hello = it.listener.hellos[-1]
         assert (list(hello.kinds), hello.slots) == (["validate"], 3), "the host's slots count"
         assert dict(hello.labels) == {"tier": "one"}
         refused = await outcome(it, "att_before")
@@ -33,7 +33,7 @@ async def riding(tmp_path: Path) -> None:
         second = bringing(policy_of(root, "validate", "extract"), '[labels]\ntier = "two"\n')
         good = await upgrade(it, host, "0.1.1", second)
         assert (host.told()["state"], host.runs()) == ("kept", good), host.told()
-        hello = it.door.hellos[-1]
+        hello = it.listener.hellos[-1]
         assert list(hello.kinds) == ["clean_up", "extract", "validate"]
         assert dict(hello.labels) == {"tier": "two"}
         assert (await outcome(it, "att_after")).outcome == pb.ATTEMPT_OUTCOME_SUCCEEDED
@@ -45,7 +45,9 @@ async def riding(tmp_path: Path) -> None:
         assert (told["state"], told["wanted_digest"], told["digest"]) == ("rolled_back", bad, good), told
         assert told["cause_code"] in ("crashed", "selftest_failed"), told
         assert host.runs() == good
-        await it.door.until(lambda: list(it.door.hellos[-1].kinds) == ["clean_up", "extract", "validate"], "a hello")
+        await it.listener.until(
+            lambda: list(it.listener.hellos[-1].kinds) == ["clean_up", "extract", "validate"], "a hello"
+        )
         assert (await outcome(it, "att_again")).outcome == pb.ATTEMPT_OUTCOME_SUCCEEDED
 
 
@@ -53,11 +55,11 @@ async def owning(tmp_path: Path) -> None:
     root = tmp_path / "data"
     first = bringing(policy_of(root, "*"))
     async with upgrading(tmp_path, policy_of(root, "validate"), first) as (it, host):
-        assert list(it.door.hellos[-1].kinds) == ["validate"]
+        assert list(it.listener.hellos[-1].kinds) == ["validate"]
         assert (await outcome(it, "att_own")).failure.code == "kind_refused"
         # The owner gives the word, and takes it back: no restart is needed.
         it.policy.write_text("from_release = true\n")
-        await it.door.until(lambda: "extract" in it.door.hellos[-1].kinds, "a hello")
+        await it.listener.until(lambda: "extract" in it.listener.hellos[-1].kinds, "a hello")
         assert (await outcome(it, "att_given")).outcome == pb.ATTEMPT_OUTCOME_SUCCEEDED
         it.policy.write_text(policy_of(root, "validate"))
         # Each step asks the host's own file, whatever the daemon has noticed.

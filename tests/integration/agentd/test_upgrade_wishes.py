@@ -27,12 +27,12 @@ def updater_says(it: World, **told: Any) -> None:
 async def wish(it: World, digest: str, rollout_id: str = "roll_1") -> None:
     """Say an upgrade as a control plane does."""
     upgrade = release_pb2.Upgrade(rollout_id=rollout_id, version="0.2.0", digest=digest, target_path=PATH)
-    await it.door.say(directives=[pb.Directive(upgrade=upgrade)])
+    await it.listener.say(directives=[pb.Directive(upgrade=upgrade)])
 
 
 def last_told(it: World) -> release_pb2.ReleaseStatus:
-    """The newest status that the door heard."""
-    return it.door.releases[-1]
+    """The newest status that the listener heard."""
+    return it.listener.releases[-1]
 
 
 def test_facts_and_release_come_with_hello(tmp_path: Path) -> None:
@@ -40,7 +40,7 @@ def test_facts_and_release_come_with_hello(tmp_path: Path) -> None:
         async with world(tmp_path) as it:
             updater_says(it, pin="0.1.0")
             await it.start_agent()
-            hello = it.door.hellos[0]
+            hello = it.listener.hellos[0]
             assert hello.facts.cores >= 1
             assert hello.facts.memory_bytes > 2**20
             assert hello.facts.architecture
@@ -54,17 +54,17 @@ def test_an_agent_from_a_checkout_ignores_wishes(tmp_path: Path) -> None:
     async def story() -> None:
         async with world(tmp_path, heartbeat_s=0.1) as it:
             await it.start_agent()
-            assert it.door.hellos[0].release.state == release_pb2.RELEASE_STATE_UNSPECIFIED
-            assert it.door.hellos[0].release.version
+            assert it.listener.hellos[0].release.state == release_pb2.RELEASE_STATE_UNSPECIFIED
+            assert it.listener.hellos[0].release.version
             await wish(it, NEW)
-            beats = it.door.beats
-            await it.door.until(lambda: it.door.beats > beats + 2, "heartbeats")
+            beats = it.listener.beats
+            await it.listener.until(lambda: it.listener.beats > beats + 2, "heartbeats")
             assert not list((it.state / "upgrade").glob("*.json"))
 
     asyncio.run(story())
 
 
-def test_a_wish_for_what_lies_here_reaches_the_updater_and_its_word_the_door(tmp_path: Path) -> None:
+def test_a_wish_for_what_lies_here_reaches_the_updater_and_its_word_the_listener(tmp_path: Path) -> None:
     async def story() -> None:
         async with world(tmp_path) as it:
             updater_says(it)
@@ -76,13 +76,15 @@ def test_a_wish_for_what_lies_here_reaches_the_updater_and_its_word_the_door(tmp
             assert request["release"] == {"version": "0.2.0", "digest": NEW}
             answer = {"request_id": request["request_id"], "rollout_id": "roll_1", "wanted_digest": NEW}
             updater_says(it, **answer, state="probation", version="0.2.0", digest=NEW)
-            await it.door.until(
-                lambda: it.door.releases and last_told(it).state == release_pb2.RELEASE_STATE_PROBATION, "probation"
+            await it.listener.until(
+                lambda: it.listener.releases and last_told(it).state == release_pb2.RELEASE_STATE_PROBATION, "probation"
             )
             assert last_told(it).rollout_id == "roll_1"
             updater_says(it, **answer, state="rolled_back", cause_code="hung", cause="it hangs", failed_digests=[NEW])
             await until_path(request_path, there=False)
-            await it.door.until(lambda: last_told(it).state == release_pb2.RELEASE_STATE_ROLLED_BACK, "the way back")
+            await it.listener.until(
+                lambda: last_told(it).state == release_pb2.RELEASE_STATE_ROLLED_BACK, "the way back"
+            )
             assert (last_told(it).cause_code, list(last_told(it).failed_digests)) == ("hung", [NEW])
 
     asyncio.run(story())
@@ -93,26 +95,27 @@ def test_a_wish_that_cannot_be_fetched_holds_survives_the_daemon_and_delays_noth
         async with world(tmp_path, heartbeat_s=0.1) as it:
             updater_says(it, previous_digest="")
             first = await it.start_agent()
-            # This door serves no releases.
+            # This listener serves no releases.
             await wish(it, NEW)
-            await it.door.until(
-                lambda: it.door.releases and last_told(it).cause_code == "fetch_refused", "that it cannot be fetched"
+            await it.listener.until(
+                lambda: it.listener.releases and last_told(it).cause_code == "fetch_refused",
+                "that it cannot be fetched",
             )
             assert last_told(it).wanted_digest == NEW
-            beats, began_at = it.door.beats, time.monotonic()
-            await it.door.until(lambda: it.door.beats > beats + 5, "heartbeats")
+            beats, began_at = it.listener.beats, time.monotonic()
+            await it.listener.until(lambda: it.listener.beats > beats + 5, "heartbeats")
             assert time.monotonic() - began_at < 20.0
             await it.kill(first)
-            told = len(it.door.releases)
+            told = len(it.listener.releases)
             await it.start_agent()
-            await it.door.until(
-                lambda: any(each.cause_code == "fetch_refused" for each in it.door.releases[told:]), "the next try"
+            await it.listener.until(
+                lambda: any(each.cause_code == "fetch_refused" for each in it.listener.releases[told:]), "the next try"
             )
-            await it.door.say(
+            await it.listener.say(
                 directives=[pb.Directive(cancel_upgrade=release_pb2.CancelUpgrade(rollout_id="roll_1", reason="no"))]
             )
             await until_path(it.state / "upgrade" / "wish.json", there=False)
-            await it.door.until(lambda: last_told(it).wanted_digest == "", "that nothing is wanted")
+            await it.listener.until(lambda: last_told(it).wanted_digest == "", "that nothing is wanted")
 
     asyncio.run(story())
 
@@ -124,7 +127,7 @@ def test_a_black_box_is_brought_to_the_control_plane_and_told(tmp_path: Path) ->
             box = json.dumps({"request_id": "roll_1:x", "log": ["x" * 200_000]})
             (it.state / "upgrade" / "black-box.json").write_text(box)
             await it.start_agent()
-            await it.door.until(lambda: it.door.boxes == {"roll_1:x": box.encode()}, "the black box")
-            await it.door.until(lambda: last_told(it).black_box_stored, "that it is stored")
+            await it.listener.until(lambda: it.listener.boxes == {"roll_1:x": box.encode()}, "the black box")
+            await it.listener.until(lambda: last_told(it).black_box_stored, "that it is stored")
 
     asyncio.run(story())

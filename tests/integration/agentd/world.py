@@ -1,4 +1,4 @@
-"""One door, one agent process, their files: everything a test of the daemon needs, ended by process id."""
+"""One listener, one agent process, their files: everything a test of the daemon needs, ended by process id."""
 
 import asyncio
 import contextlib
@@ -13,7 +13,7 @@ from typing import Any
 import watchfiles
 
 from agentd.isolation import cgroups
-from tests.integration.agentd.door import WAIT_S, Door
+from tests.integration.agentd.listener import WAIT_S, Listener
 
 ROOT = Path(__file__).parents[3]
 POLICY = 'kinds = ["*"]\ndatastores = ["*"]\nroots = ["/"]\nsecrets = ["env:SMALL_*"]\n'
@@ -21,10 +21,10 @@ CONFIG = 'policy = "policy.toml"\nslots = 2\nstop_grace_s = 1\ndrain_on_stop_s =
 
 
 class World:
-    """A door and the state directory of one agent."""
+    """A listener and the state directory of one agent."""
 
-    def __init__(self, directory: Path, door: Door) -> None:
-        self.door = door
+    def __init__(self, directory: Path, listener: Listener) -> None:
+        self.listener = listener
         self.directory = directory
         self.state = directory / "state"
         self.config = directory / "agent.toml"
@@ -45,9 +45,9 @@ class World:
 
     async def start_agent(self, **environment: str) -> asyncio.subprocess.Process:
         """Start a daemon and wait until it said Hello."""
-        hellos = len(self.door.hellos)
+        hellos = len(self.listener.hellos)
         process = await self.spawn(**environment)
-        await self.door.until(lambda: len(self.door.hellos) > hellos, f"a hello; its log is\n{self.log_text()}")
+        await self.listener.until(lambda: len(self.listener.hellos) > hellos, f"a hello; its log is\n{self.log_text()}")
         return process
 
     async def spawn(self, **environment: str) -> asyncio.subprocess.Process:
@@ -89,10 +89,10 @@ class World:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(told["pid"], signal.SIGKILL)
         # A daemon that was killed could not put its control groups away.
-        caged = cgroups.find(cgroups.name_for(self.state), make=False)
+        grouped = cgroups.find(cgroups.name_for(self.state), make=False)
         for attempt in (self.state / "attempts").glob("*"):
-            await asyncio.to_thread(caged.end, attempt.name)
-        caged.close()
+            await asyncio.to_thread(grouped.end, attempt.name)
+        grouped.close()
 
 
 def cwd_of(pid: int) -> Path | None:
@@ -104,10 +104,10 @@ def cwd_of(pid: int) -> Path | None:
 
 
 @contextlib.asynccontextmanager
-async def world(directory: Path, policy: str = POLICY, config: str = CONFIG, **door: Any) -> AsyncIterator[World]:
-    """A door that listens and a state directory that joined it."""
+async def world(directory: Path, policy: str = POLICY, config: str = CONFIG, **listener: Any) -> AsyncIterator[World]:
+    """A listener that listens and a state directory that joined it."""
     await asyncio.to_thread(directory.chmod, 0o700)
-    opened = Door(**door)
+    opened = Listener(**listener)
     await opened.start()
     made = World(directory, opened)
     opened.write_state(made.state)

@@ -154,9 +154,9 @@ class Running:
         self._channels: list[Any] = []
 
     @property
-    def door_address(self) -> str:
+    def public_address(self) -> str:
         """Where newcomers and operators call."""
-        return f"localhost:{self.plane.listeners.door_port}"
+        return f"localhost:{self.plane.listeners.public_port}"
 
     @property
     def agents_address(self) -> str:
@@ -174,9 +174,9 @@ class Running:
         self._channels.append(channel)
         return channel
 
-    def door(self, *options: Any) -> Any:
-        """A channel to the door, as newcomers and operators have it."""
-        return self.channel(self.door_address, grpc.ssl_channel_credentials(self.ca), *options)
+    def listener(self, *options: Any) -> Any:
+        """A channel to the listener, as newcomers and operators have it."""
+        return self.channel(self.public_address, grpc.ssl_channel_credentials(self.ca), *options)
 
     def agents(self, joined: Joined | None = None, ca: bytes | None = None) -> Any:
         """A channel to the agents' listener; without ``joined`` it shows no certificate."""
@@ -185,11 +185,11 @@ class Running:
 
     def operators(self, channel: Any = None) -> Any:
         """The operator service."""
-        return operator_pb2_grpc.OperatorServiceStub(channel or self.door())
+        return operator_pb2_grpc.OperatorServiceStub(channel or self.listener())
 
     def access(self, channel: Any = None) -> Any:
         """The access service."""
-        return access_pb2_grpc.AccessServiceStub(channel or self.door())
+        return access_pb2_grpc.AccessServiceStub(channel or self.listener())
 
     async def token(self, role: Role, name: str = "ada", **more: Any) -> tuple[tuple[str, str], ...]:
         """Metadata of a caller with ``role``."""
@@ -216,7 +216,7 @@ class Running:
         fields.setdefault("csr_pem", Key().request())
         if "token" not in fields:
             fields["token"] = await self.join_token()
-        stub = agent_pb2_grpc.AgentServiceStub(self.door())
+        stub = agent_pb2_grpc.AgentServiceStub(self.listener())
         answer: pb.EnrollResponse = await stub.Enroll(pb.EnrollRequest(**fields), timeout=CALL_S)
         return answer
 
@@ -304,7 +304,7 @@ def config_for(state: Path, **settings: Any) -> Config:
     fields: dict[str, Any] = {
         "state_dir": state,
         "agents_listen": "127.0.0.1:0",
-        "door_listen": "127.0.0.1:0",
+        "public_listen": "127.0.0.1:0",
         "probes_listen": "127.0.0.1:0",
         "stop_grace_s": 2.0,
         **settings,

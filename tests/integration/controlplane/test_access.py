@@ -63,7 +63,7 @@ def test_a_request_of_64_mib_is_refused_in_words(tmp_path: Path) -> None:
             code, why = await refusal(running.ask("ApplyManifests", request))
             assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
             assert "larger than max" in why and str(32 * 1024 * 1024) in why
-            # The door still serves.
+            # The listener still serves.
             assert (await running.ask("GetStatus", operator_pb2.GetStatusRequest())).store_generation > 0
 
     run(body())
@@ -72,7 +72,7 @@ def test_a_request_of_64_mib_is_refused_in_words(tmp_path: Path) -> None:
 def test_plain_text_is_not_spoken_where_secrets_travel(tmp_path: Path) -> None:
     async def body() -> None:
         async with serving(tmp_path) as running:
-            for address in (running.door_address, running.agents_address):
+            for address in (running.public_address, running.agents_address):
                 stub = running.operators(running.channel(address))
                 call = stub.GetStatus(operator_pb2.GetStatusRequest(), timeout=CALL_S)
                 assert (await refusal(call))[0] is grpc.StatusCode.UNAVAILABLE
@@ -84,7 +84,7 @@ def test_probes_see_health_without_an_identity_and_its_end_at_the_stop(tmp_path:
     async def body() -> None:
         async with serving(tmp_path) as running:
             address = f"127.0.0.1:{running.plane.listeners.probes_port}"
-            for channel in (running.channel(address), running.door()):
+            for channel in (running.channel(address), running.listener()):
                 stub = health_pb2_grpc.HealthStub(channel)
                 for service in ("", "haulier.v1.AgentService", "haulier.v1.OperatorService"):
                     answer = await stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=CALL_S)
@@ -112,9 +112,9 @@ def test_reflection_names_the_services(tmp_path: Path) -> None:
                 return {service.name for service in answer.list_services_response.service}
 
             viewer = await running.token(Role.VIEWER)
-            named = await services(running.door(), viewer)
+            named = await services(running.listener(), viewer)
             assert {"haulier.v1.AgentService", "haulier.v1.OperatorService"} <= named
-            assert (await refusal(services(running.door())))[0] is grpc.StatusCode.UNAUTHENTICATED
+            assert (await refusal(services(running.listener())))[0] is grpc.StatusCode.UNAUTHENTICATED
             probes = running.channel(f"127.0.0.1:{running.plane.listeners.probes_port}")
             assert "haulier.v1.OperatorService" not in await services(probes)
 

@@ -100,7 +100,7 @@ async def callers_of(running: Running, own: Joined, other: Joined, revoked: Join
         foreign_key.request(), agent_id=own.id, agent_name="host-1", not_before_at=0.0, not_after_at=4e9, serial=2
     )
     tokens = {role: await running.token(role, f"{role}-1") for role in sorted(OPERATOR_ROLES)}
-    door, agents = running.door(), running.agents(own)
+    listener, agents = running.listener(), running.agents(own)
     ended = (await running.plane.operators.create("late", Role.ADMIN, ttl_s=0.001))[0]
     gone, record = await running.plane.operators.create("gone", Role.ADMIN)
     await running.plane.operators.revoke(record.id, "a test", "")
@@ -108,25 +108,25 @@ async def callers_of(running: Running, own: Joined, other: Joined, revoked: Join
     scoped = await running.token(Role.OPERATOR, "scoped", owners=("ours",))
     unsure = bearer("haulier-operator.0011223344556677." + "A" * 43)
     return [
-        Caller("no certificate", "door", nobody, door),
+        Caller("no certificate", "public", nobody, listener),
         Caller("no certificate", "agents", None, running.agents()),
-        Caller("join token", "door", nobody, door, bearer(await running.join_token())),
+        Caller("join token", "public", nobody, listener, bearer(await running.join_token())),
         Caller("join token", "agents", None, running.agents(), bearer(await running.join_token())),
         Caller("own agent", "agents", Role.AGENT, agents),
-        Caller("own agent", "door", nobody, running.channel(running.door_address, credentials_of(running, own))),
+        Caller("own agent", "public", nobody, running.channel(running.public_address, credentials_of(running, own))),
         Caller("other agent", "agents", Role.AGENT, running.agents(other)),
         Caller("expired", "agents", None, running.agents(expired)),
-        Caller("expired operator token", "door", nobody, door, bearer(ended)),
+        Caller("expired operator token", "public", nobody, listener, bearer(ended)),
         Caller("revoked", "agents", nobody, running.agents(revoked)),
-        Caller("revoked operator token", "door", nobody, door, bearer(gone)),
-        Caller("unknown operator token", "door", nobody, door, unsure),
+        Caller("revoked operator token", "public", nobody, listener, bearer(gone)),
+        Caller("unknown operator token", "public", nobody, listener, unsure),
         Caller("server certificate misused", "agents", None, running.agents(misused)),
         Caller("another authority's agent", "agents", None, running.agents(Joined(own.id, foreign_key, foreign))),
-        *(Caller(str(role), "door", role, door, token) for role, token in tokens.items()),
+        *(Caller(str(role), "public", role, listener, token) for role, token in tokens.items()),
         *(Caller(str(role), "agents", None, running.agents(), token) for role, token in tokens.items()),
         # A token shown beside an agent's certificate adds nothing to it.
         Caller("agent with admin's token", "agents", Role.AGENT, agents, tokens[Role.ADMIN]),
-        Caller("operator over owners", "door", Role.OPERATOR, door, scoped, owners=True),
+        Caller("operator over owners", "public", Role.OPERATOR, listener, scoped, owners=True),
     ]
 
 
@@ -266,7 +266,7 @@ def test_of_a_hundred_uses_of_one_join_token_at_once_one_succeeds(tmp_path: Path
     async def body() -> None:
         async with serving(tmp_path) as running:
             token = await running.join_token()
-            stub = agent_pb2_grpc.AgentServiceStub(running.door())
+            stub = agent_pb2_grpc.AgentServiceStub(running.listener())
             requests = [
                 pb.EnrollRequest(request_id=f"r{n}", token=token, csr_pem=Key().request(), agent_name=f"host-{n}")
                 for n in range(100)
@@ -288,7 +288,7 @@ def test_a_flood_of_enrolments_is_held_off_and_disturbs_no_session(tmp_path: Pat
     async def body() -> None:
         async with serving(tmp_path) as running:
             talk = await running.talk(await running.join())
-            stub = agent_pb2_grpc.AgentServiceStub(running.door())
+            stub = agent_pb2_grpc.AgentServiceStub(running.listener())
             token = await running.join_token()
             unknown = token.replace(token.split(".")[-2], "A" * 43)
             request = pb.EnrollRequest(request_id="r", token=unknown, csr_pem=Key().request(), agent_name="flood")

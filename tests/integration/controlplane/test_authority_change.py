@@ -66,7 +66,7 @@ def test_a_working_fleet_changes_its_authority(tmp_path: Path) -> None:
             await until(lambda: serial_of(home) != first, "a certificate of the next authority")
             await holders_gone(running)
             assert fingerprints(identity_files.load(home).pair()[0]) == [old.fingerprint, begun.next_fingerprint]
-            # A newcomer in the middle: the token pins what the door shows, the certificate is of the next one.
+            # A newcomer in the middle: the token pins what the listener shows, the certificate is of the next one.
             await asyncio.to_thread(join, await running.join_token(), "host-2", tmp_path / "second")
             assert (await state(running)).waiting_agents == []
             ended = await ask(running, "RetireAuthority", RETIRE)
@@ -130,7 +130,7 @@ def test_profiles_survive_a_change(tmp_path: Path) -> None:
     async def body() -> None:
         async with serving(tmp_path / "plane") as running:
             profile = tmp_path / "operator.json"
-            document = {**running.profile, "address": running.door_address}
+            document = {**running.profile, "address": running.public_address}
             profile.write_text(json.dumps(document))
             profile.chmod(0o600)
             other = tmp_path / "other.json"

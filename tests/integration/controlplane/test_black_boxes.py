@@ -14,7 +14,7 @@ from haulier.v1 import black_box_pb2_grpc
 from controlplane.admin.init import PROFILE_FILE
 from controlplane.cli.main import main
 from controlplane.cli.screen.exits import Exit
-from controlplane.rpc.agents.black_box_door import BYTES_MAX
+from controlplane.rpc.agents.black_box_servicer import BYTES_MAX
 from controlplane.service.rollouts.black_boxes import KEPT_MAX
 from tests.integration.controlplane.plane import CALL_S, Joined, Running, serving
 from tests.kit.running import run
@@ -51,7 +51,7 @@ async def shown(running: Running, name: str, *options: str) -> int:
     profile = running.state / "dialled.json"
     told = json.loads((running.state / PROFILE_FILE).read_text())
     profile.touch(mode=0o600)
-    profile.write_text(json.dumps({**told, "address": running.door_address}))
+    profile.write_text(json.dumps({**told, "address": running.public_address}))
     arguments = ["agent", "black-box", name, "--profile", str(profile), *options]
     return await asyncio.to_thread(main, arguments)
 

@@ -322,7 +322,7 @@ def test_a_state_directory_that_was_moved_is_no_copy(tmp_path: Path) -> None:
 def test_the_late_hello_of_an_earlier_boot_is_no_clone(tmp_path: Path) -> None:
     async def body() -> None:
         async with serving(tmp_path, heartbeat_s=0.1, heartbeat_grace_s=0.2) as running:
-            running.plane.agent_door.hello_s_max = 0.5
+            running.plane.agent_servicer.hello_s_max = 0.5
             joined = await running.join()
             living = await running.talk(joined, boot_id="boot-b", incarnation=3)
             # Said before the host went down, and read only now: nobody is there to answer the welcome.
@@ -333,10 +333,10 @@ def test_the_late_hello_of_an_earlier_boot_is_no_clone(tmp_path: Path) -> None:
             await until(lambda: running.plane.clock() - began > 0.4, "an interval")
             await go_on(living)
             # Whoever answers may live here alone, and the host may boot again: then nothing goes on either.
-            rival = running.call(joined)
-            await rival.say(hello=pb.Hello(incarnation=2, slots=1, boot_id="boot-a"))
-            await rival.say(heartbeat=pb.Heartbeat())
-            assert (await rival.status())[0] is FAILED_PRECONDITION
+            clone = running.call(joined)
+            await clone.say(hello=pb.Hello(incarnation=2, slots=1, boot_id="boot-a"))
+            await clone.say(heartbeat=pb.Heartbeat())
+            assert (await clone.status())[0] is FAILED_PRECONDITION
             answered = running.plane.clock()
             booted = await running.talk(joined, boot_id="boot-c", incarnation=4)
             await until(lambda: running.plane.clock() - answered > 0.4, "an interval")
@@ -388,7 +388,7 @@ def test_nobody_is_granted_work_whose_identity_is_durably_gone_though_memory_doe
 def test_a_reboot_is_no_clone(tmp_path: Path) -> None:
     async def body() -> None:
         async with serving(tmp_path) as running:
-            running.plane.agent_door.hello_s_max = 0.5
+            running.plane.agent_servicer.hello_s_max = 0.5
             joined = await running.join()
             await running.talk(joined, boot_id="boot-a", incarnation=1)
             rebooted = await running.talk(joined, boot_id="boot-b", incarnation=2)

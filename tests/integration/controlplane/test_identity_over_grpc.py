@@ -99,7 +99,7 @@ def test_an_agent_is_known_by_its_certificate(world: World) -> None:
         assert ask(address, ca_pem, world.agent("ag_two")) == "agent ag_two"
 
 
-def test_the_door_lets_people_in_without_a_certificate(world: World) -> None:
+def test_the_listener_lets_people_in_without_a_certificate(world: World) -> None:
     with served(world.controlplane.key_pem, world.controlplane.chain_pem, None) as address:
         assert ask(address, world.authority.certificate_pem, None) == "nobody"
 

@@ -91,7 +91,7 @@ def test_a_token_is_made_used_listed_and_revoked(tmp_path: Path) -> None:
         async with serving(tmp_path) as running:
             made = await create(running, "ada", "viewer")
             assert (made.kept.role, made.kept.state, made.kept.created_by) == ("viewer", "good", "administrator")
-            assert (made.ca_pem, made.door_address) == (running.ca, running.door_address)
+            assert (made.ca_pem, made.public_address) == (running.ca, running.public_address)
             ada = bearer(made.token)
             assert (await call(running, ada, "GetStatus", STATUS)).store_generation
             following = running.operators().WatchEvents(operator_pb2.WatchEventsRequest(follow=True), metadata=ada)

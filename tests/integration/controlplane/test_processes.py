@@ -44,7 +44,7 @@ def events(state: Path) -> int:
 def join_token(state: Path) -> str:
     """Ask the serving plane for a join token, which it must write down first."""
     profile = json.loads((state / "operator.json").read_text())
-    port = json.loads((state / "listening.json").read_text())["door"]
+    port = json.loads((state / "listening.json").read_text())["public"]
     credentials = grpc.ssl_channel_credentials(profile["ca_pem"].encode())
     with grpc.secure_channel(f"localhost:{port}", credentials) as channel:
         answer = operator_pb2_grpc.OperatorServiceStub(channel).CreateJoinToken(
@@ -122,7 +122,7 @@ def test_without_a_state_init_is_named(tmp_path: Path, verb: str) -> None:
         ("heartbeat_s = -1", "heartbeat_s must be a number of seconds above 0, not -1"),
         ("heartbeat_s = 'soon'", "heartbeat_s must be a number of seconds above 0, not 'soon'"),
         ("heartbeat_s = 40", "heartbeat_s (40) must be at most half of lease_ttl_s (60)"),
-        ("door_listen = 7422", "door_listen must be text, not 7422"),
+        ("public_listen = 7422", "public_listen must be text, not 7422"),
         ("heartbeat_s = ", "is not TOML"),
     ],
 )
@@ -150,7 +150,7 @@ def test_wrong_usage_has_a_code_of_its_own(arguments: tuple[str, ...]) -> None:
     assert "usage: haulier-controlplane" in done.err and "Traceback" not in done.err
 
 
-@pytest.mark.parametrize("listener", ["AGENTS", "DOOR", "PROBES"])
+@pytest.mark.parametrize("listener", ["AGENTS", "LISTENER", "PROBES"])
 def test_a_taken_port_is_named(state: Path, listener: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"

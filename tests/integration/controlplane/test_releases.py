@@ -41,7 +41,7 @@ async def publish(running: Running, repository: Path) -> int:
     profile = running.state / "dialled.json"
     told = json.loads((running.state / PROFILE_FILE).read_text())
     profile.touch(mode=0o600)
-    profile.write_text(json.dumps({**told, "address": running.door_address}))
+    profile.write_text(json.dumps({**told, "address": running.public_address}))
     return await asyncio.to_thread(main, ["release", "publish", str(repository), "--profile", str(profile)])
 
 
@@ -57,7 +57,7 @@ async def offered(running: Running, offer: pb.RepositoryOffer, pieces: Any = ())
         for piece in pieces:
             yield pb.PublishRequest(piece=piece)
 
-    stub = repository_pb2_grpc.RepositoryServiceStub(running.door())
+    stub = repository_pb2_grpc.RepositoryServiceStub(running.listener())
     try:
         async for _ in stub.Publish(said(), timeout=CALL_S, metadata=running.administrator):
             pass
@@ -103,9 +103,9 @@ def test_what_was_published_is_listed_fetched_and_survives_a_restart(
                 request = pb.FetchArtefactRequest(target_path=TARGET, offset=offset)
                 got = [piece.data async for piece in stub.FetchArtefact(request, timeout=CALL_S)]
                 assert b"".join(got) == whole[offset:]
-            target = running.plane.shelf.find("0.2.0", ARCHITECTURE)
+            target = running.plane.repository.find("0.2.0", ARCHITECTURE)
             assert target is not None and target.target_path == TARGET
-            assert running.plane.shelf.find("0.2.0", "aarch64") is None
+            assert running.plane.repository.find("0.2.0", "aarch64") is None
 
     run(first())
     run(second())
@@ -122,10 +122,10 @@ def test_a_publication_that_was_cut_goes_on_where_it_was(tmp_path: Path, forge: 
             assert "left before everything was here" in await offered(
                 running, offer, [pb.ArtefactPiece(offset=0, data=whole[:100])]
             )
-            assert running.plane.shelf.targets() == ()
+            assert running.plane.repository.targets() == ()
             assert "do not fit" in await offered(running, offer, [pb.ArtefactPiece(offset=0, data=whole)])
             assert await offered(running, offer, [pb.ArtefactPiece(offset=100, data=whole[100:])]) == ""
-            assert [each.version for each in running.plane.shelf.targets()] == ["0.2.0"]
+            assert [each.version for each in running.plane.repository.targets()] == ["0.2.0"]
 
     run(body())
 
@@ -230,11 +230,11 @@ def test_what_is_older_or_of_another_root_is_refused_and_the_newest_stays(tmp_pa
             assert "must be >=" in await offered(running, _offer(old))
             assert "is not the one that this control plane trusts" in await offered(running, _offer(other.repository))
             assert stored(running) == before
-            assert [each.version for each in running.plane.shelf.targets()] == ["0.3.0", "0.2.0"]
+            assert [each.version for each in running.plane.repository.targets()] == ["0.3.0", "0.2.0"]
             forge.desk(NOW + timedelta(hours=2)).withdraw("0.2.0", forge.offline)
             forge.desk(NOW + timedelta(hours=2)).refresh(forge.online)
             assert await publish(running, forge.repository) == 0
-            assert [each.version for each in running.plane.shelf.targets()] == ["0.3.0"]
+            assert [each.version for each in running.plane.repository.targets()] == ["0.3.0"]
             assert len(list((running.state / "releases" / "artefacts").iterdir())) == 1
 
     run(body())
@@ -261,8 +261,8 @@ def test_names_outside_the_table_reach_no_file(tmp_path: Path, forge: Forge) -> 
 def test_agents_that_do_not_read_or_ask_twice_keep_nobody_waiting(
     tmp_path: Path, forge: Forge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("controlplane.rpc.rollouts.repository_door.FETCHES_MAX", 1)
-    monkeypatch.setattr("controlplane.rpc.rollouts.repository_door.READER_S_MAX", 0.3)
+    monkeypatch.setattr("controlplane.rpc.rollouts.repository_servicer.FETCHES_MAX", 1)
+    monkeypatch.setattr("controlplane.rpc.rollouts.repository_servicer.READER_S_MAX", 0.3)
     ballast = forge.home / f"tree-0.3.0-{ARCHITECTURE}" / "lib" / "ballast"
     ballast.parent.mkdir(parents=True)
     ballast.write_bytes(random.Random(2).randbytes(24 << 20))
@@ -305,9 +305,9 @@ def test_a_disk_that_is_full_is_told_and_what_came_is_kept(
     async def body() -> None:
         async with serving(tmp_path / "state") as running:
             with monkeypatch.context() as patch:
-                patch.setattr("controlplane.releases.repository.Shelf.complete", full)
+                patch.setattr("controlplane.releases.repository.Repository.complete", full)
                 assert await publish(running, forge.repository) == Exit.UNREACHABLE
-            assert running.plane.shelf.targets() == ()
+            assert running.plane.repository.targets() == ()
             assert await publish(running, forge.repository) == 0
             told = capsys.readouterr().err
             assert "releases cannot be stored: No space left on device; what came so far is kept" in told
@@ -336,7 +336,7 @@ def test_two_publications_do_not_mix(tmp_path: Path, forge: Forge) -> None:
                 yield pb.PublishRequest(offer=_offer(forge.repository))
                 await going_on.wait()
 
-            stub = repository_pb2_grpc.RepositoryServiceStub(running.door())
+            stub = repository_pb2_grpc.RepositoryServiceStub(running.listener())
             slow = stub.Publish(slowly(), timeout=CALL_S, metadata=running.administrator)
             assert (await soon(aiter(slow))).HasField("wanted")
             assert await publish(running, forge.repository) == Exit.CONFLICT

@@ -198,7 +198,7 @@ def test_an_older_life_of_an_agent_is_refused_and_cannot_cut_off_the_living_one(
             await talk.settled(grant)
             (agent,) = (await running.ask("ListAgents", operator_pb2.ListAgentsRequest())).agents
             assert (agent.liveness, agent.incarnation) == ("alive", 3)
-            assert len(running.plane.agent_door._open) == 1
+            assert len(running.plane.agent_servicer._open) == 1
 
     run(body())
 

@@ -1,4 +1,4 @@
-"""A full disk and bugs of our own, seen from outside: one clear status each, nothing lost, the door stays open."""
+"""A full disk and bugs of our own, seen from outside: one clear status each, nothing lost, the listener stays open."""
 
 import logging
 from pathlib import Path
@@ -99,7 +99,7 @@ def test_a_bug_of_ours_is_one_line_for_the_caller_and_a_report_in_the_log(
             await running.start(a_plan())
             with monkeypatch.context() as patched:
                 patched.setattr(running.plane.inventory, "page", broken)
-                patched.setattr(running.plane.operator_door._s.queries, "event_reading", broken_at_once)
+                patched.setattr(running.plane.operator_servicer._s.queries, "event_reading", broken_at_once)
                 patched.setattr(running.plane.fleet, "open", broken)
                 listed = running.ask("ListManifests", operator_pb2.ListManifestsRequest(kind="Dataset"))
                 watched = running.operators().WatchEvents(
@@ -109,7 +109,7 @@ def test_a_bug_of_ours_is_one_line_for_the_caller_and_a_report_in_the_log(
                 await talk.say(hello=a_hello())
                 for code, why in (await refusal(listed), await refusal(anext(aiter(watched))), await talk.status()):
                     assert (code, why) == (grpc.StatusCode.INTERNAL, "internal error: KeyError")
-            # The door still serves.
+            # The listener still serves.
             await running.talk(joined)
 
     with caplog.at_level(logging.ERROR):
@@ -126,8 +126,8 @@ def test_messages_that_cannot_be_read_are_refused_in_one_line_and_leave_none_in_
     async def body() -> None:
         async with serving(tmp_path) as running:
             joined = await running.join()
-            unary = running.door().unary_unary("/haulier.v1.OperatorService/ListAgents")
-            answered = running.door().unary_stream("/haulier.v1.OperatorService/WatchEvents")
+            unary = running.listener().unary_unary("/haulier.v1.OperatorService/ListAgents")
+            answered = running.listener().unary_stream("/haulier.v1.OperatorService/WatchEvents")
             both = running.agents(joined).stream_stream("/haulier.v1.AgentService/Session")
             metadata = running.administrator
             hello = pb.SessionRequest(sequence=1, hello=a_hello()).SerializeToString()

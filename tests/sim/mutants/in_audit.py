@@ -5,7 +5,7 @@ from tests.sim.planting import Change, Planted
 LOG = "controlplane.service.audit.log"
 CHECKER = "controlplane.service.audit.checking"
 WITNESSES = "controlplane.service.audit.witnessing"
-DOOR = "controlplane.rpc.agents.door"
+LISTENER = "controlplane.rpc.agents.servicer"
 
 PLANTED = (
     Planted(
@@ -14,7 +14,7 @@ PLANTED = (
         ("C6",),
         (
             Change(
-                DOOR,
+                LISTENER,
                 "            if (seen := translate.witnessed_of(beat)) is not None:\n                told.tell(seen)\n",
                 "            told.tell(translate.witnessed_of(beat))\n",
             ),
@@ -24,7 +24,7 @@ PLANTED = (
         "hello-has-seen-nothing",
         "Each session begins anew: what its agent has seen comes with the first heartbeat.",
         ("C6",),
-        (Change(DOOR, "translate.witnessed_of(first.hello))", "None)"),),
+        (Change(LISTENER, "translate.witnessed_of(first.hello))", "None)"),),
     ),
     Planted(
         "head-before-its-commit",
@@ -75,7 +75,7 @@ PLANTED = (
         ("C6",),
         (
             Change(
-                DOOR,
+                LISTENER,
                 'message.HasField("heartbeat") or message.HasField("hello")\n',
                 'message.HasField("hello")\n',
             ),

@@ -3,8 +3,8 @@
 from tests.sim.planting import Change, Planted
 
 ROLLOUTS = "controlplane.service.rollouts.rollouts"
-CALM = "controlplane.service.rollouts.healthy_clock"
-DOOR = "controlplane.rpc.agents.door"
+HEALTHY = "controlplane.service.rollouts.healthy_clock"
+LISTENER = "controlplane.rpc.agents.servicer"
 LINK = "agentd.link.translate"
 PLANNING = "controlplane.core.rollouts.planning"
 
@@ -55,13 +55,19 @@ PLANTED = (
         "release-heard-at-hello-alone",
         "What a host runs changes with a restart, and after one it says hello.",
         ("U8",),
-        (Change(DOOR, 'running_of(beat.release) if beat.HasField("release") else None', "None"),),
+        (Change(LISTENER, 'running_of(beat.release) if beat.HasField("release") else None', "None"),),
     ),
     Planted(
-        "back-at-once-and-calm",
+        "back-at-once-and-healthy",
         "A control plane that has just started is as well as it will ever be.",
         ("U7",),
-        (Change(CALM, "            self._calm_from = now + self._settle_s\n", "            self._calm_from = now\n"),),
+        (
+            Change(
+                HEALTHY,
+                "            self._healthy_from = now + self._settle_s\n",
+                "            self._healthy_from = now\n",
+            ),
+        ),
     ),
     Planted(
         "held-hosts-do-not-count",

@@ -31,13 +31,14 @@ def test_the_environment_counts_over_the_file(tmp_path: Path) -> None:
     ("text", "words"),
     [
         ("lease_tll_s = 5", "unknown key lease_tll_s; did you mean lease_ttl_s?"),
+        ('door_listen = "x"', "unknown key door_listen; it is called public_listen now"),
         ("x = 5", "unknown key x; known keys: advertised_host"),
         ("lease_ttl_s = 0", "lease_ttl_s must be a number of seconds above 0, not 0"),
         ("lease_ttl_s = inf", "lease_ttl_s must be a number of seconds above 0, not inf"),
         ("lease_ttl_s = nan", "lease_ttl_s must be a number of seconds above 0, not nan"),
         ("lease_ttl_s = [1]", "lease_ttl_s must be a number of seconds above 0"),
-        ("door_listen = 1", "door_listen must be text, not 1"),
-        ('door_listen = "::1:7422"', "stands in brackets: [::1]:7421"),
+        ("public_listen = 1", "public_listen must be text, not 1"),
+        ('public_listen = "::1:7422"', "stands in brackets: [::1]:7421"),
         ('agents_listen = "0.0.0.0"', "agents_listen must be host:port"),
         ("= 1", "is not TOML"),
     ],
@@ -74,10 +75,10 @@ def test_one_lost_heartbeat_must_not_lose_every_lease() -> None:
 def test_an_ipv6_address_may_have_brackets_wherever_it_stands(tmp_path: Path, written_as: str) -> None:
     path = written(
         tmp_path,
-        f'advertised_host = "{written_as}"\nextra_names = ["{written_as}", "db"]\ndoor_listen = "[::1]:7422"\n',
+        f'advertised_host = "{written_as}"\nextra_names = ["{written_as}", "db"]\npublic_listen = "[::1]:7422"\n',
     )
     config = load(path, {})
-    assert (config.advertised_host, config.extra_names, config.door_listen) == ("::1", ("::1", "db"), "[::1]:7422")
+    assert (config.advertised_host, config.extra_names, config.public_listen) == ("::1", ("::1", "db"), "[::1]:7422")
     assert host_port(config.advertised_host, 7422) == "[::1]:7422"
     assert host_port("cp.example", 7422) == "cp.example:7422"
     assert load(None, {"HAULIER_CONTROLPLANE_PROBES_HTTP_LISTEN": ""}).probes_http_listen == ""

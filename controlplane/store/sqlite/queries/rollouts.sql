@@ -46,12 +46,12 @@ INSERT INTO rollout_host (rollout_id, {rollout_host}) VALUES (?, {?rollout_host}
 
 -- name: move_rollout
 -- A decision about a rollout, unless there was another one meanwhile.
-UPDATE rollout SET state = ?, revision = revision + 1, wave = ?, calm_s = ?, wave_calm_s = ?, soak_calm_s = ?,
+UPDATE rollout SET state = ?, revision = revision + 1, wave = ?, healthy_s = ?, wave_healthy_s = ?, soak_healthy_s = ?,
 forgiven = ?, halt_code = ?, halt_cause = ?, halted_wave = ?, ended_at = ?, reason = ? WHERE id = ? AND revision = ?;
 
 -- name: move_rollout_host
 -- A host's new part; what its steps came to is written elsewhere.
-UPDATE rollout_host SET wave = ?, state = ?, asked_at = ?, since_calm_s = ?, away_calm_s = ?, from_version = ?,
+UPDATE rollout_host SET wave = ?, state = ?, asked_at = ?, since_healthy_s = ?, away_healthy_s = ?, from_version = ?,
 from_digest = ?, incarnation = ?, cause_code = ?, cause = ? WHERE rollout_id = ? AND agent_id = ? AND state = ?;
 
 -- name: clear_after

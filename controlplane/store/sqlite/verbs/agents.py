@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from controlplane.core.hosts import Facts, Running
 from controlplane.core.model import Agent
-from controlplane.core.rollouts.model import Tally
+from controlplane.core.rollouts.model import StepCounts
 from controlplane.core.states import Liveness
 from controlplane.store.rows.agents import agent_of, agent_row, facts_text, host_of, running_text
 from controlplane.store.sqlite.statements import Statements
@@ -69,12 +69,12 @@ class SqliteAgentVerbs(Statements):
         self.run("put_host_labels", agent.id, json.dumps(own, sort_keys=True))
         self.run("set_agent_labels", json.dumps(effective, sort_keys=True), agent.id)
 
-    def flush_hosts(self, running: Mapping[str, Running], tallies: Mapping[str, Tally], now: float) -> None:
+    def flush_hosts(self, running: Mapping[str, Running], counts: Mapping[str, StepCounts], now: float) -> None:
         day = int(now // DAY_S)
         self.run_many("put_running", [(agent_id, running_text(each)) for agent_id, each in running.items()])
-        self.run_many("add_to_day", [(agent_id, day, *tally) for agent_id, tally in tallies.items()])
-        self.run_many("forget_days", [(agent_id, day - 2 * PAST_DAYS) for agent_id in tallies])
-        self.run_many("count_after", [(*tally, agent_id) for agent_id, tally in tallies.items()])
+        self.run_many("add_to_day", [(agent_id, day, *counts) for agent_id, counts in counts.items()])
+        self.run_many("forget_days", [(agent_id, day - 2 * PAST_DAYS) for agent_id in counts])
+        self.run_many("count_after", [(*counts, agent_id) for agent_id, counts in counts.items()])
 
     def former_boots(self, agent_id: str) -> list[str]:
         return self.column("former_boots", agent_id)

@@ -1,4 +1,4 @@
-"""`haulier-agentd check --policy`: the law in sentences, and whether it allows a step, as its owner would ask."""
+"""`haulier-agentd check --policy`: the policy in sentences, and whether it allows a step, as its owner would ask."""
 
 import hashlib
 import json
@@ -141,10 +141,10 @@ def test_a_broken_policy_and_a_missing_one_are_named(policy: Path, capsys: pytes
     assert "needs --policy" in capsys.readouterr().err
 
 
-def test_a_host_that_demands_a_wall_runs_nothing_without_one(policy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_host_that_demands_a_sandbox_runs_nothing_without_one(policy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(enclosing, "version", lambda: 0)
     enclosing.enclose(reading.load(policy, None), [], policy.parent)
-    policy.write_text('wall = "required"\n' + policy.read_text())
+    policy.write_text('sandbox = "required"\n' + policy.read_text())
     with pytest.raises(PolicyRefused, match="no Landlock"):
         enclosing.enclose(reading.load(policy, None), [], policy.parent)
 

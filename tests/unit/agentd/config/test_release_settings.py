@@ -13,7 +13,7 @@ from agentd.enforcement import unit_drop_in
 from agentd.policy import reading
 from agentd.policy.refusals import PolicyBroken, PolicyRefused
 
-LAW = 'kinds = ["extract"]\nroots = ["/srv/released"]\n'
+POLICY = 'kinds = ["extract"]\nroots = ["/srv/released"]\n'
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def release(tmp_path: Path) -> Path:
     for path in (tmp_path, tmp_path / "release", tmp_path / "release" / "settings"):
         path.mkdir(exist_ok=True)
         path.chmod(0o755)
-    (tmp_path / "release" / "settings" / "policy.toml").write_text(LAW)
+    (tmp_path / "release" / "settings" / "policy.toml").write_text(POLICY)
     return tmp_path / "release"
 
 
@@ -206,7 +206,7 @@ def test_a_mistake_is_named_by_file_line_and_field(
 
 
 def test_good_settings_are_explained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "policy.toml").write_text(LAW)
+    (tmp_path / "policy.toml").write_text(POLICY)
     (tmp_path / "agent.toml").write_text("slots = 7\n")
     assert main(["check", "--settings", str(tmp_path)]) == OK
     said = capsys.readouterr().out

@@ -13,8 +13,8 @@ from agentd.core.release_state import (
     Release,
     Request,
     SelfTest,
-    State,
-    Undecodable,
+    UndecodableState,
+    UpdaterState,
     request_from_text,
     request_to_text,
     self_test_from_text,
@@ -25,7 +25,7 @@ from agentd.core.updater_rules import Contact, Evidence, NothingToGoBackTo, Unit
 
 OLDER, OLD, NEW = Release("0.0.9", "e" * 64), Release("0.1.0", "a" * 64), Release("0.2.0", "b" * 64)
 REQUEST = Request("req_1", "roll_1", NEW, "haulier-agentd-0.2.0-x86_64.tar.zst", 600.0)
-IDLE = State(current=OLD, previous=OLDER)
+IDLE = UpdaterState(current=OLD, previous=OLDER)
 GOOD = SelfTest(True, cpu_s=2.0, wall_s=3.0, rss_bytes=200_000_000)
 BEFORE = Before(True, 60_000_000, GOOD)
 WELL = Evidence(
@@ -35,21 +35,23 @@ BOOT = "boot-1"
 DOWN = Evidence(Unit.RUNNING)
 
 
-def on_probation(before: Before = BEFORE, request: Request = REQUEST) -> State:
+def on_probation(before: Before = BEFORE, request: Request = REQUEST) -> UpdaterState:
     state, wanted = updater_rules.consider(IDLE, request)
     assert wanted
     return updater_rules.restarted(switching(state, before, request), BOOT, 1000.0)
 
 
-def switching(state: State, before: Before = BEFORE, request: Request = REQUEST, at: float = 900.0) -> State:
+def switching(
+    state: UpdaterState, before: Before = BEFORE, request: Request = REQUEST, at: float = 900.0
+) -> UpdaterState:
     return updater_rules.switch_begun(updater_rules.staged(state, request), before, BOOT, at)
 
 
-def looked(state: State, seen: Evidence, at: float = 1200.0, boot: str = BOOT) -> State:
+def looked(state: UpdaterState, seen: Evidence, at: float = 1200.0, boot: str = BOOT) -> UpdaterState:
     return updater_rules.looked(state, seen, boot, at)
 
 
-def code(state: State) -> str:
+def code(state: UpdaterState) -> str:
     assert state.last is not None
     return state.last.code
 
@@ -96,8 +98,8 @@ def test_the_release_that_runs_is_kept_already() -> None:
     state, wanted = updater_rules.consider(replace(IDLE, failed=(OLD.digest,)), replace(REQUEST, release=OLD))
     assert not wanted
     assert state.last is not None and state.last.ending is Ending.KEPT
-    first = updater_rules.consider(State(), REQUEST)
-    assert first == (State(), True), "a host without any release takes one"
+    first = updater_rules.consider(UpdaterState(), REQUEST)
+    assert first == (UpdaterState(), True), "a host without any release takes one"
 
 
 def test_a_hold_is_tried_again_and_forgotten_with_its_request() -> None:
@@ -140,7 +142,7 @@ def test_a_hold_before_the_switch_keeps_what_is_staged() -> None:
     assert updater_rules.switch_begun(held, BEFORE, BOOT, 1.0).last is None
 
 
-def assert_back(state: State, expected: str) -> None:
+def assert_back(state: UpdaterState, expected: str) -> None:
     assert (state.phase, code(state)) == (Phase.RETURNING, expected)
     assert updater_rules.links(state) == (OLD, OLDER)
     assert state.failed == (NEW.digest,)
@@ -374,22 +376,24 @@ def test_a_hold_ends_when_its_cause_does() -> None:
     assert state.probation is not None and (state.phase, state.probation.held_code) == (Phase.PROBATION, "")
 
 
-@pytest.mark.parametrize("state", [State(), IDLE, on_probation(), looked(on_probation(), WELL), replace(IDLE, pin="x")])
-def test_a_state_survives_its_text(state: State) -> None:
+@pytest.mark.parametrize(
+    "state", [UpdaterState(), IDLE, on_probation(), looked(on_probation(), WELL), replace(IDLE, pin="x")]
+)
+def test_a_state_survives_its_text(state: UpdaterState) -> None:
     assert state_from_text(state_to_text(state)) == state
 
 
 def test_texts_of_others_are_read_or_refused() -> None:
     assert request_from_text(request_to_text(REQUEST)) == REQUEST
-    assert state_from_text('{"phase": "idle", "unheard_of": 1}') == State()
+    assert state_from_text('{"phase": "idle", "unheard_of": 1}') == UpdaterState()
     tested = looked(on_probation(), replace(WELL, up_s=0.0, tested=GOOD))
     assert state_from_text(state_to_text(tested)) == tested
     assert self_test_from_text('{"passed": true}') == SelfTest(True)
     for text in ("", "[]", "{", '{"phase": "flying"}', '{"wanted": {"request_id": "x", "release": null}}'):
-        with pytest.raises(Undecodable):
+        with pytest.raises(UndecodableState):
             state_from_text(text)
     for text in ("null", "[]", "{}"):
-        with pytest.raises(Undecodable):
+        with pytest.raises(UndecodableState):
             request_from_text(text)
-    with pytest.raises(Undecodable):
+    with pytest.raises(UndecodableState):
         self_test_from_text("{}")

@@ -14,7 +14,7 @@ from agentd.core.release_state import (
     Release,
     Request,
     SelfTest,
-    State,
+    UpdaterState,
     state_from_text,
     state_to_text,
 )
@@ -31,7 +31,7 @@ class Host(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.text = state_to_text(State(current=RELEASES[0]))
+        self.text = state_to_text(UpdaterState(current=RELEASES[0]))
         self.current, self.previous = RELEASES[0], None
         self.whole = {RELEASES[0]}
         self.request: Request | None = None
@@ -43,7 +43,7 @@ class Host(RuleBasedStateMachine):
     # The disk.
 
     @property
-    def state(self) -> State:
+    def state(self) -> UpdaterState:
         return state_from_text(self.text)
 
     def survives(self) -> bool:
@@ -51,7 +51,7 @@ class Host(RuleBasedStateMachine):
         self.steps_left -= 1
         return self.steps_left > 0
 
-    def save(self, state: State) -> bool:
+    def save(self, state: UpdaterState) -> bool:
         self.text = state_to_text(state)
         return self.survives()
 

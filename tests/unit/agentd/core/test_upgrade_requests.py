@@ -13,7 +13,7 @@ from agentd.core.release_state import (
     HostRelease,
     HostState,
     Release,
-    Undecodable,
+    UndecodableState,
     Wish,
     host_release_from_text,
     wish_from_text,
@@ -199,7 +199,7 @@ def test_texts_are_read_or_refused() -> None:
         HostRelease(state=HostState.HELD, cause_code="disk_full", failed_digests=("x",))
     )
     for read in (wish_from_text, host_release_from_text):
-        with pytest.raises(Undecodable):
+        with pytest.raises(UndecodableState):
             read("{}")
 
 

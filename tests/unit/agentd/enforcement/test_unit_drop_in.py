@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from agentd.enforcement.unit_drop_in import DropInFailed, apply, render
-from agentd.policy.law import Policy
+from agentd.policy.host_policy import Policy
 
 DEBIAN_12 = 252
 

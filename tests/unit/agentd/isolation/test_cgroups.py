@@ -5,18 +5,18 @@ from pathlib import Path
 import pytest
 
 from agentd.isolation import cgroups
-from agentd.isolation.cgroups import Cages
+from agentd.isolation.cgroups import Cgroups
 from agentd.policy.limits import Limits
 
 LIMITS = Limits(memory_bytes_max=1000, cores_max=1.5, processes_max=7, io_bytes_per_s_max=5)
 
 
-def caged(tmp_path: Path, version: int) -> Cages:
-    """Cages in plain directories, which keep nothing and show what would be written."""
+def grouped(tmp_path: Path, version: int) -> Cgroups:
+    """Cgroups in plain directories, which keep nothing and show what would be written."""
     groups = {name: tmp_path / name for name in cgroups.CONTROLLERS}
     for group in groups.values():
         group.mkdir()
-    return Cages(groups, dict.fromkeys(groups, version), {}, LIMITS, (str(tmp_path),))
+    return Cgroups(groups, dict.fromkeys(groups, version), {}, LIMITS, (str(tmp_path),))
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def caged(tmp_path: Path, version: int) -> Cages:
     ],
 )
 def test_each_version_is_told_in_its_own_words(tmp_path: Path, version: int, written: dict[str, str]) -> None:
-    made = caged(tmp_path, version).make("att_1")
+    made = grouped(tmp_path, version).make("att_1")
     assert made == {name: str(tmp_path / name / "att_1") for name in cgroups.CONTROLLERS}
     for name, text in written.items():
         assert (tmp_path / name).read_text() == text
@@ -53,7 +53,7 @@ def test_each_version_is_told_in_its_own_words(tmp_path: Path, version: int, wri
 
 @pytest.mark.parametrize(("version", "name"), [(2, "memory.events"), (1, "memory.oom_control")])
 def test_the_kernel_tells_that_memory_ran_out(tmp_path: Path, version: int, name: str) -> None:
-    found = caged(tmp_path, version)
+    found = grouped(tmp_path, version)
     found.make("att_1")
     assert not found.memory_ran_out("att_1")
     told = tmp_path / "memory" / "att_1" / name
@@ -63,15 +63,15 @@ def test_the_kernel_tells_that_memory_ran_out(tmp_path: Path, version: int, name
     assert found.memory_ran_out("att_1")
 
 
-def test_a_cage_that_cannot_be_made_is_left_out(tmp_path: Path) -> None:
-    found = caged(tmp_path, 2)
+def test_a_cgroup_that_cannot_be_made_is_left_out(tmp_path: Path) -> None:
+    found = grouped(tmp_path, 2)
     (tmp_path / "cpu").rmdir()
     (tmp_path / "cpu").touch()
     assert set(found.make("att_1")) == {"memory", "pids", "io"}
 
 
-def test_cages_of_nobody_are_swept(tmp_path: Path) -> None:
-    found = caged(tmp_path, 2)
+def test_cgroups_of_nobody_are_swept(tmp_path: Path) -> None:
+    found = grouped(tmp_path, 2)
     for name in ("att_1", "att_2"):
         (tmp_path / "cpu" / name).mkdir()
     found.sweep({"att_1"})
@@ -85,7 +85,7 @@ def test_cages_of_nobody_are_swept(tmp_path: Path) -> None:
 def test_under_systemd_the_daemon_needs_a_group_of_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: str, may: bool
 ) -> None:
-    """Where it has none, a restart while steps live would be refused, so no cage is made and it is said why."""
+    """Where it has none, a restart while steps live would be refused, so no cgroup is made and it is said why."""
     place = tmp_path / own.lstrip("/")
     place.mkdir(parents=True)
     (place / "cgroup.controllers").write_text("cpu io memory pids\n")

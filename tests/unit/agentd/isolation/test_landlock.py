@@ -1,4 +1,4 @@
-"""The wall around a step, in real processes: what is inside opens, what is not does not, however it is named."""
+"""The sandbox around a step, in real processes: what is inside opens, what is not does not, however it is named."""
 
 import os
 import socket
@@ -90,7 +90,7 @@ def test_what_is_only_read_is_not_written_and_nothing_is_run(tmp_path: Path) -> 
     ) == ["inside", *["True"] * 4]
 
 
-def test_a_link_that_was_swapped_in_opens_no_door(tmp_path: Path) -> None:
+def test_a_link_that_was_swapped_in_opens_no_way(tmp_path: Path) -> None:
     assert told_by(
         tmp_path,
         """

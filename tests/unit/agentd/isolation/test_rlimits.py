@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[4]
 GREEDY = """
 from agentd.policy.limits import Limits
 from agentd.isolation import rlimits
-assert rlimits.keep(Limits(memory_bytes_max=50_000_000), memory_is_caged=False) == 50_000_000
+assert rlimits.keep(Limits(memory_bytes_max=50_000_000), memory_is_in_cgroup=False) == 50_000_000
 taken = [b"x" * 30_000_000]
 try:
     taken.append(b"x" * 30_000_000)
@@ -35,17 +35,17 @@ def test_memory_is_refused_to_a_process_beyond_its_limit() -> None:
     assert done.stdout == "refused\n"
 
 
-def test_a_cage_keeps_memory_instead() -> None:
-    assert rlimits.keep(Limits(memory_bytes_max=1), memory_is_caged=True) == 1
-    assert rlimits.keep(Limits(), memory_is_caged=False) == 0
+def test_a_cgroup_keeps_memory_instead() -> None:
+    assert rlimits.keep(Limits(memory_bytes_max=1), memory_is_in_cgroup=True) == 1
+    assert rlimits.keep(Limits(), memory_is_in_cgroup=False) == 0
 
 
 @pytest.mark.parametrize(
     ("limits", "use", "code"),
     [
         (Limits(), (1e9, 10**18), ""),
-        (Limits(wall_s_max=5), (0.0, 0), "time_limit"),
-        (Limits(wall_s_max=50), (0.0, 0), ""),
+        (Limits(run_s_max=5), (0.0, 0), "time_limit"),
+        (Limits(run_s_max=50), (0.0, 0), ""),
         (Limits(cpu_s_max=2), (2.5, 0), "cpu_limit"),
         (Limits(cpu_s_max=3), (2.5, 0), ""),
         (Limits(written_bytes_max=10), (2.5, 11), "written_limit"),

@@ -8,7 +8,7 @@ import pytest
 from agentd.datastores.port.engine import PlaceAsked
 from agentd.policy import reading
 from agentd.policy.explaining import sentences
-from agentd.policy.law import Policy
+from agentd.policy.host_policy import Policy
 from agentd.policy.refusals import PolicyBroken, PolicyRefused
 
 TEXT = """
@@ -47,7 +47,7 @@ WAREHOUSE = PlaceAsked(
 
 
 @pytest.fixture
-def law(tmp_path: Path) -> Policy:
+def host_policy(tmp_path: Path) -> Policy:
     tmp_path.chmod(0o700)
     (tmp_path / "exports").mkdir()
     path = tmp_path / "policy.toml"
@@ -55,9 +55,9 @@ def law(tmp_path: Path) -> Policy:
     return reading.load(path, None)
 
 
-def test_a_database_is_allowed_where_the_host_says_it_is(law: Policy) -> None:
-    assert law.check_place(WAREHOUSE, writes=True, deletes=True) is None
-    law.check_datastore_secret(WAREHOUSE)
+def test_a_database_is_allowed_where_the_host_says_it_is(host_policy: Policy) -> None:
+    assert host_policy.check_place(WAREHOUSE, writes=True, deletes=True) is None
+    host_policy.check_datastore_secret(WAREHOUSE)
 
 
 @pytest.mark.parametrize(
@@ -83,14 +83,16 @@ def test_a_database_is_allowed_where_the_host_says_it_is(law: Policy) -> None:
         ({"name": "scratch"}, "hosts"),
     ],
 )
-def test_its_name_cannot_be_given_another_meaning(law: Policy, changed: dict[str, object], key: str) -> None:
+def test_its_name_cannot_be_given_another_meaning(host_policy: Policy, changed: dict[str, object], key: str) -> None:
     with pytest.raises(PolicyRefused) as caught:
-        law.check_datastore_secret(replace(WAREHOUSE, **changed))  # type: ignore[arg-type]
+        host_policy.check_datastore_secret(replace(WAREHOUSE, **changed))  # type: ignore[arg-type]
     assert f"under {key} " in caught.value.hint
-    assert str(law.path) in caught.value.hint
+    assert str(host_policy.path) in caught.value.hint
 
 
-def test_what_the_host_trusts_may_be_trusted_where_it_names_no_certificates(law: Policy, tmp_path: Path) -> None:
+def test_what_the_host_trusts_may_be_trusted_where_it_names_no_certificates(
+    host_policy: Policy, tmp_path: Path
+) -> None:
     path = tmp_path / "plain.toml"
     path.write_text(TEXT.format(root=tmp_path).replace('certificates = ["/etc/haulier/tls/*"]', ""))
     plain = reading.load(path, None)
@@ -99,17 +101,17 @@ def test_what_the_host_trusts_may_be_trusted_where_it_names_no_certificates(law:
         plain.check_certificates(replace(WAREHOUSE, certificates=("/etc/haulier/tls/ca.crt",)))
 
 
-def test_files_are_where_the_host_says_and_only_read_where_it_says(law: Policy, tmp_path: Path) -> None:
+def test_files_are_where_the_host_says_and_only_read_where_it_says(host_policy: Policy, tmp_path: Path) -> None:
     inside = PlaceAsked("exports", "csv", path=str(tmp_path / "exports"))
-    assert law.check_place(inside) == tmp_path / "exports"
+    assert host_policy.check_place(inside) == tmp_path / "exports"
     with pytest.raises(PolicyRefused, match="only be read"):
-        law.check_place(inside, writes=True)
+        host_policy.check_place(inside, writes=True)
     with pytest.raises(PolicyRefused, match="not where this host says"):
-        law.check_place(replace(inside, path=str(tmp_path)))
+        host_policy.check_place(replace(inside, path=str(tmp_path)))
     lake = PlaceAsked("lake", "parquet", path=str(tmp_path))
-    law.check_place(lake, writes=True)
+    host_policy.check_place(lake, writes=True)
     with pytest.raises(PolicyRefused, match="replace or remove"):
-        law.check_place(lake, writes=True, deletes=True)
+        host_policy.check_place(lake, writes=True, deletes=True)
 
 
 @pytest.mark.parametrize(
@@ -129,9 +131,9 @@ def test_files_are_where_the_host_says_and_only_read_where_it_says(law: Policy, 
         ("[datastores.x]\nports = [0]", "1 to 65535"),
         ('[datastores.x]\npaths = ["data"]', "not an absolute path"),
         ("datastores = 1", "list of strings, or tables"),
-        ("wall_s_max = nan", "must be a number"),
+        ("run_s_max = nan", "must be a number"),
         ('deletes = "maybe"', "must be one of allow, refuse"),
-        ('wall = "paper"', "when_available, required"),
+        ('sandbox = "paper"', "when_available, required"),
         ('[programs.p]\npath = "p"', "absolute path"),
         ('[programs.p]\npath = "/p"\nsha256 = "12"', "sha256sum /p"),
         (f'[programs.p]\npath = "/p"\nsha256 = "{"0" * 64}"', "needs safe_to_repeat"),
@@ -147,8 +149,8 @@ def test_what_is_wrong_in_a_table_is_named(tmp_path: Path, text: str, said: str)
     assert str(path) in str(caught.value)
 
 
-def test_the_law_reads_as_sentences(law: Policy) -> None:
-    text = "\n".join(sentences(law))
+def test_the_policy_reads_as_sentences(host_policy: Policy) -> None:
+    text = "\n".join(sentences(host_policy))
     assert "Datastore exports may only be read as csv" in text
     assert "at db.example.com, port 5432, database warehouse, role haulier, with sslmode require or stronger" in text
     assert "nothing else, is given file:/run/secrets/*" in text

@@ -10,10 +10,10 @@ import pytest
 from agentd.core.grants import Grant, Outcome, OutcomeKind, Progress
 from agentd.journal.encoding import Undecodable
 from agentd.processes.identity import ProcessIdentity, all_pids, boot_id, descendants, identify, is_alive
-from agentd.runner.attempt_files import AttemptDirectory, Deadlines, Settings, Spec
+from agentd.runner.attempt_files import AttemptDirectory, ChildSettings, Deadlines, Spec
 
 GRANT = Grant("att_1", "step_1", "mig_1", "load", "load", 1, 7, "orders", 60.0, params=b"\xff")
-SPEC = Spec(GRANT, Settings("/etc/haulier/policy.toml", ("LISTED",), "load:publish_open"))
+SPEC = Spec(GRANT, ChildSettings("/etc/haulier/policy.toml", ("LISTED",), "load:publish_open"))
 ME = ProcessIdentity(1, 2, "boot")
 
 

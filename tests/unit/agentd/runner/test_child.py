@@ -8,15 +8,15 @@ import pytest
 from agentd.core.grants import Grant, OutcomeKind, Progress
 from agentd.processes.identity import boottime
 from agentd.runner import child as child_module
-from agentd.runner.attempt_files import AttemptDirectory, Deadlines, Settings, Spec
-from agentd.runner.child import ChildSide, DeadlinePassed, StopAsked, stopped_outcome
+from agentd.runner.attempt_files import AttemptDirectory, ChildSettings, Deadlines, Spec
+from agentd.runner.child import ChildSide, DeadlinePassed, StopRequested, stopped_outcome
 from agentd.runner.secrets import MASK, Secrets
 
 
 @pytest.fixture
 def side(tmp_path: Path) -> ChildSide:
     grant = Grant("att_1", "step_1", "mig_1", "load", "load", 2, 7, "orders", 60.0, start_to_finish_s=100.0)
-    spec = Spec(grant, Settings("/etc/haulier/policy.toml", stop_at="never"))
+    spec = Spec(grant, ChildSettings("/etc/haulier/policy.toml", stop_at="never"))
     files = AttemptDirectory(tmp_path / "att_1")
     files.create(spec)
     return ChildSide(files, spec, Secrets({"PG": "hunter22"}))
@@ -40,7 +40,7 @@ def test_without_a_renewal_nothing_is_destroyed(
 
 def test_a_cancel_ends_the_wait_for_a_renewal(side: ChildSide) -> None:
     side.stop_reason = "told to stop"
-    with pytest.raises(StopAsked):
+    with pytest.raises(StopRequested):
         side.before_destructive()
 
 
@@ -53,7 +53,7 @@ def test_progress_is_written_at_once_when_its_stage_changes_and_checks_for_a_sto
     side.progress(10, 10, 900)
     assert side.files.read_progress() == Progress(10, 10, 900, "writing"), "the end is written"
     side.stop_reason = "told to stop"
-    with pytest.raises(StopAsked):
+    with pytest.raises(StopRequested):
         side.progress(11, 20, 901)
     side.flush_progress()
     assert side.files.read_progress() == Progress(11, 20, 901, "writing")

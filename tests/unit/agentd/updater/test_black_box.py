@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from agentd.core.release_state import Ending, Release, State, Verdict
+from agentd.core.release_state import Ending, Release, UpdaterState, Verdict
 from agentd.updater.black_box import DIRECTORY, BlackBoxes, Mask
 from agentd.updater.evidence import Answer
 from agentd.updater.memory import Memory
 from agentd.updater.programs import Programs
-from agentd.updater.settings import Settings
+from agentd.updater.settings import UpdaterSettings
 
 
 @pytest.mark.parametrize(
@@ -58,11 +58,11 @@ def test_secrets_that_a_releases_policy_names_are_known(failed: str, before: str
     program.write_text("#!/bin/sh\necho it said swordfish\n")
     program.chmod(0o700)
     (tmp_path / "upgrade").mkdir()
-    settings = Settings(
+    settings = UpdaterSettings(
         tmp_path, tmp_path, agent_state=tmp_path, agent_config=tmp_path / "agent.toml", program=str(program)
     )
     last = Verdict(Ending.ROLLED_BACK, "req_1", digest="a" * 64, code="crashed", message="swordfish")
-    state = State(current=Release("0.1.0", "b" * 64), last=last)
+    state = UpdaterState(current=Release("0.1.0", "b" * 64), last=last)
     BlackBoxes(settings, Memory(settings), Programs(settings)).keep(state, Answer())
     (box,) = (tmp_path / DIRECTORY).iterdir()
     told = box.read_text()

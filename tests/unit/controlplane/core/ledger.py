@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from controlplane.core.changes import Changes
 from controlplane.core.events import Event
-from controlplane.core.health.doctor import Dossier, Finding, examine, examine_targets
+from controlplane.core.health.doctor import Contradiction, Dossier, examine, examine_targets
 from controlplane.core.migrations.workflow_planning import advance
 from controlplane.core.model import Attempt, Candidate, Failure, Migration, Outcome, Step
 from controlplane.core.states import MIGRATION_MOVING, AttemptState, Direction, StepState
@@ -102,7 +102,7 @@ class Ledger:
         """Step name → state."""
         return {step.name: step.state.value for step in self.steps.values()}
 
-    def findings(self) -> list[Finding]:
+    def findings(self) -> list[Contradiction]:
         """What the doctor says of all of it."""
         dossier = Dossier(
             self.migration,

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from controlplane.identity.join_tokens import (
     TTL_S_MAX,
     Granted,
-    JoinToken,
     JoinTokenRecord,
-    Refused,
+    JoinTokenText,
+    TokenRefused,
     hashed,
     may_join,
     mint,
@@ -35,7 +35,7 @@ def ask(
     name: str = "host-1",
     request_id: str = "req-1",
     key: str = "key-1",
-) -> Granted | Refused:
+) -> Granted | TokenRefused:
     return may_join(record, now, name, request_id, key)
 
 
@@ -43,16 +43,16 @@ def ask(
     st.binary(min_size=32, max_size=32),
     st.sampled_from(["localhost:7443", "cp.example.org:1", "10.0.0.1:65535", "[::1]:7443"]),
 )
-def test_what_is_minted_is_parsed(secret: bytes, door_address: str) -> None:
-    text = mint(secret, PIN, door_address)
-    assert text.startswith(f"haulier-join.{door_address}.")
-    assert parse(f"  {text}\n") == JoinToken(door_address, secret, PIN)
+def test_what_is_minted_is_parsed(secret: bytes, public_address: str) -> None:
+    text = mint(secret, PIN, public_address)
+    assert text.startswith(f"haulier-join.{public_address}.")
+    assert parse(f"  {text}\n") == JoinTokenText(public_address, secret, PIN)
 
 
-@pytest.mark.parametrize("door_address", ["", "cp", "cp:", ":7443", "cp:0", "cp:65536", "cp:x", "cp:7443 "])
-def test_an_address_that_cannot_be_reached_is_not_minted(door_address: str) -> None:
+@pytest.mark.parametrize("public_address", ["", "cp", "cp:", ":7443", "cp:0", "cp:65536", "cp:x", "cp:7443 "])
+def test_an_address_that_cannot_be_reached_is_not_minted(public_address: str) -> None:
     with pytest.raises((ValueError, IdentityError)):
-        mint(SECRET, PIN, door_address)
+        mint(SECRET, PIN, public_address)
 
 
 @pytest.mark.parametrize("secret", [b"", SECRET[:31], SECRET + b"x"])
@@ -96,14 +96,14 @@ def test_a_fresh_token_lets_one_agent_in_until_it_ends() -> None:
     assert ask(fresh()) == Granted(repeated=False)
     assert ask(fresh(), now=NOW + TTL_S_MAX - 0.001) == Granted(repeated=False)
     ended = ask(fresh(), now=NOW + TTL_S_MAX)
-    assert isinstance(ended, Refused)
+    assert isinstance(ended, TokenRefused)
     assert "expired" in ended.because
 
 
 def test_a_token_for_one_name_lets_no_other_in() -> None:
     assert ask(fresh("host-1")) == Granted(repeated=False)
     other = ask(fresh("host-1"), name="host-2")
-    assert isinstance(other, Refused)
+    assert isinstance(other, TokenRefused)
     assert "host-1" not in other.because
 
 
@@ -120,13 +120,13 @@ def test_the_same_request_again_gets_the_same_answer_even_late() -> None:
 def test_anything_else_after_the_first_use_is_refused(name: str, request_id: str, key: str) -> None:
     record = used(fresh(), agent_name="host-1", request_id="req-1", key_fingerprint="key-1")
     answer = ask(record, name=name, request_id=request_id, key=key)
-    assert isinstance(answer, Refused)
+    assert isinstance(answer, TokenRefused)
     assert "has been used" in answer.because
 
 
 def test_an_unknown_token_is_refused() -> None:
     answer = ask(None)
-    assert isinstance(answer, Refused)
+    assert isinstance(answer, TokenRefused)
     assert "not known" in answer.because
 
 
@@ -135,5 +135,5 @@ def test_an_unknown_token_is_refused() -> None:
 )
 def test_a_request_without_its_parts_is_refused(name: str, request_id: str, key: str) -> None:
     answer = ask(fresh(), name=name, request_id=request_id, key=key)
-    assert isinstance(answer, Refused)
+    assert isinstance(answer, TokenRefused)
     assert "lacks" in answer.because

@@ -64,8 +64,8 @@ def test_a_host_is_blamed_for_a_lost_lease_only_by_a_reaper_that_was_on_time(pas
             room.now += 60.0 / passes
             await reaping.run()
         assert host.cancels != [] and room.fleet.book.held_by(host.id) == 0
-        _, tallies = room.fleet.hosts.take_flush()
-        assert sum(tally.failed for tally in tallies.values()) == counted
+        _, counts = room.fleet.hosts.take_flush()
+        assert sum(counts.failed for counts in counts.values()) == counted
 
     in_room(body)
 

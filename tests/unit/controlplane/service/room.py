@@ -97,7 +97,7 @@ class Host:
 
 
 class Room:
-    """A control plane without doors and loops."""
+    """A control plane without listeners and loops."""
 
     def __init__(self, **settings: float) -> None:
         self.now = NOW

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from agentd.datastores.files.file_log import Entry, FileLog, State, folded, record_of, require_newest
+from agentd.datastores.files.file_log import Entry, FileLog, LogState, folded, record_of, require_newest
 from agentd.datastores.port.datastore import Writer
 from agentd.datastores.port.failures import Fenced, StepFailure
 
@@ -87,7 +87,7 @@ def test_the_log_folds_to_what_readers_see() -> None:
     one, two = writer(1), writer(3, migration="mig_2")
     first = entry(2, "publish", one, kept="kept-1")
     second = entry(4, "publish", two, kept="data-2")
-    assert folded([]) == State()
+    assert folded([]) == LogState()
     assert folded([entry(1, "claim", one)]).content is None
     both = folded([first, second])
     assert (both.content, both.publishes, both.superseded) == ("data-4", (first, second), frozenset({(2, 2)}))

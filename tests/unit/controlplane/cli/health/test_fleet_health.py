@@ -33,19 +33,19 @@ def changed(**fields: Any) -> op.GetStatusResponse:
     ],
 )
 def test_each_figure_has_its_limit(status: op.GetStatusResponse, name: str, ok: bool) -> None:
-    checks = health.checks_of(status, fl.ListRolloutsResponse(), health.Limits())
+    checks = health.checks_of(status, fl.ListRolloutsResponse(), health.HealthLimits())
     assert {check.name: check.ok for check in checks}[name] is ok
 
 
 def test_a_halted_rollout_is_named() -> None:
     answer = fl.ListRolloutsResponse(rollouts=[fl.RolloutView(rollout_id="roll_1", state="halted")])
-    (found,) = [check for check in health.checks_of(WELL, answer, health.Limits()) if not check.ok]
+    (found,) = [check for check in health.checks_of(WELL, answer, health.HealthLimits()) if not check.ok]
     assert found.name == "rollouts" and "roll_1" in found.message
 
 
 @pytest.mark.parametrize(("most", "ok"), [(None, True), (3, True), (2, False), (0, False)])
 def test_failed_migrations_are_shown_and_count_only_when_asked(most: int | None, ok: bool) -> None:
-    limits = health.Limits(failed_max=most)
+    limits = health.HealthLimits(failed_max=most)
     checks = health.checks_of(changed(migrations={"failed": 3}), fl.ListRolloutsResponse(), limits)
     (found,) = [check for check in checks if check.name == "failed"]
     assert (found.ok, found.found, found.limit) == (ok, 3, most)

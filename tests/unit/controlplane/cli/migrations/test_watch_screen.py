@@ -4,7 +4,7 @@ import pytest
 from rich.cells import cell_len
 
 from controlplane.cli.migrations import watch_screen as render_watch
-from controlplane.cli.screen.pace import Pace
+from controlplane.cli.screen.pace import RateEstimate
 from controlplane.cli.screen.terminal import Look, draw
 from tests.unit.controlplane.cli.test_rendering import DONE, FAILED, NARROW, migration
 
@@ -25,7 +25,7 @@ MANY = [
 @pytest.mark.parametrize("height", [5, 24])
 def test_the_live_page_fits_the_screen(width: int, height: int) -> None:
     look = Look(terminal=True, colour=False, width=width)
-    pace = Pace()
+    pace = RateEstimate()
     pace.see("x", 0, 0.0)
     pace.see("x", 123_456, 1.0)
     paces = {migration.migration_id: pace for migration in MANY}
@@ -58,7 +58,7 @@ def test_the_live_page_shows_trouble_and_what_moves_first() -> None:
 
 
 def test_the_live_page_tells_how_far_all_are_and_for_how_long_yet() -> None:
-    overall = Pace()
+    overall = RateEstimate()
     overall.see("4", 1.0, 0.0)
     overall.see("4", 2.0, 10.0)
     done = [migration(migration_id=f"mig_{n}", state="succeeded") for n in range(2)]

@@ -11,7 +11,7 @@ from haulier.v1 import release_pb2
 
 from controlplane.cli.rollouts.tables import plain_line, rollout_page
 from controlplane.cli.rollouts.watching import eta_s
-from controlplane.cli.screen.pace import Pace
+from controlplane.cli.screen.pace import RateEstimate
 from controlplane.cli.screen.terminal import Look, draw
 from tests.unit.controlplane.cli.conftest import Haulier
 from tests.unit.controlplane.cli.far_side import FarSide, Refusal
@@ -73,7 +73,7 @@ def test_a_halted_one_says_where_and_why_and_a_busy_control_plane_is_told() -> N
 
 
 def test_the_estimate_adds_what_has_still_to_soak() -> None:
-    pace = Pace()
+    pace = RateEstimate()
     assert eta_s(a_view(), pace) is None
     for second in range(5):
         pace.see("kept", 10.0 * second, float(second))

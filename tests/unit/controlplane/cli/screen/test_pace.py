@@ -2,11 +2,11 @@
 
 import pytest
 
-from controlplane.cli.screen.pace import Pace
+from controlplane.cli.screen.pace import RateEstimate
 
 
 def test_a_steady_pace_is_told_exactly() -> None:
-    pace = Pace()
+    pace = RateEstimate()
     for second in range(10):
         pace.see("load", 1000 * second, 100.0 + second)
     assert pace.per_s == pytest.approx(1000)
@@ -14,28 +14,28 @@ def test_a_steady_pace_is_told_exactly() -> None:
 
 
 def test_nothing_is_known_at_first() -> None:
-    pace = Pace()
+    pace = RateEstimate()
     pace.see("load", 500, 1.0)
     assert pace.per_s == 0
     assert pace.eta_s(1000) is None
 
 
 def test_without_a_total_there_is_no_eta() -> None:
-    pace = Pace()
+    pace = RateEstimate()
     pace.see("load", 0, 0.0)
     pace.see("load", 10, 1.0)
     assert pace.eta_s(0) is None
 
 
 def test_past_the_total_there_is_nothing_left() -> None:
-    pace = Pace()
+    pace = RateEstimate()
     pace.see("load", 0, 0.0)
     pace.see("load", 50, 1.0)
     assert pace.eta_s(40) == 0
 
 
 def test_another_step_or_a_fresh_attempt_starts_afresh() -> None:
-    pace = Pace()
+    pace = RateEstimate()
     pace.see("extract", 0, 0.0)
     pace.see("extract", 100, 1.0)
     pace.see("load", 100, 2.0)
@@ -47,7 +47,7 @@ def test_another_step_or_a_fresh_attempt_starts_afresh() -> None:
 
 
 def test_a_new_speed_takes_over_within_a_few_half_lives() -> None:
-    pace = Pace()
+    pace = RateEstimate()
     at, value = 0.0, 0.0
     for speed, seconds in ((100, 30), (900, 30)):
         for _ in range(seconds):
@@ -57,7 +57,7 @@ def test_a_new_speed_takes_over_within_a_few_half_lives() -> None:
 
 
 def test_two_looks_at_one_instant_change_nothing() -> None:
-    pace = Pace()
+    pace = RateEstimate()
     pace.see("load", 0, 5.0)
     pace.see("load", 100, 5.0)
     assert pace.per_s == 0

@@ -9,7 +9,7 @@ from controlplane.core.audit import text as audit_text
 from controlplane.core.audit.heads import Continued, LogEra, TreeHead, judge_witness, key_id_of
 from controlplane.core.audit.leaves import leaf_of
 from controlplane.core.audit.merkle import Frontier
-from controlplane.core.audit.verifying import Entry, Seal, Verdict, verify
+from controlplane.core.audit.verifying import Entry, Seal, Verification, verify
 from controlplane.core.events import Event
 from controlplane.identity.audit_key import AuditKey, era_is_signed, head_is_signed
 
@@ -37,7 +37,9 @@ def judged(own: TreeHead | None, seen: TreeHead, eras: Sequence[LogEra] = ()) ->
     return judge_witness(own, eras, seen, root_of)
 
 
-def checked(seal: Seal, entries: Sequence[Entry] = ENTRIES, witnessed: Sequence[tuple[str, TreeHead]] = ()) -> Verdict:
+def checked(
+    seal: Seal, entries: Sequence[Entry] = ENTRIES, witnessed: Sequence[tuple[str, TreeHead]] = ()
+) -> Verification:
     return verify(seal, entries, witnessed, head_is_signed=head_is_signed, era_is_signed=era_is_signed)
 
 
@@ -71,7 +73,7 @@ def test_a_restore_loses_what_was_seen_after_the_backup() -> None:
 def test_an_intact_log() -> None:
     seal = Seal(head(9, era=2), KEY.public_key, [era(2, 5)])
     verdict = checked(seal, witnessed=[("a", head(4)), ("b", head(9, era=2))])
-    assert verdict == Verdict(entries=9, witnesses=2, key_id=KEY.key_id)
+    assert verdict == Verification(entries=9, witnesses=2, key_id=KEY.key_id)
     assert str(head(4)).startswith("4 entries with root ")
     assert KEY.key_id in repr(KEY)
 
@@ -82,7 +84,7 @@ def test_entries_beyond_the_head_are_not_sealed_yet() -> None:
 
 def test_archived_entries_count_by_their_hash() -> None:
     entries: list[Entry] = [(n, leaf_of(n, event) if n < 4 else event) for n, event in enumerate(EVENTS, 1)]
-    assert checked(Seal(head(9), KEY.public_key), entries) == Verdict(entries=9, archived=3, key_id=KEY.key_id)
+    assert checked(Seal(head(9), KEY.public_key), entries) == Verification(entries=9, archived=3, key_id=KEY.key_id)
 
 
 SWAPPED = [*ENTRIES[:2], (3, EVENTS[3]), (4, EVENTS[2]), *ENTRIES[4:]]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from controlplane.core.health.doctor import Finding, examine_targets
+from controlplane.core.health.doctor import Contradiction, examine_targets
 from controlplane.core.migrations.workflow_planning import undo
 from controlplane.core.states import AttemptState, Direction, MigrationState, StepState
 from controlplane.core.steps.leasing import settle
@@ -73,51 +73,54 @@ def test_a_second_live_lease_on_a_step() -> None:
     ledger = running()
     ledger.attempts["att_1_2"] = an_attempt(id="att_1_2", number=2, fence=FENCE + 1, target="warehouse/extract")
     assert ("L2", "step_1") in found(ledger)
-    assert Finding("L2", "step_1", "2 live leases: att_1_1, att_1_2") in ledger.findings()
+    assert Contradiction("L2", "step_1", "2 live leases: att_1_1, att_1_2") in ledger.findings()
 
 
 def test_a_leased_step_without_a_lease_and_a_lease_without_a_leased_step() -> None:
     orphan, widow = running(), running()
     orphan.attempts.clear()
     change(widow, "extract", state=StepState.READY, queue_deadline_at=NOW)
-    assert Finding("L4", "step_1", "the step is leased with 0 live leases") in orphan.findings()
-    assert Finding("L4", "step_1", "the step is ready with 1 live leases") in widow.findings()
+    assert Contradiction("L4", "step_1", "the step is leased with 0 live leases") in orphan.findings()
+    assert Contradiction("L4", "step_1", "the step is ready with 1 live leases") in widow.findings()
 
 
 def test_a_lease_that_goes_the_other_way() -> None:
     ledger = running()
     change(ledger, "extract", direction=Direction.UNDO)
-    assert Finding("L4", "step_1", "the live lease goes the other way than the step") in ledger.findings()
+    assert Contradiction("L4", "step_1", "the live lease goes the other way than the step") in ledger.findings()
 
 
 def test_what_limits_are_counted_over_is_what_moves() -> None:
     forgotten, left_over = running(), succeeded()
     forgotten.is_under_way = False
     left_over.is_under_way = True
-    assert Finding("S8", "mig_1", "a step of it is leased and it does not count as under way") in forgotten.findings()
-    assert Finding("S8", "mig_1", "it is succeeded and still counts as under way") in left_over.findings()
+    assert (
+        Contradiction("S8", "mig_1", "a step of it is leased and it does not count as under way")
+        in forgotten.findings()
+    )
+    assert Contradiction("S8", "mig_1", "it is succeeded and still counts as under way") in left_over.findings()
 
 
 def test_attempts_that_were_not_counted() -> None:
     ledger = running()
     change(ledger, "extract", attempts=2)
-    assert Finding("L4", "step_1", "the step counts 2 attempts, the log has 1") in ledger.findings()
+    assert Contradiction("L4", "step_1", "the step counts 2 attempts, the log has 1") in ledger.findings()
 
 
 def test_success_and_undo_need_an_attempt_that_did_it() -> None:
     ledger = succeeded()
     attempt = ledger.attempts["att_3_1"]
     ledger.attempts["att_3_1"] = attempt._replace(direction=Direction.UNDO)
-    assert Finding("L4", "step_3", "the step has succeeded without a successful attempt") in ledger.findings()
+    assert Contradiction("L4", "step_3", "the step has succeeded without a successful attempt") in ledger.findings()
     undone = rolled_back()
     undone.attempts["att_1_2"] = undone.attempts["att_1_2"]._replace(direction=Direction.FORWARD)
-    assert Finding("S5", "step_1", "the step is undone without a successful undo") in undone.findings()
+    assert Contradiction("S5", "step_1", "the step is undone without a successful undo") in undone.findings()
 
 
 def test_a_migration_that_succeeded_without_its_steps() -> None:
     ledger = succeeded()
     change(ledger, "validate", state=StepState.FAILED)
-    assert Finding("L4", "mig_1", "succeeded with steps that are failed, succeeded") in ledger.findings()
+    assert Contradiction("L4", "mig_1", "succeeded with steps that are failed, succeeded") in ledger.findings()
 
 
 @pytest.mark.parametrize("state", [MigrationState.CANCELLED, MigrationState.ROLLED_BACK])
@@ -125,7 +128,7 @@ def test_a_step_that_was_left_behind(state: MigrationState) -> None:
     ledger = rolled_back()
     ledger.migration = ledger.migration._replace(state=state)
     change(ledger, "extract", state=StepState.SUCCEEDED)
-    assert Finding("S5", "mig_1", f"{state} although step_1 was not undone") in ledger.findings()
+    assert Contradiction("S5", "mig_1", f"{state} although step_1 was not undone") in ledger.findings()
 
 
 def test_waiting_without_a_deadline() -> None:
@@ -138,20 +141,20 @@ def test_an_open_migration_in_which_nothing_can_move() -> None:
     ledger = started(CHAIN)
     change(ledger, "extract", state=StepState.BLOCKED)
     message = "the migration is running and no step of it is ready or leased"
-    assert Finding("S6", "mig_1", message) in ledger.findings()
+    assert Contradiction("S6", "mig_1", message) in ledger.findings()
 
 
 def test_a_step_that_began_too_early() -> None:
     ledger = running()
     change(ledger, "load", state=StepState.READY, queue_deadline_at=NOW)
     message = "it is ready before extract, which it needs, succeeded"
-    assert Finding("S5", "step_2", message) in ledger.findings()
+    assert Contradiction("S5", "step_2", message) in ledger.findings()
 
 
 def test_an_undo_that_began_too_early() -> None:
     ledger = rolled_back()
     change(ledger, "load", state=StepState.BLOCKED, direction=Direction.UNDO)
-    assert Finding("S5", "step_1", "its undo began before load, which needs it, was undone") in ledger.findings()
+    assert Contradiction("S5", "step_1", "its undo began before load, which needs it, was undone") in ledger.findings()
 
 
 def test_a_second_pivot() -> None:
@@ -164,7 +167,7 @@ def test_a_pivot_that_succeeded_and_is_undone() -> None:
     ledger = succeeded()
     change(ledger, "load", state=StepState.BLOCKED, direction=Direction.UNDO)
     message = "the pivot had succeeded and is being undone"
-    assert Finding("S4", "step_2", message) in ledger.findings()
+    assert Contradiction("S4", "step_2", message) in ledger.findings()
     cancelled = rolled_back()
     change(cancelled, "load", direction=Direction.UNDO)
     assert ("S4", "step_2") not in found(cancelled)
@@ -180,9 +183,9 @@ def test_rows_that_are_not_what_the_events_say() -> None:
     change(ledger, "validate", state=StepState.CANCELLED)
     ledger.attempts["att_1_1"] = ledger.attempts["att_1_1"]._replace(state=AttemptState.LOST)
     findings = ledger.findings()
-    assert Finding("C3", "mig_1", "is failed, its events fold to running") in findings
-    assert Finding("C3", "step_3", "is cancelled, its events fold to blocked") in findings
-    assert Finding("C3", "att_1_1", "is lost, its events fold to running") in findings
+    assert Contradiction("C3", "mig_1", "is failed, its events fold to running") in findings
+    assert Contradiction("C3", "step_3", "is cancelled, its events fold to blocked") in findings
+    assert Contradiction("C3", "att_1_1", "is lost, its events fold to running") in findings
 
 
 def test_facts_about_others_change_nothing() -> None:
@@ -198,15 +201,15 @@ def test_fences_of_a_target_rise_strictly_and_are_remembered() -> None:
     fences = {"warehouse/flights": FENCE, "elsewhere": 1}
     assert examine_targets([first, elsewhere], fences) == []
     assert examine_targets([first, second], fences) == [
-        Finding("L1", "att_2_1", f"fence {FENCE} of warehouse/flights follows {FENCE} of att_1_1")
+        Contradiction("L1", "att_2_1", f"fence {FENCE} of warehouse/flights follows {FENCE} of att_1_1")
     ]
     assert examine_targets([first], {}) == [
-        Finding("L1", "att_1_1", f"fence {FENCE} is above what its target remembers")
+        Contradiction("L1", "att_1_1", f"fence {FENCE} is above what its target remembers")
     ]
 
 
 def test_a_target_has_one_live_writer() -> None:
     other = an_attempt(id="att_2_1", fence=FENCE + 1)
     assert examine_targets([an_attempt(), other], {"warehouse/flights": FENCE + 1}) == [
-        Finding("L2", "att_2_1", "warehouse/flights has two live writers, also att_1_1")
+        Contradiction("L2", "att_2_1", "warehouse/flights has two live writers, also att_1_1")
     ]

@@ -54,9 +54,9 @@ def a_rollout(policy: RolloutPolicy | None = None, **changes: Any) -> Rollout:
         state=RolloutState.RUNNING,
         revision=1,
         wave=0,
-        calm_s=0.0,
-        wave_calm_s=0.0,
-        soak_calm_s=None,
+        healthy_s=0.0,
+        wave_healthy_s=0.0,
+        soak_healthy_s=None,
         forgiven=0,
         halt_code="",
         halt_cause="",
@@ -100,14 +100,14 @@ class Story:
         """Ids of the hosts of a wave."""
         return sorted(row.agent_id for row in self.rows.values() if row.wave == number)
 
-    def look(self, calm_s: float = 0.0) -> list[Order]:
-        """Let calm time pass and look; return what hosts were asked."""
-        self.rollout = replace(self.rollout, calm_s=self.rollout.calm_s + calm_s)
-        return self._take(look(self.rollout, list(self.rows.values()), self.hosts, NOW + self.rollout.calm_s))
+    def look(self, healthy_s: float = 0.0) -> list[Order]:
+        """Let healthy time pass and look; return what hosts were asked."""
+        self.rollout = replace(self.rollout, healthy_s=self.rollout.healthy_s + healthy_s)
+        return self._take(look(self.rollout, list(self.rows.values()), self.hosts, NOW + self.rollout.healthy_s))
 
     def steer(self, event: str, reason: str = "because") -> list[Order]:
         """Decide as a person does."""
-        return self._take(steer(self.rollout, list(self.rows.values()), event, NOW + self.rollout.calm_s, reason))
+        return self._take(steer(self.rollout, list(self.rows.values()), event, NOW + self.rollout.healthy_s, reason))
 
     def _take(self, changes: RolloutChanges) -> list[Order]:
         for before, row in changes.hosts:
@@ -149,10 +149,10 @@ class Story:
             elif row.state is HostState.RETURNING:
                 self.says(agent_id, "kept", OLD, wanted_digest=OLD)
 
-    def go_on(self, looks: int = 200, calm_s: float = 100.0) -> None:
+    def go_on(self, looks: int = 200, healthy_s: float = 100.0) -> None:
         """Look and obey until nothing changes any more."""
         for _ in range(looks):
-            self.look(calm_s)
+            self.look(healthy_s)
             self.obey()
 
     def running(self, digest: str) -> int:

@@ -6,17 +6,19 @@ import pytest
 
 from controlplane.core.hosts import Facts
 from controlplane.core.rollouts.gates import closed_gate, errs_more, groups_of, is_slower
-from controlplane.core.rollouts.model import HostState, RolloutHost, RolloutPolicy, Tally
+from controlplane.core.rollouts.model import HostState, RolloutHost, RolloutPolicy, StepCounts
 
 
-def steps(durations: list[float]) -> Tally:
+def steps(durations: list[float]) -> StepCounts:
     import math
 
     logs = [math.log(each) for each in durations]
-    return Tally(len(logs), 0, len(logs), sum(logs), sum(log * log for log in logs))
+    return StepCounts(len(logs), 0, len(logs), sum(logs), sum(log * log for log in logs))
 
 
-def a_row(number: int, past: Tally, after: Tally, groups: tuple[str, ...] = ("debian/x86_64/csv",)) -> RolloutHost:
+def a_row(
+    number: int, past: StepCounts, after: StepCounts, groups: tuple[str, ...] = ("debian/x86_64/csv",)
+) -> RolloutHost:
     return RolloutHost(
         f"ag_{number}", 0, groups, HostState.KEPT, 1.0, 0.0, None, "0.1.0", "a", 1, "", "", past, after
     )  # fmt: skip
@@ -25,18 +27,20 @@ def a_row(number: int, past: Tally, after: Tally, groups: tuple[str, ...] = ("de
 @pytest.mark.parametrize(
     ("past", "after", "closes"),
     [
-        (Tally(), Tally(), False),
-        (Tally(1000, 10), Tally(3, 3), False),
-        (Tally(1000, 10), Tally(4, 4), True),
-        (Tally(1000, 10), Tally(100, 1), False),
-        (Tally(1000, 10), Tally(100, 12), True),
-        (Tally(1000, 300), Tally(20, 6), False),
-        (Tally(1000, 300), Tally(40, 38), True),
-        (Tally(10, 10), Tally(10, 9), False),
-        (Tally(), Tally(5, 5), True),
+        (StepCounts(), StepCounts(), False),
+        (StepCounts(1000, 10), StepCounts(3, 3), False),
+        (StepCounts(1000, 10), StepCounts(4, 4), True),
+        (StepCounts(1000, 10), StepCounts(100, 1), False),
+        (StepCounts(1000, 10), StepCounts(100, 12), True),
+        (StepCounts(1000, 300), StepCounts(20, 6), False),
+        (StepCounts(1000, 300), StepCounts(40, 38), True),
+        (StepCounts(10, 10), StepCounts(10, 9), False),
+        (StepCounts(), StepCounts(5, 5), True),
     ],
 )
-def test_errors_close_the_gate_when_they_are_more_than_before(past: Tally, after: Tally, closes: bool) -> None:
+def test_errors_close_the_gate_when_they_are_more_than_before(
+    past: StepCounts, after: StepCounts, closes: bool
+) -> None:
     assert bool(errs_more(past, after, 3.0)) is closes
 
 
@@ -47,7 +51,7 @@ def test_hosts_that_err_as_before_seldom_close_it() -> None:
         failed = 0
         for ended in range(1, 200):
             failed += chance.random() < 0.02
-            if errs_more(Tally(2000, 40), Tally(ended, failed), 3.0):
+            if errs_more(StepCounts(2000, 40), StepCounts(ended, failed), 3.0):
                 closed += 1
                 break
     assert closed <= 3
@@ -71,8 +75,8 @@ def test_slowness_closes_the_gate_when_it_is_more_than_chance(
 
 
 def test_a_group_of_its_own_is_noticed_among_many_others() -> None:
-    good = [a_row(number, Tally(500, 1), Tally(300, 0)) for number in range(9)]
-    bad = a_row(9, Tally(500, 1), Tally(6, 6), ("debian/x86_64/duckdb",))
+    good = [a_row(number, StepCounts(500, 1), StepCounts(300, 0)) for number in range(9)]
+    bad = a_row(9, StepCounts(500, 1), StepCounts(6, 6), ("debian/x86_64/duckdb",))
     code, cause = closed_gate([*good, bad], RolloutPolicy()) or ("", "")
     assert (code, cause) == (
         "step_errors",

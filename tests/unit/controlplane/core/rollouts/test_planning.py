@@ -2,7 +2,7 @@
 
 import pytest
 
-from controlplane.core.rollouts.model import HostState, Order, RolloutPolicy, RolloutState, Tally
+from controlplane.core.rollouts.model import HostState, Order, RolloutPolicy, RolloutState, StepCounts
 from controlplane.core.rollouts.windows import Window
 from tests.unit.controlplane.core.rollouts.story import (
     NEW,
@@ -111,11 +111,11 @@ def test_hosts_wait_for_their_own_window() -> None:
     policy = RolloutPolicy(waves=(1.0,), soak_s=1.0, windows=(Window(("mon",), 20 * 60, 22 * 60),))
     hosts = [a_host(0), a_host(1, utc_offset_s=7 * 3600.0)]
     told = Story(hosts, policy)
-    told.go_on(looks=20, calm_s=10.0)
+    told.go_on(looks=20, healthy_s=10.0)
     done = [agent_id for agent_id in ("ag_0", "ag_1") if told.rows[agent_id].state is H.KEPT]
     assert (done, told.state) == (["ag_1"] if told.rows["ag_1"].wave == 0 else [], "running")
     told.look(7 * 3600.0)
-    told.go_on(looks=20, calm_s=10.0)
+    told.go_on(looks=20, healthy_s=10.0)
     assert (told.rows["ag_0"].state, told.state in ("running", "succeeded")) == (H.KEPT, True)
 
 
@@ -174,7 +174,7 @@ def test_a_share_of_failures_or_a_number_of_them_halts_it() -> None:
     assert told.rollout.halt_code == "hosts_failed"
 
 
-def test_a_missing_host_is_a_failure_after_a_bound_of_calm_time() -> None:
+def test_a_missing_host_is_a_failure_after_a_bound_of_healthy_time() -> None:
     told, canary = with_canary()
     told.silent(canary)
     told.look(500.0)
@@ -191,7 +191,7 @@ def test_a_host_that_comes_back_in_time_is_not_missing() -> None:
     told.look(1.0)
     told.hosts[canary] = told.hosts[canary]._replace(connected=True)
     told.look(500.0)
-    assert told.rows[canary].away_calm_s is None
+    assert told.rows[canary].away_healthy_s is None
     told.silent(canary)
     told.look(500.0)
     assert told.rows[canary].state is H.ASKED
@@ -287,7 +287,7 @@ def test_errors_of_steps_on_it_halt_it_and_bring_everybody_back() -> None:
     told, canary = with_canary()
     told.says(canary, "kept")
     told.look(1.0)
-    told.rows[canary] = told.rows[canary]._replace(past=Tally(1000, 5), after=Tally(6, 5))
+    told.rows[canary] = told.rows[canary]._replace(past=StepCounts(1000, 5), after=StepCounts(6, 5))
     orders = told.look(1.0)
     assert (told.state, told.rollout.halt_code) == ("rolling_back", "step_errors")
     assert "5 of 6 steps failed on it, 5 of 1000 before" in told.rollout.halt_cause

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controlplane.core.rollouts.model import MOVING, PATIENT, HostState, Order, RolloutPolicy, RolloutState, Tally
+from controlplane.core.rollouts.model import MOVING, PATIENT, HostState, Order, RolloutPolicy, RolloutState, StepCounts
 from controlplane.core.states import InvalidTransition
 from tests.unit.controlplane.core.rollouts.story import (
     NEW,
@@ -72,9 +72,9 @@ def test_a_halted_one_goes_on_when_a_person_forgives_it() -> None:
     told.says(canary, "rolled_back", OLD, cause_code="crashed")
     told.look(1.0)
     assert told.state == "halted"
-    told.rows[canary] = told.rows[canary]._replace(after=Tally(9, 9))
+    told.rows[canary] = told.rows[canary]._replace(after=StepCounts(9, 9))
     told.steer("RolloutResumed")
-    assert (told.rollout.forgiven, told.rollout.halt_code, told.rows[canary].after) == (1, "", Tally())
+    assert (told.rollout.forgiven, told.rollout.halt_code, told.rows[canary].after) == (1, "", StepCounts())
     told.go_on()
     assert told.state == "succeeded"
 
@@ -88,7 +88,7 @@ def test_a_proposed_one_does_nothing_until_it_is_started() -> None:
 
 def test_going_back_obeys_the_limit_and_begins_with_those_in_trouble() -> None:
     told = story(20, RolloutPolicy(waves=(1.0,), soak_s=1.0, in_flight_max=3))
-    told.go_on(looks=6, calm_s=2.0)
+    told.go_on(looks=6, healthy_s=2.0)
     told.obey()
     told.look(1.0)
     probation = told.in_state(H.ASKED)[0]
@@ -108,7 +108,7 @@ def test_going_back_obeys_the_limit_and_begins_with_those_in_trouble() -> None:
 
 def test_who_comes_back_with_it_after_all_have_gone_back_goes_back_too() -> None:
     told = story(4, RolloutPolicy(waves=(1.0,), soak_s=1.0))
-    told.go_on(looks=20, calm_s=2.0)
+    told.go_on(looks=20, healthy_s=2.0)
     assert told.state == "succeeded"
     told.silent("ag_0")
     told.steer("RolloutRollbackAsked")

@@ -41,10 +41,10 @@ def test_whoever_waits_is_told_which_limit_and_who_uses_it_up() -> None:
 
 
 def test_migrations_begin_one_after_the_other_until_a_limit_is_reached() -> None:
-    door = Admission(Limits(migrations={"lake": 1}, migrations_in_all=2), [SHOP_TO_VAULT])
-    assert door.begin(LAKE_TO_SHOP) and door.is_under_way("mig_1") and door.is_under_way("mig_2")
-    assert not door.begin(LAKE_TO_LAKE) and not door.is_under_way("mig_3")
-    assert door.full == Full(True, frozenset({"lake"}))
+    listener = Admission(Limits(migrations={"lake": 1}, migrations_in_all=2), [SHOP_TO_VAULT])
+    assert listener.begin(LAKE_TO_SHOP) and listener.is_under_way("mig_1") and listener.is_under_way("mig_2")
+    assert not listener.begin(LAKE_TO_LAKE) and not listener.is_under_way("mig_3")
+    assert listener.full == Full(True, frozenset({"lake"}))
 
 
 NAMES = st.sampled_from(["lake", "shop", "vault"])
@@ -59,11 +59,11 @@ def test_whatever_asks_no_limit_is_passed_and_nothing_waits_without_one(
     ends: list[tuple[str, str]], at: dict[str, int], in_all: int | None
 ) -> None:
     limits = Limits(migrations=at, migrations_in_all=in_all)
-    door = Admission(limits, [])
+    listener = Admission(limits, [])
     begun: list[UnderWay] = []
     for number, (source, destination) in enumerate(ends):
         asks = UnderWay(f"mig_{number}", f"m{number}", source, destination)
-        if door.begin(asks):
+        if listener.begin(asks):
             begun.append(asks)
         else:
             assert reached(limits, begun, asks)

@@ -17,7 +17,7 @@ FITTING = an_agent(labels={"zone": "a"})
 
 def around(**changes: Any) -> Surroundings:
     """One agent that fits and has room; nothing else is in the way."""
-    calm = Surroundings(
+    usual = Surroundings(
         waits_for=(),
         requirements=REQUIREMENTS,
         agents=(FITTING,),
@@ -27,7 +27,7 @@ def around(**changes: Any) -> Surroundings:
         target_holder=None,
         live_attempt=None,
     )
-    return replace(calm, **changes)
+    return replace(usual, **changes)
 
 
 def codes(step: Step, surroundings: Surroundings) -> list[str]:

@@ -324,7 +324,7 @@ def test_a_stream_that_breaks_during_a_commit_leaves_no_lease_that_nobody_knows(
         room.store.answers = asyncio.Event()
         reporting = asyncio.ensure_future(room.fleet.offers.results(host.session, [done(host.grants[0])]))
         await room.store.answering.wait()
-        # It is durable, and nobody here knows it yet, when the door gives the call up.
+        # It is durable, and nobody here knows it yet, when the listener gives the call up.
         reporting.cancel()
         room.store.answers.set()
         await room.settled()

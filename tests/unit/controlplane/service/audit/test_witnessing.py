@@ -12,7 +12,7 @@ from controlplane.core.audit.heads import TreeHead
 from controlplane.core.events import Event
 from controlplane.identity.audit_key import AuditKey, head_is_signed
 from controlplane.service.audit.log import AuditLog
-from controlplane.service.audit.witnessing import Shown, Statement, Witnesses
+from controlplane.service.audit.witnessing import HeadStatement, Shown, Witnesses
 from controlplane.service.signals import Signal
 from controlplane.store.port import Tx
 from tests.kit.running import run
@@ -41,7 +41,7 @@ class Scene:
         assert self.log.head is not None
         return self.log.head
 
-    async def hear(self, told: Statement) -> list[Shown]:
+    async def hear(self, told: HeadStatement) -> list[Shown]:
         """What a message of this session is answered."""
         before = len(self.shown)
         if self.witnesses.is_due(told):
@@ -59,7 +59,7 @@ def test_silence_after_a_head_is_not_nothing_seen() -> None:
     async def body() -> None:
         scene = Scene()
         first = await scene.grow(3)
-        told = Statement(AGENT, first)
+        told = HeadStatement(AGENT, first)
         for _ in range(10):
             await scene.grow()
             for shown in await scene.hear(told):
@@ -74,7 +74,7 @@ def test_silence_after_a_head_is_not_nothing_seen() -> None:
 def test_whoever_has_seen_nothing_is_shown_the_first_head_there_is_and_no_other() -> None:
     async def body() -> None:
         scene = Scene()
-        told = Statement(AGENT, None)
+        told = HeadStatement(AGENT, None)
         assert await scene.hear(told) == [], "nothing is loaded yet"
         await scene.log.seal()
         assert await scene.hear(told) == [], "there is no head"
@@ -97,7 +97,7 @@ def test_whatever_the_order_and_the_delay_an_honest_log_alarms_nobody(seed: int)
         witness = agents.Witness()
         kept = 0
         for _ in range(5):
-            told, down = Statement(AGENT, _as_theirs(witness.greet())), []
+            told, down = HeadStatement(AGENT, _as_theirs(witness.greet())), []
             up: list[TreeHead | None] = []
             for _ in range(80):
                 match rng.randrange(4):
@@ -124,7 +124,7 @@ def test_a_head_that_was_never_signed_here_is_told_once_a_session() -> None:
     async def body() -> None:
         scene = Scene()
         await scene.grow(5)
-        told = Statement(AGENT, None)
+        told = HeadStatement(AGENT, None)
         for n in range(20):
             told.tell(TreeHead(1, 3 + n, sha256(b"%d" % n).digest(), b"no signature", "key"))
             assert await scene.hear(told) == []
@@ -146,12 +146,12 @@ def test_a_loss_is_believed_of_signed_heads_alone() -> None:
         assert isinstance(key, AuditKey)
         scene.log.eras = [key.begin_era(2, 2, scene.log.known_root(5) or b"", 7, "restored")]
         scene.log.head = key.head(2, head.size, head.root)
-        told = Statement(AGENT, None)
+        told = HeadStatement(AGENT, None)
         for n in range(9):
             told.tell(TreeHead(1, 1000 + n, bytes(32), b"no signature", "key"))
             assert await scene.hear(told) == []
         assert not scene.events("WitnessOutlived") and len(scene.events("WitnessRefused")) == 1
-        other = Statement("ag_2", head)
+        other = HeadStatement("ag_2", head)
         (shown,) = await scene.hear(other)
         assert shown.begun == scene.log.eras[-1]
         assert len(scene.events("WitnessOutlived")) == 1
@@ -164,10 +164,10 @@ def test_a_signed_head_that_contradicts_is_told_once_while_the_log_grows() -> No
         scene = Scene()
         await scene.grow(5)
         ahead = scene.log.signer.head(1, 100, hashlib.sha256(b"of before the disk was put back").digest())
-        told = Statement(AGENT, ahead)
+        told = HeadStatement(AGENT, ahead)
         for _ in range(3):
             assert await scene.hear(told) == []
-        again = Statement(AGENT, ahead)
+        again = HeadStatement(AGENT, ahead)
         assert await scene.hear(again) == []
         assert len(scene.events("WitnessContradicted")) == len(scene.log.troubles) == 1
         assert "was cut, or is an older copy" in scene.witnesses.contradictions[AGENT]
@@ -181,7 +181,7 @@ def test_what_is_told_while_a_comparison_waits_is_compared_too() -> None:
         first = await scene.grow(5)
         second = await scene.grow(5)
         third = await scene.grow(5)
-        told = Statement(AGENT, first)
+        told = HeadStatement(AGENT, first)
         hearing = asyncio.ensure_future(scene.witnesses.hear(told, scene.shown.append))
         told.tell(second)
         assert not scene.witnesses.is_due(told) or not told.busy

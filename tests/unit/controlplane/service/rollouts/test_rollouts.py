@@ -15,7 +15,7 @@ from controlplane.manifests.diffing import digest
 from controlplane.service.access.identities import Identities
 from controlplane.service.errors import NotFound, Precondition
 from controlplane.service.health.loop_health import LoopHealth
-from controlplane.service.rollouts.healthy_clock import Calm
+from controlplane.service.rollouts.healthy_clock import HealthyClock
 from controlplane.service.rollouts.hosts import Hosts
 from controlplane.service.rollouts.rollouts import Rollouts
 from controlplane.service.rollouts.views import RolloutViews
@@ -49,7 +49,7 @@ class Fleetroom(Room):
     def restart(self) -> None:
         """Forget everything that only memory knows of rollouts."""
         self.rollouts = Rollouts(
-            self.store, self.clock, self.fleet, self.published, self.version, Calm(25.0, lambda: self.loops)
+            self.store, self.clock, self.fleet, self.published, self.version, HealthyClock(25.0, lambda: self.loops)
         )
         # No certificate is issued or shown here, so the authorities are never asked.
         nothing = cast(Authorities, None)
@@ -58,7 +58,7 @@ class Fleetroom(Room):
         self.views = RolloutViews(self.store, self.clock, self.rollouts)
 
     def published(self, version: str, architecture: str) -> Target | None:
-        """What the shelf holds."""
+        """What the repository holds."""
         digests = {"0.2.0": NEW, "0.3.0": "c" * 64}
         if architecture != "x86_64" or version not in digests:
             return None

@@ -7,31 +7,31 @@ import pytest
 
 from controlplane.core.model import Held
 from controlplane.core.steps.leasing import LiveLease, Refused, Renewed
-from controlplane.service.steps.live_leases import LeaseBook
+from controlplane.service.steps.live_leases import LiveLeases
 from controlplane.store.verbs.attempts import Flush, LiveRow
 from tests.kit.builders import FENCE, NOW, a_leased_step, an_attempt
 
 TTL_S = 60.0
 
 
-def book(**step: Any) -> LeaseBook:
+def book(**step: Any) -> LiveLeases:
     """One lease, granted now."""
-    made = LeaseBook()
+    made = LiveLeases()
     made.add(an_attempt(), a_leased_step(**step))
     return made
 
 
-def lease_of(made: LeaseBook) -> LiveLease:
+def lease_of(made: LiveLeases) -> LiveLease:
     return made.leases["att_1_1"]
 
 
 def renewed(
-    made: LeaseBook, at: float, watermark: int = 0, fence: int = FENCE, agent_id: str = "ag_1"
+    made: LiveLeases, at: float, watermark: int = 0, fence: int = FENCE, agent_id: str = "ag_1"
 ) -> Renewed | Refused:
     return made.renew(Held("att_1_1", fence, watermark), agent_id=agent_id, incarnation=1, now=at, ttl_s=TTL_S)
 
 
-def report(made: LeaseBook, at: float, watermark: int = 1, fence: int = FENCE, **changes: Any) -> None:
+def report(made: LiveLeases, at: float, watermark: int = 1, fence: int = FENCE, **changes: Any) -> None:
     fields: dict[str, Any] = {"agent_id": "ag_1", "total": 9, "done_bytes": 8, "stage": "reading", "started": False}
     made.report(Held("att_1_1", fence, watermark), **{**fields, **changes}, now=at)
 

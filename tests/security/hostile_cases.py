@@ -1,4 +1,4 @@
-"""What an evil control plane says, by class: grants that must not succeed, and messages that must do nothing."""
+"""What a hostile control plane says, by class: grants that must not succeed, and messages that must do nothing."""
 
 import itertools
 from collections import Counter
@@ -10,7 +10,7 @@ from haulier.v1 import agent_pb2 as pb
 from haulier.v1 import audit_pb2
 from haulier.v1 import kinds_pb2 as k
 
-from tests.security.evil_world import COLUMNS, VARIABLE, EvilWorld
+from tests.security.hostile_world import COLUMNS, VARIABLE, HostileWorld
 from tests.system.test_hostile_sql import DUCKDB, SQLITE
 
 _NUMBERS = itertools.count(1)
@@ -56,7 +56,7 @@ def parquet(root: str, name: str = "lake") -> k.Datastore:
     return k.Datastore(name=name, parquet=k.ParquetStore(root=root))
 
 
-def path_escapes(it: EvilWorld, staged: k.Staged) -> Iterator[Case]:
+def path_escapes(it: HostileWorld, staged: k.Staged) -> Iterator[Case]:
     """Roots, objects, files of databases and staged parts that lead out of the policy's roots."""
     sort, root, out = "path_escape", str(it.root), str(it.outside)
     roots = [out, "/", "/etc", f"{root}/../outside", f"{root}/exports/../../outside", f"{root}/link", f"{root}/chain"]
@@ -87,7 +87,7 @@ def path_escapes(it: EvilWorld, staged: k.Staged) -> Iterator[Case]:
     yield from _destinations(it, sort, staged)
 
 
-def _databases(it: EvilWorld, sort: str) -> Iterator[Case]:
+def _databases(it: HostileWorld, sort: str) -> Iterator[Case]:
     root, out = it.root, it.outside
     paths = [
         f"{out}/secret.db",
@@ -109,7 +109,7 @@ def _databases(it: EvilWorld, sort: str) -> Iterator[Case]:
     for path in (
         f"{out}/secret.duckdb",
         f"{root}/files/secret.duckdb",
-        "md:evil",
+        "md:hostile",
         f"{root}/link/new.duckdb",
         ":memory:",
     ):
@@ -118,7 +118,7 @@ def _databases(it: EvilWorld, sort: str) -> Iterator[Case]:
         yield grant(sort, f"DuckDB {path!r}", "extract", k.ExtractParams(source=source, staging=it.staging()))
 
 
-def _destinations(it: EvilWorld, sort: str, staged: k.Staged) -> Iterator[Case]:
+def _destinations(it: HostileWorld, sort: str, staged: k.Staged) -> Iterator[Case]:
     root, out = str(it.root), str(it.outside)
     for store, found in (
         (parquet(out), "new.parquet"),
@@ -150,7 +150,7 @@ def _destinations(it: EvilWorld, sort: str, staged: k.Staged) -> Iterator[Case]:
         yield grant(sort, f"staged {directory!r} {file!r}", "load", params)
 
 
-def programs(it: EvilWorld) -> Iterator[Case]:
+def programs(it: HostileWorld) -> Iterator[Case]:
     """Programs that nobody named, and values that say more than they may."""
     sort = "program_injection"
     names = ["sh", "/bin/sh", "../../bin/sh", "say;touch x", "say\0sh", "", "SAY", "say ", "$(say)", "/proc/self/exe"]
@@ -176,7 +176,7 @@ def programs(it: EvilWorld) -> Iterator[Case]:
         yield grant(sort, f"values {sorted(values)}", "run_program", params)
 
 
-def statements(it: EvilWorld, staged: k.Staged) -> Iterator[Case]:
+def statements(it: HostileWorld, staged: k.Staged) -> Iterator[Case]:
     """SQL that would leave the parts or the file that it is given."""
     words = {"out": str(it.outside / "stolen"), "table": "things"}
     more = (f"SELECT * FROM read_parquet('{it.outside}/secret.parquet')", f"SELECT * FROM '{it.outside}/secret.csv'")
@@ -193,7 +193,7 @@ def statements(it: EvilWorld, staged: k.Staged) -> Iterator[Case]:
         yield grant("hostile_sql", sql[:60], "validate", asked)
 
 
-def redefinitions(it: EvilWorld, staged: k.Staged) -> Iterator[Case]:
+def redefinitions(it: HostileWorld, staged: k.Staged) -> Iterator[Case]:
     """A datastore that means something else than the host says, so that its password goes elsewhere."""
     sort, port, ref = "datastore_redefinition", it.rogue.port, f"file:{it.outside}/password"
     usual: dict[str, Any] = {"host": "db.invalid", "database": "warehouse", "user": "haulier", "sslmode": "require"}
@@ -238,7 +238,7 @@ def redefinitions(it: EvilWorld, staged: k.Staged) -> Iterator[Case]:
         yield grant("secret_reference", other[:40], "extract", asked)
 
 
-def deletions(it: EvilWorld, staged: k.Staged) -> Iterator[Case]:
+def deletions(it: HostileWorld, staged: k.Staged) -> Iterator[Case]:
     """Undos and replaces that would remove what Haulier did not put there, or what the host keeps."""
     sort, undo = "deletion", pb.DIRECTION_UNDO
     home = parquet(f"{it.root}", "staging")
@@ -263,7 +263,7 @@ def deletions(it: EvilWorld, staged: k.Staged) -> Iterator[Case]:
         yield grant(sort, f"undo at {store.name}", "load", load, direction=undo, forward_result=forged)
 
 
-def nonsense(it: EvilWorld) -> Iterator[Case]:
+def nonsense(it: HostileWorld) -> Iterator[Case]:
     """Kinds that are none, parameters that are none, too many of everything."""
     good = k.ExtractParams(source=it.source(), staging=it.staging()).SerializeToString()
     kinds = ["shell", "exec", "../extract", "extract\n", "", "EXTRACT", "run-program", "extract load", "os.system", "*"]
@@ -291,7 +291,7 @@ def nonsense(it: EvilWorld) -> Iterator[Case]:
     yield Case("oversized", "a message of 400 kB", whole, answered=False)
 
 
-def forgeries(it: EvilWorld) -> Iterator[Case]:
+def forgeries(it: HostileWorld) -> Iterator[Case]:
     """Fences, ids, numbers and times that no control plane gives."""
     params = k.ExtractParams(source=it.source("absent.csv"), staging=it.staging())
     yield grant("forged_fence", "a high fence first", "extract", params, target="forged", fence=2**63 - 1)
@@ -328,7 +328,7 @@ def forgeries(it: EvilWorld) -> Iterator[Case]:
     yield Case("bad_number", "a second welcome", pb.SessionResponse(welcome=second), answered=False)
 
 
-def directives(it: EvilWorld, bystander: int) -> Iterator[Case]:
+def directives(it: HostileWorld, bystander: int) -> Iterator[Case]:
     """What is asked besides steps: of nobody's attempts, in unknown words, for releases that are none."""
     sort = "directive"
     unknown = pb.Directive.FromString(b"\xfa\x7f\x04evil")
@@ -381,7 +381,7 @@ def flood(count: int) -> Iterator[Case]:
 
 
 @dataclass(slots=True)
-class Tally:
+class Counts:
     """How many of a class were sent, how they ended, and what escaped."""
 
     sent: int = 0

@@ -1,4 +1,4 @@
-"""The door for whoever checks the audit log: head, keys, entries. It claims nothing: the caller proves."""
+"""The servicer for whoever checks the audit log: head, keys, entries. It claims nothing: the caller proves."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -10,7 +10,7 @@ from controlplane.rpc.audit import translate
 from controlplane.service.audit.queries import Auditing
 
 
-class AuditDoor(audit_pb2_grpc.AuditServiceServicer):
+class AuditServicer(audit_pb2_grpc.AuditServiceServicer):
     """See ``haulier.v1.AuditService``."""
 
     def __init__(self, auditing: Auditing) -> None:

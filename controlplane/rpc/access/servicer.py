@@ -1,4 +1,4 @@
-"""The door for whoever administers access: identities of agents, operators, approvals, the authority."""
+"""The servicer for whoever administers access: identities of agents, operators, approvals, the authority."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +20,7 @@ from controlplane.service.migrations.queries import Queries
 
 @dataclass(frozen=True, slots=True)
 class AccessServices:
-    """What the door opens onto."""
+    """What the servicer calls."""
 
     identities: Identities
     authority: AuthorityChange
@@ -29,12 +29,12 @@ class AccessServices:
     queries: Queries
 
 
-class AccessDoor(access_pb2_grpc.AccessServiceServicer):
+class AccessServicer(access_pb2_grpc.AccessServiceServicer):
     """See ``haulier.v1.AccessService``."""
 
     def __init__(self, services: AccessServices) -> None:
         self._s = services
-        self.door_address = ""  # where operators find the door; known once the port is bound
+        self.public_address = ""  # where operators find this service; known once the port is bound
 
     async def RevokeAgent(self, request: pb.RevokeAgentRequest, context: Any) -> pb.RevokeAgentResponse:  # noqa: N802
         """Take an agent's identity away."""
@@ -74,7 +74,7 @@ class AccessDoor(access_pb2_grpc.AccessServiceServicer):
         )
         bundle = self._s.identities.authorities.bundle_pem
         return pb.CreateOperatorTokenResponse(
-            token=token, kept=self._token(record), door_address=self.door_address, ca_pem=bundle
+            token=token, kept=self._token(record), public_address=self.public_address, ca_pem=bundle
         )
 
     async def ListOperatorTokens(  # noqa: N802

@@ -1,4 +1,4 @@
-"""The door for black boxes: agents bring them, operators look at them."""
+"""The servicer for black boxes: agents bring them, operators look at them."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -19,7 +19,7 @@ AGENT_S_MAX = 30.0
 REPORTS_MAX = 8
 
 
-class BlackBoxDoor(black_box_pb2_grpc.BlackBoxServiceServicer):
+class BlackBoxServicer(black_box_pb2_grpc.BlackBoxServiceServicer):
     """See ``haulier.v1.BlackBoxService``."""
 
     def __init__(self, boxes: BlackBoxes) -> None:

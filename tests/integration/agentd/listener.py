@@ -71,7 +71,7 @@ def certify(
     return Pair(own, certificate)
 
 
-class Door(agent_pb2_grpc.AgentServiceServicer):
+class Listener(agent_pb2_grpc.AgentServiceServicer):
     """One agent's control plane. Everything it heard is kept; every wait has a bound."""
 
     def __init__(self, heartbeat_s: float = 0.5, disconnected_max_s: float = 900.0) -> None:
@@ -257,15 +257,15 @@ async def _all(first: pb.SessionRequest, rest: AsyncIterator[pb.SessionRequest])
 
 
 class _Boxes(black_box_pb2_grpc.BlackBoxServiceServicer):
-    """Takes black boxes for a door."""
+    """Takes black boxes for a listener."""
 
-    def __init__(self, door: Door) -> None:
-        self._door = door
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
 
     async def ReportBlackBox(self, requests: AsyncIterator[Any], context: Any) -> Any:  # noqa: N802
         request_id, data = "", b""
         async for piece in requests:
             request_id, data = piece.request_id, data + piece.data
-        self._door.boxes[request_id] = data
-        await self._door.tell()
+        self._listener.boxes[request_id] = data
+        await self._listener.tell()
         yield black_box_pb2.ReportBlackBoxResponse(stored_bytes=len(data))

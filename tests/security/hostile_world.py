@@ -19,12 +19,12 @@ from haulier.v1 import agent_pb2 as pb
 from haulier.v1 import kinds_pb2 as k
 from sqlite_utils import Database
 
-from tests.integration.agentd.door import Door
+from tests.integration.agentd.listener import Listener
 from tests.integration.agentd.world import World
 
 CANARY = "canary-7f3b9d51c2e84a60"
 PASSWORD = "canary-password-90ce1f27ab"
-VARIABLE = "HAULIER_EVIL_CANARY"
+VARIABLE = "HAULIER_HOSTILE_CANARY"
 NOBODY = 65534
 ROWS = "id,note\n1,one\n2,two\n"
 COLUMNS = [
@@ -71,8 +71,8 @@ class Rogue:
             self._listener.close()
 
 
-class EvilDoor(Door):
-    """A door that keeps every byte that the agent ever said."""
+class HostileListener(Listener):
+    """A listener that keeps every byte that the agent ever said."""
 
     def __init__(self, **fields: Any) -> None:
         super().__init__(**fields)
@@ -92,12 +92,12 @@ class EvilDoor(Door):
             yield message
 
 
-class EvilWorld(World):
+class HostileWorld(World):
     """`root` is all that the policy allows; `outside` is full of canaries; `rogue` waits for a password."""
 
-    def __init__(self, directory: Path, door: EvilDoor, uid: int) -> None:
-        super().__init__(directory, door)
-        self.heard = door.heard
+    def __init__(self, directory: Path, listener: HostileListener, uid: int) -> None:
+        super().__init__(directory, listener)
+        self.heard = listener.heard
         self.uid = uid
         self.root = directory / "root"
         self.outside = directory / "outside"
@@ -117,7 +117,7 @@ class EvilWorld(World):
         self._fill_outside()
         self._link()
         self.rogue.listen()
-        self.policy.write_text(self._law())
+        self.policy.write_text(self._policy_text())
         self.config.write_text(CONFIG)
 
     def _fill_outside(self) -> None:
@@ -147,14 +147,14 @@ class EvilWorld(World):
         for name, to in links.items():
             (self.root / name).symlink_to(to)
 
-    def _law(self) -> str:
+    def _policy_text(self) -> str:
         program = self.directory / "say"
         program.write_text(f'#!/bin/sh\ntouch "{self.marker}"\necho "said $1"\n')
         digest = hashlib.sha256(program.read_bytes()).hexdigest()
         root = self.root
         return f"""kinds = ["*"]
 roots = ["{root}"]
-wall_s_max = 60
+run_s_max = 60
 file_bytes_max = 100000000
 written_bytes_max = 400000000
 [datastores.exports]
@@ -220,8 +220,8 @@ word = {{type = "text", pattern = "[a-z ;$()-]+"}}
     async def honest(self, attempt_id: str) -> k.Staged:
         """An extract that must work, whatever came before."""
         params = k.ExtractParams(source=self.source(), staging=self.staging())
-        await self.door.grant(attempt_id, "extract", params.SerializeToString(), fence=1)
-        told = await self.door.result(attempt_id)
+        await self.listener.grant(attempt_id, "extract", params.SerializeToString(), fence=1)
+        told = await self.listener.result(attempt_id)
         assert told.outcome == pb.ATTEMPT_OUTCOME_SUCCEEDED, f"{told}\n{self.log_text()[-2000:]}"
         return k.ExtractResult.FromString(told.result).output
 
@@ -247,18 +247,18 @@ def interpreter_for(uid: int) -> tuple[str, list[str]] | None:
 
 
 @contextlib.asynccontextmanager
-async def evil_world(directory: Path, uid: int) -> AsyncIterator[EvilWorld]:
+async def hostile_world(directory: Path, uid: int) -> AsyncIterator[HostileWorld]:
     """The agent runs as `uid` until the end of the block."""
     found = interpreter_for(uid)
     assert found is not None
     interpreter, libraries = found
-    door = EvilDoor(heartbeat_s=0.5)
+    listener = HostileListener(heartbeat_s=0.5)
     # A thousand refusals are journalled in between.
-    door.wait_s = 120.0
-    await door.start()
-    it = EvilWorld(directory, door, uid)
+    listener.wait_s = 120.0
+    await listener.start()
+    it = HostileWorld(directory, listener, uid)
     await asyncio.to_thread(it.fill)
-    door.write_state(it.state)
+    listener.write_state(it.state)
     it.use_installed_kinds(*command_as(uid), interpreter=interpreter)
     it.python_path += libraries
     await asyncio.to_thread(it.belong_to_user)
@@ -268,4 +268,4 @@ async def evil_world(directory: Path, uid: int) -> AsyncIterator[EvilWorld]:
     finally:
         it.rogue.close()
         await it.end()
-        await door.stop()
+        await listener.stop()

@@ -1,4 +1,4 @@
-"""The door for releases: operators publish, agents fetch. Nothing that was not signed offline gets in."""
+"""The servicer for releases: operators publish, agents fetch. Nothing that was not signed offline gets in."""
 
 import asyncio
 import contextlib
@@ -15,10 +15,10 @@ from haulier.v1 import repository_pb2 as pb
 from haulier.v1 import repository_pb2_grpc
 
 from controlplane.releases.problems import Unproven
-from controlplane.releases.repository import Shelf
+from controlplane.releases.repository import Repository
 from controlplane.releases.verification import Proven, Target
 from controlplane.rpc.calls.callers import agent_of, caller_name
-from controlplane.rpc.rollouts.bandwidth import Pace, go
+from controlplane.rpc.rollouts.bandwidth import BandwidthLimiter, go
 from controlplane.service.errors import Conflict, Damaged, NotFound, Precondition, StoreFailed
 from controlplane.service.rollouts.release_log import ReleaseLog
 
@@ -46,19 +46,21 @@ class FetchLimits:
     agent_bytes_per_s_max: float
 
 
-class RepositoryDoor(repository_pb2_grpc.RepositoryServiceServicer):
+class RepositoryServicer(repository_pb2_grpc.RepositoryServiceServicer):
     """See ``haulier.v1.RepositoryService``."""
 
-    def __init__(self, shelf: Shelf, log: ReleaseLog, limits: FetchLimits, wall_clock: Callable[[], float]) -> None:
+    def __init__(
+        self, repository: Repository, log: ReleaseLog, limits: FetchLimits, wall_clock: Callable[[], float]
+    ) -> None:
         """``wall_clock`` tells whether signatures have ended, which people have dated by theirs."""
-        self._shelf = shelf
+        self._repository = repository
         self._log = log
         self._limits = limits
         self._wall_clock = wall_clock
         self.reader_s_max = READER_S_MAX
         self.turn_s_max = TURN_S_MAX
         self._publishing = asyncio.Lock()
-        self._pace = Pace(limits.total_bytes_per_s_max)
+        self._pace = BandwidthLimiter(limits.total_bytes_per_s_max)
         self._fetches = asyncio.Semaphore(FETCHES_MAX)
         self._fetching: dict[str, asyncio.Event] = {}
 
@@ -74,11 +76,11 @@ class RepositoryDoor(repository_pb2_grpc.RepositoryServiceServicer):
                 raise Precondition("the first message of a publication must carry an offer")
             with _refusals():
                 files = _files_of(first.offer)
-                proven = await asyncio.to_thread(self._shelf.check, files, self._wall_clock())
-                lacking = await asyncio.to_thread(self._shelf.lacks, proven)
+                proven = await asyncio.to_thread(self._repository.check, files, self._wall_clock())
+                lacking = await asyncio.to_thread(self._repository.lacks, proven)
                 self._check_offered(lacking, set(first.offer.target_paths))
                 for target in lacking:
-                    offset = await asyncio.to_thread(self._shelf.here_bytes, target)
+                    offset = await asyncio.to_thread(self._repository.here_bytes, target)
                     yield pb.PublishResponse(
                         wanted=pb.ArtefactWanted(
                             target_path=target.target_path, offset=offset, length_bytes=target.length
@@ -88,9 +90,9 @@ class RepositoryDoor(repository_pb2_grpc.RepositoryServiceServicer):
                         piece = (await _said(requests)).piece
                         if not piece.data:
                             raise Precondition(f"{target.target_path}: a piece without bytes came")
-                        offset = await asyncio.to_thread(self._shelf.append, target, piece.offset, piece.data)
-                    await asyncio.to_thread(self._shelf.complete, target)
-                await asyncio.to_thread(self._shelf.commit, proven)
+                        offset = await asyncio.to_thread(self._repository.append, target, piece.offset, piece.data)
+                    await asyncio.to_thread(self._repository.complete, target)
+                await asyncio.to_thread(self._repository.commit, proven)
             released = [f"{each.version}/{each.architecture}" for each in proven.releases]
             await self._log.published(proven.targets, proven.timestamp, released, caller_name())
             yield pb.PublishResponse(
@@ -99,10 +101,10 @@ class RepositoryDoor(repository_pb2_grpc.RepositoryServiceServicer):
 
     async def ListReleases(self, request: pb.ListReleasesRequest, context: Any) -> pb.ListReleasesResponse:  # noqa: N802
         """List what was published."""
-        proven = self._shelf.proven
+        proven = self._repository.proven
         if proven is None:
-            if self._shelf.broken:
-                raise StoreFailed(self._shelf.broken)
+            if self._repository.broken:
+                raise StoreFailed(self._repository.broken)
             return pb.ListReleasesResponse()
         return pb.ListReleasesResponse(releases=map(_release, proven.releases), versions=self._versions(proven))
 
@@ -110,7 +112,7 @@ class RepositoryDoor(repository_pb2_grpc.RepositoryServiceServicer):
         self, request: pb.FetchMetadataRequest, context: Any
     ) -> AsyncIterator[pb.FetchMetadataResponse]:
         """Send all signed metadata, as it is now."""
-        for name, data in sorted(self._shelf.files.items()):
+        for name, data in sorted(self._repository.files.items()):
             number, _, rest = name.partition(".")
             if rest == "root.json" and int(number) <= request.trusted_root:
                 continue
@@ -124,7 +126,7 @@ class RepositoryDoor(repository_pb2_grpc.RepositoryServiceServicer):
         """Send an artefact from an offset on, as fast as the limits allow."""
         identity = agent_of(context)
         assert identity is not None, "the interceptor lets only agents through"
-        found = self._shelf.artefact(request.target_path)
+        found = self._repository.artefact(request.target_path)
         if found is None:
             raise NotFound(f"no release {request.target_path[:200]!r} is published here")
         path, target = found
@@ -136,7 +138,7 @@ class RepositoryDoor(repository_pb2_grpc.RepositoryServiceServicer):
         ended = ""
         with self._only_one_of(identity.id) as overtaken:
             async with self._fetches, contextlib.aclosing(_pieces(path, target, int(request.offset))) as pieces:
-                ended = await self._send(pieces, Pace(agent_bytes_per_s), overtaken, context)
+                ended = await self._send(pieces, BandwidthLimiter(agent_bytes_per_s), overtaken, context)
         if ended:
             # Only now, in nobody's way: to an agent that does not read, even this takes as long as its connection.
             await context.abort(grpc.StatusCode.ABORTED, f"{ended}; fetch again to go on")
@@ -145,7 +147,11 @@ class RepositoryDoor(repository_pb2_grpc.RepositoryServiceServicer):
         yield pb.FetchArtefactResponse()
 
     async def _send(
-        self, pieces: AsyncIterator[pb.FetchArtefactResponse], pace: Pace, overtaken: asyncio.Event, context: Any
+        self,
+        pieces: AsyncIterator[pb.FetchArtefactResponse],
+        pace: BandwidthLimiter,
+        overtaken: asyncio.Event,
+        context: Any,
     ) -> str:
         """Send pieces in time; returns why it stopped before the end, or ""."""
         clock = asyncio.get_running_loop().time
@@ -187,10 +193,10 @@ class RepositoryDoor(repository_pb2_grpc.RepositoryServiceServicer):
                     f"`haulier release withdraw {target.version} --keys DIR --repository DIR`"
                 )
         needed_bytes = sum(target.length for target in lacking)
-        free_bytes = shutil.disk_usage(self._shelf.directory).free
+        free_bytes = shutil.disk_usage(self._repository.directory).free
         if needed_bytes > free_bytes:
             raise StoreFailed(
-                f"{self._shelf.directory} has {free_bytes} bytes free, and these artefacts need {needed_bytes}"
+                f"{self._repository.directory} has {free_bytes} bytes free, and these artefacts need {needed_bytes}"
             )
 
     def _versions(self, proven: Proven) -> pb.MetadataVersions:
@@ -240,7 +246,7 @@ def _files_of(offer: pb.RepositoryOffer) -> dict[str, bytes]:
 
 @contextlib.contextmanager
 def _refusals() -> Iterator[None]:
-    """What the shelf refuses, and what its disk refuses, in the words of the door."""
+    """What the repository refuses, and what its disk refuses, in the words of the contract."""
     try:
         yield
     except Unproven as problem:

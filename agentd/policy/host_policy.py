@@ -33,7 +33,7 @@ class Policy:
     # "allow" or "refuse": whether steps may replace or remove what is at a destination.
     deletes: str = "allow"
     # "when_available" or "required": whether steps run on a kernel that cannot hold them within the roots.
-    wall: str = "when_available"
+    sandbox: str = "when_available"
     limits: Limits = field(default_factory=Limits)
     programs: tuple[ProgramRule, ...] = ()
     # The host's own file, where that leaves the word to the release: `path` is the release's then.

@@ -1,4 +1,4 @@
-"""What the agents' door lets in, over real mutual TLS: certificates, messages, numbers, output."""
+"""What the agents' listener lets in, over real mutual TLS: certificates, messages, numbers, output."""
 
 from pathlib import Path
 
@@ -63,7 +63,7 @@ def test_a_certificate_for_an_agent_that_is_not_registered_is_refused(tmp_path: 
             talk = running.call(stranger)
             await talk.say(hello=a_hello())
             assert await talk.status() == (grpc.StatusCode.FAILED_PRECONDITION, "agent ag_ffff is not enrolled here")
-            assert not running.plane.agent_door._open
+            assert not running.plane.agent_servicer._open
 
     run(body())
 
@@ -99,7 +99,7 @@ def test_messages_that_no_agent_sends_end_the_stream_in_words(tmp_path: Path) ->
                 await talk.say(hello=hello)
                 code, why = await talk.status()
                 assert (code, words in why) == (grpc.StatusCode.INVALID_ARGUMENT, True), why
-            assert not running.plane.agent_door._open
+            assert not running.plane.agent_servicer._open
             talk = await running.talk(joined)
             await talk.say(results=[pb.AttemptResult(attempt_id="att_1_1", fence=1)])
             code, why = await talk.status()
@@ -142,10 +142,10 @@ def test_numbers_beyond_the_store_cannot_stop_the_renewals_of_others(tmp_path: P
 def test_a_stream_that_says_nothing_is_ended(tmp_path: Path) -> None:
     async def body() -> None:
         async with serving(tmp_path) as running:
-            running.plane.agent_door.hello_s_max = 0.2
+            running.plane.agent_servicer.hello_s_max = 0.2
             code, why = await running.call(await running.join()).status()
             assert (code, why) == (grpc.StatusCode.DEADLINE_EXCEEDED, "no hello came within 0.2 s")
-            await until(lambda: not running.plane.agent_door._open, "the end of the stream")
+            await until(lambda: not running.plane.agent_servicer._open, "the end of the stream")
 
     run(body())
 

@@ -1,4 +1,4 @@
-"""The door for agents: enrolment, the session stream, output of attempts."""
+"""The servicer for agents: enrolment, the session stream, output of attempts."""
 
 import asyncio
 import logging
@@ -23,7 +23,7 @@ from controlplane.service.agents.hello import FormerBoot, OtherLife
 from controlplane.service.agents.messages import ToAgent
 from controlplane.service.agents.session import Session as AgentSession
 from controlplane.service.agents.sessions import Sessions
-from controlplane.service.audit.witnessing import Shown, Statement, Witnesses
+from controlplane.service.audit.witnessing import HeadStatement, Shown, Witnesses
 from controlplane.service.errors import StoreFailed
 from controlplane.service.steps.outputs import Outputs
 
@@ -37,7 +37,7 @@ RESULTS_IN_FLIGHT_MAX = 8
 HELLO_S_MAX = 30.0
 
 
-class AgentDoor(agent_pb2_grpc.AgentServiceServicer):
+class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
     """See ``haulier.v1.AgentService``."""
 
     def __init__(
@@ -200,7 +200,7 @@ class AgentDoor(agent_pb2_grpc.AgentServiceServicer):
         in_flight = asyncio.Semaphore(RESULTS_IN_FLIGHT_MAX)
         ended = partial(self._settled, session, outgoing, in_flight)
         try:
-            told = Statement(session.agent.id, translate.witnessed_of(first.hello))
+            told = HeadStatement(session.agent.id, translate.witnessed_of(first.hello))
             self._take(first, session, told)
             await self._begin_settling(first, session, in_flight, ended)
             async for message in requests:
@@ -240,7 +240,7 @@ class AgentDoor(agent_pb2_grpc.AgentServiceServicer):
             _log.error("results of %s were not kept", session.agent.name, exc_info=error)
             outgoing.close(grpc.StatusCode.INTERNAL, f"internal error: {type(error).__name__}")
 
-    def _take(self, message: pb.SessionRequest, session: AgentSession, told: Statement) -> None:
+    def _take(self, message: pb.SessionRequest, session: AgentSession, told: HeadStatement) -> None:
         """Take in what costs no transaction."""
         for progress in message.progress:
             self._fleet.report(
@@ -265,7 +265,7 @@ class AgentDoor(agent_pb2_grpc.AgentServiceServicer):
         if news and self._witnesses is not None and self._witnesses.is_due(told):
             self._fleet.background.spawn(self._compare(self._witnesses, session, told))
 
-    async def _compare(self, witnesses: Witnesses, session: AgentSession, told: Statement) -> None:
+    async def _compare(self, witnesses: Witnesses, session: AgentSession, told: HeadStatement) -> None:
         """Compare what an agent has seen of the audit log, and show it what is new."""
 
         def show(shown: Shown) -> None:

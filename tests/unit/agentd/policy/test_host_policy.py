@@ -1,4 +1,4 @@
-"""The host's law: what it lets through, and who may write it."""
+"""The host's policy: what it lets through, and who may write it."""
 
 import os
 from pathlib import Path
@@ -7,8 +7,8 @@ import pytest
 
 from agentd.datastores.port.engine import PlaceAsked
 from agentd.policy import reading as policy
+from agentd.policy.host_policy import Policy
 from agentd.policy.kinds import KindRule
-from agentd.policy.law import Policy
 from agentd.policy.limits import Limits
 from agentd.policy.places import DatastoreRule
 from agentd.policy.refusals import PolicyBroken, PolicyRefused
@@ -23,13 +23,13 @@ def written(tmp_path: Path, text: str) -> Path:
 
 
 def test_an_empty_policy_allows_nothing(tmp_path: Path) -> None:
-    law = policy.load(written(tmp_path, ""), None)
-    assert law.allowed_kinds({"load": KindRule()}) == ()
+    host_policy = policy.load(written(tmp_path, ""), None)
+    assert host_policy.allowed_kinds({"load": KindRule()}) == ()
     for refused in (
-        lambda: law.check_kind("load"),
-        lambda: law.rule_of("warehouse"),
-        lambda: law.check_path(str(tmp_path)),
-        lambda: law.check_secret("env:PG_PASSWORD"),
+        lambda: host_policy.check_kind("load"),
+        lambda: host_policy.rule_of("warehouse"),
+        lambda: host_policy.check_path(str(tmp_path)),
+        lambda: host_policy.check_secret("env:PG_PASSWORD"),
     ):
         with pytest.raises(PolicyRefused) as caught:
             refused()
@@ -37,21 +37,21 @@ def test_an_empty_policy_allows_nothing(tmp_path: Path) -> None:
 
 
 def test_lists_name_what_is_allowed(tmp_path: Path) -> None:
-    law = policy.load(
+    host_policy = policy.load(
         written(
             tmp_path,
             'kinds = ["load", "extract"]\ndatastores = ["*"]\nsecrets = ["env:PG_*", "file:/run/secrets/*"]\n',
         ),
         None,
     )
-    assert law.allowed_kinds({"transform": KindRule(), "load": KindRule()}) == ("load",)
-    law.check_kind("load")
-    assert law.rule_of("anything").name == "*"
-    law.check_secret("")
-    law.check_secret("env:PG_PASSWORD")
+    assert host_policy.allowed_kinds({"transform": KindRule(), "load": KindRule()}) == ("load",)
+    host_policy.check_kind("load")
+    assert host_policy.rule_of("anything").name == "*"
+    host_policy.check_secret("")
+    host_policy.check_secret("env:PG_PASSWORD")
     for ref in ("env:AWS_SECRET", "file:/run/secrets/../../etc/shadow", "file:/etc/shadow"):
         with pytest.raises(PolicyRefused):
-            law.check_secret(ref)
+            host_policy.check_secret(ref)
 
 
 def test_a_kind_may_run_where_one_may_that_it_belongs_to(tmp_path: Path) -> None:
@@ -91,15 +91,15 @@ def test_paths_are_judged_with_every_link_resolved(tmp_path: Path) -> None:
     outside.mkdir()
     (root / "escape").symlink_to(outside)
     (tmp_path / "entry").symlink_to(root)
-    law = Policy(tmp_path / "p", roots=(str(tmp_path / "entry"),))
-    assert law.check_path(str(root)) == root
-    assert law.check_path(str(root / "deep" / "new.parquet")) == root / "deep" / "new.parquet"
+    host_policy = Policy(tmp_path / "p", roots=(str(tmp_path / "entry"),))
+    assert host_policy.check_path(str(root)) == root
+    assert host_policy.check_path(str(root / "deep" / "new.parquet")) == root / "deep" / "new.parquet"
     for path in (outside, root / "escape" / "f", root / ".." / "data-of-others", Path("/")):
         with pytest.raises(PolicyRefused, match="outside the roots"):
-            law.check_path(str(path))
+            host_policy.check_path(str(path))
     for text in ("relative", "", f"{root}/\0"):
         with pytest.raises(PolicyRefused, match="not absolute"):
-            law.check_path(text)
+            host_policy.check_path(text)
 
 
 def test_a_full_disk_stops_a_step_before_it_starts(tmp_path: Path) -> None:
@@ -113,6 +113,8 @@ def test_a_full_disk_stops_a_step_before_it_starts(tmp_path: Path) -> None:
     [
         ('kindz = ["*"]', "did you mean 'kinds'?"),
         ("colour = 1", "unknown key 'colour'"),
+        ("wall_s_max = 9", "unknown key 'wall_s_max'; it is called 'run_s_max' now"),
+        ('wall = "required"', "unknown key 'wall'; it is called 'sandbox' now"),
         ('kinds = "load"', "list of strings"),
         ("kinds = [1]", "list of strings"),
         ("disk_free_min_bytes = -1", "number of bytes"),

@@ -23,9 +23,9 @@ from haulier.v1 import kinds_pb2 as k
 
 from tests.kit import reports
 from tests.kit.beside import beside
-from tests.security import evil_cases as cases
-from tests.security.evil_cases import Case, Tally
-from tests.security.evil_world import CANARY, NOBODY, PASSWORD, EvilWorld, evil_world, interpreter_for
+from tests.security import hostile_cases as cases
+from tests.security.hostile_cases import Case, Counts
+from tests.security.hostile_world import CANARY, NOBODY, PASSWORD, HostileWorld, hostile_world, interpreter_for
 from tests.security.watching import Watch, digest_of_tree, processes_in
 
 USERS = {"root": 0, "nobody": NOBODY} if os.geteuid() == 0 else {"own": os.geteuid()}
@@ -38,9 +38,9 @@ FLOOD = 4000
 class Trial:
     """One agent under all attacks."""
 
-    def __init__(self, it: EvilWorld) -> None:
+    def __init__(self, it: HostileWorld) -> None:
         self.it = it
-        self.tallies: dict[str, Tally] = {}
+        self.counts: dict[str, Counts] = {}
         self.watch = Watch(it.outside)
         self.before = digest_of_tree(it.outside)
         self.precious = [it.root / "important", it.root / "kept", it.root / "exports"]
@@ -52,47 +52,49 @@ class Trial:
         for start in range(0, len(found), AT_ONCE):
             batch = found[start : start + AT_ONCE]
             for case in batch:
-                await self.it.door.say_message(case.message)
+                await self.it.listener.say_message(case.message)
             for case in batch:
                 await self._ended(case, may_succeed)
         await self._look({case.sort for case in found})
 
     async def flood(self) -> None:
         """Grant without end and acknowledge nothing: the agent keeps a bounded number, and recovers."""
-        door = self.it.door
-        door.acknowledging = False
+        listener = self.it.listener
+        listener.acknowledging = False
         found = list(cases.flood(FLOOD))
         for case in found:
-            await door.say_message(case.message)
+            await listener.say_message(case.message)
             await self._ended(case, may_succeed=False)
-        await door.until(lambda: "att_flood_0" in door.results, "an answer to the flood")
-        door.acknowledging = True
-        told = dict(door.times_told)
+        await listener.until(lambda: "att_flood_0" in listener.results, "an answer to the flood")
+        listener.acknowledging = True
+        told = dict(listener.times_told)
         flooded = [each for each in told if each.startswith("att_flood_")]
-        await door.until(lambda: all(door.times_told[each] > told[each] for each in flooded), "all of it once more")
-        assert len([each for each in door.results if each.startswith("att_flood_")]) < FLOOD / 2
+        await listener.until(
+            lambda: all(listener.times_told[each] > told[each] for each in flooded), "all of it once more"
+        )
+        assert len([each for each in listener.results if each.startswith("att_flood_")]) < FLOOD / 2
         await self._look({"flood"})
 
     async def _ended(self, case: Case, may_succeed: bool) -> None:
-        tally = self.tallies.setdefault(case.sort, Tally())
-        tally.sent += 1
+        counts = self.counts.setdefault(case.sort, Counts())
+        counts.sent += 1
         if not case.answered:
-            tally.ignored += 1
+            counts.ignored += 1
             return
         try:
-            told = await self.it.door.result(case.attempt_id)
+            told = await self.it.listener.result(case.attempt_id)
         except AssertionError as error:
             raise AssertionError(f"{case.sort}, {case.what}: {error}\n{self.it.log_text()[-3000:]}") from None
         if told.outcome != pb.ATTEMPT_OUTCOME_SUCCEEDED:
-            tally.refused += 1
-            tally.codes[told.failure.code] += 1
+            counts.refused += 1
+            counts.codes[told.failure.code] += 1
             if told.failure.code == "internal":
-                tally.unforeseen.append(f"{case.what}: {told.failure.message}")
+                counts.unforeseen.append(f"{case.what}: {told.failure.message}")
             assert told.failure.code and "Traceback" not in told.failure.message, told
             return
-        tally.allowed += 1
+        counts.allowed += 1
         if not may_succeed:
-            tally.escaped.append(f"{case.what} succeeded")
+            counts.escaped.append(f"{case.what} succeeded")
 
     async def _look(self, sorts: set[str]) -> None:
         """An honest step works, and then nothing of what must not have happened has."""
@@ -110,7 +112,7 @@ class Trial:
         if it.marker.exists():
             wrong.append("a program ran")
         for each in sorts:
-            self.tallies[each].escaped += wrong
+            self.counts[each].escaped += wrong
 
     def _changed(self, path: Path) -> bool:
         now = {name: told for name, told in digest_of_tree(path).items() if "_haulier" not in name}
@@ -118,7 +120,7 @@ class Trial:
 
 
 @contextmanager
-def flipping(it: EvilWorld) -> Iterator[None]:
+def flipping(it: HostileWorld) -> Iterator[None]:
     """`root/flip` is a directory inside and a link to the outside, by turns, as fast as can be."""
     real, link, at = it.root / "real", it.root / "leads-out", it.root / "flip"
     real.mkdir()
@@ -139,7 +141,7 @@ def flipping(it: EvilWorld) -> Iterator[None]:
         yield
 
 
-def races(it: EvilWorld, staged: k.Staged) -> list[Case]:
+def races(it: HostileWorld, staged: k.Staged) -> list[Case]:
     """Steps through a place that is now inside and now outside."""
     at = str(it.root / "flip")
     found = []
@@ -161,7 +163,7 @@ def races(it: EvilWorld, staged: k.Staged) -> list[Case]:
 
 
 @contextmanager
-def bystander(it: EvilWorld) -> Iterator["subprocess.Popen[bytes]"]:
+def bystander(it: HostileWorld) -> Iterator["subprocess.Popen[bytes]"]:
     """A process of somebody's that works in a directory of the name that is to be evicted."""
     home = it.directory / "attempts" / "att_bystander"
     home.mkdir(parents=True)
@@ -173,7 +175,7 @@ def bystander(it: EvilWorld) -> Iterator["subprocess.Popen[bytes]"]:
             process.send_signal(signal.SIGKILL)
 
 
-async def whole_trial(it: EvilWorld) -> Trial:
+async def whole_trial(it: HostileWorld) -> Trial:
     """Every class, one after another."""
     staged = await it.honest("att_honest_0")
     await publish_own(it, staged)
@@ -196,13 +198,13 @@ async def whole_trial(it: EvilWorld) -> Trial:
     return trial
 
 
-async def publish_own(it: EvilWorld, staged: k.Staged) -> None:
+async def publish_own(it: HostileWorld, staged: k.Staged) -> None:
     """A table of Haulier's own in SQLite, for questions to be asked of."""
     store = k.Datastore(name="files", sqlite=k.SqliteStore(path=str(it.root / "files" / "own.db")))
     where = k.DatasetLocation(dataset="d", datastore=store, object="things")
     load = k.LoadParams(input=staged, destination=where).SerializeToString()
-    await it.door.grant("att_own", "load", load, fence=1)
-    told = await it.door.result("att_own")
+    await it.listener.grant("att_own", "load", load, fence=1)
+    told = await it.listener.result("att_own")
     assert told.outcome == pb.ATTEMPT_OUTCOME_SUCCEEDED, told
 
 
@@ -214,7 +216,7 @@ def test_nothing_gets_outside_the_hosts_policy(user: str) -> None:
         pytest.skip(f"{user} cannot run an interpreter here")
 
     async def story(home: Path) -> Trial:
-        async with evil_world(home, uid) as it:
+        async with hostile_world(home, uid) as it:
             (agent,) = it.processes
             trial = await whole_trial(it)
             assert agent.returncode is None, "the agent died"
@@ -223,26 +225,26 @@ def test_nothing_gets_outside_the_hosts_policy(user: str) -> None:
             assert "Traceback" not in it.log_text()
             return trial
 
-    with tempfile.TemporaryDirectory(prefix="haulier-evil-") as home:
+    with tempfile.TemporaryDirectory(prefix="haulier-hostile-") as home:
         Path(home).chmod(0o755)
         trial = asyncio.run(story(Path(home)))
     tell(user, trial)
-    assert not {name: sorted(set(tally.escaped)) for name, tally in trial.tallies.items() if tally.escaped}
-    assert not [each for tally in trial.tallies.values() for each in tally.unforeseen]
-    assert sum(tally.sent for tally in trial.tallies.values()) >= 100
+    assert not {name: sorted(set(counts.escaped)) for name, counts in trial.counts.items() if counts.escaped}
+    assert not [each for counts in trial.counts.values() for each in counts.unforeseen]
+    assert sum(counts.sent for counts in trial.counts.values()) >= 100
 
 
 def tell(user: str, trial: Trial) -> None:
     """Print the table, and add it to the report."""
     print(f"\n{'class':24} {'sent':>5} {'refused':>8} {'ignored':>8} {'allowed':>8} {'escaped':>8}   as {user}")
-    report = reports.read("evil") or {"sent": 0, "escaped": 0, "by_class": {}, "users": {}}
+    report = reports.read("hostile-controlplane") or {"sent": 0, "escaped": 0, "by_class": {}, "users": {}}
     mine: dict[str, dict[str, Any]] = {}
-    for name, tally in sorted(trial.tallies.items()):
-        row = [tally.sent, tally.refused, tally.ignored, tally.allowed, len(tally.escaped)]
+    for name, counts in sorted(trial.counts.items()):
+        row = [counts.sent, counts.refused, counts.ignored, counts.allowed, len(counts.escaped)]
         print(f"{name:24} {row[0]:>5} {row[1]:>8} {row[2]:>8} {row[3]:>8} {row[4]:>8}")
         mine[name] = dict(zip(("sent", "refused", "ignored", "allowed", "escaped"), row, strict=True))
-        print("".join(f"    {code} {count}" for code, count in tally.codes.most_common()))
-        mine[name]["codes"] = dict(tally.codes)
+        print("".join(f"    {code} {count}" for code, count in counts.codes.most_common()))
+        mine[name]["codes"] = dict(counts.codes)
     report["users"][user] = mine
     by_class: dict[str, dict[str, int]] = {}
     for told in report["users"].values():
@@ -253,4 +255,4 @@ def tell(user: str, trial: Trial) -> None:
     report["by_class"] = by_class
     for key in ("sent", "escaped"):
         report[key] = sum(each[key] for each in report["by_class"].values())
-    reports.write("evil", report)
+    reports.write("hostile-controlplane", report)

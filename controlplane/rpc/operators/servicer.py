@@ -1,4 +1,4 @@
-"""The door for people's tools. Every method: read the request, ask a service, write the answer."""
+"""The servicer for people's tools. Every method: read the request, ask a service, write the answer."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -18,7 +18,7 @@ from controlplane.rpc.operators import selecting, translate
 from controlplane.service.access.joining import Joining
 from controlplane.service.agents.sessions import Sessions
 from controlplane.service.errors import NotFound
-from controlplane.service.events.counts import BAD_ENDS, GOOD_ENDS, Tallies
+from controlplane.service.events.counts import BAD_ENDS, GOOD_ENDS, EventCounts
 from controlplane.service.health.loop_health import LoopHealth
 from controlplane.service.inventory.inventory import Inventory
 from controlplane.service.migrations.clean_up import CleanUps
@@ -35,7 +35,7 @@ OUTPUT_BYTES_AT_ONCE = 32 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What the door opens onto."""
+    """What the servicer calls."""
 
     fleet: Sessions
     inventory: Inventory
@@ -47,15 +47,15 @@ class Services:
     loops: Sequence[LoopHealth]
     version: str
     audit_troubles: Sequence[str] = ()
-    tallies: Tallies = field(default_factory=Tallies)
+    counts: EventCounts = field(default_factory=EventCounts)
 
 
-class OperatorDoor(operator_pb2_grpc.OperatorServiceServicer):
+class OperatorServicer(operator_pb2_grpc.OperatorServiceServicer):
     """See ``haulier.v1.OperatorService``; the errors of the services become statuses in ``answers.answering``."""
 
     def __init__(self, services: Services) -> None:
         self._s = services
-        self.door_address = ""  # where newcomers find this door; known once the port is bound
+        self.public_address = ""  # where newcomers find this service; known once the port is bound
         self._ending = False
 
     def end_streams(self) -> None:
@@ -234,7 +234,7 @@ class OperatorDoor(operator_pb2_grpc.OperatorServiceServicer):
     ) -> pb.CreateJoinTokenResponse:
         """Make a join token."""
         token, ttl_s = await self._s.joining.create_token(
-            request.agent_name, request.ttl_s, self.door_address, by=caller_name()
+            request.agent_name, request.ttl_s, self.public_address, by=caller_name()
         )
         return pb.CreateJoinTokenResponse(token=token, ttl_s=ttl_s)
 
@@ -302,8 +302,8 @@ class OperatorDoor(operator_pb2_grpc.OperatorServiceServicer):
             store_generation=await self._s.queries.generation(),
             loops=[translate.loop(loop, now) for loop in self._s.loops],
             audit_troubles=self._s.audit_troubles,
-            recent_successes=self._s.tallies.lately(GOOD_ENDS, now),
-            recent_failures=self._s.tallies.lately(BAD_ENDS, now),
+            recent_successes=self._s.counts.lately(GOOD_ENDS, now),
+            recent_failures=self._s.counts.lately(BAD_ENDS, now),
             leftovers=translate.leftovers_status(await self._s.clean_ups.leftovers(), now),
             **counts._asdict(),
         )

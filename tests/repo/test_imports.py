@@ -1,6 +1,6 @@
-"""The walls between rooms: who may import what. Unlisted is forbidden.
+"""The rules between packages: who may import what. Unlisted is forbidden.
 
-The table is the law; a change of it is a change of the architecture. The standard library is open to every room but
+The table decides; a change of it is a change of the architecture. The standard library is open to every package but
 the pure ones, which may use its value modules only: nothing in them can wait, write, or ask the time.
 """
 
@@ -26,8 +26,8 @@ IMPURE_CALLS = frozenset({"now", "utcnow", "today", "open", "input", "print", "e
 CONTRACT = "haulier.v1 google.protobuf"
 # Each side, and the one that it must not know.
 SIDES = {"controlplane": "agentd", "agentd": "controlplane"}
-# What a room may import besides itself and the standard library. The longest matching name counts.
-ROOMS = {
+# What a package may import besides itself and the standard library. The longest matching name counts.
+PACKAGES = {
     "controlplane": "",
     "controlplane.core": "",
     "controlplane.store": "controlplane.core",
@@ -39,7 +39,7 @@ ROOMS = {
     # Signing and verifying releases; the same files serve the `haulier release` command and the control plane.
     "controlplane.releases": "controlplane.durable controlplane.core.versions tuf securesystemslib cryptography"
     " zstandard",
-    # A pass is one transaction, and a door must tell a failed store from a bug: they know the port, never a store.
+    # A pass is one transaction, and a servicer must tell a failed store from a bug: they know the port, never a store.
     "controlplane.loops": "controlplane.durable controlplane.core controlplane.service controlplane.store.port"
     " controlplane.store.verbs",
     "controlplane.rpc": "controlplane.core controlplane.service controlplane.identity controlplane.releases"
@@ -122,7 +122,7 @@ def is_below(name: str, prefixes: list[str]) -> bool:
 
 
 def room_of(module: str) -> str:
-    return max((room for room in ROOMS if is_below(module, [room])), key=len)
+    return max((package for package in PACKAGES if is_below(module, [package])), key=len)
 
 
 def is_foreign(name: str) -> bool:
@@ -133,13 +133,13 @@ def is_foreign(name: str) -> bool:
 def is_allowed(module: str, name: str) -> bool:
     if module in ROOTS:
         return is_below(name, ROOTS[module].split()) or is_foreign(name) or is_standard(name)
-    room = room_of(module)
+    package = room_of(module)
     if is_standard(name):
         return not is_below(module, list(PURE)) or VALUES.fullmatch(name.partition(".")[0]) is not None
-    if room in ("controlplane", "agentd"):
-        # A file of no listed room: it may know itself only.
+    if package in ("controlplane", "agentd"):
+        # A file of no listed package: it may know itself only.
         return is_below(name, [module])
-    return is_below(name, [room, *ROOMS[room].split()])
+    return is_below(name, [package, *PACKAGES[package].split()])
 
 
 def is_standard(name: str) -> bool:
@@ -150,14 +150,14 @@ def product_files() -> list[Path]:
     return sorted(each for side in SIDES for each in (ROOT / side).rglob("*.py"))
 
 
-def test_every_import_stays_within_its_walls() -> None:
+def test_every_import_stays_within_its_rules() -> None:
     broken = [
         f"{path.relative_to(ROOT)}:{line} imports {name}"
         for path in product_files()
         for line, name in imports_in(ast.parse(path.read_text()))
         if not is_allowed(module_of(path), name)
     ]
-    assert not broken, "imports that the table of rooms does not list:\n" + "\n".join(broken)
+    assert not broken, "imports that the table of packages does not list:\n" + "\n".join(broken)
 
 
 def test_no_file_imports_itself_by_way_of_others() -> None:
@@ -216,13 +216,13 @@ def test_neither_side_knows_the_other() -> None:
     assert not broken, "\n".join(broken)
 
 
-@pytest.mark.parametrize("table", [ROOMS, ROOTS], ids=["rooms", "roots"])
+@pytest.mark.parametrize("table", [PACKAGES, ROOTS], ids=["packages", "roots"])
 def test_the_table_lets_neither_side_know_the_other(table: dict[str, str]) -> None:
     assert not [
-        f"{room} may import {name}"
-        for room, names in table.items()
+        f"{package} may import {name}"
+        for package, names in table.items()
         for name in names.split()
-        if is_below(name, [SIDES[room.partition(".")[0]]])
+        if is_below(name, [SIDES[package.partition(".")[0]]])
     ]
 
 
@@ -242,7 +242,7 @@ def test_the_table_lets_neither_side_know_the_other(table: dict[str, str]) -> No
         ("controlplane.cli.main", "agentd.proof.digests", False),
         ("controlplane.cli.main", "haulier.v1.operator_pb2", True),
         ("controlplane.cli.main", "agentd.core.agent", False),
-        ("controlplane.rpc.agents.door", "agentd.proof.digests", False),
+        ("controlplane.rpc.agents.servicer", "agentd.proof.digests", False),
         ("controlplane.new_room.file", "controlplane.core.model", False),
         ("agentd.daemon", "agentd.link.client", True),
         ("agentd.daemon", "controlplane.core.model", False),
@@ -250,5 +250,5 @@ def test_the_table_lets_neither_side_know_the_other(table: dict[str, str]) -> No
         ("agentd.proof.digests", "os.path", False),
     ],
 )
-def test_the_walls_themselves_stand(module: str, name: str, is_fine: bool) -> None:
+def test_the_rules_themselves_stand(module: str, name: str, is_fine: bool) -> None:
     assert is_allowed(module, name) is is_fine

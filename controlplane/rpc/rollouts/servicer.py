@@ -1,4 +1,4 @@
-"""The door for rollouts and for what operators do with hosts. Every method: read the request, ask a service, answer."""
+"""The servicer for rollouts and what operators do with hosts. Every method: read the request, ask a service, answer."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -28,7 +28,7 @@ WATCH_LOOK_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class FleetServices:
-    """What the door opens onto."""
+    """What the servicer calls."""
 
     fleet: Sessions
     rollouts: Rollouts
@@ -37,7 +37,7 @@ class FleetServices:
     queries: Queries
 
 
-class FleetDoor(fleet_pb2_grpc.FleetServiceServicer):
+class FleetServicer(fleet_pb2_grpc.FleetServiceServicer):
     """See ``haulier.v1.FleetService``; errors of the services become statuses in the interceptor."""
 
     def __init__(self, services: FleetServices) -> None:
