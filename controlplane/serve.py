@@ -63,7 +63,7 @@ from controlplane.service.access.joining import Joining
 from controlplane.service.access.operators import Operators
 from controlplane.service.access.ownership import Ownership
 from controlplane.service.access.refusals import Refusals
-from controlplane.service.agents.messages import FleetSettings
+from controlplane.service.agents.messages import SessionSettings
 from controlplane.service.agents.sessions import Sessions
 from controlplane.service.audit.checking import LogCheck
 from controlplane.service.audit.log import AuditLog
@@ -142,11 +142,11 @@ class ControlPlane:
         config, state = self.config, self.config.state_dir
         self.clock = steady_clock(self.store.newest_at())
         self.changed = Signal()
-        self.fleet = Sessions(self.store, self.clock, _fleet_settings(config), self.changed)
+        self.sessions = Sessions(self.store, self.clock, _session_settings(config), self.changed)
         self.approvals = _approvals(self.store, self.clock, config)
-        self.inventory = Inventory(self.store, self.clock, self.fleet, config.migrations_max, self.approvals)
+        self.inventory = Inventory(self.store, self.clock, self.sessions, config.migrations_max, self.approvals)
         self.identities = Identities(
-            self.store, self.clock, time.time, authorities, os.urandom, self.fleet, config.agent_certificate_ttl_s
+            self.store, self.clock, time.time, authorities, os.urandom, self.sessions, config.agent_certificate_ttl_s
         )
         self.joining = Joining(self.store, self.clock, self.identities, os.urandom)
         self.operators = Operators(self.store, self.clock, os.urandom)
@@ -160,12 +160,12 @@ class ControlPlane:
         self.driver = Driver(self._loops(), self.clock)
         self.readiness.loops = [WatchedLoop(loop.health, loop.period_s) for loop in self.driver.loops]
         version, joining, identities = software_version(), self.joining, self.identities
-        self.agent_servicer = AgentServicer(self.fleet, joining, identities, outputs, "", version, self.witnesses)
+        self.agent_servicer = AgentServicer(self.sessions, joining, identities, outputs, "", version, self.witnesses)
         services = Services(
-            fleet=self.fleet,
+            sessions=self.sessions,
             inventory=self.inventory,
-            migrations=Migrations(self.store, self.clock, self.fleet, self.approvals),
-            queries=Queries(self.store, self.clock, self.fleet),
+            migrations=Migrations(self.store, self.clock, self.sessions, self.approvals),
+            queries=Queries(self.store, self.clock, self.sessions),
             joining=self.joining,
             outputs=outputs,
             clean_ups=self.clean_ups,
@@ -201,20 +201,20 @@ class ControlPlane:
     def _build_keepers(self) -> None:
         config = self.config
         terms = config.staged_kept_s, config.former_kept_s, config.history_kept_s
-        self.clean_ups = CleanUps(self.store, self.clock, self.fleet, *terms, self.approvals)
+        self.clean_ups = CleanUps(self.store, self.clock, self.sessions, *terms, self.approvals)
 
     def _build_releases(self) -> None:
         self.repository = Repository(self.config.state_dir / RELEASES_DIR)
         if self.repository.broken:
             _log.error("no release is served: %s", self.repository.broken)
-        healthy = HealthyClock(self.fleet.settings.late_s, self._brisk)
+        healthy = HealthyClock(self.sessions.settings.late_s, self._brisk)
         find, version = self.repository.find, software_version()
-        self.rollouts = Rollouts(self.store, self.clock, self.fleet, find, version, healthy)
+        self.rollouts = Rollouts(self.store, self.clock, self.sessions, find, version, healthy)
 
     def _fleet_servicer(self, queries: Queries) -> FleetServicer:
-        hosts = Hosts(self.store, self.clock, self.fleet, self.rollouts, self.identities)
+        hosts = Hosts(self.store, self.clock, self.sessions, self.rollouts, self.identities)
         views = RolloutViews(self.store, self.clock, self.rollouts)
-        return FleetServicer(FleetServices(self.fleet, self.rollouts, views, hosts, queries))
+        return FleetServicer(FleetServices(self.sessions, self.rollouts, views, hosts, queries))
 
     def _build_audit(self, key: AuditKey) -> None:
         teller = Teller(self.store)
@@ -226,7 +226,7 @@ class ControlPlane:
         self.store_proof = StoreProof(self.store, self.clock, time.monotonic)
         troubles, state = self.audit.troubles, self.config.state_dir
         self.readiness = Readiness(self.clock, state, self.store_proof, troubles, listening.ends_in_s)
-        metrics = Metrics(self.store, self.clock, self.readiness, self.store_proof, self.audit.counts, self.fleet)
+        metrics = Metrics(self.store, self.clock, self.readiness, self.store_proof, self.audit.counts, self.sessions)
         self.http_probes = HttpProbes(self.readiness, metrics)
 
     def _history(self) -> History:
@@ -245,7 +245,7 @@ class ControlPlane:
     def _build_access(self, queries: Queries) -> Guards:
         """Put together who may do what, and the servicer that changes it."""
         change = AuthorityChange(self.store, self.clock, self.identities, os.urandom)
-        self.refusals = Refusals(self.store, self.clock, self.fleet)
+        self.refusals = Refusals(self.store, self.clock, self.sessions)
         self.access_servicer = AccessServicer(
             AccessServices(self.identities, change, self.operators, self.approvals, queries)
         )
@@ -253,13 +253,13 @@ class ControlPlane:
         return Guards(self.identities, self.operators, scoping, self.approvals, self.refusals)
 
     def _loops(self) -> list[Loop]:
-        store, clock, fleet = self.store, self.clock, self.fleet
+        store, clock, sessions = self.store, self.clock, self.sessions
         return [
-            Loop("lease_reaper", LeaseReaper(store, clock, fleet).run, 1.0),
-            Loop("agent_watcher", AgentWatcher(store, clock, fleet).run, 1.0),
-            Loop("dispatcher", Dispatcher(store, clock, fleet).run, 0.5),
-            Loop("identity_renewer", IdentityRenewer(clock, fleet, self.identities).run, 1.0),
-            Loop("workflow_advancer", WorkflowAdvancer(store, clock, fleet).run, 60.0),
+            Loop("lease_reaper", LeaseReaper(store, clock, sessions).run, 1.0),
+            Loop("agent_watcher", AgentWatcher(store, clock, sessions).run, 1.0),
+            Loop("dispatcher", Dispatcher(store, clock, sessions).run, 0.5),
+            Loop("identity_renewer", IdentityRenewer(clock, sessions, self.identities).run, 1.0),
+            Loop("workflow_advancer", WorkflowAdvancer(store, clock, sessions).run, 60.0),
             Loop("rollout_pilot", RolloutPilot(self.rollouts).run, 1.0),
             Loop("backup_keeper", self._backup_keeper().run, 60.0),
             Loop("clean_up_planner", CleanUpPlanner(self.clean_ups).run, 10.0),
@@ -281,7 +281,7 @@ class ControlPlane:
 
     async def start(self) -> None:
         """Take over the state, start the loops, open the servicers. Raises ``StoreFailed``."""
-        await self.fleet.start(await self.inventory.limits())
+        await self.sessions.start(await self.inventory.limits())
         await self.identities.start()
         self.driver.start()
         await self.listeners.start()
@@ -310,7 +310,7 @@ class ControlPlane:
         await self.http_probes.stop()
         await self.driver.stop()
         try:
-            await self.fleet.flush()
+            await self.sessions.flush()
         finally:
             self.store.close()
             (self.config.state_dir / LISTENING_FILE).unlink(missing_ok=True)
@@ -329,8 +329,8 @@ def _places(config: Config, ports: Mapping[str, int | None]) -> str:
     return "; ".join(f"{name} {host}:{ports[name]} ({what})" for name, host, what in open_ones)
 
 
-def _fleet_settings(config: Config) -> FleetSettings:
-    return FleetSettings(
+def _session_settings(config: Config) -> SessionSettings:
+    return SessionSettings(
         ttl_s=config.lease_ttl_s,
         heartbeat_s=config.heartbeat_s,
         heartbeat_grace_s=config.heartbeat_grace_s,

@@ -12,18 +12,18 @@ COUNT_MAX = 1000
 class Dispatcher:
     """One pass offers every step that is ready by now."""
 
-    def __init__(self, store: Store, clock: Callable[[], float], fleet: Sessions) -> None:
+    def __init__(self, store: Store, clock: Callable[[], float], sessions: Sessions) -> None:
         self._store = store
         self._clock = clock
-        self._fleet = fleet
+        self._sessions = sessions
 
     async def run(self) -> None:
         """Make one pass."""
         now = self._clock()
-        names = self._fleet.offers.wanted_classes()
+        names = self._sessions.offers.wanted_classes()
 
         def count(tx: Tx) -> dict[str, int]:
             return {name: tx.ready_count(name, now, COUNT_MAX) for name in names}
 
         if names:
-            self._fleet.offers.offer(await self._store.read(count))
+            self._sessions.offers.offer(await self._store.read(count))

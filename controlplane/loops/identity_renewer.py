@@ -12,9 +12,9 @@ AGAIN_AFTER_S = 120.0
 class IdentityRenewer:
     """One pass asks the next few agents."""
 
-    def __init__(self, clock: Callable[[], float], fleet: Sessions, identities: Identities) -> None:
+    def __init__(self, clock: Callable[[], float], sessions: Sessions, identities: Identities) -> None:
         self._clock = clock
-        self._fleet = fleet
+        self._sessions = sessions
         self._identities = identities
         self._asked: dict[str, float] = {}
 
@@ -26,9 +26,9 @@ class IdentityRenewer:
             return
         due = [
             agent_id
-            for agent_id in self._fleet.certified_by(authorities.present.key_id)
+            for agent_id in self._sessions.certified_by(authorities.present.key_id)
             if now - self._asked.get(agent_id, -AGAIN_AFTER_S) >= AGAIN_AFTER_S
         ]
         for agent_id in due[:ASKED_AT_ONCE]:
             self._asked[agent_id] = now
-            self._fleet.ask_to_renew(agent_id, "the certificate authority is being changed")
+            self._sessions.ask_to_renew(agent_id, "the certificate authority is being changed")

@@ -20,16 +20,16 @@ LATE_SHARE = 0.25
 class LeaseReaper:
     """One pass ends what is over by now and writes renewals that only memory has."""
 
-    def __init__(self, store: Store, clock: Callable[[], float], fleet: Sessions) -> None:
+    def __init__(self, store: Store, clock: Callable[[], float], sessions: Sessions) -> None:
         self._store = store
         self._clock = clock
-        self._fleet = fleet
+        self._sessions = sessions
         self._ran_at: float | None = None
         self._on_time_since = 0.0
 
     async def run(self) -> None:
         """Make one pass."""
-        await self._fleet.flush()
+        await self._sessions.flush()
         now = self._clock()
         blames = self._was_on_time(now)
         due = [
@@ -40,13 +40,13 @@ class LeaseReaper:
                 or Failure("lease_expired", f"agent {lease.agent_id} did not renew the lease in time"),
                 lease.agent_id,
             )
-            for lease in self._fleet.due(now)
+            for lease in self._sessions.due(now)
         ]
-        lock_delay_s = self._fleet.settings.lock_delay_s
+        lock_delay_s = self._sessions.settings.lock_delay_s
 
         def reap(tx: Tx) -> Settlement:
             done = expire(tx, [row[:3] for row in due], now, lock_delay_s=lock_delay_s)
-            admitted = admission(tx, self._fleet.offers.limits)
+            admitted = admission(tx, self._sessions.offers.limits)
             for step in tx.overdue_steps(now, BATCH_MAX):
                 if is_held(tx, admitted, step):
                     # No agent was asked: its wait for one begins when the limit lets its migration begin.
@@ -60,21 +60,21 @@ class LeaseReaper:
         ended = set(done.ended)
         for attempt_id, _, failure, agent_id in due:
             if blames and attempt_id in ended and failure.code == "lease_expired":
-                self._fleet.blame(agent_id)
-        self._fleet.cancel(
+                self._sessions.blame(agent_id)
+        self._sessions.cancel(
             (agent_id, attempt_id, fence, failure.message)
             for attempt_id, fence, failure, agent_id in due
             if attempt_id in ended
         )
         if done.readied:
-            self._fleet.offers.offer(done.readied)
+            self._sessions.offers.offer(done.readied)
         if due:
-            self._fleet.changed.ring()
+            self._sessions.changed.ring()
 
     def _was_on_time(self, now: float) -> bool:
         """Whether passes came when they should for as long as a lease lasts: else a lease may have run out because we
         were away or busy, and its host is not to blame."""
-        ttl_s = self._fleet.settings.ttl_s
+        ttl_s = self._sessions.settings.ttl_s
         if self._ran_at is None or now - self._ran_at > LATE_SHARE * ttl_s:
             self._on_time_since = now
         self._ran_at = now

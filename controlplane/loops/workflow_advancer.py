@@ -11,10 +11,10 @@ from controlplane.store.port import Store
 class WorkflowAdvancer:
     """One pass looks at every migration under way."""
 
-    def __init__(self, store: Store, clock: Callable[[], float], fleet: Sessions) -> None:
+    def __init__(self, store: Store, clock: Callable[[], float], sessions: Sessions) -> None:
         self._store = store
         self._clock = clock
-        self._fleet = fleet
+        self._sessions = sessions
 
     async def run(self) -> None:
         """Make one pass: each open migration in a transaction of its own."""
@@ -24,5 +24,5 @@ class WorkflowAdvancer:
                 lambda tx, migration_id=migration_id, now=now: advance(tx, migration_id, now)  # type: ignore[misc]
             )
             if readied:
-                self._fleet.offers.offer(readied)
-                self._fleet.changed.ring()
+                self._sessions.offers.offer(readied)
+                self._sessions.changed.ring()

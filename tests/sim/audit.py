@@ -251,7 +251,7 @@ class Audit:
         """Live leases on a datastore stay within its budget."""
         plane = self._world.plane
         budgets = self._world.limits.steps
-        if not budgets or plane is None or plane.fleet.offers.limits != self._world.limits:
+        if not budgets or plane is None or plane.sessions.offers.limits != self._world.limits:
             return
         if self._world.loop.time() - self._world.limits_at < 5.0:
             return  # what was granted under the old limits is not stopped

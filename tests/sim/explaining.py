@@ -118,15 +118,15 @@ class Explaining:
     def _ask(self) -> list[Hold]:
         plane = self._world.plane
         assert plane is not None, "the caller has looked"
-        fleet, now = plane.fleet, plane.clock()
-        lock_delay_s = fleet.settings.lock_delay_s
+        sessions, now = plane.sessions, plane.clock()
+        lock_delay_s = sessions.settings.lock_delay_s
         answers = why(
             self._world.tx,
             self._step_id,
-            fleet.offers.limits,
+            sessions.offers.limits,
             now,
             lock_delay_s,
-            lambda agent: as_heard(fleet, agent, now),
+            lambda agent: as_heard(sessions, agent, now),
         )
         return list(answers[0].holds)
 

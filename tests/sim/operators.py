@@ -186,7 +186,7 @@ class Operators:
             self._world.mark("an agent joined again after its identity was taken away")
 
     async def _set_state(self, plane: "Plane", name: str, state: AgentState) -> None:
-        agent = await plane.fleet.set_state(name, state, "operator")
+        agent = await plane.sessions.set_state(name, state, "operator")
         assert agent is not None, "every host has joined"
         self._world.watch.drain_answered(agent.id)
 
@@ -202,7 +202,7 @@ class Operators:
         self._world.limits = limits
         plane = self._world.plane
         if plane is not None and plane.serving:
-            plane.fleet.offers.set_limits(limits)
+            plane.sessions.offers.set_limits(limits)
 
 
 def _apply(tx: Tx, name: str) -> None:

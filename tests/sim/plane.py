@@ -23,7 +23,7 @@ from controlplane.rpc.agents import servicer as agent_servicer
 from controlplane.rpc.agents.servicer import AgentServicer
 from controlplane.service.access.identities import Identities
 from controlplane.service.access.joining import Joining
-from controlplane.service.agents.messages import FleetSettings
+from controlplane.service.agents.messages import SessionSettings
 from controlplane.service.agents.sessions import Sessions
 from controlplane.service.audit.checking import LogCheck
 from controlplane.service.audit.log import AuditLog
@@ -88,7 +88,7 @@ def plan_with(planner: Callable[[str], Any]) -> None:
 class Plane:
     """From start to kill. ``clock`` starts at ``not_before_at`` or later, as ``serve.steady_clock`` does."""
 
-    def __init__(self, world: "World", number: int, settings: FleetSettings, rng: Random) -> None:
+    def __init__(self, world: "World", number: int, settings: SessionSettings, rng: Random) -> None:
         self.world = world
         self.process = Process(f"plane {number}")
         self.stopping = Process("stop")
@@ -97,21 +97,23 @@ class Plane:
         self.store = SimStore(world, world.connection, rng)
         self._offset = max(world.wall_offset, self.store.newest_at() - world.loop.time())
         self.changed = Signal()
-        self.fleet = Sessions(self.store, self.clock, settings, self.changed)
-        self.migrations = Migrations(self.store, self.clock, self.fleet)
-        self.inventory = Inventory(self.store, self.clock, self.fleet)
-        self.queries = Queries(self.store, self.clock, self.fleet)
-        self.clean_ups = CleanUps(self.store, self.clock, self.fleet, *world.tidying.terms)
+        self.sessions = Sessions(self.store, self.clock, settings, self.changed)
+        self.migrations = Migrations(self.store, self.clock, self.sessions)
+        self.inventory = Inventory(self.store, self.clock, self.sessions)
+        self.queries = Queries(self.store, self.clock, self.sessions)
+        self.clean_ups = CleanUps(self.store, self.clock, self.sessions, *world.tidying.terms)
         nothing = cast(Any, None)  # joining, outputs and authorities are never asked in a session
-        self.identities = Identities(self.store, self.clock, self.clock, nothing, rng.randbytes, self.fleet, 86_400.0)
-        vars(self.identities)["found_clone"] = self.fleet.on_clone = self._no_clone
+        self.identities = Identities(
+            self.store, self.clock, self.clock, nothing, rng.randbytes, self.sessions, 86_400.0
+        )
+        vars(self.identities)["found_clone"] = self.sessions.on_clone = self._no_clone
         self.joining = Joining(self.store, self.clock, self.identities, rng.randbytes)
         self.audit = AuditLog(self.store, self.clock, world.audit_key, head_is_signed, self.changed)
         self.log_check = LogCheck(self.store, self.audit, self.clock)
         witnesses = Witnesses(self.audit)
-        self.listener = AgentServicer(self.fleet, nothing, self.identities, nothing, "", "sim", witnesses)
+        self.listener = AgentServicer(self.sessions, nothing, self.identities, nothing, "", "sim", witnesses)
         healthy = HealthyClock(settings.late_s, self._brisk)
-        self.rollouts = Rollouts(self.store, self.clock, self.fleet, published, "sim", healthy)
+        self.rollouts = Rollouts(self.store, self.clock, self.sessions, published, "sim", healthy)
         self._driver = Driver(self._loops(rng), self.clock)
 
     async def _no_clone(self, agent_id: str, why: str) -> None:
@@ -127,16 +129,16 @@ class Plane:
         return [health for health in brisk if health.name != "rollout_pilot"]
 
     def _loops(self, rng: Random) -> list[Loop]:
-        store, clock, fleet = self.store, self.clock, self.fleet
+        store, clock, sessions = self.store, self.clock, self.sessions
         pilot = [Loop("rollout_pilot", RolloutPilot(self.rollouts).run, 4.0)] if self.world.rollouts.wanted else []
         cleaner = Loop("clean_up_planner", CleanUpPlanner(self.clean_ups).run, 10.0)
         return [
             *pilot,
             *([cleaner] if self.world.tidying.wanted else []),
-            Loop("lease_reaper", LeaseReaper(store, clock, fleet).run, rng.uniform(4.0, 10.0)),
-            Loop("agent_watcher", AgentWatcher(store, clock, fleet).run, rng.uniform(5.0, 10.0)),
-            Loop("dispatcher", Dispatcher(store, clock, fleet).run, rng.uniform(4.0, 9.0)),
-            Loop("workflow_advancer", WorkflowAdvancer(store, clock, fleet).run, rng.uniform(20.0, 60.0)),
+            Loop("lease_reaper", LeaseReaper(store, clock, sessions).run, rng.uniform(4.0, 10.0)),
+            Loop("agent_watcher", AgentWatcher(store, clock, sessions).run, rng.uniform(5.0, 10.0)),
+            Loop("dispatcher", Dispatcher(store, clock, sessions).run, rng.uniform(4.0, 9.0)),
+            Loop("workflow_advancer", WorkflowAdvancer(store, clock, sessions).run, rng.uniform(20.0, 60.0)),
             # Once a second in the product; here also more rarely, so that more happens between two heads.
             Loop("audit_sealer", AuditSealer(self.audit).run, rng.choice((2.0, 15.0, 20.0))),
             Loop("audit_checker", AuditChecker(self.log_check).run, rng.uniform(20.0, 60.0)),
@@ -148,7 +150,7 @@ class Plane:
 
     async def _start(self) -> None:
         try:
-            await self.fleet.start(self.world.limits)
+            await self.sessions.start(self.world.limits)
             await self.identities.start()
         except StoreFailed:
             # The process ends with a message, and its supervisor starts it again.
@@ -178,7 +180,7 @@ class Plane:
         self.listener.end_sessions()
         await self._driver.stop()
         with contextlib.suppress(StoreFailed):
-            await self.fleet.flush()
+            await self.sessions.flush()
         if self.world.plane is self:
             self.world.mark("a plane was stopped as it should be")
             self.world.kill_plane()

@@ -54,7 +54,7 @@ class Turns:
         before, self._under_way = self._under_way, {each.id for each in self._rows}
         plane, limits = self._world.plane, self._world.limits
         set_out = [each for each in self._rows if each.id not in before]
-        if not set_out or plane is None or plane.fleet.offers.limits != limits:
+        if not set_out or plane is None or plane.sessions.offers.limits != limits:
             return
         if self._used_up():
             self._world.mark("a limit of migrations was used up")

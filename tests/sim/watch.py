@@ -279,8 +279,8 @@ class Watch:
                 self._broken("C1", migration_id, f"its end was answered, after the restart it is {state}")
         self._welcomed_at.clear()
         # The commit of the grace may have taken so long to be told.
-        grace_until = self._world.loop.time() + plane.fleet.settings.ttl_s - FSYNC_S_MAX
-        for attempt_id, lease in plane.fleet.book.leases.items():
+        grace_until = self._world.loop.time() + plane.sessions.settings.ttl_s - FSYNC_S_MAX
+        for attempt_id, lease in plane.sessions.book.leases.items():
             until = self._world.loop.time() + (lease.expires_at - plane.clock())
             self.lease_until[attempt_id] = max(self.lease_until.get(attempt_id, 0.0), until, grace_until)
 
@@ -297,7 +297,7 @@ class Watch:
         row = self._world.connection.execute(
             "SELECT max((SELECT max(expires_at) FROM attempt), (SELECT max(heard_at) FROM agent))"
         ).fetchone()
-        if row[0] is not None and row[0] > plane.clock() + 100 * plane.fleet.settings.ttl_s:
+        if row[0] is not None and row[0] > plane.clock() + 100 * plane.sessions.settings.ttl_s:
             self._broken("L8", "store", f"an instant of another clock was stored: {row[0]}")
         for target in self._world.destinations.targets.values():
             if target.name not in self.theirs.touched:
@@ -315,7 +315,7 @@ class Watch:
         plane = self._world.plane
         differ = []
         for agent_id, host in self._world.by_agent.items():
-            session = plane.fleet.sessions.get(agent_id) if plane is not None else None
+            session = plane.sessions.by_agent.get(agent_id) if plane is not None else None
             if host.daemon is None or not host.daemon.agent.connected:
                 continue
             if session is None:

@@ -10,7 +10,7 @@ from controlplane.core.migrations.clean_up import CLEAN_UP
 from controlplane.core.model import Agent, Requirements, StepPlan
 from controlplane.core.states import AgentState, Liveness
 from controlplane.core.steps.admission import Limits
-from controlplane.service.agents.messages import FleetSettings
+from controlplane.service.agents.messages import SessionSettings
 from controlplane.service.migrations.planning import Planned
 from controlplane.store.verbs.inventory import Resource
 from tests.sim.host import Host
@@ -33,10 +33,10 @@ class Workload:
     steps_total: int = 0
 
 
-def settings_of(rng: Random) -> FleetSettings:
+def settings_of(rng: Random) -> SessionSettings:
     """Durations: always in the proportions of the defaults."""
     ttl_s = rng.choice((20.0, 30.0, 60.0))
-    return FleetSettings(
+    return SessionSettings(
         ttl_s=ttl_s,
         heartbeat_s=ttl_s / 4,
         heartbeat_grace_s=ttl_s / 6,

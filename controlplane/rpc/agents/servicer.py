@@ -52,7 +52,7 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
     ) -> None:
         """``witnesses`` shows heads of the audit log to agents."""
         self._witnesses = witnesses
-        self._fleet = agents
+        self._sessions = agents
         self.hello_s_max = HELLO_S_MAX
         self._joining = joining
         self._identities = identities
@@ -108,7 +108,7 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
             first = await self._first(requests, context)
             if first is None:
                 return
-            settings = self._fleet.settings
+            settings = self._sessions.settings
             opened = await self._opened(first, identity, outgoing, context)
             if isinstance(opened, OtherLife):
                 yield translate.welcome(identity.id, settings, self._version)
@@ -130,7 +130,7 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
                 reader.cancel()
             self._open.discard(outgoing)
             if session is not None:
-                self._fleet.close(session)
+                self._sessions.close(session)
 
     def end_sessions(self) -> None:
         """Let every stream end after what it is sending: agents reconnect, wherever the control plane is then."""
@@ -167,7 +167,7 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
             why = f"two machines show its identity (boot {life.boot_id} lives beside a later one)"
             await self._identities.found_clone(agent_id, why)
         elif answer is not None:
-            self._fleet.met(agent_id, life)
+            self._sessions.met(agent_id, life)
         await context.abort(grpc.StatusCode.FAILED_PRECONDITION, other.because)
 
     async def _opened(
@@ -181,7 +181,9 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         except translate.BadMessage as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
         try:
-            opened = await self._fleet.open(identity.id, hello, outgoing.send, lambda: _overtaken(outgoing), identity)
+            opened = await self._sessions.open(
+                identity.id, hello, outgoing.send, lambda: _overtaken(outgoing), identity
+            )
         except StoreFailed as error:
             await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
         if isinstance(opened, Refused) and not isinstance(opened, OtherLife):
@@ -225,7 +227,7 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         if message.results:
             outcomes = [translate.outcome_of(result) for result in message.results]
             await in_flight.acquire()
-            self._fleet.offers.begin_results(session, outcomes).add_done_callback(ended)
+            self._sessions.offers.begin_results(session, outcomes).add_done_callback(ended)
 
     def _settled(
         self, session: AgentSession, outgoing: Outgoing, in_flight: asyncio.Semaphore, task: asyncio.Task[None]
@@ -243,7 +245,7 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
     def _take(self, message: pb.SessionRequest, session: AgentSession, told: HeadStatement) -> None:
         """Take in what costs no transaction."""
         for progress in message.progress:
-            self._fleet.report(
+            self._sessions.report(
                 session,
                 translate.held_of(progress),
                 total=translate.bounded(progress.total),
@@ -254,16 +256,16 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         if message.HasField("heartbeat"):
             beat = message.heartbeat
             held = [translate.held_of(item) for item in beat.held]
-            self._fleet.heartbeat(session, held, message.sequence, translate.sample_text(beat))
+            self._sessions.heartbeat(session, held, message.sequence, translate.sample_text(beat))
             running = running_of(beat.release) if beat.HasField("release") else None
-            self._fleet.host_reported(session, running, beat.sample.agent_rss_bytes)
+            self._sessions.host_reported(session, running, beat.sample.agent_rss_bytes)
             if (seen := translate.witnessed_of(beat)) is not None:
                 told.tell(seen)
         else:
-            self._fleet.heard(session)
+            self._sessions.heard(session)
         news = message.HasField("heartbeat") or message.HasField("hello")
         if news and self._witnesses is not None and self._witnesses.is_due(told):
-            self._fleet.background.spawn(self._compare(self._witnesses, session, told))
+            self._sessions.background.spawn(self._compare(self._witnesses, session, told))
 
     async def _compare(self, witnesses: Witnesses, session: AgentSession, told: HeadStatement) -> None:
         """Compare what an agent has seen of the audit log, and show it what is new."""

@@ -10,7 +10,7 @@ from controlplane.core.model import Failure, Held, Introduction, Outcome, Use
 from controlplane.core.states import AttemptState, Direction
 from controlplane.rpc.agents import translate_releases as translate_rollouts
 from controlplane.rpc.audit import translate as translate_audit
-from controlplane.service.agents.messages import FleetSettings, ToAgent
+from controlplane.service.agents.messages import SessionSettings, ToAgent
 from controlplane.service.steps.settling import GrantedLease
 
 _OUTCOMES = {
@@ -130,7 +130,7 @@ def sample_message(text: str) -> pb.HostSample:
     return pb.HostSample(**json.loads(text or "{}"))
 
 
-def welcome(agent_id: str, settings: FleetSettings, version: str, renew_in_s: float = 0.0) -> pb.SessionResponse:
+def welcome(agent_id: str, settings: SessionSettings, version: str, renew_in_s: float = 0.0) -> pb.SessionResponse:
     """Write the answer to Hello."""
     return pb.SessionResponse(
         welcome=pb.Welcome(

@@ -37,7 +37,7 @@ OUTPUT_BYTES_AT_ONCE = 32 * 1024
 class Services:
     """What the servicer calls."""
 
-    fleet: Sessions
+    sessions: Sessions
     inventory: Inventory
     migrations: Migrations
     queries: Queries
@@ -61,7 +61,7 @@ class OperatorServicer(operator_pb2_grpc.OperatorServiceServicer):
     def end_streams(self) -> None:
         """Let whoever follows events or output go after what there is: the control plane stops."""
         self._ending = True
-        self._s.fleet.changed.ring()
+        self._s.sessions.changed.ring()
         self._s.outputs.changed.ring()
 
     async def ValidateManifests(  # noqa: N802
@@ -246,7 +246,7 @@ class OperatorServicer(operator_pb2_grpc.OperatorServiceServicer):
         hints = not CALLER.get().owners
         wanted = await log.wanted(request.subject, request.types, request.since_ago_s, request.since_at, hints=hints)
         position = await log.begin(wanted, request.after)
-        with self._s.fleet.changed.watch() as watch:
+        with self._s.sessions.changed.watch() as watch:
             if request.tail:
                 newest = await log.newest(wanted, min(request.tail, TAIL_MAX))
                 names = await log.names(newest)
@@ -331,10 +331,10 @@ class OperatorServicer(operator_pb2_grpc.OperatorServiceServicer):
         return translate.migration(await self._s.queries.summary(migration_id), self._s.queries.now())
 
     async def _set(self, name: str, state: AgentState, reason: str) -> pb.AgentView:
-        agent: Agent | None = await self._s.fleet.set_state(name, state, reason, by=caller_name())
+        agent: Agent | None = await self._s.sessions.set_state(name, state, reason, by=caller_name())
         if agent is None:
             raise await self._s.queries.missing_agent(name)
-        leases = self._s.fleet.held_by(agent.id)
+        leases = self._s.sessions.held_by(agent.id)
         return translate.agent(agent, "", leases, self._s.queries.now())
 
 

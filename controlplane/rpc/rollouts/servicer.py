@@ -30,7 +30,7 @@ WATCH_LOOK_S = 2.0
 class FleetServices:
     """What the servicer calls."""
 
-    fleet: Sessions
+    sessions: Sessions
     rollouts: Rollouts
     views: RolloutViews
     hosts: Hosts
@@ -47,7 +47,7 @@ class FleetServicer(fleet_pb2_grpc.FleetServiceServicer):
     def end_streams(self) -> None:
         """Let whoever watches a rollout go: the control plane stops."""
         self._ending = True
-        self._s.fleet.changed.ring()
+        self._s.sessions.changed.ring()
 
     async def CreateRollout(  # noqa: N802
         self, request: pb.CreateRolloutRequest, context: Any
@@ -90,7 +90,7 @@ class FleetServicer(fleet_pb2_grpc.FleetServiceServicer):
         await _require(context, "rollout", request.rollout)
         subject = (await self._s.views.summary(request.rollout)).rollout.id
         said = None
-        with self._s.fleet.changed.watch() as watch:
+        with self._s.sessions.changed.watch() as watch:
             while True:
                 summary = await self._s.views.summary(subject)
                 view = translate.rollout(summary, self._s.views.now())
@@ -157,7 +157,7 @@ class FleetServicer(fleet_pb2_grpc.FleetServiceServicer):
         for agent, _, leases in await self._s.queries.agents():
             record = records.get(agent.id)
             facts, known = (record.facts, record.running) if record is not None else (Facts(), Running())
-            running = self._s.fleet.running(agent.id) or known
+            running = self._s.sessions.running(agent.id) or known
             response.hosts.append(translate.host(agent, facts, running, leases))
         return response
 
@@ -201,7 +201,7 @@ class FleetServicer(fleet_pb2_grpc.FleetServiceServicer):
         return translate.rollout(await self._s.views.summary(subject), self._s.views.now())
 
     def _agent(self, agent: Agent) -> operator_pb2.AgentView:
-        return agent_view(agent, "", self._s.fleet.held_by(agent.id), self._s.views.now())
+        return agent_view(agent, "", self._s.sessions.held_by(agent.id), self._s.views.now())
 
 
 async def _require(context: Any, field: str, value: str) -> None:

@@ -51,7 +51,7 @@ class Identities:
         wall_clock: Callable[[], float],
         authorities: Authorities,
         random_bytes: Callable[[int], bytes],
-        fleet: Sessions,
+        sessions: Sessions,
         ttl_s: float,
     ) -> None:
         """``wall_clock`` dates certificates, and tells when one that this host has dated ends."""
@@ -60,12 +60,12 @@ class Identities:
         self.wall_clock = wall_clock
         self.authorities = authorities
         self._random_bytes = random_bytes
-        self._fleet = fleet
+        self._sessions = sessions
         self.ttl_s = ttl_s
         self._revoked: dict[str, str] = {}  # serial → why
         self._barred: dict[str, str] = {}  # agent id → why
         self.streams = Watchers()
-        fleet.on_clone = self.found_clone
+        sessions.on_clone = self.found_clone
 
     async def start(self) -> None:
         """Learn from the store whose identity is good no more."""
@@ -87,7 +87,7 @@ class Identities:
 
     def is_alive(self, agent: Agent, now: float) -> bool:
         """Whether an agent is believed to be alive at this moment."""
-        return as_heard(self._fleet, agent, now).liveness is Liveness.ALIVE
+        return as_heard(self._sessions, agent, now).liveness is Liveness.ALIVE
 
     def renew_in_s(self, identity: Identity) -> float:
         """Return in how many seconds an agent should renew: when a third of a certificate's life is left."""
@@ -141,11 +141,11 @@ class Identities:
 
         Safe to repeat. Raises ``NotFound``.
         """
-        return await self._fleet.background.unbroken(self._bar(name_or_id, "AgentRevoked", asked_by(by, reason)))
+        return await self._sessions.background.unbroken(self._bar(name_or_id, "AgentRevoked", asked_by(by, reason)))
 
     async def found_clone(self, agent_id: str, why: str) -> None:
         """Two machines, or two daemons on one host, show one identity: neither keeps it."""
-        await self._fleet.background.unbroken(self._bar(agent_id, "AgentCloned", why))
+        await self._sessions.background.unbroken(self._bar(agent_id, "AgentCloned", why))
 
     async def _bar(self, name_or_id: str, event: str, why: str) -> Agent:
         now = self._clock()
@@ -174,7 +174,7 @@ class Identities:
         tx.revoke_certificates(agent.id, now)
         failure = Failure("agent_expelled", why)
         held = [(attempt.id, attempt.fence, failure) for attempt in tx.live_of_agent(agent.id)]
-        return expire(tx, held, now, lock_delay_s=self._fleet.settings.lock_delay_s)
+        return expire(tx, held, now, lock_delay_s=self._sessions.settings.lock_delay_s)
 
     async def readmitted(self, agent_id: str, ended: Settlement) -> None:
         """Take note that an agent has begun anew: what it had before is good no more, what it was given now is."""
@@ -185,7 +185,7 @@ class Identities:
 
     def _turn_out(self, agent_id: str, ended: Settlement, why: str) -> None:
         self.streams.end(agent_id, why)
-        self._fleet.expel(agent_id, ended.ended, ended.readied)
+        self._sessions.expel(agent_id, ended.ended, ended.readied)
 
 
 def barred_because(agent: Agent) -> str:

@@ -21,10 +21,10 @@ class _Count:
 class Refusals:
     """``note`` never waits; what it takes note of becomes an event soon after."""
 
-    def __init__(self, store: Store, clock: Callable[[], float], fleet: Sessions) -> None:
+    def __init__(self, store: Store, clock: Callable[[], float], sessions: Sessions) -> None:
         self._store = store
         self._clock = clock
-        self._fleet = fleet
+        self._sessions = sessions
         self._counts: dict[tuple[str, str], _Count] = {}
 
     def note(self, who: str, method: str, why: str) -> None:
@@ -41,7 +41,9 @@ class Refusals:
             return
         before = f"; {counts.untold} more since the last time" if counts is not None and counts.untold else ""
         self._counts[key] = _Count(now)
-        self._fleet.background.spawn(self._keep(Event(now, "AccessRefused", key[0], detail=f"{key[1]}: {why}{before}")))
+        self._sessions.background.spawn(
+            self._keep(Event(now, "AccessRefused", key[0], detail=f"{key[1]}: {why}{before}"))
+        )
 
     async def _keep(self, event: Event) -> None:
         try:

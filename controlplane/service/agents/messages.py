@@ -9,7 +9,7 @@ from controlplane.service.steps.settling import GrantedLease
 
 
 @dataclass(frozen=True, slots=True)
-class FleetSettings:
+class SessionSettings:
     """Durations of the conversation with agents, in seconds."""
 
     ttl_s: float = 60.0

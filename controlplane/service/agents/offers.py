@@ -14,7 +14,7 @@ from controlplane.core.steps.admission import Limits
 from controlplane.core.steps.placement import matching
 from controlplane.service.agents.background import Background
 from controlplane.service.agents.host_reports import HostReports
-from controlplane.service.agents.messages import FleetSettings, ToAgent
+from controlplane.service.agents.messages import SessionSettings, ToAgent
 from controlplane.service.agents.session import Session
 from controlplane.service.signals import Signal
 from controlplane.service.steps.live_leases import LiveLeases
@@ -43,7 +43,7 @@ class Offers:
         self,
         store: Store,
         clock: Callable[[], float],
-        settings: FleetSettings,
+        settings: SessionSettings,
         leases: LiveLeases,
         hosts: HostReports,
         background: Background,

@@ -19,7 +19,7 @@ from controlplane.service.agents.background import Background
 from controlplane.service.agents.clones import Clones, Life, other_life
 from controlplane.service.agents.hello import introduce, superseded
 from controlplane.service.agents.host_reports import HostReports
-from controlplane.service.agents.messages import FleetSettings, ToAgent
+from controlplane.service.agents.messages import SessionSettings, ToAgent
 from controlplane.service.agents.offers import Offers
 from controlplane.service.agents.session import Session
 from controlplane.service.errors import Precondition
@@ -32,13 +32,13 @@ from controlplane.store.verbs.attempts import Heard
 class Sessions:
     """The open sessions of one control plane."""
 
-    def __init__(self, store: Store, clock: Callable[[], float], settings: FleetSettings, changed: Signal) -> None:
+    def __init__(self, store: Store, clock: Callable[[], float], settings: SessionSettings, changed: Signal) -> None:
         self._store = store
         self._clock = clock
         self.settings = settings
         self.changed = changed
         self.book = LiveLeases()
-        self.sessions: dict[str, Session] = {}
+        self.by_agent: dict[str, Session] = {}
         self._samples: dict[str, str] = {}
         self.hosts = HostReports()
         self._hellos: dict[str, int] = {}  # how many each agent has said since the start
@@ -79,12 +79,12 @@ class Sessions:
         ``end`` is called when another stream of the same agent takes over. ``shown`` is what its certificate says.
         """
         now, life = self._clock(), Life(hello.boot_id, hello.state_place)
-        old = self.sessions.get(agent_id)
+        old = self.by_agent.get(agent_id)
         if old is not None:
             other = await other_life(self._store, old.agent, old.life, hello)
             if other is not None:
                 return other
-            old = self.sessions.get(agent_id)
+            old = self.by_agent.get(agent_id)
         if old is not None:
             if hello.incarnation < old.agent.incarnation:
                 # The living daemon keeps its stream: a stale twin must not be able to cut it off.
@@ -114,7 +114,7 @@ class Sessions:
             # if its stream has gone meanwhile: should this be the living stream, its agent says hello again.
             end()
             return session
-        self.sessions[agent_id] = session
+        self.by_agent[agent_id] = session
         self.hosts.introduced(agent_id, hello.facts, hello.running)
         self.offers.join(session)
         self.changed.ring()
@@ -128,7 +128,7 @@ class Sessions:
 
     def close(self, session: Session) -> None:
         """End a session; the agent watcher judges what the silence means."""
-        if self.sessions.get(session.agent.id) is session:
+        if self.by_agent.get(session.agent.id) is session:
             self._forget(session)
             self.changed.ring()
 
@@ -160,7 +160,7 @@ class Sessions:
 
     def met(self, agent_id: str, life: Life) -> None:
         """Take note that another life of a connected agent goes on: it answered a welcome."""
-        session = self.sessions.get(agent_id)
+        session = self.by_agent.get(agent_id)
         if session is not None and life.is_other(session.life):
             self._clones.met(agent_id, life, session.life, self._clock())
 
@@ -198,12 +198,12 @@ class Sessions:
     def heard_lately(self, now: float) -> set[str]:
         """Return the connected agents that were heard so lately that there is nothing to judge."""
         return {
-            agent_id for agent_id, session in self.sessions.items() if now - session.heard_at < self.settings.late_s
+            agent_id for agent_id, session in self.by_agent.items() if now - session.heard_at < self.settings.late_s
         }
 
     def certified_by(self, authority: str) -> list[str]:
         """Return the connected agents whose certificate an authority signed, by its key id."""
-        return [agent_id for agent_id, session in self.sessions.items() if session.authority == authority]
+        return [agent_id for agent_id, session in self.by_agent.items() if session.authority == authority]
 
     def blame(self, agent_id: str) -> None:
         """Count an attempt against its host: its agent let the lease expire."""
@@ -215,14 +215,14 @@ class Sessions:
 
     def ask_to_renew(self, agent_id: str, reason: str) -> None:
         """Ask a connected agent to renew its identity now."""
-        session = self.sessions.get(agent_id)
+        session = self.by_agent.get(agent_id)
         if session is not None:
             session.send(ToAgent(renew_identity=reason))
 
     def expel(self, agent_id: str, ended: Iterable[str], readied: Mapping[str, int]) -> None:
         """Forget an agent that lost its identity, and its leases, which have ended durably; its work goes to others."""
         self.book.remove(ended)
-        session = self.sessions.get(agent_id)
+        session = self.by_agent.get(agent_id)
         if session is not None:
             self._forget(session)
         self._clones.forget(agent_id)
@@ -236,7 +236,7 @@ class Sessions:
             self.book.remove([attempt_id])
             told.setdefault(agent_id, ToAgent()).cancels.append((attempt_id, fence, reason))
         for agent_id, message in told.items():
-            session = self.sessions.get(agent_id)
+            session = self.by_agent.get(agent_id)
             if session is not None:
                 session.send(message)
 
@@ -265,7 +265,7 @@ class Sessions:
             return agent
 
         agent = await self._store.write(change)
-        session = self.sessions.get(agent.id) if agent else None
+        session = self.by_agent.get(agent.id) if agent else None
         if agent and session:
             session.agent = replace(session.agent, state=agent.state, drain_reason=agent.drain_reason)
             if state is AgentState.DRAINING:
@@ -278,7 +278,7 @@ class Sessions:
 
     def place_again(self, agent: Agent) -> None:
         """Take in what an operator changed of an agent: its labels, its cordon; and look what it may run now."""
-        session = self.sessions.get(agent.id)
+        session = self.by_agent.get(agent.id)
         if session is not None:
             self.offers.leave(session)
             session.agent = replace(session.agent, labels=agent.labels, cordon_reason=agent.cordon_reason)
@@ -293,7 +293,7 @@ class Sessions:
         since, self._flushed_at = self._flushed_at, self._clock()
         heard = {
             agent_id: Heard(session.heard_at, self._samples.pop(agent_id, ""))
-            for agent_id, session in self.sessions.items()
+            for agent_id, session in self.by_agent.items()
             if session.heard_at >= since
         }
         if not (rows or heard or running or counts):
@@ -315,5 +315,5 @@ class Sessions:
         session.end()
 
     def _forget(self, session: Session) -> None:
-        self.sessions.pop(session.agent.id, None)
+        self.by_agent.pop(session.agent.id, None)
         self.offers.leave(session)

@@ -24,14 +24,14 @@ class Metrics:
         readiness: Readiness,
         proof: StoreProof,
         counts: EventCounts,
-        fleet: Sessions,
+        sessions: Sessions,
     ) -> None:
         self._store = store
         self._clock = clock
         self._readiness = readiness
         self._proof = proof
         self._counts = counts
-        self._fleet = fleet
+        self._sessions = sessions
         self._text = ""
         self._at = float("-inf")
 
@@ -45,7 +45,7 @@ class Metrics:
 
     async def _families(self, now: float) -> list[tuple[str, str, str, list[tuple[dict[str, str], float]]]]:
         counts, backlog = await self._store.read(
-            lambda tx: (tx.counts()._replace(agents=by_liveness(tx, self._fleet, now)), tx.backlog())
+            lambda tx: (tx.counts()._replace(agents=by_liveness(tx, self._sessions, now)), tx.backlog())
         )
         work = sorted(backlog, key=lambda each: -each.ready)[:CLASSES_MAX]
 
@@ -63,7 +63,7 @@ class Metrics:
         ready = self._readiness.is_ready()
         return [
             ("haulier_ready", "gauge", "1 when nothing keeps the control plane from its work", [({}, float(ready))]),
-            ("haulier_sessions", "gauge", "open sessions of agents", [({}, float(len(self._fleet.sessions)))]),
+            ("haulier_sessions", "gauge", "open sessions of agents", [({}, float(len(self._sessions.by_agent)))]),
             ("haulier_agents", "gauge", "agents by liveness", by_state(counts.agents)),
             ("haulier_migrations", "gauge", "migrations by state", by_state(counts.migrations)),
             ("haulier_steps", "gauge", "steps by state; leased ones are live leases", by_state(counts.steps)),

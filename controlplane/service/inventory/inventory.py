@@ -61,7 +61,7 @@ class Inventory:
         self,
         store: Store,
         clock: Callable[[], float],
-        fleet: Sessions,
+        sessions: Sessions,
         migrations_max: int | None = None,
         approvals: Approvals | None = None,
     ) -> None:
@@ -69,7 +69,7 @@ class Inventory:
         self._approvals = approvals or Approvals(store, clock)
         self._store = store
         self._clock = clock
-        self._fleet = fleet
+        self._sessions = sessions
         self._migrations_max = migrations_max
 
     async def validate(self, files: Sequence[SourceFile], prune: Labels | None = None) -> Applied:
@@ -125,7 +125,7 @@ class Inventory:
             return judged, work
 
         try:
-            applied = await self._approvals.through(lambda: self._fleet.background.unbroken(self._kept(keep)))
+            applied = await self._approvals.through(lambda: self._sessions.background.unbroken(self._kept(keep)))
             return applied if applied.findings else replace(applied, warnings=warned)
         except _Found as found:
             return found.applied
@@ -171,20 +171,20 @@ class Inventory:
             delete_in(tx, (kind, name), now, by)
             return row
 
-        return await self._approvals.through(lambda: self._fleet.background.unbroken(self._deleted(delete)))
+        return await self._approvals.through(lambda: self._sessions.background.unbroken(self._deleted(delete)))
 
     async def _deleted(self, delete: Callable[[Tx], Resource]) -> Resource:
         row = await self._store.write(delete)
         if row.kind == "Datastore":
-            self._fleet.offers.set_limits(await self.limits())
+            self._sessions.offers.set_limits(await self.limits())
         return row
 
     async def _kept(self, keep: Callable[[Tx], tuple[Applied, NewWork]]) -> Applied:
         """Write, and let the fleet know of new limits and new work."""
         applied, work = await self._store.write(keep)
         if any(kind == "Datastore" for kind, _, _ in applied.outcomes):
-            self._fleet.offers.set_limits(await self.limits())
-        self._fleet.offers.take_work(work)
+            self._sessions.offers.set_limits(await self.limits())
+        self._sessions.offers.take_work(work)
         return applied
 
     async def limits(self) -> Limits:

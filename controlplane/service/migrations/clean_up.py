@@ -69,7 +69,7 @@ class CleanUps:
         self,
         store: Store,
         clock: Callable[[], float],
-        fleet: Sessions,
+        sessions: Sessions,
         staged_s: float,
         former_s: float,
         history_s: float,
@@ -79,7 +79,7 @@ class CleanUps:
         never longer than ``history_s``, after which nobody knows any more what was left where."""
         self._store = store
         self._clock = clock
-        self._fleet = fleet
+        self._sessions = sessions
         self._default = Kept("", staged_s, former_s)
         self._history_s = history_s
         self._approvals = approvals or Approvals(store, clock)
@@ -95,7 +95,7 @@ class CleanUps:
             lambda tx: tx.clean_ups_due(MIGRATION_ENDED, self._default, self._history_s, now, AT_ONCE)
         )
         for migration_id in ids:
-            self._fleet.offers.take_work(
+            self._sessions.offers.take_work(
                 await self._store.write(lambda tx, migration_id=migration_id: self._plan_due(tx, migration_id, now))  # type: ignore[misc]
             )
 
@@ -110,7 +110,7 @@ class CleanUps:
 
         A clean-up that failed is tried anew. Raises ``NotFound``, or ``Precondition`` for one that has not ended.
         """
-        return await self._approvals.through(lambda: self._fleet.background.unbroken(self._ask(names, by)))
+        return await self._approvals.through(lambda: self._sessions.background.unbroken(self._ask(names, by)))
 
     async def _ask(self, names: Sequence[str] | None, by: str) -> CleanUpAsked:
         now = self._clock()
@@ -131,7 +131,7 @@ class CleanUps:
             return asked, work
 
         asked, work = await self._store.write(ask)
-        self._fleet.offers.take_work(work)
+        self._sessions.offers.take_work(work)
         return asked
 
     async def left_by(self, migration_id: str) -> StillKept | None:

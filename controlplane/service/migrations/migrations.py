@@ -94,11 +94,11 @@ class Migrations:
     """What operators do with migrations."""
 
     def __init__(
-        self, store: Store, clock: Callable[[], float], fleet: Sessions, approvals: Approvals | None = None
+        self, store: Store, clock: Callable[[], float], sessions: Sessions, approvals: Approvals | None = None
     ) -> None:
         self._store = store
         self._clock = clock
-        self._fleet = fleet
+        self._sessions = sessions
         self._approvals = approvals or Approvals(store, clock)
 
     async def start(self, names: Sequence[str], request_id: str, by: str = "") -> Acted:
@@ -153,7 +153,7 @@ class Migrations:
         Raises ``NotFound`` or ``Precondition``, also where a second person must agree first. A repeat of a request id
         gets the first answer.
         """
-        return await self._approvals.through(lambda: self._fleet.background.unbroken(self._act(call)))
+        return await self._approvals.through(lambda: self._sessions.background.unbroken(self._act(call)))
 
     async def _act(self, call: Call) -> Acted:
         now = self._clock()
@@ -182,8 +182,8 @@ class Migrations:
             acted, effects = await self._store.write(work)
         except _DryRun as dry:
             return dry.acted
-        self._fleet.cancel((a.agent_id, a.id, a.fence, call.reason) for a in effects.stopped)
-        self._fleet.offers.take_work(effects.work)
+        self._sessions.cancel((a.agent_id, a.id, a.fence, call.reason) for a in effects.stopped)
+        self._sessions.offers.take_work(effects.work)
         return acted
 
     def _do(self, tx: Tx, call: Call, resolved: Resolved, acted: Acted, effects: _Effects, now: float) -> None:

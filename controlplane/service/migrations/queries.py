@@ -57,10 +57,10 @@ class StepHolds:
 class Queries:
     """Each query is one read of the store, of one moment."""
 
-    def __init__(self, store: Store, clock: Callable[[], float], fleet: Sessions) -> None:
+    def __init__(self, store: Store, clock: Callable[[], float], sessions: Sessions) -> None:
         self._store = store
         self._clock = clock
-        self._fleet = fleet
+        self._sessions = sessions
 
     def now(self) -> float:
         """Return the instant by the control plane's clock, to turn stored instants into ages."""
@@ -132,7 +132,7 @@ class Queries:
         def load(tx: Tx) -> list[tuple[Agent, str, int]]:
             leases, now = tx.live_counts(), self._clock()
             return [
-                (as_heard(self._fleet, agent, now), sample, leases.get(agent.id, 0)) for agent, sample in tx.agents()
+                (as_heard(self._sessions, agent, now), sample, leases.get(agent.id, 0)) for agent, sample in tx.agents()
             ]
 
         return await self._store.read(load)
@@ -143,11 +143,11 @@ class Queries:
 
     async def why(self, subject: str) -> list[StepHolds]:
         """Name what holds a step ("step_…" or MIGRATION/STEP) or each open step of a migration. Raises ``NotFound``."""
-        limits, lock_delay_s = self._fleet.offers.limits, self._fleet.settings.lock_delay_s
+        limits, lock_delay_s = self._sessions.offers.limits, self._sessions.settings.lock_delay_s
         now = self._clock()
 
         def heard(agent: Agent) -> Agent:
-            return as_heard(self._fleet, agent, now)
+            return as_heard(self._sessions, agent, now)
 
         return await self._store.read(lambda tx: why(tx, subject, limits, now, lock_delay_s, heard))
 
@@ -162,7 +162,7 @@ class Queries:
     async def counts(self) -> Counts:
         """Return counts by state, of agents by what is believed of them now."""
         now = self._clock()
-        return await self._store.read(lambda tx: tx.counts()._replace(agents=by_liveness(tx, self._fleet, now)))
+        return await self._store.read(lambda tx: tx.counts()._replace(agents=by_liveness(tx, self._sessions, now)))
 
     async def generation(self) -> int:
         """Return the store generation."""

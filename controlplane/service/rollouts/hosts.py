@@ -47,11 +47,11 @@ class Hosts:
     """Acts and views by agent name or id."""
 
     def __init__(
-        self, store: Store, clock: Callable[[], float], fleet: Sessions, rollouts: Rollouts, identities: Identities
+        self, store: Store, clock: Callable[[], float], sessions: Sessions, rollouts: Rollouts, identities: Identities
     ) -> None:
         self._store = store
         self._clock = clock
-        self._fleet = fleet
+        self._sessions = sessions
         self._rollouts = rollouts
         self._identities = identities
 
@@ -81,7 +81,7 @@ class Hosts:
             tx.record([Event(now, "AgentLabelled", agent.id, agent_id=agent.id, detail=asked_by(by, said))])
             return agent
 
-        return await self._fleet.background.unbroken(self._placed(change))
+        return await self._sessions.background.unbroken(self._placed(change))
 
     async def cordon(self, name: str, reason: str, by: str) -> Agent:
         """Give a host no new work, without telling it; an empty ``reason`` gives it some again. Raises ``NotFound``."""
@@ -95,11 +95,11 @@ class Hosts:
                 tx.record([Event(now, event, agent.id, agent_id=agent.id, detail=asked_by(by, reason))])
             return replace(agent, cordon_reason=reason)
 
-        return await self._fleet.background.unbroken(self._placed(change))
+        return await self._sessions.background.unbroken(self._placed(change))
 
     async def _placed(self, change: Callable[[Tx], Agent]) -> Agent:
         agent = await self._store.write(change)
-        self._fleet.place_again(agent)
+        self._sessions.place_again(agent)
         return agent
 
     async def decommission(self, name: str, reason: str, by: str, *, force: bool) -> Agent:
@@ -134,9 +134,9 @@ class Hosts:
             return gone
 
         gone = await self._store.write(send_away)
-        self._fleet.hosts.forget(gone.id)
+        self._sessions.hosts.forget(gone.id)
         self._rollouts.hosts.forget(gone.id)
-        self._fleet.changed.ring()
+        self._sessions.changed.ring()
         return gone
 
     async def records(self) -> dict[str, HostRecord]:
@@ -171,7 +171,7 @@ class Hosts:
         now, within_s = self._clock(), duration_s(spec.health.heard_within)
         agents = members(tx, spec.hosts.labels)
         ready = [agent for agent in agents if self._is_ready(agent, now, within_s)]
-        book = self._fleet.hosts.running
+        book = self._sessions.hosts.running
         running = [
             book.get(agent.id) or (records[agent.id].running if agent.id in records else None) for agent in agents
         ]
@@ -193,9 +193,9 @@ class Hosts:
         )
 
     def _is_ready(self, agent: Agent, now: float, within_s: float) -> bool:
-        agent = as_heard(self._fleet, agent, now)
+        agent = as_heard(self._sessions, agent, now)
         serves = agent.state is AgentState.SERVING and not agent.cordon_reason
-        is_heard = agent.id in self._fleet.sessions and now - agent.heard_at <= within_s
+        is_heard = agent.id in self._sessions.by_agent and now - agent.heard_at <= within_s
         return is_heard and serves and agent.liveness is Liveness.ALIVE
 
     def _problems(self, name: str, spec: FleetSpec, agents: int, ready: int, newest: Rollout | None) -> list[str]:

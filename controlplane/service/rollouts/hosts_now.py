@@ -29,8 +29,8 @@ class KnownAgents:
 class HostsNow:
     """The hosts of a fleet, put together from the store and from the sessions that are open."""
 
-    def __init__(self, fleet: Sessions) -> None:
-        self._fleet = fleet
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
         self._known: dict[str, KnownAgents] = {}
 
     def forget(self, agent_id: str) -> None:
@@ -67,8 +67,8 @@ class HostsNow:
         offsets: dict[str, float],
         told: Mapping[str, object],
     ) -> Host:
-        session = self._fleet.sessions.get(agent_id)
-        late_s, book = self._fleet.settings.late_s, self._fleet.hosts
+        session = self._sessions.by_agent.get(agent_id)
+        late_s, book = self._sessions.settings.late_s, self._sessions.hosts
         facts = book.facts.get(agent_id, known.facts)
         zone = time_zone or facts.time_zone
         if zone not in offsets:

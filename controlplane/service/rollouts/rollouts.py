@@ -78,7 +78,7 @@ class Rollouts:
         self,
         store: Store,
         clock: Callable[[], float],
-        fleet: Sessions,
+        sessions: Sessions,
         published: Callable[[str, str], Published | None],
         version: str,
         healthy: HealthyClock,
@@ -86,11 +86,11 @@ class Rollouts:
         """``published``: (version, architecture) → what is published. ``version``: of this control plane."""
         self._store = store
         self._clock = clock
-        self._fleet = fleet
+        self._sessions = sessions
         self._published = published
         self._version = version
         self.healthy = healthy
-        self.hosts = HostsNow(fleet)
+        self.hosts = HostsNow(sessions)
         self.waiting: dict[str, str] = {}  # fleet → why its desired release is not rolled out yet
         self._tried_at: dict[str, float] = {}
         self._turn = asyncio.Lock()
@@ -110,7 +110,7 @@ class Rollouts:
         ``supersede``: cancel the open one of this fleet. Raises ``NotFound`` or ``Precondition``.
         """
         work = self._create(fleet, version, request_id, start=start, supersede=supersede, reason=reason, by=by)
-        return await self._fleet.background.unbroken(work)
+        return await self._sessions.background.unbroken(work)
 
     async def _create(
         self, fleet: str, version: str, request_id: str, *, start: bool, supersede: bool, reason: str, by: str
@@ -148,7 +148,7 @@ class Rollouts:
             made, ended = await self._store.write(make)
             for changes in ended:
                 self._say(changes, now)
-        self._fleet.changed.ring()
+        self._sessions.changed.ring()
         return made
 
     def _check_room(self, tx: RolloutVerbs, fleet: str, supersede: bool) -> list[Rollout]:
@@ -186,7 +186,7 @@ class Rollouts:
         if not agents:
             raise Precondition(f"no agent carries the labels of Fleet {resource.name}")
         now_hosts = self.hosts.of(tx, [agent.id for agent in agents], now, policy.time_zone, {})
-        hosts = grouped(tx, agents, now_hosts, self._fleet.hosts.facts)
+        hosts = grouped(tx, agents, now_hosts, self._sessions.hosts.facts)
         artefacts = tuple(self._artefacts(version, {host.architecture for host in hosts if host.architecture}))
         if not artefacts:
             raise Precondition(f"release {version} is not published for any of these hosts: see `haulier release list`")
@@ -239,7 +239,7 @@ class Rollouts:
         Once this has returned nothing is asked of any host that the decision forbids. Asking again for what is so
         already changes nothing. Raises ``NotFound`` or ``Precondition``.
         """
-        return await self._fleet.background.unbroken(self._steer(subject, event, reason, by))
+        return await self._sessions.background.unbroken(self._steer(subject, event, reason, by))
 
     async def _steer(self, subject: str, event: str, reason: str, by: str) -> str:
         now = self._clock()
@@ -261,7 +261,7 @@ class Rollouts:
             rollout_id, changes = await self._store.write(decide)
             if changes is not None:
                 self._say(changes, now)
-        self._fleet.changed.ring()
+        self._sessions.changed.ring()
         return rollout_id
 
     # ---- Looked at
@@ -280,7 +280,7 @@ class Rollouts:
             if each.state not in BRISK and now < self._looked_at.get(each.id, 0.0) + QUIET_LOOK_S:
                 continue
             self._looked_at[each.id] = now
-            await self._fleet.background.unbroken(self._look(each.id))
+            await self._sessions.background.unbroken(self._look(each.id))
         # Very many hosts take a while to look at, and the process has other things to do.
         self._rest_until = self._clock() + REST_FACTOR * (self._clock() - now)
         ids = {each.id for each in watched}
@@ -314,7 +314,7 @@ class Rollouts:
                 self._unsaved_s[rollout_id] = 0.0
             self._say(changes, now)
         if changes.events:
-            self._fleet.changed.ring()
+            self._sessions.changed.ring()
 
     def _save(self, tx: Tx, changes: RolloutChanges, now: float, by: str) -> None:
         rollout_id = changes.rollout.id
@@ -332,7 +332,7 @@ class Rollouts:
         told = self._told.setdefault(rollout.id, {})
         terms = UpgradeTerms(rollout.policy.probation_s, rollout.policy.bytes_per_s_max, rollout.reason)
         for order in changes.orders:
-            session = self._fleet.sessions.get(order.agent_id)
+            session = self._sessions.by_agent.get(order.agent_id)
             if session is not None:
                 session.send(ToAgent(upgrades=[(rollout.id, order, terms)]))
                 told[order.agent_id] = (session, now)

@@ -265,7 +265,7 @@ class Running:
             return work
 
         work = await self.plane.store.write(insert)
-        self.plane.fleet.offers.take_work(work)
+        self.plane.sessions.offers.take_work(work)
         return work.migration_ids[0]
 
     async def state_of(self, migration_id: str) -> str:
@@ -281,7 +281,7 @@ class Running:
 
     async def gone(self, joined: Joined) -> None:
         """Wait until the plane has noticed the end of an agent's stream."""
-        await until(lambda: joined.id not in self.plane.fleet.sessions, "the end of the session")
+        await until(lambda: joined.id not in self.plane.sessions.by_agent, "the end of the session")
 
     def doctor(self) -> list[Any]:
         """What the doctor finds."""

@@ -51,7 +51,7 @@ def test_nobody_without_our_certificate_gets_in(tmp_path: Path) -> None:
                 talk = Talk(agent_pb2_grpc.AgentServiceStub(channel).Session())
                 code, _ = await talk.status()
                 assert code is grpc.StatusCode.UNAVAILABLE
-            assert not running.plane.fleet.sessions
+            assert not running.plane.sessions.by_agent
 
     run(body())
 
@@ -125,7 +125,7 @@ def test_numbers_beyond_the_store_cannot_stop_the_renewals_of_others(tmp_path: P
             sample = pb.HostSample(cpu_fraction=float("nan"), memory_used_bytes=huge)
             await talk.say(progress=[progress], heartbeat=pb.Heartbeat(held=[held(grant, huge)], sample=sample))
             await talk.hear_until(lambda: talk.renewals)
-            await running.plane.fleet.flush()
+            await running.plane.sessions.flush()
             use = pb.ResourceUse(wall_s=float("nan"), cpu_s=float("inf"), rss_bytes_max=huge)
             await talk.settled(grant, use=use, result=b"\xff no extract result")
             shown = await running.ask("GetMigration", operator_pb2.GetMigrationRequest(migration="m1"))

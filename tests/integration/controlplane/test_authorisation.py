@@ -241,7 +241,7 @@ def test_another_agent_reaches_nothing_of_an_agent(tmp_path: Path) -> None:
             assert not thief.renewals
             await thief.settled(grant, outcome=pb.ATTEMPT_OUTCOME_SUCCEEDED)
             assert await running.state_of(migration) == "running"
-            assert grant.attempt_id not in running.plane.fleet.book._reports
+            assert grant.attempt_id not in running.plane.sessions.book._reports
             # Its output.
             logs = stub.Logs()
             await logs.write(pb.LogsRequest(attempt_id=grant.attempt_id, data=b"forged", last=True))

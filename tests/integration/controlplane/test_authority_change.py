@@ -55,8 +55,8 @@ def test_a_working_fleet_changes_its_authority(tmp_path: Path) -> None:
         plane, host = tmp_path / "plane", tmp_path / "host"
         host.mkdir()
         async with serving(plane) as running, a_daemon(running, host) as home:
-            await until(lambda: bool(running.plane.fleet.sessions), "a session")
-            (agent_id,) = running.plane.fleet.sessions
+            await until(lambda: bool(running.plane.sessions.by_agent), "a session")
+            (agent_id,) = running.plane.sessions.by_agent
             old = await state(running)
             assert fingerprints(old.bundle_pem) == [old.fingerprint]
             first = serial_of(home)
@@ -73,9 +73,9 @@ def test_a_working_fleet_changes_its_authority(tmp_path: Path) -> None:
             assert (ended.fingerprint, ended.next_fingerprint) == (begun.next_fingerprint, "")
             assert not (plane / IDENTITY_DIR / NEXT_FILE).exists()
             # The daemon dials again under the new authority; who believes only the old one is not fooled.
-            running.plane.fleet.sessions[agent_id].end()
-            await until(lambda: agent_id not in running.plane.fleet.sessions, "the end of the stream")
-            await until(lambda: agent_id in running.plane.fleet.sessions, "a session under the new authority")
+            running.plane.sessions.by_agent[agent_id].end()
+            await until(lambda: agent_id not in running.plane.sessions.by_agent, "the end of the stream")
+            await until(lambda: agent_id in running.plane.sessions.by_agent, "a session under the new authority")
             call = running.operators().GetStatus(
                 operator_pb2.GetStatusRequest(), timeout=CALL_S, metadata=running.administrator
             )

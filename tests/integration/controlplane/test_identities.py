@@ -373,13 +373,13 @@ def test_nobody_is_granted_work_whose_identity_is_durably_gone_though_memory_doe
             for number, (state, incarnation) in enumerate([(AgentState.REVOKED, 1), (AgentState.SERVING, 2)], start=2):
                 await store.write(put(state, incarnation))
                 await running.start(a_plan(name=f"p{number}", kind="extract", target=f"t{number}"), name=f"m{number}")
-                running.plane.fleet.offers.offer_all()
+                running.plane.sessions.offers.offer_all()
                 # Writes are made in order, so whatever was to be granted has been.
                 await store.write(lambda tx: None)
                 held = await store.read(lambda tx: [attempt.id for attempt in tx.live_of_agent(joined.id)])
                 assert held == [first.attempt_id]
             await store.write(put(AgentState.SERVING, 1))
-            running.plane.fleet.offers.offer_all()
+            running.plane.sessions.offers.offer_all()
             await talk.granted(3)
 
     run(body())

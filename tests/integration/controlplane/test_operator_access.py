@@ -189,7 +189,7 @@ def test_refused_calls_are_on_record_and_cost_few_events(tmp_path: Path) -> None
             drain = operator_pb2.DrainAgentRequest(agent="host-1", reason="x")
             for _ in range(30):
                 assert (await refusal(call(running, viewer, "DrainAgent", drain)))[0] is DENIED
-            await until(lambda: running.plane.fleet.background.is_idle, "the event")
+            await until(lambda: running.plane.sessions.background.is_idle, "the event")
             told = [event for event in await running.events() if event.type == "AccessRefused"]
             (only,) = told
             assert only.subject.startswith("eve (viewer) at ")
@@ -197,7 +197,7 @@ def test_refused_calls_are_on_record_and_cost_few_events(tmp_path: Path) -> None
             # Many different callers are bounded too.
             for number in range(refusals_service.CALLERS_MAX + 50):
                 running.plane.refusals.note(f"caller {number}", "GetStatus", "no")
-            await until(lambda: running.plane.fleet.background.is_idle, "the events")
+            await until(lambda: running.plane.sessions.background.is_idle, "the events")
             told = [event for event in await running.events() if event.type == "AccessRefused"]
             assert len(told) <= refusals_service.CALLERS_MAX + 2
 

@@ -26,21 +26,21 @@ def test_a_daemon_outlives_its_certificates(tmp_path: Path) -> None:
             serving(plane) as running,
             a_daemon(running, host) as state,
         ):
-            await until(lambda: bool(running.plane.fleet.sessions), "a session")
-            (agent_id,) = running.plane.fleet.sessions
+            await until(lambda: bool(running.plane.sessions.by_agent), "a session")
+            (agent_id,) = running.plane.sessions.by_agent
             # From here on certificates are short; the first one was not, because a daemon may take long to start.
             running.plane.identities.ttl_s = TTL_S
             began, seen = running.plane.clock(), {serial_of(state)}
-            running.plane.fleet.ask_to_renew(agent_id, "a test")
+            running.plane.sessions.ask_to_renew(agent_id, "a test")
 
             def renewed_twice() -> bool:
                 seen.add(serial_of(state))
-                return len(seen) >= 4 and agent_id in running.plane.fleet.sessions
+                return len(seen) >= 4 and agent_id in running.plane.sessions.by_agent
 
             await until(renewed_twice, "three renewals", 60.0)
             assert running.plane.clock() - began > TTL_S  # the first short certificate has ended by now
             assert await shown_by(running, serial_of(state))
-            assert running.plane.fleet.sessions[agent_id].agent.incarnation == 1
+            assert running.plane.sessions.by_agent[agent_id].agent.incarnation == 1
             types = [event.type for event in await running.events(agent_id)]
             assert types.count("CertificateRenewed") >= 3
             assert "AgentLost" not in types
@@ -58,8 +58,8 @@ def test_a_candidate_that_opens_nothing_is_dropped_and_tried_again(tmp_path: Pat
             serving(plane, agent_certificate_ttl_s=3600.0) as running,
             a_daemon(running, host) as state,
         ):
-            await until(lambda: bool(running.plane.fleet.sessions), "a session")
-            (agent_id,) = running.plane.fleet.sessions
+            await until(lambda: bool(running.plane.sessions.by_agent), "a session")
+            (agent_id,) = running.plane.sessions.by_agent
             first = serial_of(state)
             identities, good = running.plane.identities, running.plane.identities.renew
             asked = []
@@ -70,14 +70,14 @@ def test_a_candidate_that_opens_nothing_is_dropped_and_tried_again(tmp_path: Pat
                 return await good(agent_id, Key().request())
 
             vars(identities)["renew"] = broken
-            running.plane.fleet.ask_to_renew(agent_id, "a test")
+            running.plane.sessions.ask_to_renew(agent_id, "a test")
             await until(lambda: bool(asked), "a request")
             await until(lambda: not (state / identity_files.CANDIDATE).exists(), "the candidate to be dropped")
-            await until(lambda: agent_id in running.plane.fleet.sessions, "the old identity's session")
+            await until(lambda: agent_id in running.plane.sessions.by_agent, "the old identity's session")
             assert serial_of(state) == first
             vars(identities)["renew"] = good
             await until(lambda: serial_of(state) != first, "the next try", 30.0)
-            await until(lambda: agent_id in running.plane.fleet.sessions, "a session")
+            await until(lambda: agent_id in running.plane.sessions.by_agent, "a session")
             assert await shown_by(running, serial_of(state))
 
     run(body(), 90.0)

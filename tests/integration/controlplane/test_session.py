@@ -121,10 +121,10 @@ def test_a_heartbeat_renews_what_it_names_under_the_sequence_that_asked(tmp_path
             await talk.say(
                 progress=[pb.AttemptProgress(attempt_id=grant.attempt_id, fence=grant.fence, watermark=12, total=20)]
             )
-            await running.plane.fleet.flush()
+            await running.plane.sessions.flush()
             shown = await running.ask("GetMigration", operator_pb2.GetMigrationRequest(migration="m1"))
             attempt = shown.steps[0].attempts[0]
-            await until(lambda: running.plane.fleet.book.leases[grant.attempt_id].watermark == 12, "the progress")
+            await until(lambda: running.plane.sessions.book.leases[grant.attempt_id].watermark == 12, "the progress")
             assert attempt.watermark >= 10
             (agent,) = (await running.ask("ListAgents", operator_pb2.ListAgentsRequest())).agents
             assert (agent.liveness, agent.leases, agent.sample.memory_used_bytes) == ("alive", 1, 7)
@@ -159,9 +159,9 @@ def test_reconnecting_with_what_it_holds_is_adopted_and_renewed(tmp_path: Path) 
             (grant,) = await talk.granted(1)
             talk.call.cancel()
             await running.gone(joined)
-            before = running.plane.fleet.book.leases[grant.attempt_id].expires_at
+            before = running.plane.sessions.book.leases[grant.attempt_id].expires_at
             again = await running.talk(joined, incarnation=2, held=[held(grant)])
-            assert running.plane.fleet.book.leases[grant.attempt_id].expires_at > before
+            assert running.plane.sessions.book.leases[grant.attempt_id].expires_at > before
             await again.settled(grant)
             assert not again.grants and not again.cancels
             assert (await lease(running, grant.attempt_id))[1] == 2
@@ -215,7 +215,7 @@ def test_a_newer_stream_takes_over_and_ends_the_older_one(tmp_path: Path) -> Non
             assert await old.status() == (grpc.StatusCode.ABORTED, "another stream of this agent took over")
             await new.say(heartbeat=pb.Heartbeat(held=[held(grant)]))
             await new.hear_until(lambda: new.renewals)
-            assert running.plane.fleet.sessions[joined.id].agent.incarnation == 2
+            assert running.plane.sessions.by_agent[joined.id].agent.incarnation == 2
 
     run(body())
 
@@ -330,7 +330,7 @@ def test_a_restart_keeps_live_leases_and_gives_them_grace(tmp_path: Path) -> Non
             (grant,) = await talk.granted(1)
         # Long gone by its own clock: nobody could renew it while the control plane was away.
         async with serving(tmp_path) as running:
-            lease_now = running.plane.fleet.book.leases[grant.attempt_id]
+            lease_now = running.plane.sessions.book.leases[grant.attempt_id]
             assert lease_now.expires_at >= running.plane.clock() + 55.0
             back = await running.talk(joined, incarnation=2, held=[held(grant, 5)])
             await back.say(heartbeat=pb.Heartbeat(held=[held(grant, 6)]))
@@ -350,7 +350,7 @@ def test_a_restart_after_everything_expired_revives_nothing_that_was_ended(tmp_p
             (grant,) = await talk.granted(1)
             await talk.settled(grant)
         async with serving(tmp_path) as running:
-            assert running.plane.fleet.book.leases == {}
+            assert running.plane.sessions.book.leases == {}
 
             def running_rows(tx: Tx) -> int:
                 return len(tx.live_rows())

@@ -59,7 +59,7 @@ def test_a_hello_that_cannot_be_kept_is_told_so(tmp_path: Path) -> None:
             await talk.say(hello=a_hello(kinds=[f"kind-{n}" for n in range(9_000)]))
             assert (await talk.status())[0] is grpc.StatusCode.UNAVAILABLE
             disk_is_full(running, False)
-            assert not running.plane.fleet.sessions
+            assert not running.plane.sessions.by_agent
             await running.talk(joined)
 
     run(body())
@@ -100,7 +100,7 @@ def test_a_bug_of_ours_is_one_line_for_the_caller_and_a_report_in_the_log(
             with monkeypatch.context() as patched:
                 patched.setattr(running.plane.inventory, "page", broken)
                 patched.setattr(running.plane.operator_servicer._s.queries, "event_reading", broken_at_once)
-                patched.setattr(running.plane.fleet, "open", broken)
+                patched.setattr(running.plane.sessions, "open", broken)
                 listed = running.ask("ListManifests", operator_pb2.ListManifestsRequest(kind="Dataset"))
                 watched = running.operators().WatchEvents(
                     operator_pb2.WatchEventsRequest(), metadata=running.administrator, timeout=CALL_S

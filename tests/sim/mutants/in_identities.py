@@ -35,8 +35,8 @@ PLANTED = (
             Change(IDENTITIES, "        self.streams.end(agent_id, why)\n", ""),
             Change(
                 IDENTITIES,
-                "        self._fleet.expel(agent_id, ended.ended, ended.readied)\n",
-                "        self._fleet.book.remove(ended.ended)\n        self._fleet.offers.offer(ended.readied)\n",
+                "        self._sessions.expel(agent_id, ended.ended, ended.readied)\n",
+                "        self._sessions.book.remove(ended.ended)\n        self._sessions.offers.offer(ended.readied)\n",
             ),
         ),
     ),

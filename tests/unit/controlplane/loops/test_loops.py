@@ -14,11 +14,11 @@ from tests.unit.controlplane.service.room import Host, Room, held, in_room
 
 
 def reaper(room: Room) -> LeaseReaper:
-    return LeaseReaper(room.store, room.clock, room.fleet)
+    return LeaseReaper(room.store, room.clock, room.sessions)
 
 
 def watcher(room: Room) -> AgentWatcher:
-    return AgentWatcher(room.store, room.clock, room.fleet)
+    return AgentWatcher(room.store, room.clock, room.sessions)
 
 
 def liveness(room: Room, host: Host) -> tuple[Liveness, str]:
@@ -30,7 +30,7 @@ def liveness(room: Room, host: Host) -> tuple[Liveness, str]:
 async def succeed(room: Room, host: Host) -> None:
     attempt = host.grants[-1].attempt
     assert host.session is not None
-    await room.fleet.offers.results(host.session, [Outcome(attempt.id, attempt.fence, AttemptState.SUCCEEDED)])
+    await room.sessions.offers.results(host.session, [Outcome(attempt.id, attempt.fence, AttemptState.SUCCEEDED)])
     await room.settled()
 
 
@@ -41,13 +41,13 @@ def test_the_reaper_ends_a_lease_that_was_not_renewed_and_tells_its_agent() -> N
         lease = host.grants[0]
         room.now += 59.0
         await reaper(room).run()
-        assert host.cancels == [] and room.fleet.book.held_by(host.id) == 1
+        assert host.cancels == [] and room.sessions.book.held_by(host.id) == 1
         room.now += 1.0
         await reaper(room).run()
         assert host.cancels == [
             (lease.attempt.id, lease.attempt.fence, f"agent {host.id} did not renew the lease in time")
         ]
-        assert room.fleet.book.held_by(host.id) == 0
+        assert room.sessions.book.held_by(host.id) == 0
         assert room.events(lease.step.id)[-2:] == ["LeaseExpired", "StepReadied"]
 
     in_room(body)
@@ -63,8 +63,8 @@ def test_a_host_is_blamed_for_a_lost_lease_only_by_a_reaper_that_was_on_time(pas
         for _ in range(passes):
             room.now += 60.0 / passes
             await reaping.run()
-        assert host.cancels != [] and room.fleet.book.held_by(host.id) == 0
-        _, counts = room.fleet.hosts.take_flush()
+        assert host.cancels != [] and room.sessions.book.held_by(host.id) == 0
+        _, counts = room.sessions.hosts.take_flush()
         assert sum(counts.failed for counts in counts.values()) == counted
 
     in_room(body)
@@ -76,7 +76,7 @@ def test_the_reaper_makes_renewals_durable_before_it_judges() -> None:
         await room.start(a_plan())
         room.now += 59.0
         assert host.session is not None
-        room.fleet.heartbeat(host.session, [held(host.grants[0], 4)], 1, "")
+        room.sessions.heartbeat(host.session, [held(host.grants[0], 4)], 1, "")
         room.now += 59.0
         await reaper(room).run()
         assert host.cancels == []
@@ -93,7 +93,7 @@ def test_the_reaper_ends_what_overran_its_limit_though_it_is_renewed() -> None:
         for _ in range(4):
             room.now += 10.0
             assert host.session is not None
-            room.fleet.heartbeat(host.session, [held(host.grants[0])], 1, "")
+            room.sessions.heartbeat(host.session, [held(host.grants[0])], 1, "")
             await reaper(room).run()
         assert room.state_of(migration) == "failed"
         (step,) = room.store.see(lambda tx: tx.steps_of(migration))
@@ -128,7 +128,7 @@ def test_the_expired_step_goes_to_another_agent_in_the_same_pass() -> None:
         other = await room.connect("other")
         room.now += 30.0
         assert other.session is not None
-        room.fleet.heartbeat(other.session, [], 1, "")
+        room.sessions.heartbeat(other.session, [], 1, "")
         await reaper(room).run()
         await room.settled()
         assert [lease.attempt.number for lease in other.grants] == [2]
@@ -144,7 +144,7 @@ def test_the_watcher_turns_a_closed_stream_and_silence_into_verdicts_with_causes
         await watch.run()
         assert liveness(room, host) == (Liveness.ALIVE, "")
         assert host.session is not None
-        room.fleet.close(host.session)
+        room.sessions.close(host.session)
         await watch.run()
         assert liveness(room, host) == (Liveness.SUSPECT, "its stream was closed")
         room.now += 60.0
@@ -170,7 +170,7 @@ def test_a_paused_agent_is_alive_again_without_reconnecting() -> None:
         await watch.run()
         assert liveness(room, host)[0] is Liveness.LOST
         assert host.session is not None
-        room.fleet.heartbeat(host.session, [], 1, "")
+        room.sessions.heartbeat(host.session, [], 1, "")
         await watch.run()
         assert liveness(room, host) == (Liveness.ALIVE, "")
         assert room.events(host.id)[-1] == "AgentHeard"
@@ -182,9 +182,9 @@ def test_after_a_start_silence_counts_from_the_start() -> None:
     async def body(room: Room) -> None:
         host = await room.connect()
         assert host.session is not None
-        room.fleet.close(host.session)
+        room.sessions.close(host.session)
         room.now += 10_000.0
-        await room.fleet.start(Limits())
+        await room.sessions.start(Limits())
         watch = watcher(room)
         await watch.run()
         assert liveness(room, host)[0] is Liveness.SUSPECT
@@ -200,16 +200,16 @@ def test_after_a_start_silence_counts_from_the_start() -> None:
 
 def test_the_dispatcher_finds_steps_whose_wait_is_over_and_budgets_that_came_free() -> None:
     async def body(room: Room) -> None:
-        dispatcher = Dispatcher(room.store, room.clock, room.fleet)
+        dispatcher = Dispatcher(room.store, room.clock, room.sessions)
         await dispatcher.run()
-        room.fleet.offers.set_limits(Limits({"warehouse": 1}))
+        room.sessions.offers.set_limits(Limits({"warehouse": 1}))
         host = await room.connect()
         await room.start(a_plan(name="a", target="t1"), a_plan(name="b", target="t2"))
         assert len(host.grants) == 1
         await dispatcher.run()
         await room.settled()
         assert len(host.grants) == 1
-        room.fleet.offers._limits = Limits()
+        room.sessions.offers._limits = Limits()
         await dispatcher.run()
         await room.settled()
         assert len(host.grants) == 2
@@ -224,7 +224,7 @@ def test_the_advancer_moves_on_what_nobody_else_did() -> None:
         host = await room.connect()
         migration = await room.start(a_plan(), looked_at=False)
         assert room.steps_of(migration) == {"load": "blocked"}
-        advancer = WorkflowAdvancer(room.store, room.clock, room.fleet)
+        advancer = WorkflowAdvancer(room.store, room.clock, room.sessions)
         await advancer.run()
         await room.settled()
         assert room.steps_of(migration) == {"load": "leased"}
@@ -240,7 +240,7 @@ def test_an_agent_that_is_not_heard_is_not_shown_alive_although_the_store_takes_
     async def body(room: Room) -> None:
         host, paused = await room.connect(), await room.connect(name="host-2")
         assert host.session is not None
-        room.fleet.close(host.session)
+        room.sessions.close(host.session)
         room.now += 300.0
         # The watcher cannot write its verdict: what is stored is out of date.
         assert liveness(room, host)[0] is Liveness.ALIVE
@@ -249,7 +249,7 @@ def test_an_agent_that_is_not_heard_is_not_shown_alive_although_the_store_takes_
         assert shown[paused.id][0] is Liveness.LOST and "no heartbeat" in shown[paused.id][1]
         assert (await room.queries.counts()).agents == {"lost": 2}
         assert paused.session is not None
-        room.fleet.heartbeat(paused.session, [], 1, "")
+        room.sessions.heartbeat(paused.session, [], 1, "")
         heard = {agent.id: agent for agent, _, _ in await room.queries.agents()}[paused.id]
         assert (heard.liveness, heard.heard_at) == (Liveness.ALIVE, room.now)
 

@@ -81,7 +81,7 @@ class Moving:
     def __init__(self, room: Room, host: Host) -> None:
         self.room = room
         self.host = host
-        self.inventory = Inventory(room.store, room.clock, room.fleet)
+        self.inventory = Inventory(room.store, room.clock, room.sessions)
         self._requests = 0
 
     async def apply(self, *documents: str, prune: dict[str, str] | None = None) -> Applied:
@@ -106,7 +106,7 @@ class Moving:
         result = b"" if failure else RESULTS[lease.step.name].SerializeToString()
         assert self.host.session is not None
         outcome = Outcome(lease.attempt.id, lease.attempt.fence, state, result, failure)
-        await self.room.fleet.offers.results(self.host.session, [outcome])
+        await self.room.sessions.offers.results(self.host.session, [outcome])
         await self.room.settled()
         return lease.step.name
 

@@ -7,7 +7,7 @@ from typing import Any, TypeVar, cast
 from controlplane.core.model import Held, Introduction, StepPlan
 from controlplane.core.steps.leasing import Refused
 from controlplane.service.access.joining import newcomer
-from controlplane.service.agents.messages import FleetSettings, ToAgent
+from controlplane.service.agents.messages import SessionSettings, ToAgent
 from controlplane.service.agents.offers import NewWork
 from controlplane.service.agents.session import Session
 from controlplane.service.agents.sessions import Sessions
@@ -103,9 +103,9 @@ class Room:
         self.now = NOW
         self.store = InlineStore()
         self.changed = Signal()
-        self.fleet = Sessions(self.store, self.clock, FleetSettings(**settings), self.changed)
-        self.migrations = Migrations(self.store, self.clock, self.fleet)
-        self.queries = Queries(self.store, self.clock, self.fleet)
+        self.sessions = Sessions(self.store, self.clock, SessionSettings(**settings), self.changed)
+        self.migrations = Migrations(self.store, self.clock, self.sessions)
+        self.queries = Queries(self.store, self.clock, self.sessions)
         self._joined = 0
 
     def clock(self) -> float:
@@ -130,7 +130,7 @@ class Room:
 
     async def hello(self, host: Host, **hello: Any) -> Session | Refused:
         """Let an agent say hello on a fresh stream."""
-        opened = await self.fleet.open(host.id, an_introduction(**hello), host.take, host.end)
+        opened = await self.sessions.open(host.id, an_introduction(**hello), host.take, host.end)
         if isinstance(opened, Session):
             host.session = opened
         await self.settled()
@@ -149,13 +149,13 @@ class Room:
             return work
 
         work = await self.store.write(insert)
-        self.fleet.offers.take_work(work)
+        self.sessions.offers.take_work(work)
         await self.settled()
         return work.migration_ids[0]
 
     async def settled(self) -> None:
         """Let everything that was set off in the background come to its end."""
-        await self.fleet.background.idle()
+        await self.sessions.background.idle()
 
     def state_of(self, migration_id: str) -> str:
         """The state of a migration."""

@@ -29,7 +29,7 @@ def test_who_is_heard_is_alive_however_long_the_store_is_full() -> None:
         room.store.fails = True
         room.now += 3600.0
         assert host.session is not None
-        room.fleet.heartbeat(host.session, [], 1, "")
+        room.sessions.heartbeat(host.session, [], 1, "")
         assert (await room.queries.counts()).agents == {Liveness.ALIVE: 1}
         ((agent, _, _),) = await room.queries.agents()
         assert agent.heard_at == room.now

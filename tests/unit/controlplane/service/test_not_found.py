@@ -22,7 +22,7 @@ async def missing_manifest(room: Room) -> None:
 
 
 async def missing_kind(room: Room) -> None:
-    Inventory(room.store, room.clock, room.fleet).require_kind("Datset")
+    Inventory(room.store, room.clock, room.sessions).require_kind("Datset")
 
 
 ASKED: dict[str, tuple[Ask, str]] = {

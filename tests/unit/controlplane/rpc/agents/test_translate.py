@@ -16,7 +16,7 @@ from controlplane.core.states import AttemptState, Direction, MigrationState
 from controlplane.rpc.agents import translate
 from controlplane.rpc.agents.translate import INTEGER_MAX, BadMessage
 from controlplane.rpc.operators import translate as translate_operator
-from controlplane.service.agents.messages import FleetSettings, ToAgent
+from controlplane.service.agents.messages import SessionSettings, ToAgent
 from controlplane.service.health.loop_health import LoopHealth
 from controlplane.service.steps.settling import GrantedLease
 from controlplane.store.verbs.migrations import MigrationSummary, Progress
@@ -128,7 +128,7 @@ def test_no_sample_is_no_text() -> None:
 
 
 def test_welcome_says_how_to_talk() -> None:
-    welcome = translate.welcome("ag_1", FleetSettings(heartbeat_s=7.0, disconnected_max_s=8.0), "1.2").welcome
+    welcome = translate.welcome("ag_1", SessionSettings(heartbeat_s=7.0, disconnected_max_s=8.0), "1.2").welcome
     assert (welcome.agent_id, welcome.heartbeat_s, welcome.disconnected_max_s) == ("ag_1", 7.0, 8.0)
     assert welcome.controlplane_version == "1.2"
 

@@ -65,8 +65,8 @@ class Site:
     def __init__(self, room: Room, chosen: Collection[str]) -> None:
         self.room = room
         self.approvals = Approvals(room.store, room.clock, chosen)
-        self.inventory = Inventory(room.store, room.clock, room.fleet, approvals=self.approvals)
-        self.migrations = Migrations(room.store, room.clock, room.fleet, self.approvals)
+        self.inventory = Inventory(room.store, room.clock, room.sessions, approvals=self.approvals)
+        self.migrations = Migrations(room.store, room.clock, room.sessions, self.approvals)
         self._requests = 0
 
     async def apply(self, *texts: str, prune: dict[str, str] | None = None) -> Any:
@@ -217,7 +217,7 @@ def repr_of(way: Way) -> str:
 async def prepare(site: Site, way: Way, *extra: str) -> None:
     """Bring what was applied to where the road begins, without the rule."""
     await site.apply(*FILES, *extra)
-    free = Migrations(site.room.store, site.room.clock, site.room.fleet)
+    free = Migrations(site.room.store, site.room.clock, site.room.sessions)
     names = [name for name in ("one", "two", "three") if name in site.states()]
     if way.before != "applied":
         for name in names:
@@ -355,7 +355,7 @@ def test_a_retry_that_takes_another_source_is_a_start_for_the_second_person() ->
 def test_a_clean_up_passes_the_gate_too() -> None:
     async def body(room: Room) -> None:
         site = Site(room, {gating.CLEAN_UP})
-        clean_ups = CleanUps(room.store, room.clock, room.fleet, 60.0, 60.0, 600.0, site.approvals)
+        clean_ups = CleanUps(room.store, room.clock, room.sessions, 60.0, 60.0, 600.0, site.approvals)
         await prepare(site, next(way for way in WAYS if way.before == "running"))
         await site.act(gating.CANCEL, BOTH)
         for _ in range(2):

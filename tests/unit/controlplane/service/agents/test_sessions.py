@@ -26,7 +26,7 @@ def done(lease: GrantedLease, state: AttemptState = AttemptState.SUCCEEDED, fail
 
 async def report(room: Room, host: Host, *outcomes: Outcome) -> None:
     assert host.session is not None
-    await room.fleet.offers.results(host.session, outcomes)
+    await room.sessions.offers.results(host.session, outcomes)
     await room.settled()
 
 
@@ -67,11 +67,11 @@ def test_a_class_that_a_migration_brings_is_offered_to_agents_that_were_there_be
 
 def test_a_budget_holds_work_back_until_it_grows_or_a_step_ends() -> None:
     async def body(room: Room) -> None:
-        room.fleet.offers.set_limits(Limits({"warehouse": 1}))
+        room.sessions.offers.set_limits(Limits({"warehouse": 1}))
         host = await room.connect()
         await room.start(*plans(3))
         assert len(host.grants) == 1
-        room.fleet.offers.set_limits(Limits({"warehouse": 2}))
+        room.sessions.offers.set_limits(Limits({"warehouse": 2}))
         await room.settled()
         assert len(host.grants) == 2
         await report(room, host, done(host.grants[0]))
@@ -90,8 +90,8 @@ def test_a_silent_agent_is_offered_nothing_until_it_is_heard_again() -> None:
         await room.start(a_plan(target="late"), name="m2")
         assert len(host.grants) == 1
         assert host.session is not None
-        room.fleet.heartbeat(host.session, [held(host.grants[0])], 1, "")
-        room.fleet.offers.offer_all()
+        room.sessions.heartbeat(host.session, [held(host.grants[0])], 1, "")
+        room.sessions.offers.offer_all()
         await room.settled()
         assert len(host.grants) == 2
 
@@ -103,7 +103,7 @@ def test_a_stale_twin_is_refused_and_the_living_agent_keeps_its_stream() -> None
         host = await room.connect(incarnation=5)
         twin = Host(host.id)
         assert isinstance(await room.hello(twin, incarnation=4), Refused)
-        assert room.fleet.sessions[host.id] is host.session
+        assert room.sessions.by_agent[host.id] is host.session
         assert host.ended == 0
         await room.start(*plans(1))
         assert len(host.grants) == 1 and twin.told == []
@@ -115,10 +115,10 @@ def test_a_twin_is_refused_also_after_a_restart_by_what_the_store_remembers() ->
     async def body(room: Room) -> None:
         host = await room.connect(incarnation=5)
         assert host.session is not None
-        room.fleet.close(host.session)
+        room.sessions.close(host.session)
         assert isinstance(await room.hello(Host(host.id), incarnation=4), Refused)
         assert isinstance(await room.hello(Host("ag_nobody")), Refused)
-        assert room.fleet.sessions == {}
+        assert room.sessions.by_agent == {}
 
     in_room(body)
 
@@ -133,8 +133,8 @@ def test_a_newer_stream_takes_over_and_ends_the_old_one() -> None:
         assert old.grants == [] and len(new.grants) == 1
         # The end of the old stream does not close the new one.
         assert old.session is not None
-        room.fleet.close(old.session)
-        assert room.fleet.sessions[new.id] is new.session
+        room.sessions.close(old.session)
+        assert room.sessions.by_agent[new.id] is new.session
 
     in_room(body)
 
@@ -151,7 +151,7 @@ def test_a_grant_that_is_written_together_with_a_hello_is_not_for_the_old_stream
 
         def grant_too(tx: Tx) -> None:
             advance(tx, tx.migration_ids()[1], room.now)
-            granted.extend(room.fleet.offers._grant_in(tx, session, room.fleet.offers._terms(session), room.now))
+            granted.extend(room.sessions.offers._grant_in(tx, session, room.sessions.offers._terms(session), room.now))
 
         room.store.in_the_same_batch = grant_too
         new = Host(old.id)
@@ -183,10 +183,10 @@ def test_a_lease_sent_again_has_a_whole_term_and_one_that_is_over_is_not_sent() 
         again = Host(host.id)
         await room.hello(again, incarnation=2)
         assert [each.attempt.id for each in again.grants] == [lease.id]
-        assert room.fleet.book.leases[lease.id].expires_at == room.now + 60.0
+        assert room.sessions.book.leases[lease.id].expires_at == room.now + 60.0
         # An older life cannot renew it any more.
         assert host.session is not None
-        room.fleet.heartbeat(host.session, [held(host.grants[0])], 2, "")
+        room.sessions.heartbeat(host.session, [held(host.grants[0])], 2, "")
         assert host.cancels == [(lease.id, lease.fence, "incarnation 1 of the agent was followed by 2")]
         room.now += 60.0
         late = Host(host.id)
@@ -203,17 +203,17 @@ def test_a_heartbeat_renews_and_refuses_one_by_one() -> None:
         lease = host.grants[0]
         room.now += 10.0
         assert host.session is not None
-        room.fleet.heartbeat(host.session, [held(lease, 5), Held("att_x", 1, 0)], 7, '{"cpu_fraction":0.5}')
+        room.sessions.heartbeat(host.session, [held(lease, 5), Held("att_x", 1, 0)], 7, '{"cpu_fraction":0.5}')
         assert host.renewals == [(lease.attempt.id, lease.attempt.fence, 60.0, 7)]
         assert host.cancels == [("att_x", 1, "this agent holds no such lease")]
-        await room.fleet.flush()
+        await room.sessions.flush()
         (row,) = room.store.see(lambda tx: tx.live_rows())
         assert (row.attempt.expires_at, row.watermark, row.moved_at) == (room.now + 60.0, 5, room.now)
         ((agent, sample),) = room.store.see(lambda tx: tx.agents())
         assert (agent.heard_at, sample) == (room.now, '{"cpu_fraction":0.5}')
         # An empty heartbeat has no answer.
         told = len(host.told)
-        room.fleet.heartbeat(host.session, [], 8, "")
+        room.sessions.heartbeat(host.session, [], 8, "")
         assert len(host.told) == told
 
     in_room(body)
@@ -225,13 +225,13 @@ def test_a_restart_gives_every_live_lease_a_whole_term() -> None:
         await room.start(*plans(2))
         await report(room, host, done(host.grants[1]))
         room.now += 1000.0
-        await room.fleet.start(Limits({"warehouse": 3}))
-        (lease,) = room.fleet.book.leases.values()
+        await room.sessions.start(Limits({"warehouse": 3}))
+        (lease,) = room.sessions.book.leases.values()
         assert lease.expires_at == room.now + 60.0
-        assert room.fleet.book.held_by(host.id) == 1
+        assert room.sessions.book.held_by(host.id) == 1
         (row,) = room.store.see(lambda tx: tx.live_rows())
         assert row.attempt.expires_at == room.now + 60.0
-        assert room.fleet.offers.limits.steps == {"warehouse": 3}
+        assert room.sessions.offers.limits.steps == {"warehouse": 3}
 
     in_room(body)
 
@@ -240,17 +240,17 @@ def test_draining_and_resuming_are_told_recorded_and_repeatable() -> None:
     async def body(room: Room) -> None:
         host = await room.connect()
         for _ in range(2):
-            drained = await room.fleet.set_state("host-1", AgentState.DRAINING, "new disk", by="ada")
+            drained = await room.sessions.set_state("host-1", AgentState.DRAINING, "new disk", by="ada")
             assert drained is not None and drained.state is AgentState.DRAINING
         await room.start(*plans(1))
         assert host.grants == []
         assert [said.drain_reason for said in host.told] == ["new disk", "new disk"]
-        resumed = await room.fleet.set_state(host.id, AgentState.SERVING, "", by="ada")
+        resumed = await room.sessions.set_state(host.id, AgentState.SERVING, "", by="ada")
         await room.settled()
         assert resumed is not None and resumed.drain_reason == ""
         assert len(host.grants) == 1
         assert room.events(host.id) == ["AgentConnected", "AgentDrained", "AgentResumed"]
-        assert await room.fleet.set_state("nobody", AgentState.SERVING, "") is None
+        assert await room.sessions.set_state("nobody", AgentState.SERVING, "") is None
 
     in_room(body)
 
@@ -258,7 +258,7 @@ def test_draining_and_resuming_are_told_recorded_and_repeatable() -> None:
 def test_an_agent_that_is_not_connected_is_drained_and_told_at_its_hello() -> None:
     async def body(room: Room) -> None:
         host = Host(await room.join("host-1"))
-        await room.fleet.set_state("host-1", AgentState.DRAINING, "new disk")
+        await room.sessions.set_state("host-1", AgentState.DRAINING, "new disk")
         await room.hello(host)
         assert [said.drain_reason for said in host.told] == ["new disk"]
 
@@ -277,7 +277,7 @@ def test_what_is_cancelled_is_forgotten_and_told() -> None:
         assert back.evict_attempt_ids == (lease.id,)
         await report(room, host, done(back))
         assert room.state_of(migration) == "cancelled"
-        assert room.fleet.book.leases == {}
+        assert room.sessions.book.leases == {}
 
     in_room(body)
 
@@ -290,7 +290,7 @@ def test_a_store_that_cannot_write_loses_no_report() -> None:
         with pytest.raises(StoreFailed):
             await report(room, host, done(host.grants[0]))
         # An offer that cannot be written ends quietly.
-        room.fleet.offers.offer_all()
+        room.sessions.offers.offer_all()
         await room.settled()
         room.store.fails = False
         assert host.told[-1].acknowledged == []
@@ -302,16 +302,16 @@ def test_a_store_that_cannot_write_loses_no_report() -> None:
 
 def test_only_classes_that_an_agent_with_room_can_run_are_wanted() -> None:
     async def body(room: Room) -> None:
-        assert room.fleet.offers.wanted_classes() == []
+        assert room.sessions.offers.wanted_classes() == []
         host = await room.connect(slots=1)
         await room.start(*plans(2))
-        assert room.fleet.offers.wanted_classes() == []
+        assert room.sessions.offers.wanted_classes() == []
         await report(room, host, done(host.grants[0]))
         await report(room, host, done(host.grants[1]))
-        assert room.fleet.offers.wanted_classes() == [host.grants[0].step.placement_class]
+        assert room.sessions.offers.wanted_classes() == [host.grants[0].step.placement_class]
         assert host.session is not None
-        room.fleet.close(host.session)
-        assert room.fleet.offers.wanted_classes() == []
+        room.sessions.close(host.session)
+        assert room.sessions.offers.wanted_classes() == []
 
     in_room(body)
 
@@ -322,14 +322,14 @@ def test_a_stream_that_breaks_during_a_commit_leaves_no_lease_that_nobody_knows(
         await room.start(*plans(2))
         assert host.session is not None
         room.store.answers = asyncio.Event()
-        reporting = asyncio.ensure_future(room.fleet.offers.results(host.session, [done(host.grants[0])]))
+        reporting = asyncio.ensure_future(room.sessions.offers.results(host.session, [done(host.grants[0])]))
         await room.store.answering.wait()
         # It is durable, and nobody here knows it yet, when the listener gives the call up.
         reporting.cancel()
         room.store.answers.set()
         await room.settled()
         live = {attempt.id for attempt in room.store.see(lambda tx: tx.live_of_agent(host.id))}
-        assert len(live) == 1 and live == set(room.fleet.book.leases)
+        assert len(live) == 1 and live == set(room.sessions.book.leases)
 
     in_room(body)
 
@@ -350,6 +350,6 @@ def test_a_hello_whose_stream_broke_does_not_speak_for_the_living_one() -> None:
         known = room.store.see(lambda tx: tx.agent(living.id))
         assert known is not None and known.slots == 4
         # So the living stream must not go on as if the store knew it.
-        assert living.ended == 1 and room.fleet.sessions == {}
+        assert living.ended == 1 and room.sessions.by_agent == {}
 
     in_room(body)

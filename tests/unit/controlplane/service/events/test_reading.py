@@ -22,7 +22,7 @@ async def ended(room: Room) -> tuple[str, str, Host]:
     failure = Failure("broken", "no such column", retryable=False)
     assert host.session is not None
     end = Outcome(lease.attempt.id, lease.attempt.fence, AttemptState.FAILED, failure=failure)
-    await room.fleet.offers.results(host.session, [end])
+    await room.sessions.offers.results(host.session, [end])
     await room.settled()
     return migration_id, lease.attempt.id, host
 

@@ -18,7 +18,7 @@ DATASET = (
 
 
 def inventory(room: Room) -> Inventory:
-    return Inventory(room.store, room.clock, room.fleet)
+    return Inventory(room.store, room.clock, room.sessions)
 
 
 def files(*contents: bytes) -> list[SourceFile]:
@@ -42,10 +42,10 @@ def test_what_is_applied_is_kept_with_its_event_and_its_limit() -> None:
     async def body(room: Room) -> None:
         applied = await inventory(room).apply(files(LIMITED, DATASET), "r1", by="ada")
         assert applied.outcomes == (("Datastore", "lake", Change.CREATED), ("Dataset", "flights", Change.CREATED))
-        assert room.fleet.offers.limits.steps == {"lake": 2}
+        assert room.sessions.offers.limits.steps == {"lake": 2}
         applied = await inventory(room).apply(files(STORE, DATASET), "r2")
         assert [what for _, _, what in applied.outcomes] == [Change.UPDATED, Change.UNCHANGED]
-        assert room.fleet.offers.limits.steps == {}
+        assert room.sessions.offers.limits.steps == {}
         assert room.events("Datastore/lake") == ["ManifestApplied", "ManifestApplied"]
         assert room.events("Dataset/flights") == ["ManifestApplied"]
         kept = await inventory(room).get("Datastore", "lake")

@@ -30,7 +30,7 @@ async def finish(room: Room, host: Host, result: bytes = b"", failure: Failure |
     attempt = room.store.see(lambda tx: tx.live_of_agent(host.id))[0]
     state = AttemptState.FAILED if failure else AttemptState.SUCCEEDED
     assert host.session is not None
-    await room.fleet.offers.results(host.session, [Outcome(attempt.id, attempt.fence, state, result, failure)])
+    await room.sessions.offers.results(host.session, [Outcome(attempt.id, attempt.fence, state, result, failure)])
     await room.settled()
 
 
@@ -63,13 +63,13 @@ async def succeeded(
 
 
 def clean_ups(room: Room, history_s: float = 1e9) -> CleanUps:
-    return CleanUps(room.store, room.clock, room.fleet, STAGED_S, FORMER_S, history_s)
+    return CleanUps(room.store, room.clock, room.sessions, STAGED_S, FORMER_S, history_s)
 
 
 async def passes(room: Room, keeper: CleanUps, later_s: float) -> None:
     """One pass later, with every agent heard just before it."""
     room.now += later_s
-    for session in room.fleet.sessions.values():
+    for session in room.sessions.by_agent.values():
         session.heard_at = room.now
     await keeper.plan_due()
     await room.settled()
@@ -153,7 +153,7 @@ def test_a_rollback_stops_a_clean_up_that_nobody_has_begun() -> None:
     async def body(room: Room) -> None:
         host, keeper = await succeeded(room), clean_ups(room)
         assert host.session is not None
-        await room.fleet.set_state("host-1", AgentState.DRAINING, "x")
+        await room.sessions.set_state("host-1", AgentState.DRAINING, "x")
         await passes(room, keeper, FORMER_S)
         await room.migrations.undo("m1", "MigrationRollbackAsked", "why not")
         assert open_steps(room) == {"extract.clean-up": "cancelled", "load.clean-up": "cancelled"}

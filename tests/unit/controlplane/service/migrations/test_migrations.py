@@ -22,7 +22,7 @@ async def finish(room: Room, host: Host, result: bytes = b"", failure: Failure |
     attempt = host.grants[-1].attempt
     state = AttemptState.FAILED if failure else AttemptState.SUCCEEDED
     assert host.session is not None
-    await room.fleet.offers.results(host.session, [Outcome(attempt.id, attempt.fence, state, result, failure)])
+    await room.sessions.offers.results(host.session, [Outcome(attempt.id, attempt.fence, state, result, failure)])
     await room.settled()
 
 
@@ -148,20 +148,20 @@ def test_why_names_what_holds_a_step_and_lifting_exactly_that_makes_it_run() -> 
         await room.connect("far", labels={"zone": "b"})
         (holds,) = await room.queries.why("m1")
         assert holds.holds[0].message.endswith("the nearest, far, lacks label zone=a (it has zone=b)")
-        room.fleet.offers.set_limits(Limits({"lake": 0}))
+        room.sessions.offers.set_limits(Limits({"lake": 0}))
         host = await room.connect("near", labels={"zone": "a"})
         assert await codes(room, "m1") == {"load": ["datastore_budget"]}
-        await room.fleet.set_state("near", AgentState.DRAINING, "")
+        await room.sessions.set_state("near", AgentState.DRAINING, "")
         assert await codes(room, "m1") == {"load": ["drained_agent", "datastore_budget"]}
-        room.fleet.offers.set_limits(Limits())
+        room.sessions.offers.set_limits(Limits())
         assert (await codes(room, "m1"), host.grants) == ({"load": ["drained_agent"]}, [])
-        await room.fleet.set_state("near", AgentState.SERVING, "")
+        await room.sessions.set_state("near", AgentState.SERVING, "")
         await room.settled()
         assert (await codes(room, "m1"), len(host.grants)) == ({"load": ["running"]}, 1)
         await finish(room, host, failure=Failure("broken", "no"))
         assert await codes(room, "m1") == {"load": ["retry_backoff"]}
         room.now += 2.0
-        room.fleet.offers.offer_all()
+        room.sessions.offers.offer_all()
         await room.settled()
         assert len(host.grants) == 2
         await finish(room, host)

@@ -38,7 +38,7 @@ async def work_off(room: Room, *hosts: Host) -> int:
                 room.now += 1.0
                 host.session.heard_at = room.now
                 outcome = Outcome(lease.attempt.id, lease.attempt.fence, AttemptState.SUCCEEDED, b"{}")
-                await room.fleet.offers.results(host.session, [outcome])
+                await room.sessions.offers.results(host.session, [outcome])
                 await room.settled()
         if not moved:
             return sum(ended.values())
@@ -93,7 +93,7 @@ def test_priority_goes_before_the_start() -> None:
 
 def test_no_more_migrations_are_under_way_than_the_limits_allow() -> None:
     async def body(room: Room) -> None:
-        room.fleet.offers.set_limits(Limits(migrations={"lake": 2}, migrations_in_all=3))
+        room.sessions.offers.set_limits(Limits(migrations={"lake": 2}, migrations_in_all=3))
         for n in range(8):
             source = "lake" if n % 2 else "shop"
             await room.start(*a_workflow(f"m{n}"), name=f"m{n}", source=source)
@@ -112,12 +112,12 @@ def test_no_more_migrations_are_under_way_than_the_limits_allow() -> None:
 
 def test_a_full_datastore_lets_migrations_elsewhere_pass() -> None:
     async def body(room: Room) -> None:
-        room.fleet.offers.set_limits(Limits(migrations={"lake": 1}))
+        room.sessions.offers.set_limits(Limits(migrations={"lake": 1}))
         for n in range(12):
             await room.start(*a_workflow(f"lake-{n}"), name=f"lake-{n}")
         other = await room.start(*a_workflow("other"), name="other", source="shop", destination="vault")
         host = await room.connect(slots=2)
-        room.fleet.offers.offer_all()  # as the dispatcher does: the first look saw only the head of the queue
+        room.sessions.offers.offer_all()  # as the dispatcher does: the first look saw only the head of the queue
         await room.settled()
         assert [lease.attempt.migration_id for lease in host.grants][1:] == [other]
         await work_off(room, host)
@@ -131,20 +131,20 @@ def test_a_retry_waits_for_its_turn_and_an_undo_never_does() -> None:
         host = await room.connect(slots=8)
         assert host.session is not None
         lease = host.grants[0]
-        await room.fleet.offers.results(
+        await room.sessions.offers.results(
             host.session, [Outcome(lease.attempt.id, lease.attempt.fence, AttemptState.FENCED)]
         )
         for _ in range(2):
             room.now += 100.0
             host.session.heard_at = room.now
-            room.fleet.offers.offer_all()
+            room.sessions.offers.offer_all()
             await room.settled()
             lease = host.grants[-1]
             failed = Outcome(lease.attempt.id, lease.attempt.fence, AttemptState.FENCED)
-            await room.fleet.offers.results(host.session, [failed])
+            await room.sessions.offers.results(host.session, [failed])
             await room.settled()
         assert room.store.see(lambda tx: tx.under_way()) == []
-        room.fleet.offers.set_limits(Limits(migrations_in_all=1))
+        room.sessions.offers.set_limits(Limits(migrations_in_all=1))
         await room.start(*a_workflow("m2"), name="m2", place="warehouse/m2")
         before = len(host.grants)
         await room.migrations.retry("m1")
@@ -152,12 +152,12 @@ def test_a_retry_waits_for_its_turn_and_an_undo_never_does() -> None:
         assert len(host.grants) == before
         # Nobody was asked to take it yet: however long it waits for its turn, it does not wait for an agent.
         room.now += 10 * 3600.0
-        room.fleet.book.adopt(host.grants[-1].attempt.id, 1, until=room.now + 60.0, now=room.now)
-        await LeaseReaper(room.store, room.clock, room.fleet).run()
+        room.sessions.book.adopt(host.grants[-1].attempt.id, 1, until=room.now + 60.0, now=room.now)
+        await LeaseReaper(room.store, room.clock, room.sessions).run()
         assert room.steps_of(retried)["extract"] == "ready"
         await room.migrations.undo("m1", "MigrationRollbackAsked", "enough")
         host.session.heard_at = room.now
-        room.fleet.offers.offer_all()
+        room.sessions.offers.offer_all()
         await room.settled()
         undone = [lease for lease in host.grants[before:] if lease.attempt.migration_id == retried]
         assert [str(lease.attempt.direction) for lease in undone] == ["undo"]

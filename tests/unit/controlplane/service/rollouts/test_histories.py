@@ -46,7 +46,7 @@ class History:
 
     async def hosts_move(self) -> None:
         """Some hosts do the next thing about what they were asked."""
-        book = self.room.fleet.hosts
+        book = self.room.sessions.hosts
         for host in self.room.members:
             orders = [order for said in host.told for _, order, _ in said.upgrades]
             if not orders or self.chance.random() < 0.3:
@@ -85,7 +85,7 @@ class History:
             return
         host = self.chance.choice(self.room.members)
         host.told.clear()
-        running = self.room.fleet.hosts.running[host.id]
+        running = self.room.sessions.hosts.running[host.id]
         number = (host.session.agent.incarnation if host.session is not None else 1) + 1
         await self.room.hello(host, incarnation=number, facts=DEBIAN, running=running)
 

@@ -49,12 +49,12 @@ class Fleetroom(Room):
     def restart(self) -> None:
         """Forget everything that only memory knows of rollouts."""
         self.rollouts = Rollouts(
-            self.store, self.clock, self.fleet, self.published, self.version, HealthyClock(25.0, lambda: self.loops)
+            self.store, self.clock, self.sessions, self.published, self.version, HealthyClock(25.0, lambda: self.loops)
         )
         # No certificate is issued or shown here, so the authorities are never asked.
         nothing = cast(Authorities, None)
-        identities = Identities(self.store, self.clock, self.clock, nothing, bytes, self.fleet, 86_400.0)
-        self.hosts = Hosts(self.store, self.clock, self.fleet, self.rollouts, identities)
+        identities = Identities(self.store, self.clock, self.clock, nothing, bytes, self.sessions, 86_400.0)
+        self.hosts = Hosts(self.store, self.clock, self.sessions, self.rollouts, identities)
         self.views = RolloutViews(self.store, self.clock, self.rollouts)
 
     def published(self, version: str, architecture: str) -> Target | None:
@@ -83,7 +83,7 @@ class Fleetroom(Room):
         for loop in self.loops:
             loop.last_run_at = self.now
         if heard:
-            for session in self.fleet.sessions.values():
+            for session in self.sessions.by_agent.values():
                 session.heard_at = self.now
         await self.rollouts.look()
 
@@ -100,7 +100,7 @@ class Fleetroom(Room):
                     if order.digest:
                         version = {OLD: "0.1.0", NEW: "0.2.0"}[order.digest]
                         running = Running(version, order.digest, OLD, "kept", rollout_id, order.digest)
-                        self.fleet.hosts.told(host.id, running)
+                        self.sessions.hosts.told(host.id, running)
             host.told.clear()
 
     def asked(self) -> int:
@@ -247,7 +247,7 @@ def test_a_fleet_that_desires_a_release_gets_a_rollout_once() -> None:
         assert health.problems == [f"release 0.9.0 is not rolled out: {room.rollouts.waiting['all']}"]
         await room.desire(release="0.2.0", rollout=QUICK)
         room.now += 60.0
-        for session in room.fleet.sessions.values():
+        for session in room.sessions.by_agent.values():
             session.heard_at = room.now
         for _ in range(3):
             await room.rollouts.reconcile()
@@ -256,7 +256,7 @@ def test_a_fleet_that_desires_a_release_gets_a_rollout_once() -> None:
         room.now += 1.0
         await room.desire(release="0.3.0", rollout={**QUICK, "start": "auto"})
         room.now += 60.0
-        for session in room.fleet.sessions.values():
+        for session in room.sessions.by_agent.values():
             session.heard_at = room.now
         await room.rollouts.reconcile()
         newest = (await room.views.summary("all")).rollout
@@ -335,7 +335,7 @@ def test_going_back_brings_every_host_back() -> None:
             await room.pass_(2.0)
             room.obey()
         assert (await room.state(), await room.counts()) == ("rolled_back", {"returned": 6})
-        assert {room.fleet.hosts.running[host.id].digest for host in room.members} == {OLD}
+        assert {room.sessions.hosts.running[host.id].digest for host in room.members} == {OLD}
 
     in_fleetroom(body)
 
@@ -354,7 +354,7 @@ def test_steps_that_fail_on_it_halt_it() -> None:
                     state = AttemptState.FAILED if fail else AttemptState.SUCCEEDED
                     said = Outcome(lease.attempt.id, lease.attempt.fence, state, b"{}", failure, Use(wall_s=1.5))
                     assert host.session is not None
-                    await room.fleet.offers.results(host.session, [said])
+                    await room.sessions.offers.results(host.session, [said])
                 host.told.clear()
 
         for other in room.members:
@@ -366,7 +366,7 @@ def test_steps_that_fail_on_it_halt_it() -> None:
         await room.pass_(1.0)
         await room.hosts.cordon(canary.id, "", "")
         await steps(canary, "bad", 6, fail=True)
-        await room.fleet.flush()
+        await room.sessions.flush()
         await room.pass_(1.0)
         summary = await room.views.summary(rollout_id)
         assert (str(summary.rollout.state), summary.rollout.halt_code) == ("rolling_back", "step_errors")
@@ -441,7 +441,7 @@ def test_a_decommissioned_host_is_gone_and_its_name_is_free() -> None:
         with pytest.raises(Precondition, match="host-0 holds 1 live leases"):
             await room.hosts.decommission("host-0", "sold", "ada", force=False)
         gone = await room.hosts.decommission("host-0", "sold", "ada", force=True)
-        assert (str(gone.state), host.id in room.fleet.sessions) == ("gone", False)
+        assert (str(gone.state), host.id in room.sessions.by_agent) == ("gone", False)
         refused = await room.hello(host, incarnation=2)
         assert isinstance(refused, Refused) and "is gone" in refused.because
         with pytest.raises(NotFound):
@@ -490,9 +490,9 @@ def test_what_hosts_say_in_heartbeats_is_kept_with_the_next_flush() -> None:
         await room.enlist(1)
         (host,) = room.members
         said = Running("0.1.0", OLD, "", "held", "roll_1", NEW, "disk_full", "no room", (NEW,), "", False, 7)
-        assert room.fleet.hosts.told(host.id, said)
-        assert not room.fleet.hosts.told(host.id, said)
-        await room.fleet.flush()
+        assert room.sessions.hosts.told(host.id, said)
+        assert not room.sessions.hosts.told(host.id, said)
+        await room.sessions.flush()
         record = (await room.hosts.records())[host.id]
         assert (record.running, record.facts) == (said, DEBIAN)
 

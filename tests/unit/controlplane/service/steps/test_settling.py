@@ -19,7 +19,7 @@ def outcome(lease: GrantedLease, state: AttemptState = AttemptState.SUCCEEDED, *
 
 async def report(room: Room, host: Host, *outcomes: Outcome) -> None:
     assert host.session is not None
-    await room.fleet.offers.results(host.session, outcomes)
+    await room.sessions.offers.results(host.session, outcomes)
     await room.settled()
 
 
@@ -84,8 +84,8 @@ def test_a_successor_is_told_whom_to_evict_and_what_to_undo() -> None:
         silent = Failure("lease_expired", "silent")
         due = [(lost.attempt.id, lost.attempt.fence, silent)]
         done = await room.store.write(lambda tx: expire(tx, due, room.now, lock_delay_s=60.0))
-        room.fleet.book.remove(done.ended)
-        room.fleet.offers.offer(done.readied)
+        room.sessions.book.remove(done.ended)
+        room.sessions.offers.offer(done.readied)
         await room.settled()
         second = host.grants[1]
         assert second.evict_attempt_ids == (lost.attempt.id,)
@@ -124,11 +124,11 @@ def test_a_failed_try_is_offered_again_after_its_wait() -> None:
         host = await room.connect()
         await room.start(a_plan(attempts_max=2))
         await report(room, host, outcome(host.grants[0], AttemptState.FAILED, failure=AGAIN))
-        room.fleet.offers.offer_all()
+        room.sessions.offers.offer_all()
         await room.settled()
         assert len(host.grants) == 1
         room.now += 2.0
-        room.fleet.offers.offer_all()
+        room.sessions.offers.offer_all()
         await room.settled()
         assert [lease.attempt.number for lease in host.grants] == [1, 2]
 

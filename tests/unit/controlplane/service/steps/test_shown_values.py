@@ -27,7 +27,7 @@ async def reported(room: Room, *, allowed: bool, apart: bool) -> None:
     failure = Failure(FAILED.code, message, retryable=False)
     end = Outcome(lease.attempt.id, lease.attempt.fence, AttemptState.FAILED, told(apart=apart), failure)
     assert host.session is not None
-    await room.fleet.offers.results(host.session, [end])
+    await room.sessions.offers.results(host.session, [end])
     await room.settled()
 
 
