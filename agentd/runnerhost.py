@@ -22,7 +22,7 @@ from agentd.datastores.port.failures import Cancelled, Fenced, StepFailure, no_r
 from agentd.disk.free_space import is_full
 from agentd.enforcement.allowing import rule_of, touched
 from agentd.enforcement.enclosing import enclose
-from agentd.enforcement.program_runner import ProgramDoor, openings_for, rule_for, words_for
+from agentd.enforcement.program_runner import ProgramRunner, openings_for, rule_for, words_for
 from agentd.executors import registry
 from agentd.executors.context import Context, ProgramEnded
 from agentd.executors.mounts import PLACES
@@ -117,7 +117,7 @@ class Callbacks:
     def run_program(self, name: str, values: Mapping[str, str], undo: bool) -> ProgramEnded | None:
         """Run a program that this host names, or its undo; raises StepFailure or Cancelled."""
         with _in_words_of_executors():
-            return ProgramDoor(self._side, self._policy).run(name, values, undo)
+            return ProgramRunner(self._side, self._policy).run(name, values, undo)
 
     def allow_datastore(self, datastore: kinds_pb2.Datastore) -> None:
         """Raise StepFailure unless the step said that it uses this datastore, and this host's policy lets it."""

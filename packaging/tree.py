@@ -54,7 +54,7 @@ class Side:
     """What one side leaves out, so that whatever is added to the project is in both unless it is named here."""
 
     programs: tuple[str, ...]
-    rooms_left_out: tuple[str, ...]
+    packages_left_out: tuple[str, ...]
     libraries_left_out: tuple[str, ...]
 
 
@@ -64,12 +64,12 @@ _OF_ENGINES = tuple(sorted({module.partition(".")[0] for engine in ENGINES.value
 SIDES = {
     "agentd": Side(
         programs=("haulier-agentd", "haulier-updater"),
-        rooms_left_out=("controlplane",),
+        packages_left_out=("controlplane",),
         libraries_left_out=("pydantic", "pyyaml", "typer", "rich", "argon2-cffi", "bcrypt", "grpcio-reflection"),
     ),
     "controlplane": Side(
         programs=("haulier", "haulier-controlplane"),
-        rooms_left_out=("agentd",),
+        packages_left_out=("agentd",),
         libraries_left_out=(*_OF_ENGINES, "watchfiles"),
     ),
 }
@@ -180,7 +180,7 @@ def _scripts(site: Path) -> dict[str, tuple[str, str]]:
 
 
 def _prune(site: Path, side: Side) -> None:
-    for pattern in (*_PRUNED, *side.rooms_left_out, "pip-*.dist-info"):
+    for pattern in (*_PRUNED, *side.packages_left_out, "pip-*.dist-info"):
         for found in list(site.glob(pattern)):
             if found.is_dir() and not found.is_symlink():
                 shutil.rmtree(found)

@@ -39,7 +39,7 @@ STABLE_S = 120.0
 MEMORY_FACTOR, MEMORY_MORE_BYTES = 2.0, 96 * 1024 * 1024
 GROWTH_FACTOR, GROWTH_MORE_BYTES = 1.5, 48 * 1024 * 1024
 CPU_FACTOR, CPU_MORE_S = 4.0, 4.0
-WALL_FACTOR, WALL_MORE_S = 8.0, 15.0
+RUN_FACTOR, RUN_MORE_S = 8.0, 15.0
 
 
 class Unit(StrEnum):
@@ -342,8 +342,8 @@ def _costly(probation: Probation, seen: Evidence) -> tuple[str, str] | None:
     if tested.rss_bytes > old.rss_bytes * MEMORY_FACTOR + MEMORY_MORE_BYTES:
         return "memory", f"the self-test took {tested.rss_bytes} bytes of memory, the old one {old.rss_bytes}"
     cpu_max = old.cpu_s * CPU_FACTOR + CPU_MORE_S
-    wall_max = old.wall_s * WALL_FACTOR + WALL_MORE_S
-    if tested.cpu_s > cpu_max or tested.wall_s > wall_max:
+    run_max = old.wall_s * RUN_FACTOR + RUN_MORE_S
+    if tested.cpu_s > cpu_max or tested.wall_s > run_max:
         said = f"{tested.wall_s:.1f} s ({tested.cpu_s:.1f} s of processor)"
         return "slow", f"the self-test took {said}, of the release before {old.wall_s:.1f} s ({old.cpu_s:.1f} s)"
     return None

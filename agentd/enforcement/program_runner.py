@@ -69,7 +69,7 @@ def openings_for(policy: Policy, rule: ProgramRule, values: Mapping[str, str]) -
     return found
 
 
-class ProgramDoor:
+class ProgramRunner:
     """Runs programs for one attempt."""
 
     def __init__(self, side: ChildSide, policy: Policy) -> None:

@@ -13,6 +13,8 @@ from tests.kit.processes import NotInTime
 from tests.kit.world import World
 
 LOOK_S = 0.5
+# What a migration is called while it has not ended.
+OPEN = {"running", "waiting", "restoring", "cancelling", "rolling_back"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,7 @@ class Round:
         while True:
             # The control plane may be dead just now: code 3 says so, and its supervisor brings it back.
             text = world.haulier("migration", "list", "-o", "json", codes=(0, 3))
-            open_ones = [m["name"] for m in _migrations(text, set(self.names.values())) if m["state"] == "running"]
+            open_ones = [m["name"] for m in _migrations(text, set(self.names.values())) if m["state"] in OPEN]
             if text and len(open_ones) <= open_max:
                 return
             if time.monotonic() > deadline_at:

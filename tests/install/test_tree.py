@@ -70,10 +70,10 @@ def test_its_programs_run_from_anywhere_whatever_their_caller_has_set(
 
 
 @pytest.mark.parametrize(
-    ("side", "rooms"), [("agentd", ["agentd", "haulier"]), ("controlplane", ["controlplane", "haulier"])]
+    ("side", "packages"), [("agentd", ["agentd", "haulier"]), ("controlplane", ["controlplane", "haulier"])]
 )
-def test_every_module_finds_what_it_imports(trees: dict[str, Path], side: str, rooms: list[str]) -> None:
-    told = run(TARGET, "-IS", "-c", IMPORTS_ALL, trees[side] / "lib", *rooms)
+def test_every_module_finds_what_it_imports(trees: dict[str, Path], side: str, packages: list[str]) -> None:
+    told = run(TARGET, "-IS", "-c", IMPORTS_ALL, trees[side] / "lib", *packages)
     assert told.returncode == 0, told.stderr
 
 

@@ -181,7 +181,7 @@ def test_the_root_of_the_agent_holds_composition_roots_only() -> None:
     assert files == {"__main__", "daemon", "runnerhost"}, "a new file belongs to the package of its subject"
 
 
-def test_the_pure_rooms_call_nothing_impure() -> None:
+def test_the_pure_layers_call_nothing_impure() -> None:
     broken = [
         f"{path.relative_to(ROOT)}:{node.lineno} calls {called}()"
         for path in product_files()

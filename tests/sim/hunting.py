@@ -24,7 +24,7 @@ from tests.sim.planting import NotPlanted, Planted, plant
 
 # One bug may take this long before it counts as not found.
 HUNT_S_MAX = 400.0
-_ROOMS = (
+_PACKAGES = (
     in_audit,
     in_rollouts,
     in_service,
@@ -35,7 +35,7 @@ _ROOMS = (
     in_undo,
     in_clean_ups,
 )
-ALL: tuple[Planted, ...] = tuple(planted for room in _ROOMS for planted in room.PLANTED)
+ALL: tuple[Planted, ...] = tuple(planted for room in _PACKAGES for planted in room.PLANTED)
 
 
 def named(name: str) -> Planted:

@@ -17,10 +17,10 @@ from controlplane.core.rollouts.model import (
 from controlplane.core.rollouts.windows import Window
 
 ROLLOUT_COLUMNS = tuple(each.name for each in fields(Rollout))
-_TALLIES = ("past", "after")
+_COUNTS = ("past", "after")
 ROLLOUT_HOST_COLUMNS = (
-    *(name for name in RolloutHost._fields if name not in _TALLIES),
-    *(f"{which}_{name}" for which in _TALLIES for name in StepCounts._fields),
+    *(name for name in RolloutHost._fields if name not in _COUNTS),
+    *(f"{which}_{name}" for which in _COUNTS for name in StepCounts._fields),
 )
 
 _HOST_STATE = {state.value: state for state in HostState}
@@ -74,7 +74,7 @@ def policy_of(text: str) -> RolloutPolicy:
 def rollout_host_of(row: Sequence[Any]) -> RolloutHost:
     """Build a host's part from ``ROLLOUT_HOST_COLUMNS``."""
     columns = dict(zip(ROLLOUT_HOST_COLUMNS, row, strict=True))
-    past, after = (StepCounts(*(columns.pop(f"{which}_{name}") for name in StepCounts._fields)) for which in _TALLIES)
+    past, after = (StepCounts(*(columns.pop(f"{which}_{name}") for name in StepCounts._fields)) for which in _COUNTS)
     columns["groups"] = tuple(json.loads(columns["groups"]))
     columns["state"] = _HOST_STATE[columns["state"]]
     return RolloutHost(**columns, past=past, after=after)

@@ -71,18 +71,18 @@ def test_a_kind_may_run_where_one_may_that_it_belongs_to(tmp_path: Path) -> None
 
 
 def test_a_bare_path_lies_in_the_roots_and_is_not_deleted_where_nothing_is(tmp_path: Path) -> None:
-    law = Policy(tmp_path / "p", roots=(str(tmp_path),), deletes="refuse")
-    assert law.check_bare_path(str(tmp_path / "data"), deletes=False) == tmp_path / "data"
+    host_policy = Policy(tmp_path / "p", roots=(str(tmp_path),), deletes="refuse")
+    assert host_policy.check_bare_path(str(tmp_path / "data"), deletes=False) == tmp_path / "data"
     for path, deletes, wanted in (("/etc", False, "outside the roots"), (str(tmp_path), True, "replace or remove")):
         with pytest.raises(PolicyRefused, match=wanted):
-            law.check_bare_path(path, deletes)
+            host_policy.check_bare_path(path, deletes)
 
 
 def test_an_engine_that_this_agent_does_not_have_is_refused(tmp_path: Path) -> None:
-    law = Policy(tmp_path / "p", datastores=(DatastoreRule("*"),), roots=("/",))
+    host_policy = Policy(tmp_path / "p", datastores=(DatastoreRule("*"),), roots=("/",))
     for engine in ("", "mysql"):
         with pytest.raises(PolicyRefused, match="has no such engine"):
-            law.check_place(PlaceAsked("lake", engine, path=str(tmp_path), host="db.example.com"))
+            host_policy.check_place(PlaceAsked("lake", engine, path=str(tmp_path), host="db.example.com"))
 
 
 def test_paths_are_judged_with_every_link_resolved(tmp_path: Path) -> None:

@@ -110,7 +110,7 @@ def test_an_artefact_that_is_cut_short_is_asked_for_again(tmp_path: Path, forge:
     assert repository.lacks(proven) == [] and path.read_bytes() == whole
 
 
-def test_a_shelf_that_was_tampered_with_serves_nothing(tmp_path: Path, forge: Forge) -> None:
+def test_a_repository_that_was_tampered_with_serves_nothing(tmp_path: Path, forge: Forge) -> None:
     publish(Repository(tmp_path / "repository"), forge)
     (targets,) = (tmp_path / "repository" / "metadata" / "current").glob("*.targets.json")
     targets.write_bytes(targets.read_bytes().replace(b"0.1.0", b"9.9.9"))
