@@ -1,5 +1,6 @@
 """One history: from the seed to a verdict."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from controlplane.core.states import MIGRATION_ASKS_A_PERSON, MIGRATION_ENDED
@@ -11,6 +12,9 @@ from tests.sim.world import World
 
 # A world in which nothing goes wrong any more must come to rest within this many seconds of its own time.
 LIVENESS_BOUND_S = 4 * 3600.0
+# While the log stands still, words on their way arrive, dead streams are noticed, and the newest entry is sealed and
+# shown to every agent that is connected.
+AGREED_WITHIN_S = 2 * KEEPALIVE_S
 # In so many histories somebody gets at the store when all is over.
 TAMPERED_WITH = 0.15
 RESTED = tuple(sorted(state.value for state in MIGRATION_ENDED | MIGRATION_ASKS_A_PERSON))
@@ -72,12 +76,31 @@ def _late_processes(world: World, loop: VirtualLoop) -> None:
         for child in host.living():
             child.carry_on()
     loop.run_until(lambda: _all_quiet(world), loop.time() + 2000.0)
-    # Words that are still on their way arrive, and dead streams are noticed.
-    loop.run_until(lambda: not _differ(world), loop.time() + 2 * KEEPALIVE_S)
+    wait_until_agreed(loop, lambda: not _differ(world), world.tx.last_position)
     if not loop.stopped:
         world.watch.at_rest()
         assert world.plane is not None, "faults have ended"
         world.plane.settle()
+
+
+def wait_until_agreed(loop: VirtualLoop, agreed: Callable[[], bool], entries: Callable[[], int]) -> bool:
+    """Wait until agents and control plane agree; tell whether they do.
+
+    The bound runs from the newest entry of the log (``entries`` counts them). A rollout succeeds without the hosts that
+    are missing, and one that comes back late still takes the release: it is asked, starts anew and is on probation for
+    minutes, each with its entries. An agent that has not seen the newest of them is late only when it had the time to:
+    it is sealed first, and then shown in answer to a heartbeat. A log that goes on growing is cut off in the end.
+    """
+    newest, since = entries(), loop.time()
+
+    def is_over() -> bool:
+        nonlocal newest, since
+        if newest != entries():
+            newest, since = entries(), loop.time()
+        return agreed() or loop.time() - since > AGREED_WITHIN_S
+
+    loop.run_until(is_over, loop.time() + LIVENESS_BOUND_S)
+    return agreed()
 
 
 def _differ(world: World) -> bool:

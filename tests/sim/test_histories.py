@@ -7,14 +7,14 @@ import sys
 import pytest
 
 from tests.sim.destinations import Destinations, Refused, Writer
-from tests.sim.history import play
+from tests.sim.history import AGREED_WITHIN_S, LIVENESS_BOUND_S, play, wait_until_agreed
 from tests.sim.hunting import ALL
 from tests.sim.marks import MARKS
 from tests.sim.planting import Change, NotPlanted, changed, source_of
 from tests.sim.virtual_time import Process, VirtualLoop, running
 
 # Seeds that once found a broken promise; what they found is told in the commit that mended it.
-PINNED = (3, 8, 14, 18, 21, 23, 25, 36, 45, 46, 50, 103, 143, 168, 7195, 15078)
+PINNED = (3, 8, 14, 18, 21, 23, 25, 36, 45, 46, 50, 103, 143, 168, 6851, 7195, 8150, 15078)
 
 DIGEST = """
 import hashlib
@@ -76,6 +76,35 @@ def test_time_jumps_to_the_next_timer_and_keeps_the_order() -> None:
         loop.spawn(process, wait(1.0, "early"), "early")
         assert loop.run_until(lambda: len(said) == 2, 1e9)
     assert said == ["early at 1", "late at 3600"]
+
+
+@pytest.mark.parametrize(
+    ("grows_until_s", "agreed_at_s", "ends_at_s"),
+    [
+        pytest.param(0.0, 60.0, 60.0, id="agreed in time"),
+        pytest.param(0.0, 1e9, AGREED_WITHIN_S, id="a still log that somebody has not seen"),
+        pytest.param(600.0, 660.0, 660.0, id="agreed in time after the newest entry"),
+        pytest.param(600.0, 1e9, 600.0 + AGREED_WITHIN_S, id="a log that has grown, which somebody has not seen"),
+        pytest.param(1e9, 1e9, LIVENESS_BOUND_S, id="a log that grows for ever"),
+    ],
+)
+def test_the_end_is_judged_a_while_after_the_newest_entry(
+    grows_until_s: float, agreed_at_s: float, ends_at_s: float
+) -> None:
+    loop = VirtualLoop()
+    entries: list[float] = []
+
+    def tick() -> None:
+        now = loop.time()
+        if now <= grows_until_s and now % 60.0 == 0.0:
+            entries.append(now)
+        loop.call_later(1.0, tick)
+
+    tick()
+    with running(loop):
+        agreed = wait_until_agreed(loop, lambda: loop.time() >= agreed_at_s, lambda: len(entries))
+    assert agreed is (agreed_at_s <= ends_at_s)
+    assert loop.time() == pytest.approx(ends_at_s, abs=1.0)
 
 
 def test_a_destination_refuses_whoever_was_overtaken() -> None:
