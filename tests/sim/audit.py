@@ -9,10 +9,9 @@ from controlplane.core.health.doctor import Dossier, examine
 from controlplane.core.migrations.clean_up import CLEAN_UP
 from controlplane.core.model import Attempt
 from controlplane.core.states import AGENT_TRANSITIONS, LIVENESS_TRANSITIONS, MIGRATION_MOVING, AgentState, Liveness
-from controlplane.core.steps.leasing import NOT_THE_STEPS_FAULT
 from controlplane.service.health.doctor import findings
 from tests.sim.heads import ALARMS
-from tests.sim.outages import Outages
+from tests.sim.outages import Count, Outages
 from tests.sim.turns import Turns
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ class Audit:
         self._agents: dict[str, tuple[AgentState, Liveness]] = {}
         self.barred_at: dict[str, float] = {}  # agents whose identity was taken away, as far as the log was followed
         self._failures: dict[str, int] = {}
-        self._outages = Outages(world)
+        self.outages = Outages(world)
         self._borne: set[str] = set()  # steps whose last try met an outage that must not count
         self._datastores: dict[str, tuple[str, ...]] = {}  # of each attempt
         self._migration_of_target: dict[str, str] = {}
@@ -152,7 +151,7 @@ class Audit:
             self._superseded(event)
         if event.type == "StepUndoPlanned" or event.detail == "asked to retry":
             self._failures.pop(event.subject, None)
-            self._outages.is_over(event.subject)
+            self.outages.is_over(event.subject)
         if event.type in ("StepFailed", "StepStuck") and event.subject in self._borne:
             self._broken("S9", event.subject, "it ended at an outage that had not lasted as long as it may")
         self._borne.discard(event.subject)
@@ -229,19 +228,18 @@ class Audit:
             # Work is offered by what an agent said it runs, and no host here takes anything back.
             self._broken("L6", attempt.id, "a lease that was sent again was refused for good")
         bearable_s = self.steps_of(attempt.migration_id).unreachable_for_s[attempt.step_id]
-        if self._outages.is_borne(event, attempt.step_id, bearable_s):
+        counts = self.outages.counts(event, attempt, bearable_s)
+        if counts is Count.BORNE:
             self._borne.add(attempt.step_id)
-        elif event.type in ("AttemptFailed", "AttemptFenced"):
-            self._count_failure(event, attempt)
+        elif counts is Count.YES:
+            self._count_failure(attempt)
         if event.type in ("StepSucceeded", "StepUndone"):
             if (attempt.id, attempt.fence) not in self._watch.told_success:
                 self._broken("L4", attempt.step_id, f"{event.type} although {attempt.id} never reported success")
             self._check_effect(event, attempt)
 
-    def _count_failure(self, event: Event, attempt: Attempt) -> None:
+    def _count_failure(self, attempt: Attempt) -> None:
         """Tries that failed are limited, or a step that cannot succeed would be tried for ever."""
-        if event.detail.partition(":")[0] in NOT_THE_STEPS_FAULT:
-            return
         failures = self._failures[attempt.step_id] = self._failures.get(attempt.step_id, 0) + 1
         limit = self.steps_of(attempt.migration_id).attempts_max[attempt.step_id]
         if failures > limit:

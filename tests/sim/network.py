@@ -188,6 +188,7 @@ class Stream:
             message = self._up.popleft()
             self.world.event("arrived at the plane", self.agent_id, message)
             self.world.rollouts.heard(self.agent_id)
+            self.world.watch.audit.outages.arrives_at_plane(message)
             self.requests.put(message)
 
     def _arrive_down(self) -> None:

@@ -20,6 +20,12 @@ PLANTED = (
         (Change("sql:move_step", "unreachable_since = ?,", "unreachable_since = coalesce(?, unreachable_since),"),),
     ),
     Planted(
+        "outage-without-end",
+        "A second try that meets the outage makes the store forget when it began, so that it never lasts too long.",
+        ("S6",),
+        (Change("sql:move_step", "unreachable_since = ?,", "unreachable_since = iif(unreachable_since, NULL, ?),"),),
+    ),
+    Planted(
         "outage-lost-on-the-wire",
         "An agent's word that what it needs is away is read only where the failure is final, which it never is.",
         ("S9",),
