@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def status(profile: ProfileOption = None, output: OutputOption = OutputFormat.table) -> None:
-    """Show the certificate authority, and where a change of it stands."""
+    """Show the certificate authority, and how far its replacement is."""
     from haulier.v1 import access_pb2 as ac
 
     from controlplane.cli.asking.connection import connect
@@ -27,7 +27,7 @@ def status(profile: ProfileOption = None, output: OutputOption = OutputFormat.ta
 
 
 def rotate(reason: ReasonOption, profile: ProfileOption = None, output: OutputOption = OutputFormat.table) -> None:
-    """Begin a change: a new authority signs agents, both are believed, agents renew."""
+    """Start replacing the authority: a new one signs certificates, both are trusted, agents renew."""
     from haulier.v1 import access_pb2 as ac
 
     from controlplane.cli.asking.connection import connect
@@ -42,7 +42,7 @@ def rotate(reason: ReasonOption, profile: ProfileOption = None, output: OutputOp
 
 
 def retire(reason: ReasonOption, profile: ProfileOption = None, output: OutputOption = OutputFormat.table) -> None:
-    """End a change: the old authority is gone. Refused while an agent still needs it."""
+    """Finish replacing the authority: the old one is removed. Refused while an agent still needs it."""
     from haulier.v1 import access_pb2 as ac
 
     from controlplane.cli.asking.connection import connect
@@ -54,7 +54,7 @@ def retire(reason: ReasonOption, profile: ProfileOption = None, output: OutputOp
 
 
 def refresh_profile(profile: ProfileOption = None) -> None:
-    """Take over which authorities to believe, as the control plane that we believe now says."""
+    """Update which authorities this profile trusts, as told by the control plane that it trusts now."""
     from haulier.v1 import access_pb2 as ac
 
     from controlplane.cli.asking.connection import connect
@@ -82,7 +82,9 @@ def _show(authority: ac.AuthorityView, output: OutputFormat) -> None:
 
 def authority_noun() -> typer.Typer:
     """`haulier authority`."""
-    app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The certificate authority, and its change.")
+    app = typer.Typer(
+        no_args_is_help=True, rich_markup_mode=None, help="The certificate authority, and how to replace it."
+    )
     app.command("status")(status)
     app.command("rotate")(rotate)
     app.command("retire")(retire)

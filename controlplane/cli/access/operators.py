@@ -45,12 +45,13 @@ def create(
         typer.Option(
             "--owner",
             metavar="OWNER",
-            help="Only over the datasets of this owner, and their migrations; may be repeated.",
+            help="Limit the token to this owner's datasets and their migrations; may be repeated.",
             show_default=False,
         ),
     ] = None,
     days: Annotated[
-        float, typer.Option("--days", metavar="DAYS", min=0.001, max=_DAYS_MAX, help="Life of the token.")
+        float,
+        typer.Option("--days", metavar="DAYS", min=0.001, max=_DAYS_MAX, help="How many days the token is valid."),
     ] = 90.0,
     write_to: Annotated[
         Path | None,
@@ -194,7 +195,7 @@ def operator_noun() -> typer.Typer:
 
 def approval_noun() -> typer.Typer:
     """`haulier approval`."""
-    app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Calls that take two persons.")
+    app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Calls that need a second person.")
     app.command("list")(list_approvals)
     app.command("show")(show_approval)
     app.command("approve")(approve)

@@ -107,7 +107,8 @@ def create_token(
         typer.Option("--agent", metavar="NAME", help="Only an agent of this name may use it.", show_default=False),
     ] = None,
     ttl: Annotated[
-        float, typer.Option("--ttl", metavar="SECONDS", min=1, max=TOKEN_TTL_S_MAX, help="Life of the token.")
+        float,
+        typer.Option("--ttl", metavar="SECONDS", min=1, max=TOKEN_TTL_S_MAX, help="How many days the token is valid."),
     ] = TOKEN_TTL_S_MAX,
     profile: ProfileOption = None,
     output: OutputOption = OutputFormat.table,

@@ -24,5 +24,6 @@ SelectorOption = Annotated[
 ]
 ReasonOption = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for the record.")]
 TimeoutOption = Annotated[
-    float, typer.Option("--timeout", metavar="SECONDS", min=0.1, help="Longest wait for an answer.", show_default=True)
+    float,
+    typer.Option("--timeout", metavar="SECONDS", min=0.1, help="How long to wait for an answer.", show_default=True),
 ]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from controlplane.cli.asking.connection import Operator
 
-FollowOption = Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes.")]
+FollowOption = Annotated[bool, typer.Option("--follow", "-f", help="Keep following what comes.")]
 
 
 def status(profile: ProfileOption = None, output: OutputOption = OutputFormat.table) -> None:
@@ -153,7 +153,7 @@ def logs(
         ),
     ],
     follow: FollowOption = False,
-    raw: Annotated[bool, typer.Option("--raw", help="Bytes as they are, control characters too.")] = False,
+    raw: Annotated[bool, typer.Option("--raw", help="Print the bytes unchanged, control characters too.")] = False,
     profile: ProfileOption = None,
     output: OutputOption = OutputFormat.table,
 ) -> None:

@@ -51,7 +51,7 @@ def health(
         typer.Option("--error-rate-max", min=0, max=1, help="Most attempts that failed, as a share."),
     ] = ERROR_RATE_MAX,
     ends_min: Annotated[
-        int, typer.Option("--ends-min", min=1, help="With fewer ended attempts than this the share says nothing.")
+        int, typer.Option("--ends-min", min=1, help="Ignore the share while fewer attempts than this have ended.")
     ] = ENDS_MIN,
     failed_max: Annotated[
         int | None,
@@ -66,7 +66,7 @@ def health(
     profile: ProfileOption = None,
     output: OutputOption = OutputFormat.table,
 ) -> None:
-    """Say whether the fleet is well, as a gate for other systems: exit 0 when it is, 1 when it is not."""
+    """Check whether the agents are healthy, as a gate for other systems: exit 0 if they are, 1 if not."""
     from haulier.v1 import fleet_pb2 as fl
     from haulier.v1 import operator_pb2 as op
 

@@ -30,15 +30,15 @@ def apply(
     paths: PathsArgument,
     prune: Annotated[
         bool,
-        typer.Option("--prune", help="Delete what carries the labels of --selector and is not among the files."),
+        typer.Option("--prune", help="Also delete what has the labels of --selector and is not in these files."),
     ] = False,
     selector: SelectorOption = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Agree beforehand to what --prune deletes.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before --prune deletes.")] = False,
     profile: ProfileOption = None,
     output: OutputOption = OutputFormat.table,
     timeout: TimeoutOption = APPLY_TIMEOUT_S,
 ) -> None:
-    """Check manifests and keep them: all, or none when one is wrong."""
+    """Apply manifests: all of them, or none if one is wrong."""
     from haulier.v1 import operator_pb2 as op
 
     from controlplane.cli.asking.connection import connect
@@ -60,7 +60,7 @@ def apply(
 def validate(
     paths: PathsArgument,
     offline: Annotated[
-        bool, typer.Option("--offline", help="Ask no control plane: check the manifests against each other only.")
+        bool, typer.Option("--offline", help="Do not ask a control plane: check the manifests only against each other.")
     ] = False,
     prune: Annotated[
         bool, typer.Option("--prune", help="Show what an apply with --prune and the same --selector would delete.")

@@ -42,7 +42,7 @@ OwnerOption = Annotated[
     ),
 ]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
-YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before what filters find.")]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation when filters are used.")]
 
 _NAMED_MAX = 20
 

@@ -230,7 +230,9 @@ def list_migrations(
     ] = None,
     by: Annotated[
         Grouping | None,
-        typer.Option("--by", help="Group those that failed, are stuck or were cancelled by why.", show_default=False),
+        typer.Option(
+            "--by", help="Group those that failed, are stuck or were cancelled by their reason.", show_default=False
+        ),
     ] = None,
     live: Annotated[bool, typer.Option("--watch", "-w", help="Follow those under way, live.")] = False,
     every: Annotated[
@@ -435,7 +437,7 @@ def abandon(
     profile: ProfileOption = None,
     output: OutputOption = OutputFormat.table,
 ) -> None:
-    """Give a failed or stuck migration up. Nothing more is done, and the destination is left as it is."""
+    """Give up a failed or stuck migration. Nothing more is done, and the destination is left as it is."""
     from haulier.v1 import operator_pb2 as op
 
     request = op.AbandonMigrationRequest(migration=migration, reason=reason)

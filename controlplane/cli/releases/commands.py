@@ -108,7 +108,7 @@ def refresh(
     online_passphrase_file: OnlinePassphraseFileOption = None,
     timestamp_days: TimestampDaysOption = TIMESTAMP_DAYS,
 ) -> None:
-    """Sign timestamp and snapshot anew: after signing, and every day, so that hosts know nothing is kept from them."""
+    """Sign timestamp and snapshot again: after signing, and every day, so that hosts can tell nothing is withheld."""
     with mendable():
         desk = desk_at(repository, timestamp_days)
         desk.refresh(online_ring(online_keys, online_passphrase_file))
@@ -134,7 +134,7 @@ def withdraw(
     passphrase_file: PassphraseFileOption = None,
     online_passphrase_file: OnlinePassphraseFileOption = None,
 ) -> None:
-    """Take a release out of the signed targets: no host goes to it any more. Those that run it stay on it."""
+    """Remove a release from the signed targets: no further host goes to it. Those that run it keep it."""
     with mendable():
         desk = desk_at(repository)
         desk.withdraw(version, offline_ring(keys, passphrase_file))

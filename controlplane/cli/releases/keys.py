@@ -78,7 +78,7 @@ def init(
 
 
 def list_keys(repository: RepositoryOption, output: OutputOption = OutputFormat.table) -> None:
-    """List the keys that the newest root accepts, and until when signatures count."""
+    """List the keys that the newest root accepts, and how long signatures are valid."""
     with mendable():
         desk = desk_at(repository)
         newest = {
@@ -112,7 +112,7 @@ def rotate_root(
     keys: KeysOption,
     repository: RepositoryOption,
     same_keys: Annotated[
-        bool, typer.Option("--same-keys", help="Keep the root keys: only give the root a later end.")
+        bool, typer.Option("--same-keys", help="Keep the root keys: only extend the root's validity.")
     ] = False,
     passphrase_file: PassphraseFileOption = None,
 ) -> None:
@@ -135,7 +135,7 @@ def revoke_key(
     passphrase_file: PassphraseFileOption = None,
     online_passphrase_file: OnlinePassphraseFileOption = None,
 ) -> None:
-    """Replace a key that may be in wrong hands, and every key whose versions its holder may have raised."""
+    """Replace a key that may be compromised, and every key whose versions its holder may have raised."""
     with mendable():
         desk = desk_at(repository)
         offline = offline_ring(keys, passphrase_file)
@@ -158,7 +158,7 @@ def protect(
         ),
     ] = None,
 ) -> None:
-    """Put every key of a directory behind another passphrase."""
+    """Change the passphrase of every key in a directory."""
     with mendable():
         ring = offline_ring(keys, passphrase_file)
         count = ring.protect(

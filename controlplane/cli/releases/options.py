@@ -54,7 +54,7 @@ TimestampDaysOption = Annotated[
         metavar="DAYS",
         min=1,
         max=90,
-        help="How long the timestamp counts; refresh well before. Hosts hold upgrades when it has ended.",
+        help="How long the timestamp is valid; refresh well before. Hosts hold upgrades once it has expired.",
     ),
 ]
 

@@ -29,7 +29,7 @@ def publish(
     profile: ProfileOption = None,
     output: OutputOption = OutputFormat.table,
 ) -> None:
-    """Bring signed metadata and artefacts to the control plane, which verifies them first. Goes on where it was cut."""
+    """Upload signed metadata and artefacts; the control plane verifies them. Resumes where it was cut."""
     from haulier.v1 import repository_pb2 as pb
 
     from controlplane.cli.asking.connection import connect
@@ -67,10 +67,12 @@ def list_releases(
     output: OutputOption = OutputFormat.table,
     ends_within: Annotated[
         float,
-        typer.Option("--ends-within", metavar="DAYS", min=0, help="Exit with 1 if signatures end within so many days."),
+        typer.Option(
+            "--ends-within", metavar="DAYS", min=0, help="Exit 1 if a signature expires within this many days."
+        ),
     ] = 0.0,
 ) -> None:
-    """List the releases that hosts can be brought to, and until when their signatures count; exit 1 if they do not."""
+    """List the releases that hosts can be brought to, and how long signatures are valid; exit 1 if one has expired."""
     from haulier.v1 import repository_pb2 as pb
 
     from controlplane.cli.asking.connection import connect

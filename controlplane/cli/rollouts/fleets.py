@@ -42,7 +42,7 @@ def status(
     profile: ProfileOption = None,
     output: OutputOption = OutputFormat.table,
 ) -> None:
-    """Show how fleets are beside what is desired of them, and how much work waits. Exit 1 when one is unwell."""
+    """Compare fleets with what is desired of them, and show how much work waits. Exit 1 if one is unhealthy."""
     from haulier.v1 import fleet_pb2 as fl
 
     from controlplane.cli.asking.connection import connect
@@ -98,13 +98,13 @@ def label(
         list[str],
         typer.Argument(
             metavar="LABEL...",
-            help="KEY=VALUE puts one over the host's own, KEY- takes it away, KEY~ leaves it to the host.",
+            help="KEY=VALUE overrides the host's own, KEY- removes it, KEY~ goes back to the host's.",
         ),
     ],
     profile: ProfileOption = None,
     output: OutputOption = OutputFormat.table,
 ) -> None:
-    """Put labels over those that a host has of itself."""
+    """Override the labels that a host reports."""
     from haulier.v1 import fleet_pb2 as fl
 
     request = fl.LabelAgentRequest(agent=agent)
@@ -128,7 +128,7 @@ def decommission(
     profile: ProfileOption = None,
     output: OutputOption = OutputFormat.table,
 ) -> None:
-    """Send a host away for good: its certificates are revoked, and its name is free."""
+    """Remove a host for good: its certificates are revoked, and its name becomes free."""
     from haulier.v1 import fleet_pb2 as fl
 
     request = fl.DecommissionAgentRequest(agent=agent, reason=reason, force=force)
