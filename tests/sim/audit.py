@@ -63,6 +63,7 @@ class Audit:
         self._datastores: dict[str, tuple[str, ...]] = {}  # of each attempt
         self._migration_of_target: dict[str, str] = {}
         self._unconfirmed_end: dict[str, float] = {}  # unfenced target → when an attempt ended that may still live
+        self._published: dict[str, list[str]] = {}  # target → migrations whose publish stands there, the newest last
         self.fence_of: dict[str, int] = {}
         self.migration_states: dict[str, str] = {}
 
@@ -176,13 +177,24 @@ class Audit:
                 self._broken("S7", migration.id, f"it was started to where {other.name} ({other.state}) is on its way")
 
     def _superseded(self, event: Event) -> None:
-        """Promise S7: superseded is only over whom another has published."""
+        """Promise S7: superseded is only over whom another has published.
+
+        By what took effect, not by the destination's records: an outsider may have lost them between the two publishes,
+        and the second lies over the first all the same.
+        """
         migration = self._world.tx.migration(event.subject)
         assert migration is not None, "its event names it"
-        target = self._world.destinations.targets[migration.place]
-        newest = target.newest()
-        if newest is None or newest.migration_id == migration.id or migration.id not in target.publications:
+        published = self._published.get(migration.place, [])
+        if migration.id not in published or published[-1] == migration.id:
             self._broken("S7", migration.id, "superseded, and nobody has published over it")
+
+    def took_effect(self, target_name: str, what: str, migration_id: str) -> None:
+        """A publish or withdraw took effect at a target."""
+        published = self._published.setdefault(target_name, [])
+        if migration_id in published:
+            published.remove(migration_id)
+        if what == "publish":
+            published.append(migration_id)
 
     def _granted(self, event: Event, attempt: Attempt) -> None:
         now, target = self._world.world_time(event.at), attempt.target

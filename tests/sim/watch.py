@@ -197,6 +197,7 @@ class Watch:
         if what.startswith("remove") or what == "withdraw in vain":
             self._world.tidying.effect(target, what, writer)
         elif what != "claim":
+            self.audit.took_effect(target.name, what, writer.migration_id)
             self.theirs.effect(target, what, writer)
             self._check_order(what, writer)
 
