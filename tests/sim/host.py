@@ -336,6 +336,9 @@ class Daemon:
         files = self.host.dirs.get(grant.attempt_id)
         if files is None or files.buried:
             return
+        if self.agent.identity.boot_id != self.host.boot_id():
+            # What was to fork has died with the host: a fork that outlives its daemon does not outlive a boot.
+            return
         if files.child is not None:
             # The runner host of an earlier daemon forked one late, and that one has the directory.
             self.world.mark("two daemons began one attempt, and one process had it")
@@ -378,6 +381,8 @@ class Daemon:
         self.post(events.ChildEnded(grant.attempt_id, files.outcome, ResourceUse(), "while no daemon ran"))
 
     def _stop_child(self, attempt_id: str, at_once: bool) -> None:
+        if not self.alive:
+            return  # what waits for the fork waits in the daemon; the next one is told again to stop the attempt
         files = self.host.dirs.get(attempt_id)
         if files is None or files.child is None or not files.child.alive:
             if files is not None and files.child is None:
