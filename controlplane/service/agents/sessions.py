@@ -25,6 +25,7 @@ from controlplane.service.agents.session import Session
 from controlplane.service.errors import Precondition
 from controlplane.service.signals import Signal
 from controlplane.service.steps.live_leases import LiveLeases
+from controlplane.service.steps.settling import GrantedLease
 from controlplane.store.port import Store, Tx
 from controlplane.store.verbs.attempts import Heard
 
@@ -101,11 +102,7 @@ class Sessions:
         agent, again, kept, cancels, lost = answer
         self.book.remove(lost.ended)
         self.offers.offer(lost.readied)
-        # A hello is a proof of life: what the agent holds, and what it is sent again, has a whole term before it.
-        until = self._clock() + self.settings.ttl_s
-        for held in kept:
-            self.book.adopt(held.attempt_id, agent.incarnation, until=until, now=now)
-        again = [lease for lease in again if self.book.adopt(lease.attempt.id, agent.incarnation, until=until, now=now)]
+        again = self._prolong(agent, kept, again)
         session = Session(agent, send, end, now)
         session.authority = shown.authority if shown is not None else ""
         session.life = life
@@ -125,6 +122,18 @@ class Sessions:
             send(ToAgent(grants=again, cancels=cancels, drain_reason=drain, resume=resume))
         self.offers.offer_session(session)
         return session
+
+    def _prolong(self, agent: Agent, kept: Iterable[Held], again: Iterable[GrantedLease]) -> list[GrantedLease]:
+        """Give what an agent holds a whole term from now; return what it is to be sent again, which has one as well.
+
+        A hello is a proof of life. What ended while the store was slow to take it in stays ended: the reaper may be
+        writing so by now.
+        """
+        now = self._clock()
+        until = now + self.settings.ttl_s
+        for held in kept:
+            self.book.adopt(held.attempt_id, agent.incarnation, until=until, now=now)
+        return [lease for lease in again if self.book.adopt(lease.attempt.id, agent.incarnation, until=until, now=now)]
 
     def close(self, session: Session) -> None:
         """End a session; the agent watcher judges what the silence means."""

@@ -196,6 +196,31 @@ def test_a_lease_sent_again_has_a_whole_term_and_one_that_is_over_is_not_sent() 
     in_room(body)
 
 
+@pytest.mark.parametrize("holds", [True, False], ids=["held", "sent again"])
+def test_a_lease_that_ends_while_the_store_takes_in_a_hello_stays_ended(holds: bool) -> None:
+    async def body(room: Room) -> None:
+        host = await room.connect()
+        await room.start(*plans(1))
+        grant = host.grants[0]
+        again = Host(host.id)
+        room.now += 59.0
+        room.store.answers = asyncio.Event()
+        hello = asyncio.ensure_future(room.hello(again, incarnation=2, held=(held(grant),) if holds else ()))
+        await room.store.answering.wait()
+        # The hello came in time and is durable; it is answered when the reaper may have begun to end the lease.
+        room.now += 1.5
+        assert [lease.attempt_id for lease in room.sessions.book.due(room.now)] == [grant.attempt.id]
+        room.store.answers.set()
+        await hello
+        assert again.grants == []
+        assert again.session is not None
+        room.sessions.heartbeat(again.session, [held(grant)], 2, "")
+        assert again.renewals == [] and again.cancels == [(grant.attempt.id, grant.attempt.fence, "lease expired")]
+        assert [lease.attempt_id for lease in room.sessions.book.due(room.now)] == [grant.attempt.id]
+
+    in_room(body)
+
+
 def test_a_heartbeat_renews_and_refuses_one_by_one() -> None:
     async def body(room: Room) -> None:
         host = await room.connect()
