@@ -419,7 +419,7 @@ class Daemon:
                 self.post(translate.welcome(session, message))
                 self.post(events.ReportSent(session, 1, sent_at))
                 self.world.loop.spawn(self.process, self._send_reports(effect, stream), "reports")
-            self.world.watch.arrives_at_agent(self.host, message)
+            self.world.watch.arrives_at_agent(self.host, message, plane)
             if message.HasField("shown_head"):
                 self.world.watch.heads.arrives(self.host, message.shown_head)
             for event in translate.said(session, message):

@@ -19,7 +19,7 @@ from tests.sim.stored import FSYNC_S_MAX
 from tests.sim.theirs import Theirs
 
 if TYPE_CHECKING:
-    from tests.sim.host import Host
+    from tests.sim.host import Daemon, Host
     from tests.sim.plane import Plane
     from tests.sim.world import World
 
@@ -44,7 +44,7 @@ class Watch:
         self.acknowledged_to_agent: set[str] = set()
         self.told_success: set[tuple[str, int]] = set()  # attempt and fence of every success an agent reported
         self.delivered: set[str] = set()  # attempts whose grant has reached their agent
-        self._welcomed_at: dict[str, float] = {}
+        self._welcomed: dict[str, tuple[float, Daemon | None]] = {}  # agent → when its newest welcome came to whom
         self._told_once: set[str] = set()
         self._granted_once: set[str] = set()
         self._accepted: dict[str, int] = {}  # target → highest fence that had an effect there
@@ -82,7 +82,7 @@ class Watch:
 
     def _welcome_leaves(self, agent_id: str, opened_at: float) -> None:
         """A hello is a proof of life: what its agent holds has a whole term from here, unless it was over already."""
-        now = self._welcomed_at[agent_id] = self._world.loop.time()
+        now = self._world.loop.time()
         if self.audit.barred_at.get(agent_id, opened_at) < opened_at:
             self._broken("A1", agent_id, "it was welcomed although its identity had been taken away before it called")
         live = "SELECT id FROM attempt WHERE agent_id = ? AND state = 'running'"
@@ -118,11 +118,17 @@ class Watch:
         self._world.mark("an agent's identity was taken away")
 
     def lease_expired(self, agent_id: str, attempt_id: str) -> None:
-        """A lease ran out: it must not have been for want of sending it again to an agent that said hello since."""
-        world, welcomed_at = self._world, self._welcomed_at.get(agent_id, 0.0)
+        """A lease ran out: it must not have been for want of sending it again to an agent that said hello since.
+
+        Only a welcome that came to a daemon that still runs shows that somebody was there: a hello may be on its way
+        for longer than its daemon lives, and what answers it then comes to nobody.
+        """
+        world, host = self._world, self._world.by_agent[agent_id]
+        welcomed_at, daemon = self._welcomed.get(agent_id, (0.0, None))
         granted_at = self.granted_at.get(attempt_id, 0.0)
         settled = max(world.faults.last_at, granted_at) < welcomed_at < world.loop.time() - 0.8 * world.settings.ttl_s
-        if settled and attempt_id not in self.delivered and not world.by_agent[agent_id].paused:
+        there = daemon is not None and daemon is host.daemon and not host.paused
+        if settled and there and attempt_id not in self.delivered:
             self._broken("L6", attempt_id, f"its grant was lost, and not sent again when {agent_id} said hello")
 
     # What agents do.
@@ -139,10 +145,12 @@ class Watch:
                 self._world.mark("a result was reported again")
             self._told_once.add(outcome.attempt_id)
 
-    def arrives_at_agent(self, host: "Host", message: pb.SessionResponse) -> None:
+    def arrives_at_agent(self, host: "Host", message: pb.SessionResponse, plane: "Plane") -> None:
         """The agent may forget what is acknowledged."""
         self.acknowledged_to_agent.update(message.acknowledged_attempt_ids)
         self.delivered.update(grant.attempt_id for grant in message.grants)
+        if message.HasField("welcome") and plane is self._world.plane:
+            self._welcomed[host.agent_id] = self._world.loop.time(), host.daemon
 
     def forgotten(self, host: "Host", attempt_id: str) -> None:
         """An agent drops an attempt: only what the control plane holds may go."""
@@ -278,7 +286,7 @@ class Watch:
             state = self._world.tx.migration(migration_id).state  # type: ignore[union-attr]
             if state not in (MigrationState.ACCEPTED, MigrationState.ABANDONED):
                 self._broken("C1", migration_id, f"its end was answered, after the restart it is {state}")
-        self._welcomed_at.clear()
+        self._welcomed.clear()
         # The commit of the grace may have taken so long to be told.
         grace_until = self._world.loop.time() + plane.sessions.settings.ttl_s - FSYNC_S_MAX
         for attempt_id, lease in plane.sessions.book.leases.items():
