@@ -118,7 +118,7 @@ def test_nobody_answers(state: Path) -> None:
 def test_everything_is_reached_by_ipv6_too(tmp_path: Path, advertised: str) -> None:
     """With and without brackets: the probes, an operator's profile, a join token, the address of sessions."""
     state, listens = tmp_path / "state", {"ADVERTISED_HOST": advertised}
-    listens |= {f"{name}_LISTEN": "[::1]:0" for name in ("AGENTS", "LISTENER", "PROBES", "PROBES_HTTP")}
+    listens |= {f"{name}_LISTEN": "[::1]:0" for name in ("AGENTS", "PUBLIC", "PROBES", "PROBES_HTTP")}
     variables = {f"HAULIER_CONTROLPLANE_{name}": value for name, value in listens.items()}
     assert controlplane("init", "--state", state, env=variables).code == 0
     with serving(state, **variables):

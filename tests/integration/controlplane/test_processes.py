@@ -150,7 +150,7 @@ def test_wrong_usage_has_a_code_of_its_own(arguments: tuple[str, ...]) -> None:
     assert "usage: haulier-controlplane" in done.err and "Traceback" not in done.err
 
 
-@pytest.mark.parametrize("listener", ["AGENTS", "LISTENER", "PROBES"])
+@pytest.mark.parametrize("listener", ["AGENTS", "PUBLIC", "PROBES"])
 def test_a_taken_port_is_named(state: Path, listener: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
