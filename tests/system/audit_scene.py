@@ -11,7 +11,7 @@ from controlplane.core.audit.merkle_tiles import Tiles
 from controlplane.identity.audit_key import AuditKey
 from controlplane.store.sqlite import library
 from controlplane.store.sqlite.tx import SqliteTx
-from tests.kit.processes import program, until
+from tests.kit.processes import end, program, until
 from tests.kit.world import Timing, World
 
 AGENT = "mover"
@@ -38,6 +38,10 @@ class AuditScene:
             self.world.haulier("agent", "drain", AGENT, "--reason", f"turn {turn}")
             self.world.haulier("agent", "resume", AGENT)
         self.await_witness(len(self.world.haulier("events", "-o", "json").splitlines()))
+        # Asked to stop, the agent writes down what it has seen; killed, it may forget the newest head.
+        agent = self.world.pid(AGENT)
+        assert agent is not None, "the agent runs"
+        end(agent, 30.0)
         self.stop()
         shutil.rmtree(self._saved, ignore_errors=True)
         for name in ("controlplane", "agents"):
