@@ -240,9 +240,8 @@ class Runner:
         await end_session(watched.who)
         named = await asyncio.to_thread(watched.files.read_child)
         if named is not None and named.pid != watched.who.pid:
-            # A host that died before it could answer had forked already, and what was watched is a second
-            # child,
-            # which ended at once because the attempt had one.
+            # A host that died before it could answer had forked already; what was watched is a second child, which
+            # ended at once because the attempt had one.
             if is_alive(named):
                 self._watch(watched.grant, watched.files, named)
                 return
